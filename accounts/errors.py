@@ -1,0 +1,104 @@
+"""Every refusal of this app, one class each, and the kinds that say what a refusal is to a caller.
+
+A refusal is named after its fact, has a stable `code`, and says a whole sentence. `brokerage/errors.py`
+alone turns one into HTTP, by its kind. Other apps derive their own refusals from the kinds below.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class Refusal(Exception):
+    """The request was understood and is declined; nothing was changed."""
+
+    status: ClassVar[int] = 422
+    code: ClassVar[str] = "unprocessable_entity"
+    sentence: ClassVar[str] = "The request can't be carried out."
+
+    def __init__(self, sentence: str = "") -> None:
+        self.text = sentence or self.sentence
+        super().__init__(self.text)
+
+
+class Malformed(Refusal):
+    """A value that no state of the system could make right."""
+
+    status, code = 400, "invalid_parameter"
+    sentence = "A parameter is invalid."
+
+
+class Unauthorized(Refusal):
+    status, code = 401, "unauthorized"
+    sentence = "Unauthorized"
+
+
+class Forbidden(Refusal):
+    status, code = 403, "invalid_scope"
+    sentence = "The token's scopes don't allow this."
+
+
+class NotFound(Refusal):
+    """Unknown, or somebody else's: the same bytes for both."""
+
+    status, code = 404, "not_found"
+    sentence = "Not found."
+
+
+class Conflict(Refusal):
+    status, code = 409, "data_exists"
+    sentence = "It exists already."
+
+
+class TooMany(Refusal):
+    status, code = 429, "too_many_requests"
+    sentence = "Too many requests; try again later."
+
+
+class Unavailable(Refusal):
+    """A part of the system can't be reached; nothing was done, the same call may be made again."""
+
+    status, code = 503, "unavailable"
+    sentence = "The service is temporarily unavailable; try again."
+
+
+# --- ledger ----------------------------------------------------------------------------------------
+
+
+class InsufficientFunds(Refusal):
+    code = "non_sufficient_funds"
+    sentence = "The account's balance does not cover this."
+
+
+class KeyReused(Conflict):
+    """A movement's key names a movement that said something else: a bug or a forgery, never a retry."""
+
+    code = "key_reused"
+    sentence = "This key names another movement."
+
+
+class UnknownAsset(Malformed):
+    code = "unknown_asset"
+    sentence = "There is no such asset."
+
+
+# --- identity --------------------------------------------------------------------------------------
+
+
+class EmailTaken(Malformed):
+    code = "email_taken"
+    sentence = "A user with this email already exists"
+
+
+class InvalidCredentials(Unauthorized):
+    code = "invalid_credentials"
+    sentence = "Invalid email or password"
+
+
+class InvalidToken(Unauthorized):
+    code = "invalid_token"
+    sentence = "Token expired or invalid"
+
+
+class CustomerNotFound(NotFound):
+    sentence = "There is no such customer."

@@ -1,0 +1,91 @@
+"""JSON in and out with exact numbers: a Decimal is printed digit for digit and parsed as Decimal.
+
+orjson does the writing (Decimal through `Fragment`); the standard library does the reading, because
+it alone hands the digits of a number over untouched.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+_MOST_DIGITS = 400  # longer numbers are an attack on the parser, not an amount
+
+
+class NotJSON(ValueError):
+    """The bytes are not JSON as this system takes it; the text is a whole sentence for the caller."""
+
+
+def timestamp(at: datetime) -> str:
+    """ISO 8601, UTC, milliseconds, `Z`."""
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{at.microsecond // 1000:03d}Z"
+
+
+def _written(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return orjson.Fragment(f"{value:f}")
+    if isinstance(value, datetime):
+        return timestamp(value)
+    if isinstance(value, UUID):
+        return value.hex
+    raise TypeError(f"{type(value).__name__} has no exact JSON form")
+
+
+def dumps(value: Any) -> bytes:
+    """Write JSON: Decimals exactly, times in UTC milliseconds, UUIDs as 32 hex characters.
+
+    Raises TypeError for floats hidden in custom types; plain floats must not reach this function.
+    """
+    return orjson.dumps(value, default=_written, option=orjson.OPT_PASSTHROUGH_DATETIME)
+
+
+def _number(digits: str) -> Decimal:
+    if len(digits) > _MOST_DIGITS:
+        raise NotJSON("A number in the body is too long.")
+    value = Decimal(digits)
+    if not -400 < value.adjusted() < 400:
+        raise NotJSON("A number in the body is out of range.")
+    return value
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > _MOST_DIGITS:
+        raise NotJSON("A number in the body is too long.")
+    return int(digits)
+
+
+def _constant(name: str) -> None:
+    raise NotJSON(f"{name} is not a number.")
+
+
+def _is_storable(value: Any) -> bool:
+    """No NUL and no lone surrogate anywhere: PostgreSQL's text can't hold them."""
+    if isinstance(value, str):
+        return "\x00" not in value and not any("\ud800" <= c <= "\udfff" for c in value)
+    if isinstance(value, dict):
+        return all(_is_storable(k) and _is_storable(v) for k, v in value.items())
+    if isinstance(value, list):
+        return all(_is_storable(item) for item in value)
+    return True
+
+
+def loads(body: bytes) -> Any:
+    """Read JSON: fractions as Decimal, integers as int.
+
+    Raises NotJSON for anything malformed: syntax, encoding, NaN, Infinity, absurd numbers, absurd
+    nesting, NUL characters and lone surrogates.
+    """
+    try:
+        value = json.loads(body, parse_float=_number, parse_int=_integer, parse_constant=_constant)
+    except NotJSON:
+        raise
+    except (ValueError, RecursionError):
+        raise NotJSON("The body is not valid JSON.") from None
+    if b"\\u" in body and not _is_storable(value):
+        raise NotJSON("The body has a character that can't be stored.")
+    return value

@@ -1,0 +1,50 @@
+"""Who is calling: the one object that every API view, selector and service is given.
+
+A call is made by a trader (their own JWT, acting for their own customer), by an API client (acting for
+the firm, within its scopes) or by a customer token (an API client's, limited to one customer).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+CUSTOMER_SCOPES: Final = frozenset(
+    {
+        "quotes:read",
+        "quotes:execute",
+        "trades:read",
+        "trades:execute",
+        "transfers:read",
+        "transfers:execute",
+        "customers:read",
+        "accounts:read",
+        "accounts:execute",
+        "prices:read",
+    }
+)
+FIRM_SCOPES: Final = CUSTOMER_SCOPES | {
+    "customers:write",
+    "customers:execute",
+    "settlements:read",
+    "settlements:execute",
+}
+MARGIN_TRADING: Final = "orders"  # only a trader's own token has it
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """`customer_id` limits everything to that customer; None means the whole firm."""
+
+    scopes: frozenset[str]
+    user_id: UUID | None = None
+    client_id: UUID | None = None
+    customer_id: UUID | None = None
+
+    @property
+    def is_authenticated(self) -> bool:
+        return True
+
+    def may(self, scope: str) -> bool:
+        return scope in self.scopes

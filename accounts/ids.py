@@ -1,0 +1,40 @@
+"""Identifiers: time-ordered UUIDs inside, 32 hex characters (guids) outside."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from datetime import datetime
+from uuid import UUID
+from zlib import crc32
+
+from uuid_utils.compat import uuid7
+
+PARTITIONS = 16  # fixed for good: a customer's partition never changes
+
+_GUID = re.compile(r"[0-9a-f]{32}", re.ASCII)
+
+__all__ = ["PARTITIONS", "floor_of", "order_code", "parse_guid", "partition_of", "uuid7"]
+
+
+def floor_of(at: datetime) -> UUID:
+    """The smallest UUIDv7 of a moment (to the millisecond): ids below it were made earlier."""
+    milliseconds = int(at.timestamp() * 1000)
+    return UUID(int=(milliseconds << 80) | (7 << 76) | (2 << 62))
+
+
+def parse_guid(text: object) -> UUID | None:
+    """A guid as it stands in an API call, or None when it is none."""
+    if isinstance(text, str) and _GUID.fullmatch(text):
+        return UUID(hex=text)
+    return None
+
+
+def partition_of(customer_id: UUID) -> int:
+    """The partition of a customer: picks its engine and its house accounts."""
+    return crc32(customer_id.bytes) % PARTITIONS
+
+
+def order_code() -> str:
+    """A new order's public id, `ord_` and 16 random hex characters."""
+    return f"ord_{secrets.token_hex(8)}"

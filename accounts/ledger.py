@@ -1,0 +1,263 @@
+"""The only code that writes transfers and balances.
+
+A movement debits one account and credits another of the same asset, so the books balance by
+construction. Rules that hold here and nowhere else:
+
+* Lock order: accounts are locked in primary-key order, after any orders or trades the caller locked.
+* A movement's `key` is unique per customer: posting it again changes nothing.
+* A customer's account never falls below zero: refused here, impossible by constraint.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+from django.db import connection, transaction
+
+from accounts.errors import InsufficientFunds, KeyReused
+from accounts.ids import partition_of, uuid7
+
+AVAILABLE: Final = "available"
+SETTLING: Final = "settling"
+MARGIN: Final = "margin"
+LIQUIDITY: Final = "liquidity"
+FEES: Final = "fees"
+PROFIT: Final = "profit"
+SWAP: Final = "swap"
+PROTECTION: Final = "protection"
+EXTERNAL: Final = "external"
+
+
+class Account(NamedTuple):
+    """Which account, by meaning: exactly one of customer and bucket is given."""
+
+    customer_id: UUID | None
+    bucket: int | None
+    asset: str
+    type: str
+
+
+def customers(customer_id: UUID, asset: str, type: str) -> Account:  # noqa: A002 - the ledger's own word
+    return Account(customer_id, None, asset, type)
+
+
+def house(customer_id: UUID, asset: str, type: str) -> Account:  # noqa: A002
+    """The house account that this customer's movements go through: the one of its partition."""
+    return Account(None, partition_of(customer_id), asset, type)
+
+
+@dataclass(frozen=True, slots=True)
+class Movement:
+    """`amount` base units (> 0) from the debited to the credited account.
+
+    `key` is the event's own name, e.g. `order:ord_…:open:margin`; `customer_id` scopes it.
+    """
+
+    debit: Account
+    credit: Account
+    amount: int
+    kind: str
+    key: str
+    customer_id: UUID | None
+    subject: UUID | None
+    at: datetime
+
+
+@dataclass(slots=True)
+class Locked:
+    """An account's row, locked until the transaction ends, with its totals as of the lock."""
+
+    id: UUID
+    debits: int
+    credits: int
+
+    @property
+    def balance(self) -> int:
+        return self.credits - self.debits
+
+
+Balances = dict[Account, Locked]
+
+_LOCK = """
+SELECT id, customer_id, bucket, asset_id, type, debits, credits FROM accounts_ledgeraccount
+WHERE id IN (
+    SELECT a.id FROM unnest(%(customers)s::uuid[], %(customer_assets)s::text[], %(customer_types)s::text[])
+        AS w(customer, asset, type)
+    JOIN accounts_ledgeraccount a ON a.customer_id = w.customer AND a.asset_id = w.asset AND a.type = w.type
+    UNION ALL
+    SELECT a.id FROM unnest(%(buckets)s::int[], %(bucket_assets)s::text[], %(bucket_types)s::text[])
+        AS w(bucket, asset, type)
+    JOIN accounts_ledgeraccount a
+        ON a.customer_id IS NULL AND a.bucket = w.bucket AND a.asset_id = w.asset AND a.type = w.type
+)
+ORDER BY id FOR NO KEY UPDATE
+"""
+
+_OPEN = """
+INSERT INTO accounts_ledgeraccount
+    (id, customer_id, bucket, asset_id, type, name, debits, credits, created_at, updated_at)
+SELECT id, customer, bucket, asset, type, '', 0, 0, now(), now()
+FROM unnest(%s::uuid[], %s::uuid[], %s::int[], %s::text[], %s::text[]) AS w(id, customer, bucket, asset, type)
+ON CONFLICT DO NOTHING
+"""
+
+_INSERT = """
+INSERT INTO accounts_transfer
+    (id, debit_account_id, credit_account_id, asset_id, amount, kind, key, customer_id, subject, at)
+SELECT * FROM unnest(%s::uuid[], %s::uuid[], %s::uuid[], %s::text[], %s::numeric[], %s::text[], %s::text[],
+                     %s::uuid[], %s::uuid[], %s::timestamptz[])
+ON CONFLICT (customer_id, key) DO NOTHING
+RETURNING id
+"""
+
+_SAID = """
+SELECT t.customer_id, t.key, t.debit_account_id, t.credit_account_id, t.amount, t.kind
+FROM accounts_transfer t
+JOIN unnest(%s::uuid[], %s::text[]) AS w(customer, key)
+    ON t.key = w.key AND t.customer_id IS NOT DISTINCT FROM w.customer
+"""
+
+_ADD = """
+UPDATE accounts_ledgeraccount a
+SET debits = a.debits + w.debit, credits = a.credits + w.credit, updated_at = w.at
+FROM unnest(%s::uuid[], %s::numeric[], %s::numeric[], %s::timestamptz[]) AS w(id, debit, credit, at)
+WHERE a.id = w.id
+"""
+
+
+def lock(accounts: Iterable[Account]) -> Balances:
+    """Lock these accounts in primary-key order and read their balances; missing ones are opened.
+
+    Must run inside a transaction. One statement when all exist.
+    """
+    wanted = list(dict.fromkeys(accounts))
+    found = _locked(wanted)
+    missing = [account for account in wanted if account not in found]
+    if missing:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                _OPEN,
+                [
+                    [uuid7() for _ in missing],
+                    [account.customer_id for account in missing],
+                    [account.bucket for account in missing],
+                    [account.asset for account in missing],
+                    [account.type for account in missing],
+                ],
+            )
+        # Ids made just now sort after all the ones locked above, so this keeps the lock order.
+        found |= _locked(missing)
+    return found
+
+
+def _locked(accounts: Sequence[Account]) -> Balances:
+    of_customers = [account for account in accounts if account.customer_id is not None]
+    of_house = [account for account in accounts if account.customer_id is None]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _LOCK,
+            {
+                "customers": [account.customer_id for account in of_customers],
+                "customer_assets": [account.asset for account in of_customers],
+                "customer_types": [account.type for account in of_customers],
+                "buckets": [account.bucket for account in of_house],
+                "bucket_assets": [account.asset for account in of_house],
+                "bucket_types": [account.type for account in of_house],
+            },
+        )
+        return {
+            Account(customer, bucket, asset, type_): Locked(id_, int(debits), int(credits))
+            for id_, customer, bucket, asset, type_, debits, credits in cursor.fetchall()
+        }
+
+
+def post(
+    movements: Sequence[Movement], *, balances: Mapping[Account, Locked] | None = None, savepoint: bool = True
+) -> int:
+    """Post movements, all or none; a movement whose key was posted before changes nothing.
+
+    Balances are locked in primary-key order, so opposite postings queue instead of deadlocking. A
+    caller that has locked every account already passes what `lock` gave; its totals are brought up to date.
+    A caller that gives up its whole transaction on a refusal may go without the savepoint.
+
+    Returns how many movements were new. Raises InsufficientFunds when a customer's account would fall
+    below zero, KeyReused when a key names a movement that said something else.
+    """
+    if not movements:
+        return 0
+    for movement in movements:
+        if movement.amount <= 0 or movement.debit.asset != movement.credit.asset:
+            raise ValueError(f"not a movement: {movement}")
+    with transaction.atomic(savepoint=savepoint):
+        if balances is None:
+            balances = lock(account for m in movements for account in (m.debit, m.credit))
+        new = _insert(movements, balances)
+        _add(new, balances)
+    return len(new)
+
+
+def _insert(movements: Sequence[Movement], balances: Mapping[Account, Locked]) -> list[Movement]:
+    """Write the transfers; give back those that weren't there before."""
+    ids = [uuid7() for _ in movements]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _INSERT,
+            [
+                ids,
+                [balances[m.debit].id for m in movements],
+                [balances[m.credit].id for m in movements],
+                [m.debit.asset for m in movements],
+                [m.amount for m in movements],
+                [m.kind for m in movements],
+                [m.key for m in movements],
+                [m.customer_id for m in movements],
+                [m.subject for m in movements],
+                [m.at for m in movements],
+            ],
+        )
+        if cursor.rowcount == len(movements):
+            return list(movements)
+        written = {row[0] for row in cursor.fetchall()}
+        repeated = [m for id_, m in zip(ids, movements, strict=True) if id_ not in written]
+        cursor.execute(_SAID, [[m.customer_id for m in repeated], [m.key for m in repeated]])
+        said = {(row[0], row[1]): row[2:] for row in cursor.fetchall()}
+    for m in repeated:
+        debit, credit, amount, kind = said[m.customer_id, m.key]
+        if (debit, credit, int(amount), kind) != (balances[m.debit].id, balances[m.credit].id, m.amount, m.kind):
+            raise KeyReused(f"The key {m.key} names another movement.")
+    return [m for id_, m in zip(ids, movements, strict=True) if id_ in written]
+
+
+def _add(movements: Sequence[Movement], balances: Mapping[Account, Locked]) -> None:
+    """Bring the balances of the movements' accounts up to date, in the rows and in `balances`."""
+    touched: dict[Account, list[Any]] = {}
+    for m in movements:
+        debit = touched.setdefault(m.debit, [0, 0, m.at])
+        debit[0] += m.amount
+        credit = touched.setdefault(m.credit, [0, 0, m.at])
+        credit[1] += m.amount
+    for account, (debits, credits, _) in touched.items():
+        locked = balances[account]
+        if account.customer_id is not None and locked.balance + credits - debits < 0:
+            raise InsufficientFunds(
+                f"The {account.type} balance of {account.asset} does not cover this."
+            )
+    if not touched:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _ADD,
+            [
+                [balances[account].id for account in touched],
+                [debits for debits, _, _ in touched.values()],
+                [credits for _, credits, _ in touched.values()],
+                [at for _, _, at in touched.values()],
+            ],
+        )
+    for account, (debits, credits, _) in touched.items():
+        balances[account].debits += debits
+        balances[account].credits += credits

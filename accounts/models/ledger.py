@@ -1,0 +1,139 @@
+"""The ledger's tables. Only `accounts/ledger.py` writes them; see docs/ledger.md for every event."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import F, Q
+from django.utils import timezone
+
+from accounts.ids import uuid7
+
+
+class Asset(models.Model):
+    """Something that can be owned, counted in base units of 10**-decimals."""
+
+    class Type(models.TextChoices):
+        FIAT = "fiat"
+        CRYPTO = "crypto"
+        METAL = "metal"
+
+    code = models.CharField(primary_key=True, max_length=10)
+    type = models.CharField(max_length=10, choices=Type)
+    name = models.CharField(max_length=60)
+    symbol = models.CharField(max_length=10, help_text="The sign shown before an amount, e.g. $.")
+    decimals = models.PositiveSmallIntegerField()
+
+    class Meta:
+        constraints = (models.CheckConstraint(condition=Q(decimals__lte=18), name="asset_at_most_18_decimals"),)
+
+    def __str__(self) -> str:
+        return self.code
+
+
+class LedgerAccount(models.Model):
+    """One place where money can be. balance = credits - debits, in base units of the asset.
+
+    A customer's account belongs to the customer; a house account to a bucket (one per customer
+    partition), so that no two customers' transactions queue for the same house row.
+    """
+
+    class Type(models.TextChoices):
+        AVAILABLE = "available"
+        SETTLING = "settling"
+        MARGIN = "margin"
+        LIQUIDITY = "liquidity"
+        FEES = "fees"
+        PROFIT = "profit"
+        SWAP = "swap"
+        PROTECTION = "protection"
+        EXTERNAL = "external"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    customer = models.ForeignKey(
+        "accounts.Customer", null=True, blank=True, on_delete=models.PROTECT, related_name="ledger_accounts"
+    )
+    bucket = models.SmallIntegerField(null=True, blank=True)
+    asset = models.ForeignKey(Asset, on_delete=models.PROTECT, db_index=False)
+    type = models.CharField(max_length=12, choices=Type)
+    name = models.CharField(max_length=128, blank=True)
+    debits = models.DecimalField(max_digits=38, decimal_places=0, default=0)
+    credits = models.DecimalField(max_digits=38, decimal_places=0, default=0)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    updated_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(
+                "customer", "asset", "type", condition=Q(customer__isnull=False), name="one_account_per_customer"
+            ),
+            models.UniqueConstraint(
+                "bucket", "asset", "type", condition=Q(customer__isnull=True), name="one_account_per_bucket"
+            ),
+            models.CheckConstraint(
+                condition=Q(customer__isnull=False, bucket__isnull=True, type__in=["available", "settling", "margin"])
+                | Q(
+                    customer__isnull=True,
+                    bucket__isnull=False,
+                    type__in=["liquidity", "fees", "profit", "swap", "protection", "external"],
+                ),
+                name="account_owner_fits_type",
+            ),
+            models.CheckConstraint(condition=Q(debits__gte=0, credits__gte=0), name="account_totals_not_negative"),
+            models.CheckConstraint(
+                condition=Q(customer__isnull=True) | Q(credits__gte=F("debits")), name="customer_never_below_zero"
+            ),
+        )
+
+    @property
+    def balance(self) -> int:
+        return int(self.credits - self.debits)
+
+    def __str__(self) -> str:
+        owner = self.customer_id.hex if self.customer_id else f"house {self.bucket}"
+        return f"{owner} {self.asset_id} {self.type}"
+
+
+class Transfer(models.Model):
+    """One movement: debits one account and credits another of the same asset. Never changed, never removed.
+
+    The columns that name other rows carry no foreign key: `ledger.post` locks both accounts in the same
+    transaction, a trigger forbids deleting an account, a customer or an asset that could be meant, and the
+    audit recounts it all. Four lookups a row would cost more than the row (docs/decisions/).
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    debit_account = models.ForeignKey(
+        LedgerAccount, on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False
+    )
+    credit_account = models.ForeignKey(
+        LedgerAccount, on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False
+    )
+    asset = models.ForeignKey(Asset, on_delete=models.PROTECT, db_constraint=False, db_index=False)
+    amount = models.DecimalField(max_digits=38, decimal_places=0)
+    kind = models.CharField(max_length=32, help_text="What happened, e.g. order_margin; docs/ledger.md lists them.")
+    key = models.CharField(max_length=160, help_text="The event's own name: asking twice moves money once.")
+    customer = models.ForeignKey(
+        "accounts.Customer",
+        null=True,
+        on_delete=models.PROTECT,
+        related_name="transfers",
+        db_constraint=False,
+        db_index=False,
+    )
+    subject = models.UUIDField(null=True, help_text="The order, trade or batch that this movement belongs to.")
+    at = models.DateTimeField()
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(
+                fields=["customer", "key"], nulls_distinct=False, name="transfer_key_unique_per_customer"
+            ),
+            models.CheckConstraint(condition=Q(amount__gt=0), name="transfer_amount_positive"),
+            models.CheckConstraint(
+                condition=~Q(debit_account=F("credit_account")), name="transfer_between_two_accounts"
+            ),
+        )
+        indexes = (models.Index(fields=["customer", "id"], name="transfer_by_customer"),)
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.amount} {self.asset_id}"

@@ -1,0 +1,4 @@
+from quotes.models.instrument import Candle, Instrument
+from quotes.models.quote import Quote
+
+__all__ = ["Candle", "Instrument", "Quote"]

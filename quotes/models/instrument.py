@@ -1,0 +1,91 @@
+"""What can be traded, and how its price went."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from django.db import models
+from django.db.models import F, Q
+
+from accounts.ids import uuid7
+
+
+class Instrument(models.Model):
+    """A pair of assets with its rules. Every rule of a symbol is a column of this row.
+
+    `symbol` is BASE-COUNTER, e.g. BTC-USD: one whole unit of the base asset priced in the counter asset.
+    """
+
+    symbol = models.CharField(primary_key=True, max_length=21)
+    name = models.CharField(max_length=60)
+    image_url = models.CharField(max_length=200, blank=True)
+    base_asset = models.ForeignKey("accounts.Asset", on_delete=models.PROTECT, related_name="+")
+    counter_asset = models.ForeignKey("accounts.Asset", on_delete=models.PROTECT, related_name="+")
+    is_active = models.BooleanField(default=True, help_text="Off: no new orders, quotes or trades.")
+    price_decimals = models.PositiveSmallIntegerField()
+    quantity_decimals = models.PositiveSmallIntegerField(default=18)
+    min_quantity = models.DecimalField(max_digits=38, decimal_places=18)
+    max_quantity = models.DecimalField(max_digits=38, decimal_places=18)
+    leverage_cap = models.PositiveSmallIntegerField(default=100)
+    spread_bps = models.DecimalField(
+        max_digits=8, decimal_places=3, help_text="Between bid and ask, in hundredths of a percent of the mid price."
+    )
+    fee_bps = models.DecimalField(
+        max_digits=8, decimal_places=3, default=Decimal(0), help_text="Of a spot trade's value, unless a quote says."
+    )
+    price_age_limit_seconds = models.PositiveSmallIntegerField(
+        default=10, help_text="An older price is no price."
+    )
+    quote_life_seconds = models.PositiveSmallIntegerField(default=30)
+    volatility_limit_percent = models.DecimalField(
+        max_digits=6,
+        decimal_places=3,
+        default=Decimal(10),
+        help_text="A spot trade fails when the price moved further since its quote.",
+    )
+    simulator_price = models.DecimalField(
+        max_digits=38, decimal_places=18, help_text="Where the simulator starts its walk."
+    )
+    simulator_step_bps = models.DecimalField(
+        max_digits=8, decimal_places=3, default=Decimal(2), help_text="The simulator's largest step per tick."
+    )
+
+    class Meta:
+        ordering = ("symbol",)
+        constraints = (
+            models.CheckConstraint(condition=~Q(base_asset=F("counter_asset")), name="instrument_of_two_assets"),
+            models.CheckConstraint(
+                condition=Q(min_quantity__gt=0, max_quantity__gte=F("min_quantity")), name="instrument_quantity_range"
+            ),
+            models.CheckConstraint(condition=Q(leverage_cap__gte=1), name="instrument_leverage_cap_positive"),
+        )
+
+    def __str__(self) -> str:
+        return self.symbol
+
+
+class Candle(models.Model):
+    """One minute of an instrument's mid price. Venues that report no volume leave it zero."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    instrument = models.ForeignKey(Instrument, on_delete=models.PROTECT, db_index=False)
+    minute = models.DateTimeField()
+    open = models.DecimalField(max_digits=38, decimal_places=18)
+    high = models.DecimalField(max_digits=38, decimal_places=18)
+    low = models.DecimalField(max_digits=38, decimal_places=18)
+    close = models.DecimalField(max_digits=38, decimal_places=18)
+    volume = models.DecimalField(max_digits=38, decimal_places=18, default=Decimal(0))
+    trade_count = models.PositiveIntegerField(default=0, help_text="Price updates in this minute.")
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=["instrument", "minute"], name="one_candle_per_minute"),
+            models.CheckConstraint(
+                condition=Q(low__gt=0, low__lte=F("open"), high__gte=F("open"))
+                & Q(low__lte=F("close"), high__gte=F("close")),
+                name="candle_in_order",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.instrument_id} {self.minute:%Y-%m-%d %H:%M}"

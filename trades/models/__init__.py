@@ -1,0 +1,16 @@
+from trades.models.batch import SettlementBatch, SettlementLeg, SettlementWindow
+from trades.models.engine import EngineLease, IdempotentAnswer
+from trades.models.order import Deal, Order
+from trades.models.trade import Trade, TradeEvent
+
+__all__ = [
+    "Deal",
+    "EngineLease",
+    "IdempotentAnswer",
+    "Order",
+    "SettlementBatch",
+    "SettlementLeg",
+    "SettlementWindow",
+    "Trade",
+    "TradeEvent",
+]

@@ -1,0 +1,121 @@
+"""Margin orders, and the deals that opened and closed them."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import Q
+
+from accounts.ids import order_code, uuid7
+from trades.states import CloseReason, OrderStatus
+
+
+class Order(models.Model):
+    """A leveraged position, from its opening to its close. Only the engine changes one.
+
+    `code` is the public orderId. `margin` and `profit` are base units of the account currency; prices
+    and quantity are exact decimals.
+    """
+
+    class Side(models.TextChoices):
+        BUY = "buy"
+        SELL = "sell"
+
+    class Type(models.TextChoices):
+        MARKET = "market"
+        LIMIT = "limit"
+        STOP = "stop"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    code = models.CharField(max_length=20, default=order_code, editable=False)
+    customer = models.ForeignKey("accounts.Customer", on_delete=models.PROTECT, related_name="orders", db_index=False)
+    client_order_id = models.CharField(max_length=64, null=True, blank=True)
+    command_id = models.UUIDField(null=True, editable=False, help_text="The command that made it: a replay finds it.")
+    instrument = models.ForeignKey("quotes.Instrument", on_delete=models.PROTECT, db_index=False)
+    side = models.CharField(max_length=4, choices=Side)
+    type = models.CharField(max_length=8, choices=Type, default=Type.MARKET)
+    quantity = models.DecimalField(max_digits=38, decimal_places=18)
+    leverage = models.PositiveSmallIntegerField()
+    margin = models.DecimalField(max_digits=38, decimal_places=0)
+    price = models.DecimalField(max_digits=38, decimal_places=18, null=True, help_text="Requested, if pending.")
+    open_price = models.DecimalField(max_digits=38, decimal_places=18, null=True)
+    take_profit = models.DecimalField(max_digits=38, decimal_places=18, null=True)
+    stop_loss = models.DecimalField(max_digits=38, decimal_places=18, null=True)
+    trailing_stop = models.DecimalField(max_digits=38, decimal_places=18, null=True)
+    status = models.CharField(max_length=10, choices=OrderStatus)
+    created_at = models.DateTimeField()
+    opened_at = models.DateTimeField(null=True)
+    closed_at = models.DateTimeField(null=True)
+    close_price = models.DecimalField(max_digits=38, decimal_places=18, null=True)
+    profit = models.DecimalField(max_digits=38, decimal_places=0, null=True, help_text="Signed, base units.")
+    swap = models.DecimalField(max_digits=38, decimal_places=0, default=0)
+    fee = models.DecimalField(max_digits=38, decimal_places=0, default=0)
+    close_reason = models.CharField(max_length=16, choices=CloseReason, blank=True)
+    parent_id = models.UUIDField(null=True, help_text="The order that this closed part was taken from.")
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=["customer", "code"], name="order_code_unique"),
+            models.UniqueConstraint(
+                fields=["customer", "client_order_id"],
+                condition=Q(client_order_id__isnull=False),
+                name="client_order_id_unique",
+            ),
+            models.UniqueConstraint(
+                fields=["customer", "command_id"],
+                condition=Q(command_id__isnull=False),
+                name="one_order_per_command",
+            ),
+            models.CheckConstraint(condition=Q(quantity__gt=0, leverage__gte=1, margin__gte=0), name="order_sane"),
+            models.CheckConstraint(
+                condition=Q(status="PENDING", price__isnull=False, open_price__isnull=True)
+                | Q(status="OPEN", open_price__gt=0, opened_at__isnull=False, closed_at__isnull=True)
+                | Q(
+                    status="CLOSED",
+                    open_price__gt=0,
+                    close_price__gt=0,
+                    profit__isnull=False,
+                    closed_at__isnull=False,
+                )
+                | Q(status="CANCELLED"),
+                name="order_status_complete",
+            ),
+        )
+        indexes = (
+            models.Index(fields=["customer", "id"], condition=Q(status__in=["OPEN", "PENDING"]), name="order_live"),
+            models.Index(fields=["customer", "closed_at", "id"], condition=Q(status="CLOSED"), name="order_history"),
+        )
+
+    def __str__(self) -> str:
+        return self.code
+
+
+class Deal(models.Model):
+    """An execution: what opened or closed an order, at which price. Never changed, never removed."""
+
+    class Kind(models.TextChoices):
+        OPEN = "open"
+        CLOSE = "close"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    customer = models.ForeignKey(
+        "accounts.Customer", on_delete=models.PROTECT, related_name="deals", db_constraint=False, db_index=False
+    )
+    order = models.ForeignKey(
+        Order, on_delete=models.PROTECT, related_name="deals", db_constraint=False, db_index=False
+    )
+    command_id = models.UUIDField(null=True, help_text="The command it answers; null when a price fired it.")
+    kind = models.CharField(max_length=5, choices=Kind)
+    price = models.DecimalField(max_digits=38, decimal_places=18)
+    quantity = models.DecimalField(max_digits=38, decimal_places=18)
+    profit = models.DecimalField(max_digits=38, decimal_places=0, default=0)
+    reason = models.CharField(max_length=16, blank=True)
+    at = models.DateTimeField()
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=["order", "kind"], name="one_opening_and_one_closing_deal"),
+            models.CheckConstraint(condition=Q(price__gt=0, quantity__gt=0), name="deal_positive"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.order_id.hex}"

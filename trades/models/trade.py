@@ -1,0 +1,130 @@
+"""Spot trades and exits, with one event row per step."""
+
+from __future__ import annotations
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import F, Q
+
+from accounts.ids import uuid7
+from trades.states import FailureCode, TradeState
+
+
+class Trade(models.Model):
+    """A quote that was executed, on its way storing -> settling -> completed (or failed).
+
+    HOT by design: no index covers a column that changes (state, failure_code, batch, taken_from_settling,
+    updated_at), and pages are filled to half (migration 0002), so a step of a trade rewrites no index.
+    What is due is found by ranges of the time-ordered primary key. The one exception is `exiting_trade`,
+    written once for the few trades that are exits, because one live exit per trade must be a constraint.
+
+    `batch` carries no foreign key: a million lookups at each cut would buy nothing that the cut, which
+    writes both rows in one transaction, and the audit don't already give.
+    """
+
+    class Type(models.TextChoices):
+        PLATFORM = "platform"
+        EXIT = "exit"
+
+    class Side(models.TextChoices):
+        BUY = "buy"
+        SELL = "sell"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    customer = models.ForeignKey("accounts.Customer", on_delete=models.PROTECT, related_name="trades", db_index=False)
+    quote = models.OneToOneField("quotes.Quote", on_delete=models.PROTECT, related_name="trade")
+    trade_type = models.CharField(max_length=8, choices=Type)
+    instrument = models.ForeignKey("quotes.Instrument", on_delete=models.PROTECT, db_index=False)
+    side = models.CharField(max_length=4, choices=Side)
+    receive_asset = models.ForeignKey("accounts.Asset", on_delete=models.PROTECT, related_name="+", db_index=False)
+    deliver_asset = models.ForeignKey("accounts.Asset", on_delete=models.PROTECT, related_name="+", db_index=False)
+    receive_amount = models.DecimalField(max_digits=38, decimal_places=0)
+    deliver_amount = models.DecimalField(max_digits=38, decimal_places=0)
+    fee = models.DecimalField(max_digits=38, decimal_places=0)
+    labels = ArrayField(models.CharField(max_length=64), null=True, blank=True)
+    expected_error = models.CharField(max_length=32, blank=True, help_text="Sandbox only: fail with this code.")
+    reference_trade = models.ForeignKey(
+        "self", null=True, blank=True, on_delete=models.PROTECT, related_name="exits", db_index=False
+    )
+
+    state = models.CharField(max_length=10, choices=TradeState, default=TradeState.STORING)
+    failure_code = models.CharField(max_length=32, choices=FailureCode, null=True, blank=True)
+    exiting_trade = models.OneToOneField(
+        "self",
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="live_exit",
+        db_constraint=False,
+        help_text="The reference trade, once this exit is live: unique, so a trade has one live exit at most.",
+    )
+    taken_from_settling = models.DecimalField(
+        max_digits=38,
+        decimal_places=0,
+        default=0,
+        help_text="Of deliver_amount: how much came out of what the original left in settling.",
+    )
+    batch = models.ForeignKey(
+        "trades.SettlementBatch",
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="trades",
+        db_constraint=False,
+        db_index=False,
+    )
+    created_at = models.DateTimeField()
+    updated_at = models.DateTimeField()
+
+    class Meta:
+        constraints = (
+            models.CheckConstraint(
+                condition=Q(receive_amount__gt=0, deliver_amount__gt=0, fee__gte=0), name="trade_amounts_positive"
+            ),
+            models.CheckConstraint(
+                condition=Q(taken_from_settling__gte=0, taken_from_settling__lte=F("deliver_amount")),
+                name="trade_takes_no_more_than_it_delivers",
+            ),
+            models.CheckConstraint(
+                condition=Q(state__in=["storing", "settling", "completed"], failure_code__isnull=True)
+                | Q(state="failed", failure_code__isnull=False),
+                name="trade_failed_with_a_code",
+            ),
+            models.CheckConstraint(
+                condition=Q(trade_type="platform", reference_trade__isnull=True, exiting_trade__isnull=True)
+                | Q(trade_type="exit", reference_trade__isnull=False, state__in=["storing", "failed"])
+                & Q(exiting_trade__isnull=True)
+                | Q(trade_type="exit", exiting_trade=F("reference_trade"), state__in=["settling", "completed"]),
+                name="trade_exit_names_its_original",
+            ),
+            models.CheckConstraint(
+                condition=Q(batch__isnull=True, state__in=["storing", "settling", "failed"])
+                | Q(batch__isnull=False, state__in=["settling", "completed"]),
+                name="trade_batched_only_while_settling",
+            ),
+        )
+        indexes = (models.Index(fields=["customer", "id"], name="trade_by_customer"),)
+
+    def __str__(self) -> str:
+        return self.pk.hex
+
+
+class TradeEvent(models.Model):
+    """One step of a trade. Never changed, never removed; a step can be written down once."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    trade = models.ForeignKey(
+        Trade, on_delete=models.PROTECT, related_name="events", db_constraint=False, db_index=False
+    )
+    customer = models.ForeignKey(
+        "accounts.Customer", on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False
+    )
+    became = models.CharField(max_length=10, choices=TradeState)
+    detail = models.CharField(max_length=64, blank=True, help_text="The failure code, or the batch it settled with.")
+    at = models.DateTimeField()
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=["trade", "became"], name="one_event_per_step"),)
+
+    def __str__(self) -> str:
+        return f"{self.trade_id.hex} {self.became}"

@@ -1,0 +1,85 @@
+"""The states of everything that moves, and the tables of legal moves. Nothing else.
+
+The database refuses every other move by triggers made from these same tables (migration 0002), so
+a state that is illegal here can't be written by anybody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from django.db.models import TextChoices
+
+
+class OrderStatus(TextChoices):
+    PENDING = "PENDING"
+    OPEN = "OPEN"
+    CLOSED = "CLOSED"
+    CANCELLED = "CANCELLED"
+
+
+class TradeState(TextChoices):
+    STORING = "storing"
+    SETTLING = "settling"
+    COMPLETED = "completed"
+    FAILED = "failed"
+
+
+class BatchState(TextChoices):
+    CUT = "cut"
+    CONFIRMED = "confirmed"
+    SETTLING = "settling"
+    PARTIALLY_SETTLED = "partially_settled"
+    COMPLETED = "completed"
+    CANCELLED = "cancelled"
+
+
+class LegStatus(TextChoices):
+    PENDING = "pending"
+    SETTLED = "settled"
+    FAILED = "failed"
+
+
+class FailureCode(TextChoices):
+    EXPIRED_QUOTE = "expired_quote"
+    NON_SUFFICIENT_FUNDS = "non_sufficient_funds"
+    INVALID_REFERENCE_TRADE = "invalid_reference_trade"
+    MARKET_VOLATILITY = "market_volatility"
+    LIMIT_EXCEEDED = "limit_exceeded"
+    UNSUPPORTED = "unsupported"
+
+
+class CloseReason(TextChoices):
+    MANUAL = "manual"
+    TAKE_PROFIT = "take_profit"
+    STOP_LOSS = "stop_loss"
+    TRAILING_STOP = "trailing_stop"
+    STOP_OUT = "stop_out"
+    CLOSE_ALL = "close_all"
+
+
+Moves = Mapping[str, frozenset[str]]
+
+ORDER_MOVES: Final[Moves] = {
+    OrderStatus.PENDING: frozenset({OrderStatus.OPEN, OrderStatus.CANCELLED}),
+    OrderStatus.OPEN: frozenset({OrderStatus.CLOSED}),
+    OrderStatus.CLOSED: frozenset(),
+    OrderStatus.CANCELLED: frozenset(),
+}
+
+TRADE_MOVES: Final[Moves] = {
+    TradeState.STORING: frozenset({TradeState.SETTLING, TradeState.FAILED}),
+    TradeState.SETTLING: frozenset({TradeState.COMPLETED}),
+    TradeState.COMPLETED: frozenset(),
+    TradeState.FAILED: frozenset(),
+}
+
+BATCH_MOVES: Final[Moves] = {
+    BatchState.CUT: frozenset({BatchState.CONFIRMED, BatchState.CANCELLED}),
+    BatchState.CONFIRMED: frozenset({BatchState.SETTLING, BatchState.CANCELLED}),
+    BatchState.SETTLING: frozenset({BatchState.PARTIALLY_SETTLED, BatchState.COMPLETED}),
+    BatchState.PARTIALLY_SETTLED: frozenset({BatchState.SETTLING, BatchState.COMPLETED}),
+    BatchState.COMPLETED: frozenset(),
+    BatchState.CANCELLED: frozenset(),
+}
