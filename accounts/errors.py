@@ -82,6 +82,11 @@ class UnknownAsset(Malformed):
     sentence = "There is no such asset."
 
 
+class WrongAccountType(Refusal):
+    code = "account_type_mismatch"
+    sentence = "This asset is not kept in an account of this type."
+
+
 # --- identity --------------------------------------------------------------------------------------
 
 

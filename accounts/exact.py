@@ -31,9 +31,17 @@ def _written(value: Any) -> Any:
         return orjson.Fragment(f"{value:f}")
     if isinstance(value, datetime):
         return timestamp(value)
-    if isinstance(value, UUID):
-        return value.hex
     raise TypeError(f"{type(value).__name__} has no exact JSON form")
+
+
+def _hexed(value: Any) -> Any:
+    """The value with its UUIDs as text: orjson writes them by itself, with dashes, and asks nobody."""
+    kind = type(value)
+    if kind is dict:
+        return {key: _hexed(item) for key, item in value.items()}
+    if kind is list or kind is tuple:
+        return [_hexed(item) for item in value]
+    return value.hex if isinstance(value, UUID) else value
 
 
 def dumps(value: Any) -> bytes:
@@ -41,7 +49,7 @@ def dumps(value: Any) -> bytes:
 
     Raises TypeError for floats hidden in custom types; plain floats must not reach this function.
     """
-    return orjson.dumps(value, default=_written, option=orjson.OPT_PASSTHROUGH_DATETIME)
+    return orjson.dumps(_hexed(value), default=_written, option=orjson.OPT_PASSTHROUGH_DATETIME)
 
 
 def _number(digits: str) -> Decimal:
@@ -81,7 +89,8 @@ def loads(body: bytes) -> Any:
     nesting, NUL characters and lone surrogates.
     """
     try:
-        value = json.loads(body, parse_float=_number, parse_int=_integer, parse_constant=_constant)
+        # Strictly UTF-8: json would guess UTF-16 and 32, and let bytes of lone surrogates through.
+        value = json.loads(body.decode(), parse_float=_number, parse_int=_integer, parse_constant=_constant)
     except NotJSON:
         raise
     except (ValueError, RecursionError):

@@ -129,6 +129,72 @@ WHERE a.id = w.id
 """
 
 
+_SELECTED = """
+WITH selected AS MATERIALIZED (
+    SELECT w.customer_id, w.asset_id, w.amount, w.key, d.id AS debit, c.id AS credit
+    FROM ({select}) w
+    LEFT JOIN accounts_ledgeraccount d
+        ON d.customer_id = w.customer_id AND d.asset_id = w.asset_id AND d.type = %(debit_type)s
+    LEFT JOIN accounts_ledgeraccount c
+        ON c.customer_id = w.customer_id AND c.asset_id = w.asset_id AND c.type = %(credit_type)s
+)
+"""
+
+_OPEN_SELECTED = f"""
+{_SELECTED}
+INSERT INTO accounts_ledgeraccount
+    (id, customer_id, bucket, asset_id, type, name, debits, credits, created_at, updated_at)
+SELECT new_uuid7(), customer_id, NULL, asset_id, type, '', 0, 0, %(at)s, %(at)s
+FROM (
+    SELECT customer_id, asset_id, %(debit_type)s::text AS type FROM selected WHERE debit IS NULL
+    UNION SELECT customer_id, asset_id, %(credit_type)s::text FROM selected WHERE credit IS NULL
+    ORDER BY 1, 2, 3
+) missing
+ON CONFLICT DO NOTHING
+"""  # noqa: S608 - our own text
+
+_LOCK_SELECTED = f"""
+{_SELECTED}
+SELECT count(*) FROM (
+    SELECT id FROM accounts_ledgeraccount
+    WHERE id IN (SELECT debit FROM selected UNION SELECT credit FROM selected)
+    ORDER BY id FOR NO KEY UPDATE
+) locked
+"""  # noqa: S608 - our own text
+
+_POST_SELECTED = f"""
+{_SELECTED},
+written AS (
+    INSERT INTO accounts_transfer
+        (id, debit_account_id, credit_account_id, asset_id, amount, kind, key, customer_id, subject, at)
+    SELECT new_uuid7(), debit, credit, asset_id, amount, %(kind)s, key, customer_id, %(subject)s, %(at)s FROM selected
+    ON CONFLICT (customer_id, key) DO NOTHING
+    RETURNING debit_account_id, credit_account_id, amount
+),
+added AS (
+    UPDATE accounts_ledgeraccount a
+    SET debits = a.debits + w.debits, credits = a.credits + w.credits, updated_at = %(at)s
+    FROM (
+        SELECT account, sum(debits) AS debits, sum(credits) AS credits
+        FROM (
+            SELECT debit_account_id AS account, amount AS debits, 0 AS credits FROM written
+            UNION ALL SELECT credit_account_id, 0, amount FROM written
+        ) both_sides GROUP BY account
+    ) w
+    WHERE a.id = w.account
+)
+SELECT (SELECT count(*) FROM selected), (SELECT count(*) FROM written)
+"""  # noqa: S608 - our own text
+
+_CONTRADICTED = f"""
+{_SELECTED}
+SELECT t.key FROM selected s
+JOIN accounts_transfer t ON t.key = s.key AND t.customer_id = s.customer_id
+WHERE (t.debit_account_id, t.credit_account_id, t.amount, t.kind) <> (s.debit, s.credit, s.amount, %(kind)s)
+LIMIT 1
+"""  # noqa: S608 - our own text
+
+
 def lock(accounts: Iterable[Account]) -> Balances:
     """Lock these accounts in primary-key order and read their balances; missing ones are opened.
 
@@ -136,7 +202,8 @@ def lock(accounts: Iterable[Account]) -> Balances:
     """
     wanted = list(dict.fromkeys(accounts))
     found = _locked(wanted)
-    missing = [account for account in wanted if account not in found]
+    # Sorted: two transactions that open the same accounts wait for each other's rows in the same order.
+    missing = sorted((account for account in wanted if account not in found), key=str)
     if missing:
         with connection.cursor() as cursor:
             cursor.execute(
@@ -243,9 +310,7 @@ def _add(movements: Sequence[Movement], balances: Mapping[Account, Locked]) -> N
     for account, (debits, credits, _) in touched.items():
         locked = balances[account]
         if account.customer_id is not None and locked.balance + credits - debits < 0:
-            raise InsufficientFunds(
-                f"The {account.type} balance of {account.asset} does not cover this."
-            )
+            raise InsufficientFunds(f"The {account.type} balance of {account.asset} does not cover this.")
     if not touched:
         return
     with connection.cursor() as cursor:
@@ -261,3 +326,44 @@ def _add(movements: Sequence[Movement], balances: Mapping[Account, Locked]) -> N
     for account, (debits, credits, _) in touched.items():
         balances[account].debits += debits
         balances[account].credits += credits
+
+
+@transaction.atomic
+def post_selected(
+    select: str,
+    params: Mapping[str, Any],
+    *,
+    debit_type: str,
+    credit_type: str,
+    kind: str,
+    subject: UUID | None,
+    at: datetime,
+) -> int:
+    """Post what a SELECT gives, between two accounts of the same customer and asset; `post` for very many.
+
+    `select` is our own SQL and yields customer_id, asset_id, amount (> 0) and key; nothing of it passes through
+    Python. It is run several times and must give the same rows each time: the caller holds locks on what it
+    reads. The rules are those of `post`: accounts locked in primary-key order, a key posted before changes
+    nothing, all or none.
+
+    Returns how many movements were new. Raises KeyReused when a key names a movement that said something else,
+    and IntegrityError (the table's own floor) when an account would fall below zero.
+    """
+    given = {
+        **params,
+        "debit_type": debit_type,
+        "credit_type": credit_type,
+        "kind": kind,
+        "subject": subject,
+        "at": at,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_OPEN_SELECTED.format(select=select), given)
+        cursor.execute(_LOCK_SELECTED.format(select=select), given)
+        cursor.execute(_POST_SELECTED.format(select=select), given)
+        selected, written = cursor.fetchone()
+        if written != selected:
+            cursor.execute(_CONTRADICTED.format(select=select), given)
+            if contradicted := cursor.fetchone():
+                raise KeyReused(f"The key {contradicted[0]} names another movement.")
+    return int(written)

@@ -197,6 +197,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": ["brokerage.http.scopes.ScopeRequired"],
     "DEFAULT_RENDERER_CLASSES": ["brokerage.http.exact_json.ExactJSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["brokerage.http.exact_json.ExactJSONParser"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "brokerage.http.exact_json.AlwaysJSON",
     "EXCEPTION_HANDLER": "brokerage.errors.exception_handler",
     "UNAUTHENTICATED_USER": None,
     "UNAUTHENTICATED_TOKEN": None,
@@ -222,6 +223,9 @@ CLOSE_DEADLINE_SECONDS = 5  # contract: POST /trade/close
 CREATE_DEADLINE_SECONDS = 3  # contract: POST /trade/create
 MAX_WAITING_REQUESTS = env.int("MAX_WAITING_REQUESTS", default=320)  # per web process; past it 503 at once
 ENGINE_TICK_COMMANDS = env.int("ENGINE_TICK_COMMANDS", default=256)
+FEED_TICK_MILLISECONDS = env.int("FEED_TICK_MILLISECONDS", default=250)
+FEED_SEED = env.int("FEED_SEED", default=None)  # the same seed, the same simulated prices
+ENGINE_PARTITIONS = env.int("ENGINE_PARTITIONS", default=1)  # streams, and so engines; customers are spread over them
 
 # --- Celery ----------------------------------------------------------------------------------------
 
@@ -263,6 +267,7 @@ LOGGING = {
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
     "loggers": {
         "django.request": {"level": "ERROR"},  # a 4xx is the caller's news, not ours
+        "psycopg.pool": {"level": "ERROR"},  # it tries on for ever; who needed a connection says so once
         "celery.worker.strategy": {"level": "WARNING"},
         "celery.app.trace": {"level": "WARNING"},
         "celery.beat": {"level": "WARNING"},

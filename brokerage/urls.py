@@ -1,3 +1,23 @@
-from django.urls import path
+"""Every path of the system. Each app names its API's own; both slash forms are theirs to take."""
 
-urlpatterns: list = []
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+from django.contrib import admin
+from django.urls import URLPattern, URLResolver, include, path
+from django.views.generic import RedirectView
+
+from brokerage.observe import health
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("", RedirectView.as_view(url="/admin/")),
+    path("livez", health.livez),
+    path("readyz", health.readyz),
+    path("admin/", admin.site.urls),
+    *(
+        path("", include(f"{app}.api.urls"))
+        for app in ("accounts", "quotes", "trades")
+        if find_spec(f"{app}.api.urls") is not None
+    ),
+]

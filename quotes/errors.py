@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from accounts.errors import Malformed, Refusal
+from accounts.errors import Malformed, NotFound, Refusal
 
 
 class StalePrice(Refusal):
@@ -15,3 +15,34 @@ class StalePrice(Refusal):
 class UnknownSymbol(Malformed):
     code = "unknown_symbol"
     sentence = "There is no such symbol."
+
+
+# --- quotes ----------------------------------------------------------------------------------------
+
+
+class QuoteNotFound(NotFound):
+    sentence = "There is no such quote."
+
+
+class AmountTooSmall(Refusal):
+    """After rounding and fee one side of the trade would come to nothing."""
+
+    code = "amount_too_small"
+    sentence = "The amount is too small: after rounding and fee nothing would be left."
+
+
+class AmountOutOfRange(Refusal):
+    code = "amount_out_of_range"
+    sentence = "The amount is too large."
+
+
+class SymbolNotTraded(Refusal):
+    """The instrument exists but its operator switched it off."""
+
+    code = "symbol_not_traded"
+    sentence = "This symbol is not traded at the moment."
+
+
+class ProductNotOffered(Refusal):
+    code = "product_not_offered"
+    sentence = "This product is not offered yet; trading and trading_exit are."

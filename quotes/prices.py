@@ -83,7 +83,8 @@ def is_sound(bid: Decimal | None, ask: Decimal | None) -> bool:
     return bid is not None and ask is not None and 0 < bid <= ask
 
 
-def _moment(milliseconds: int) -> datetime:
+def moment(milliseconds: int) -> datetime:
+    """A time on Redis' clock, exact to the millisecond."""
     return datetime.fromtimestamp(milliseconds // 1000, UTC) + timedelta(milliseconds=milliseconds % 1000)
 
 
@@ -96,7 +97,7 @@ def parsed(rows: Mapping[str, str]) -> dict[str, Price]:
             continue
         bid, ask = parse_decimal(parts[0]), parse_decimal(parts[1])
         if bid is not None and ask is not None and is_sound(bid, ask):
-            prices[symbol] = Price(symbol, bid, ask, _moment(int(parts[2])))
+            prices[symbol] = Price(symbol, bid, ask, moment(int(parts[2])))
     return prices
 
 
@@ -115,7 +116,7 @@ def queue_latest(pipe: Any) -> None:
 
 
 def read_latest(rows: Mapping[str, str], clock: tuple[int, int]) -> Prices:
-    return Prices(_moment(clock[0] * 1000 + clock[1] // 1000), parsed(rows))
+    return Prices(moment(clock[0] * 1000 + clock[1] // 1000), parsed(rows))
 
 
 def publish(quoted: Iterable[tuple[str, Decimal, Decimal]], *, at: datetime | None = None) -> None:

@@ -2,6 +2,7 @@
 
 `start_for_tests()` runs before Django reads its settings, in the process that starts the parallel
 workers: they inherit DATABASE_URL and REDIS_URL. Where the caller has set one of them, it is used as it is.
+`python -m tests.embedded COMMAND …` runs one command with such a pair beside it.
 
 The session's directory is named after the process that owns it, so whoever comes next knows the
 leftovers of a killed session from the servers of one that runs beside it.
@@ -13,6 +14,8 @@ import contextlib
 import hashlib
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -103,3 +106,11 @@ def _owner_lives(home: Path) -> bool:
     pid, started = home.name.rsplit("-", 2)[1:]
     owner = process(int(pid)) if pid.isdigit() else None
     return owner is not None and hashlib.sha256(owner.started.encode()).hexdigest()[:8] == started
+
+
+if __name__ == "__main__":
+    pair = start_for_tests()
+    try:
+        sys.exit(subprocess.run(sys.argv[1:], check=False).returncode)
+    finally:
+        pair.stop()

@@ -1,0 +1,3 @@
+from accounts.admin import clients, identity, ledger
+
+__all__ = ["clients", "identity", "ledger"]

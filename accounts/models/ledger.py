@@ -86,7 +86,7 @@ class LedgerAccount(models.Model):
 
     @property
     def balance(self) -> int:
-        return int(self.credits - self.debits)
+        return int(self.credits) - int(self.debits)  # as Decimals they would be rounded to 28 digits
 
     def __str__(self) -> str:
         owner = self.customer_id.hex if self.customer_id else f"house {self.bucket}"

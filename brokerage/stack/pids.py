@@ -49,6 +49,15 @@ def process(pid: int) -> Process | None:
     return Process(pid, f"{_boot()}:{fields[19]}")
 
 
+def exists(pid: int) -> bool:
+    """Whether anything has this pid, a zombie included: what a plain kill(pid, 0) can tell."""
+    try:
+        os.kill(pid, 0)
+    except OSError as error:
+        return isinstance(error, PermissionError)
+    return True
+
+
 def command_of(pid: int) -> str:
     """The command line of a process, its words separated by spaces; empty when there is none."""
     if HAS_PROC:
@@ -146,7 +155,7 @@ def _from_ps(pid: int) -> Process | None:
 def _ps(pid: int, columns: str) -> str:
     """What ps says of one process, where there is no /proc."""
     return subprocess.run(
-        ["ps", "-ww", "-o", columns, "-p", str(pid)],  # noqa: S607
+        ["ps", "-ww", "-o", columns, "-p", str(pid)],
         capture_output=True,
         text=True,
         check=False,

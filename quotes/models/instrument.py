@@ -33,9 +33,7 @@ class Instrument(models.Model):
     fee_bps = models.DecimalField(
         max_digits=8, decimal_places=3, default=Decimal(0), help_text="Of a spot trade's value, unless a quote says."
     )
-    price_age_limit_seconds = models.PositiveSmallIntegerField(
-        default=10, help_text="An older price is no price."
-    )
+    price_age_limit_seconds = models.PositiveSmallIntegerField(default=10, help_text="An older price is no price.")
     quote_life_seconds = models.PositiveSmallIntegerField(default=30)
     volatility_limit_percent = models.DecimalField(
         max_digits=6,

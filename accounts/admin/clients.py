@@ -1,0 +1,62 @@
+"""API clients: made here with a secret that is shown once, switched off here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.html import format_html
+from unfold.decorators import display
+from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
+
+from accounts import services
+from accounts.admin import shown
+from accounts.admin.base import DeskAdmin, NeverDeleted
+from accounts.identity import FIRM_SCOPES
+from accounts.models import ApiClient
+
+
+class ApiClientForm(forms.ModelForm):
+    scopes = forms.MultipleChoiceField(
+        choices=[(scope, scope) for scope in sorted(FIRM_SCOPES)],
+        widget=UnfoldAdminCheckboxSelectMultipleWidget,
+        help_text="What its tokens may do at the most. Tokens issued before lose at once what is taken away here.",
+    )
+
+    class Meta:
+        model = ApiClient
+        fields = ("name", "scopes", "is_active")
+
+
+@admin.register(ApiClient)
+class ApiClientAdmin(NeverDeleted, DeskAdmin):
+    form = ApiClientForm
+    list_display = ("name", "client_id", "is_active", "scope_count", "created")
+    list_filter = ("is_active",)
+    search_texts = ("client_id", "name")
+    readonly_fields = ("client_id", "created")
+    fieldsets = ((None, {"fields": ("name", "is_active", "client_id", "created")}), ("Scopes", {"fields": ("scopes",)}))
+    add_fieldsets = ((None, {"fields": ("name", "scopes")}),)
+
+    @display(description="Scopes", label=True)
+    def scope_count(self, client: ApiClient) -> str:
+        return f"{len(client.scopes)} of {len(FIRM_SCOPES)}"
+
+    @admin.display(description="Created")
+    def created(self, client: ApiClient) -> str:
+        return shown.moment(client.created_at)
+
+    def save_model(self, request: HttpRequest, client: ApiClient, form: Any, change: bool) -> None:
+        if change:
+            super().save_model(request, client, form, change)
+            return
+        made, secret = services.create_api_client(client.name, client.scopes, timezone.now())
+        for name in ("pk", "client_id", "secret_sha256", "scopes", "created_at"):
+            setattr(client, name, getattr(made, name))
+        client._state.adding = False
+        text = "Client id {} and secret {} - copy the secret now, it is not kept and can't be shown again."
+        identity, word = (format_html('<code class="desk-id">{}</code>', part) for part in (client.client_id, secret))
+        messages.warning(request, format_html(text, identity, word))

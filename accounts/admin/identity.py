@@ -1,0 +1,154 @@
+"""Users, their groups, and customers with their balances."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
+from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.contrib.auth.models import Group
+from django.http import HttpRequest
+from unfold.admin import ModelAdmin
+from unfold.decorators import display
+from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+
+from accounts.admin import shown
+from accounts.admin.base import BoundedPaginator, DeskAdmin, NeverDeleted
+from accounts.models import Asset, Customer, LedgerAccount, User
+
+STATES = {"verified": "success", "frozen": "danger", "rejected": "danger", "storing": "info", "unverified": "warning"}
+HELD = (LedgerAccount.Type.AVAILABLE, LedgerAccount.Type.SETTLING, LedgerAccount.Type.MARGIN)
+
+admin.site.unregister(Group)
+
+
+@admin.register(Group)
+class GroupAdmin(DjangoGroupAdmin, ModelAdmin):
+    list_fullwidth = True
+
+
+class StaffCreationForm(UserCreationForm):
+    class Meta:
+        model = User
+        fields = ("email",)
+
+
+class StaffChangeForm(UserChangeForm):
+    class Meta:
+        model = User
+        fields = "__all__"
+
+
+@admin.register(User)
+class UserAdmin(NeverDeleted, DjangoUserAdmin, ModelAdmin):
+    """People who log in. Switching one off stops every token of theirs at once."""
+
+    form, add_form, change_password_form = StaffChangeForm, StaffCreationForm, AdminPasswordChangeForm
+    list_display = ("email", "name", "is_active", "is_staff", "is_superuser", "last_seen", "created")
+    list_filter = ("is_active", "is_staff", "is_superuser")
+    list_fullwidth = True
+    list_per_page = 50
+    paginator = BoundedPaginator
+    show_full_result_count = False
+    ordering = ("-pk",)
+    sortable_by = ("email",)
+    search_fields = ("email__istartswith",)
+    readonly_fields = ("created", "last_seen")
+    filter_horizontal = ("groups", "user_permissions")
+    fieldsets = (
+        (None, {"fields": ("email", "name", "password")}),
+        ("May do", {"fields": ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")}),
+        ("Since", {"fields": ("created", "last_seen")}),
+    )
+    add_fieldsets = ((None, {"classes": ("wide",), "fields": ("email", "password1", "password2")}),)
+
+    @admin.display(description="Last login here")
+    def last_seen(self, user: User) -> str:
+        return shown.moment(user.last_login)
+
+    @admin.display(description="Created")
+    def created(self, user: User) -> str:
+        return shown.moment(user.created_at)
+
+
+@admin.register(Customer)
+class CustomerAdmin(NeverDeleted, DeskAdmin):
+    """Whoever owns money. Customers come in through the API or `create_customer`, never from here."""
+
+    list_display = ("name_or_guid", "email", "type", "state_label", "short_guid", "created")
+    list_filter = ("state", "type")
+    related = ("user",)
+    search_guids = ("pk", "user_id")
+    search_customer = "pk"
+    readonly_fields = ("guid", "login", "partition", "balances", "belongings", "created", "updated")
+    fieldsets = (
+        (None, {"fields": ("name", "type", "state", "labels")}),
+        ("Balances", {"fields": ("balances", "belongings")}),
+        ("Identity", {"fields": ("guid", "login", "partition", "created", "updated")}),
+    )
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    @admin.display(description="Customer")
+    def name_or_guid(self, customer: Customer) -> str:
+        return str(customer)
+
+    @admin.display(description="Email")
+    def email(self, customer: Customer) -> str:
+        return customer.user.email if customer.user else shown.NOTHING
+
+    @display(description="State", label=STATES)
+    def state_label(self, customer: Customer) -> str:
+        return customer.state
+
+    @admin.display(description="Guid")
+    def short_guid(self, customer: Customer) -> str:
+        return shown.short_guid(customer.pk)
+
+    @admin.display(description="Guid")
+    def guid(self, customer: Customer) -> str:
+        return shown.guid(customer.pk)
+
+    @admin.display(description="Logs in as")
+    def login(self, customer: Customer) -> str:
+        return shown.link("accounts_user", customer.user_id, customer.user)
+
+    @admin.display(description="Created")
+    def created(self, customer: Customer) -> str:
+        return shown.moment(customer.created_at)
+
+    @admin.display(description="Changed")
+    def updated(self, customer: Customer) -> str:
+        return shown.moment(customer.updated_at)
+
+    @admin.display(description="Money")
+    def balances(self, customer: Customer) -> str:
+        accounts = LedgerAccount.objects.filter(customer=customer).select_related("asset").order_by("asset_id")
+        held: dict[str, dict[str, LedgerAccount]] = {}
+        for account in accounts:
+            held.setdefault(account.asset_id, {})[account.type] = account
+        return shown.table(
+            ("Asset", "Available", "Settling", "Margin", "Together"),
+            [_balance_row(next(iter(of.values())).asset, of) for of in held.values()],
+            "No account yet.",
+        )
+
+    @admin.display(description="Belonging to this customer")
+    def belongings(self, customer: Customer) -> str:
+        mine: Mapping[str, Any] = {"customer__id__exact": customer.pk}
+        lists = {
+            "trades_position": "open positions",
+            "trades_order": "orders",
+            "trades_trade": "trades",
+            "quotes_quote": "quotes",
+            "accounts_transfer": "transfers",
+        }
+        return shown.joined(shown.list_link(model, mine, text) for model, text in lists.items())
+
+
+def _balance_row(asset: Asset, accounts: Mapping[str, LedgerAccount]) -> list[Any]:
+    balances = [accounts[type_].balance if type_ in accounts else 0 for type_ in HELD]
+    return [asset.name, *(shown.amount(balance, asset) for balance in (*balances, sum(balances)))]

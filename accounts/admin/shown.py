@@ -1,0 +1,117 @@
+"""How the desk shows what it shows: exact amounts in whole assets, times in UTC, ids that can be followed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils.html import format_html, format_html_join
+from django.utils.http import urlencode
+from django.utils.safestring import SafeString
+
+from accounts.models import Asset, Customer
+from accounts.money import at_scale, from_base_units
+
+NOTHING = "–"
+
+
+def amount_text(amount: int | Decimal, asset: Asset) -> str:
+    """Base units as an amount of the asset, every digit of it: 1,234.50 USD."""
+    return f"{_digits(from_base_units(amount, asset.decimals), min(2, asset.decimals))} {asset.code}"
+
+
+def amount(value: int | Decimal | None, asset: Asset) -> SafeString | str:
+    """`amount_text`, aligned right in its column."""
+    return NOTHING if value is None else _figure(amount_text(value, asset))
+
+
+def gain(value: int | Decimal | None, asset: Asset) -> SafeString | str:
+    """A signed amount, green above zero and red below."""
+    if value is None:
+        return NOTHING
+    return _figure(f"{'+' if value > 0 else ''}{amount_text(value, asset)}", _mood(value))
+
+
+def number(value: Decimal | int | None, least_decimals: int = 0) -> SafeString | str:
+    """A price or a quantity, every digit of it, aligned right in its column."""
+    return NOTHING if value is None else _figure(_digits(Decimal(value), least_decimals))
+
+
+def moment(at: datetime | None) -> SafeString | str:
+    """To the second, UTC; the milliseconds in the tooltip."""
+    if at is None:
+        return NOTHING
+    return format_html(
+        '<time class="desk-time" datetime="{}" title="{}">{}</time>',
+        at.isoformat(),
+        at.isoformat(sep=" ", timespec="milliseconds"),
+        at.strftime("%Y-%m-%d %H:%M:%S"),
+    )
+
+
+def age(then: datetime | None, now: datetime) -> str:
+    """How long ago, in words short enough for a card."""
+    if then is None:
+        return "never"
+    seconds = max(0, int((now - then).total_seconds()))
+    if seconds < 120:
+        return f"{seconds} s ago"
+    return f"{seconds // 60} min ago" if seconds < 7200 else f"{seconds // 3600} h ago"
+
+
+def guid(value: UUID | None) -> SafeString | str:
+    """The whole guid, as the API writes it."""
+    return NOTHING if value is None else format_html('<span class="desk-id">{}</span>', value.hex)
+
+
+def short_guid(value: UUID | None) -> SafeString | str:
+    """The end of a guid, where time-ordered ones differ; the whole of it in the tooltip."""
+    if value is None:
+        return NOTHING
+    return format_html('<span class="desk-id" title="{}">…{}</span>', value.hex, value.hex[-10:])
+
+
+def link(model: str, pk: object, text: object) -> SafeString | str:
+    """To a row's page; `model` is app_model."""
+    if pk is None:
+        return NOTHING
+    return format_html('<a class="desk-link" href="{}">{}</a>', reverse(f"admin:{model}_change", args=[pk]), text)
+
+
+def list_link(model: str, query: Mapping[str, object], text: object) -> SafeString:
+    """To a list, filtered."""
+    url = f"{reverse(f'admin:{model}_changelist')}?{urlencode(query)}"
+    return format_html('<a class="desk-link" href="{}">{}</a>', url, text)
+
+
+def customer_link(customer: Customer | None) -> SafeString | str:
+    return NOTHING if customer is None else link("accounts_customer", customer.pk, customer)
+
+
+def joined(parts: Iterable[SafeString]) -> SafeString:
+    return format_html_join(" · ", "{}", ((part,) for part in parts))
+
+
+def table(headers: Sequence[str], rows: Iterable[Sequence[Any]], nothing: str) -> str:
+    """A small table inside a page, or a word where it would be empty."""
+    listed = [list(row) for row in rows]
+    if not listed:
+        return nothing
+    return render_to_string("admin/desk_table.html", {"headers": headers, "rows": listed})
+
+
+def _digits(value: Decimal, least_decimals: int) -> str:
+    return f"{at_scale(value, least_decimals):,f}"
+
+
+def _figure(text: str, mood: str = "") -> SafeString:
+    return format_html('<span class="desk-figure {}">{}</span>', mood, text)
+
+
+def _mood(value: int | Decimal) -> str:
+    return "desk-gain" if value > 0 else "desk-loss" if value < 0 else ""

@@ -1,0 +1,152 @@
+"""The recount of the books: every balance from its transfers, and whatever other apps add to it.
+
+Each check is one set-based question to PostgreSQL, so memory stays flat however long the history is. All
+of them look at one snapshot: postings that go on meanwhile are no findings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from itertools import islice
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+from django.db import connection, transaction
+
+from accounts.models import LedgerAudit
+
+MOST_FINDINGS: Final = 1000  # per check: more would say no more
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong: which check says so, the row's id (or asset), and a sentence for a person."""
+
+    check: str
+    row: str
+    sentence: str
+
+
+class Looked(NamedTuple):
+    """What a check did: how many rows it looked at, and what it found (read lazily, at most MOST_FINDINGS)."""
+
+    counted: int
+    findings: Iterable[Finding]
+
+
+Check = Callable[[], Looked]
+
+CHECKS: Final[dict[str, Check]] = {}
+
+
+def register(name: str, check: Check) -> None:
+    """Add a check. It runs with the others in one read-only snapshot and must not write."""
+    if CHECKS.get(name, check) is not check:
+        raise ValueError(f"There is a check named {name} already.")
+    CHECKS[name] = check
+
+
+def run(at: datetime) -> LedgerAudit:
+    """Run every check, keep the result as a row, and give it back."""
+    counted, findings = _recount()
+    return LedgerAudit.objects.create(
+        at=at, ok=not findings, counted=counted, findings=[asdict(finding) for finding in findings]
+    )
+
+
+def _recount() -> tuple[dict[str, int], list[Finding]]:
+    counted: dict[str, int] = {}
+    findings: list[Finding] = []
+    outermost = not connection.in_atomic_block
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            if outermost:  # inside somebody's transaction its own snapshot has to do
+                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            cursor.execute("SET LOCAL statement_timeout = 0")
+        for name, check in CHECKS.items():
+            looked = check()
+            counted[name] = looked.counted
+            findings += islice(looked.findings, MOST_FINDINGS)
+    return counted, findings
+
+
+def found_by(check: str, sql: str, sentence: str) -> Iterator[Finding]:
+    """Findings from a query whose first column is the row's id; `sentence` is formatted with all columns."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"{sql} LIMIT {MOST_FINDINGS}")
+        rows = cursor.fetchall()
+    for row in rows:
+        shown = [_shown(value) for value in row]
+        yield Finding(check, shown[0], sentence.format(*shown))
+
+
+def count_of(table: str) -> int:
+    """How many rows a table has in this snapshot."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT count(*) FROM {table}")  # noqa: S608 - names come from the checks alone
+        return int(cursor.fetchone()[0])
+
+
+def _shown(value: Any) -> str:
+    return value.hex if isinstance(value, UUID) else str(value)
+
+
+# --- the ledger's own checks -----------------------------------------------------------------------
+
+_ASSETS = """
+SELECT asset_id, sum(credits) - sum(debits) FROM accounts_ledgeraccount
+GROUP BY asset_id HAVING sum(credits) <> sum(debits) ORDER BY asset_id
+"""
+
+_BALANCES = """
+SELECT coalesce(a.id, moved.account), a.debits, a.credits, coalesce(moved.debits, 0), coalesce(moved.credits, 0)
+FROM accounts_ledgeraccount a
+FULL JOIN (
+    SELECT account, sum(debit) AS debits, sum(credit) AS credits FROM (
+        SELECT debit_account_id AS account, amount AS debit, 0 AS credit FROM accounts_transfer
+        UNION ALL
+        SELECT credit_account_id, 0, amount FROM accounts_transfer
+    ) sides GROUP BY account
+) moved ON moved.account = a.id
+WHERE a.id IS NULL OR a.debits <> coalesce(moved.debits, 0) OR a.credits <> coalesce(moved.credits, 0)
+ORDER BY 1
+"""
+
+_FLOORS = """
+SELECT id, credits - debits FROM accounts_ledgeraccount WHERE customer_id IS NOT NULL AND credits < debits ORDER BY id
+"""
+
+_SIDES = """
+SELECT t.id FROM accounts_transfer t
+LEFT JOIN accounts_ledgeraccount d ON d.id = t.debit_account_id
+LEFT JOIN accounts_ledgeraccount c ON c.id = t.credit_account_id
+WHERE d.id IS NULL OR c.id IS NULL OR d.asset_id <> t.asset_id OR c.asset_id <> t.asset_id
+ORDER BY t.id
+"""
+
+_OWNERS = """
+SELECT t.id FROM accounts_transfer t
+JOIN accounts_ledgeraccount a ON a.id IN (t.debit_account_id, t.credit_account_id)
+WHERE a.customer_id IS NOT NULL AND a.customer_id IS DISTINCT FROM t.customer_id
+ORDER BY t.id
+"""
+
+_ACCOUNTS, _TRANSFERS = "accounts_ledgeraccount", "accounts_transfer"
+
+
+def _ledger_check(name: str, table: str, sql: str, sentence: str) -> None:
+    register(name, lambda: Looked(count_of(table), found_by(name, sql, sentence)))
+
+
+_ledger_check("assets", _ACCOUNTS, _ASSETS, "All balances of {0} together are {1} instead of 0.")
+_ledger_check(
+    "balances",
+    _ACCOUNTS,
+    _BALANCES,
+    "Account {0} says debits {1}, credits {2}; its transfers say debits {3}, credits {4}.",
+)
+_ledger_check("floors", _ACCOUNTS, _FLOORS, "Account {0} of a customer is at {1}.")
+_ledger_check("sides", _TRANSFERS, _SIDES, "Transfer {0} moves another asset than its two accounts hold.")
+_ledger_check("owners", _TRANSFERS, _OWNERS, "Transfer {0} touches an account of another customer than its own.")

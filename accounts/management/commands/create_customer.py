@@ -1,0 +1,33 @@
+"""`manage.py create_customer --email …`: a trader who can log in."""
+
+from __future__ import annotations
+
+import secrets
+from argparse import ArgumentParser
+from typing import Any
+
+from django.utils import timezone
+
+from accounts import services
+from accounts.management.output import JSONCommand, politely
+
+
+class Command(JSONCommand):
+    help = "Create a customer with a login; a password that was made here is printed once."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument("--email", required=True)
+        parser.add_argument("--password", help="made if not given")
+        parser.add_argument("--name", default="")
+
+    @politely
+    def handle(self, *args: Any, **options: Any) -> None:
+        password = options["password"] or secrets.token_urlsafe(12)
+        customer = services.create_customer(options["email"], password, options["name"], timezone.now())
+        facts = {"customer_guid": customer.pk, "user_id": customer.user_id, "email": options["email"].strip().lower()}
+        lines = [f"customer {customer.pk.hex}", f"email    {facts['email']}"]
+        if not options["password"]:
+            facts["password"] = password
+            lines.append(f"password {password}   (shown this once)")
+        self.say(options, facts, *lines)

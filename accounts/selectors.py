@@ -1,0 +1,71 @@
+"""What a caller may see. A query limited to a customer can't name anybody else's row."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.db.models import DecimalField, F, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
+
+from accounts.errors import CustomerNotFound, NotFound
+from accounts.identity import Caller
+from accounts.ids import parse_guid
+from accounts.ledger import AVAILABLE, SETTLING
+from accounts.models import Asset, Customer, LedgerAccount
+
+
+def assets() -> QuerySet[Asset]:
+    return Asset.objects.order_by("code")
+
+
+def customers_seen_by(caller: Caller) -> QuerySet[Customer]:
+    """Newest first."""
+    customers = Customer.objects.order_by("-pk")
+    return customers if caller.customer_id is None else customers.filter(pk=caller.customer_id)
+
+
+def customer_seen_by(caller: Caller, guid: UUID) -> Customer:
+    """Raises CustomerNotFound for an unknown customer and for one that this caller may not see."""
+    customer = customers_seen_by(caller).filter(pk=guid).first()
+    if customer is None:
+        raise CustomerNotFound
+    return customer
+
+
+def accounts_seen_by(caller: Caller) -> QuerySet[LedgerAccount]:
+    """Customers' `available` accounts, newest first, each with `settling`: what the same asset has on its way."""
+    on_its_way = LedgerAccount.objects.filter(
+        customer=OuterRef("customer"), asset=OuterRef("asset"), type=SETTLING
+    ).values(balance_=F("credits") - F("debits"))
+    amount: DecimalField[object, object] = DecimalField(max_digits=38, decimal_places=0)
+    accounts = (
+        LedgerAccount.objects.filter(customer__isnull=False, type=AVAILABLE)
+        .select_related("asset")
+        .annotate(settling=Coalesce(Subquery(on_its_way), 0, output_field=amount))
+        .order_by("-pk")
+    )
+    return accounts if caller.customer_id is None else accounts.filter(customer_id=caller.customer_id)
+
+
+def account_seen_by(caller: Caller, guid: UUID) -> LedgerAccount:
+    """Raises NotFound for an unknown account and for one that this caller may not see."""
+    account = accounts_seen_by(caller).filter(pk=guid).first()
+    if account is None:
+        raise NotFound
+    return account
+
+
+def customer_named(text: str) -> Customer:
+    """The customer that an operator names by guid or by e-mail address. Raises CustomerNotFound."""
+    guid = parse_guid(text.replace("-", "").lower())
+    found = Customer.objects.filter(pk=guid) if guid else Customer.objects.filter(user__email=text.lower())
+    customer = found.first()
+    if customer is None:
+        raise CustomerNotFound(f"There is no customer {text!r}.")
+    return customer
+
+
+def available(customer_id: UUID, asset: str) -> int:
+    """What a customer may spend of an asset right now, in base units."""
+    account = LedgerAccount.objects.filter(customer_id=customer_id, asset=asset, type=AVAILABLE).first()
+    return account.balance if account else 0

@@ -1,0 +1,128 @@
+"""`manage.py seed`: an operator, a trader with money and an API client, to try the system with.
+
+Safe to run at every start: what exists is left alone. The passwords are random and shown when they are
+made; for whoever loses them, and for `make demo`, they stay in `seed.json` in the data directory (0600).
+A production installation (SANDBOX off) gets nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+from django.conf import settings
+from django.core.management.base import BaseCommand
+from django.db import connection, transaction
+from django.utils import timezone
+
+from accounts import selectors, services
+from accounts.identity import FIRM_SCOPES
+from accounts.models import ApiClient, User
+from brokerage.stack.where import data_dir, read_state
+
+OPERATOR: Final = "operator@example.com"
+TRADER: Final = "trader@example.com"
+CLIENT: Final = "demo"
+_LOCK = 0x5EED
+
+_TEXT = """
+What was made to try it with (kept in {path}, readable by you alone):
+
+  operator    {operator[email]}  {operator[password]}   for {url}/admin/
+  trader      {trader[email]}    {trader[password]}   with 10,000.00 USD
+  API client  {client[client_id]}  {client[client_secret]}
+
+A margin order, opened and closed:
+
+  TOKEN=$(curl -s {url}/api/v1/auth/login -H 'Content-Type: application/json' \\
+    -d '{{"email":"{trader[email]}","password":"{trader[password]}"}}' | sed 's/.*"access":"\\([^"]*\\)".*/\\1/')
+  ORDER=$(curl -s {url}/api/v1/trade/create -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' \\
+    -d '{{"symbol":"BTC-USD","type":"buy","quantity":0.01,"leverage":10}}' | sed 's/.*"orderId":"\\([^"]*\\)".*/\\1/')
+  curl -s {url}/api/v1/trade/orders -H "Authorization: Bearer $TOKEN"
+  curl -s {url}/api/v1/trade/close -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' \\
+    -d "{{\\"orderId\\":\\"$ORDER\\"}}"
+
+A quote, and the trade that uses it:
+
+  FIRM=$(curl -s {url}/oauth/token -d grant_type=client_credentials -d client_id={client[client_id]} \\
+    -d client_secret={client[client_secret]} | sed 's/.*"access_token":"\\([^"]*\\)".*/\\1/')
+  QUOTE=$(curl -s {url}/api/quotes -H "Authorization: Bearer $FIRM" -H 'Content-Type: application/json' \\
+    -d '{{"customer_guid":"{trader[customer_guid]}","symbol":"BTC-USD","side":"buy","deliver_amount":100000}}' \\
+    | sed 's/.*[{{,]"guid":"\\([^"]*\\)".*/\\1/')
+  curl -s {url}/api/trades -H "Authorization: Bearer $FIRM" -H 'Content-Type: application/json' \\
+    -d "{{\\"quote_guid\\":\\"$QUOTE\\"}}"
+"""
+
+
+class Command(BaseCommand):
+    help = "Make an operator, a trader with 10,000 USD and an API client, unless they exist."
+    requires_system_checks: list[str] = []
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if not settings.SANDBOX:
+            self.stdout.write("SANDBOX is off: nothing is seeded. use `manage.py createsuperuser`.")
+            return
+        path = data_dir() / "seed.json"
+        kept = _read(path)
+        with transaction.atomic():
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+            made = _make(timezone.now())
+            known = {**kept, **made}
+            if made:
+                _write(path, known)  # before the commit: a secret of something that exists is never lost
+        if made and {"operator", "trader", "client"} <= known.keys():
+            self.stdout.write(_TEXT.format(path=path, url=_base_url(), **known))
+        else:
+            where = f"their secrets are in {path}" if known else "their secrets were shown when they were made"
+            self.stdout.write(f"{OPERATOR}, {TRADER} and the API client {CLIENT} exist; {where}")
+
+
+def _make(at: datetime) -> dict[str, Any]:
+    """Whatever of the three is missing, with its secrets."""
+    made: dict[str, Any] = {}
+    if not User.objects.filter(email=OPERATOR).exists():
+        password = _password()
+        User.objects.create_superuser(OPERATOR, password, name="Operator")
+        made["operator"] = {"email": OPERATOR, "password": password}
+    if not User.objects.filter(email=TRADER).exists():
+        password = _password()
+        services.create_customer(TRADER, password, "Trader", at)
+        trader = selectors.customer_named(TRADER)
+        services.deposit(trader, "USD", services.base_units("USD", "10000.00"), "seed", at, "seed")
+        made["trader"] = {"email": TRADER, "password": password, "customer_guid": trader.pk.hex}
+    if not ApiClient.objects.filter(name=CLIENT).exists():
+        client, secret = services.create_api_client(CLIENT, FIRM_SCOPES, at)
+        made["client"] = {"name": CLIENT, "client_id": client.client_id, "client_secret": secret}
+    return made
+
+
+def _password() -> str:
+    return secrets.token_urlsafe(12)
+
+
+def _base_url() -> str:
+    """Where the `manage.py up` that runs this listens, or will in a moment."""
+    up = read_state(data_dir()).get("up")
+    return str(up["url"]) if isinstance(up, dict) and up.get("url") else "http://127.0.0.1:8000"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        kept = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return kept if isinstance(kept, dict) else {}
+
+
+def _write(path: Path, known: dict[str, Any]) -> None:
+    """Replace the file as a whole; nobody but the owner may read it, at any moment."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        json.dump(known, file, indent=2)
+    draft.replace(path)

@@ -1,0 +1,86 @@
+"""`manage.py up`: the whole system on this machine with one command, stopped with one Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+import sys
+from argparse import ArgumentParser
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.core.management.base import BaseCommand
+from django.db.migrations.loader import MigrationLoader
+from psycopg import sql
+
+from brokerage.stack.failure import StackError
+from brokerage.stack.processes import MANAGE, NAMES, children
+from brokerage.stack.system import Step, System
+from brokerage.stack.where import data_dir
+
+
+class Command(BaseCommand):
+    """Translates the command line and the environment into a System, and runs it."""
+
+    help = "Start PostgreSQL and Valkey where none is configured, migrate, seed, and run every process."
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--port", default=os.environ.get("PORT") or "8000", help="where to listen (PORT, 8000)")
+        parser.add_argument("--without", default="", metavar="NAMES", help=f"not to start, of {','.join(NAMES)}")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            port, without = _port(options["port"]), _names(options["without"])
+            host = os.environ.get("HOST") or "127.0.0.1"
+            Path(settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)  # or the web process complains
+            steps = (
+                Step("migrate", (*MANAGE, "migrate", "--no-input", "--verbosity", "0"), needed=_unmigrated),
+                Step("seed", (*MANAGE, "seed"), plain=True, needed=_unseeded),
+            )
+            System(data_dir(), host, port, children(host, port, os.environ, without), steps).run()
+        except StackError as error:
+            self.stderr.write(str(error))
+            sys.exit(1)
+
+
+def _port(text: str) -> int:
+    if text.isdigit() and 0 < int(text) < 65_536:
+        return int(text)
+    raise StackError(f"PORT must be a number from 1 to 65535, not {text!r}.")
+
+
+def _names(text: str) -> list[str]:
+    names = [name for name in text.split(",") if name]
+    if unknown := [name for name in names if name not in NAMES]:
+        raise StackError(f"--without knows {', '.join(NAMES)}; not {', '.join(unknown)}.")
+    return names
+
+
+def _unmigrated(environ: Mapping[str, str]) -> bool:
+    """Whether a migration on disk is missing in the database; in doubt, yes.
+
+    Asked here because a `migrate` with nothing to do costs a second of every start.
+    """
+    loader = MigrationLoader(None, load=False)
+    loader.load_disk()
+    applied = _rows(environ, sql.SQL("SELECT app, name FROM django_migrations"))
+    return not set(applied).issuperset(loader.disk_migrations)
+
+
+def _unseeded(environ: Mapping[str, str]) -> bool:
+    """Whether there is no user yet: `seed` makes the first ones, all or none, and has nothing to add later."""
+    users = sql.Identifier(get_user_model()._meta.db_table)
+    return not _rows(environ, sql.SQL("SELECT 1 FROM {} LIMIT 1").format(users))
+
+
+def _rows(environ: Mapping[str, str], query: sql.SQL | sql.Composed) -> list[tuple[Any, ...]]:
+    """What a query returns; nothing where the database can't be asked, or doesn't have the table yet."""
+    try:
+        with psycopg.connect(environ["DATABASE_URL"], connect_timeout=3) as connection:
+            return connection.execute(query).fetchall()
+    except psycopg.Error:
+        return []

@@ -1,0 +1,32 @@
+"""What every source of prices looks like: the simulator now, live venues and replay beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from decimal import Decimal
+from typing import NamedTuple, Protocol
+
+Pause = Callable[[float], bool]
+"""Sleep for so many seconds; true means: stop, and sooner than that."""
+
+
+class Tick(NamedTuple):
+    """A venue's bid and ask for one whole unit of a symbol's base asset. Not judged yet."""
+
+    symbol: str
+    bid: Decimal
+    ask: Decimal
+
+
+class Venue(Protocol):
+    """A source of prices. It knows nothing of Redis, of PostgreSQL or of the clock."""
+
+    @property
+    def name(self) -> str:
+        """As it stands in the log."""
+
+    def batches(self, pause: Pause) -> Iterator[Sequence[Tick]]:
+        """Ticks as they come, several at a time, until `pause` says to stop.
+
+        A venue sleeps by `pause` alone, so a test passes time as it likes and a stop is never waited for.
+        """

@@ -1,0 +1,79 @@
+"""The cast, and a clean stage for each test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from django.conf import settings
+from django.db import connection
+from django.test import TransactionTestCase
+
+from accounts import streams
+from quotes import prices, symbols
+from tests.live import Live
+
+# What tests write. Reference data (assets, instruments, windows) stays as the migrations made it.
+WRITTEN = (
+    "accounts_transfer",
+    "accounts_ledgeraccount",
+    "accounts_ledgeraudit",
+    "accounts_customer",
+    "accounts_apiclient",
+    "accounts_user",
+    "quotes_quote",
+    "quotes_candle",
+    "trades_order",
+    "trades_deal",
+    "trades_trade",
+    "trades_tradeevent",
+    "trades_settlementleg",
+    "trades_settlementbatch",
+    "trades_idempotentanswer",
+    "token_blacklist_outstandingtoken",
+    "token_blacklist_blacklistedtoken",
+    "django_admin_log",
+    "django_session",
+)
+
+
+def empty_the_tables(*_: object) -> None:
+    """Django's flush would empty the reference data too, and the tables refuse to be emptied: ask the owner."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT relname FROM pg_trigger JOIN pg_class c ON c.oid = tgrelid"
+            " WHERE tgname = 'never_emptied' AND relname = ANY(%s)",
+            [list(WRITTEN)],
+        )
+        guarded = [name for (name,) in cursor.fetchall()]
+        disable = [f"ALTER TABLE {name} DISABLE TRIGGER never_emptied;" for name in guarded]
+        enable = [f"ALTER TABLE {name} ENABLE TRIGGER never_emptied;" for name in guarded]
+        low_water = "UPDATE trades_settlementwindow SET low_water = NULL, is_active = true;"
+        cursor.execute(
+            " ".join(["BEGIN;", *disable, f"TRUNCATE {', '.join(WRITTEN)} CASCADE;", low_water, *enable, "COMMIT;"])
+        )
+
+
+# A good password hash takes a fifth of a second by design; the cast of a test needs none.
+settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher", *settings.PASSWORD_HASHERS]
+
+TransactionTestCase._fixture_teardown = empty_the_tables  # type: ignore[method-assign]
+
+
+@pytest.fixture(autouse=True)
+def _no_prices_left_over() -> Iterator[None]:
+    """Prices live in Redis, which no rollback reaches."""
+    symbols.forget()
+    yield
+    prices.forget()
+
+
+@pytest.fixture(scope="module")
+def live(django_db_setup: None, django_db_blocker: pytest.FixtureRequest) -> Iterator[Live]:
+    """The real processes - web, engine, worker - on this test session's database. One set per module."""
+    with django_db_blocker.unblock():  # type: ignore[attr-defined]
+        streams.client().flushdb()
+    running = Live()
+    running.start()
+    yield running
+    running.stop()

@@ -1,0 +1,194 @@
+"""Verbs that build a situation. Amounts are written as people write them: usd("10_000.00"), btc("0.1")."""
+
+from __future__ import annotations
+
+import itertools
+import uuid
+from datetime import datetime
+from decimal import Decimal
+
+from django.utils import timezone
+
+from accounts import ledger, services, tokens
+from accounts.identity import CUSTOMER_SCOPES, FIRM_SCOPES, Caller
+from accounts.models import Customer, LedgerAccount
+from quotes import prices
+from quotes.models import Instrument, Quote
+from quotes.quoting import FeeTerms
+from quotes.services import quote_trading
+from quotes.symbols import canonical
+from trades.models import SettlementBatch, Trade
+from trades.settlement.approval import confirm
+from trades.settlement.cut import cut_now
+from trades.settlement.settle import settle
+from trades.spot.advance import advance
+from trades.spot.execute import execute
+from trades.spot.exit_quotes import quote_exit
+from trades.states import TradeState
+
+_counter = itertools.count(1)
+
+
+def usd(amount: str) -> int:
+    return services.base_units("USD", amount.replace("_", "")) if Decimal(amount.replace("_", "")) else 0
+
+
+def btc(amount: str) -> int:
+    return services.base_units("BTC", amount.replace("_", ""))
+
+
+def a_customer(name: str = "alice", *, with_usd: str = "") -> Customer:
+    """Somebody who logs in as NAME-N@example.com with the password "correct horse N"."""
+    number = next(_counter)
+    email = f"{name}-{number}-{uuid.uuid4().hex[:6]}@example.com"
+    customer = services.create_customer(email, f"correct horse {number}", name, timezone.now())
+    if with_usd:
+        deposit(customer, "USD", with_usd)
+    return customer
+
+
+def deposit(customer: Customer, asset: str, amount: str) -> None:
+    services.deposit(
+        customer,
+        asset,
+        services.base_units(asset, amount.replace("_", "")),
+        key=uuid.uuid4().hex,
+        at=timezone.now(),
+        by="test",
+    )
+
+
+def token_of(customer: Customer) -> str:
+    """The access token of a customer's own user."""
+    assert customer.user is not None
+    return tokens.trader_pair(customer.user).access
+
+
+def balance(customer: Customer, type_: str = ledger.AVAILABLE, asset: str = "USD") -> int:
+    row = LedgerAccount.objects.filter(customer=customer, asset_id=asset, type=type_).first()
+    return row.balance if row else 0
+
+
+def price_at(symbol: str, bid: str, ask: str = "", *, at: datetime | None = None) -> None:
+    """Make this the latest price; one number means bid and ask are the same."""
+    name = canonical(symbol)
+    assert name is not None
+    bid = bid.replace("_", "")
+    prices.publish([(name, Decimal(bid), Decimal(ask.replace("_", "") or bid))], at=at)
+
+
+def btc_at(bid: str, ask: str = "") -> None:
+    price_at("BTC-USD", bid, ask)
+
+
+def every_price_at_its_start() -> None:
+    prices.publish([(row.symbol, row.simulator_price, row.simulator_price) for row in Instrument.objects.all()])
+
+
+# --- quotes, trades and settlement -----------------------------------------------------------------
+
+
+def the_firm() -> Caller:
+    return Caller(scopes=FIRM_SCOPES, client_id=uuid.uuid4())
+
+
+def acting_for(customer: Customer) -> Caller:
+    return Caller(scopes=CUSTOMER_SCOPES, customer_id=customer.pk)
+
+
+def a_quote(
+    customer: Customer,
+    side: str = "buy",
+    *,
+    receive: int | None = None,
+    deliver: int | None = None,
+    symbol: str = "BTC-USD",
+    fees: FeeTerms | None = None,
+    at: datetime | None = None,
+) -> Quote:
+    return quote_trading(
+        customer_id=customer.pk,
+        symbol=symbol,
+        side=side,
+        receive=receive,
+        deliver=deliver,
+        fees=fees,
+        prices=prices.latest(),
+        at=at or timezone.now(),
+    )
+
+
+def an_exit_quote(original: Trade) -> Quote:
+    return quote_exit(
+        customer_id=original.customer_id,
+        reference_trade_id=original.pk,
+        fees=None,
+        prices=prices.latest(),
+        at=timezone.now(),
+    )
+
+
+def executes(quote: Quote, *, at: datetime | None = None, expected_error: str = "") -> Trade:
+    """The quote as a trade in storing."""
+    is_exit = quote.product_type == Quote.Product.TRADING_EXIT
+    return execute(
+        by=the_firm(),
+        quote_id=quote.pk,
+        trade_type="exit" if is_exit else "platform",
+        at=at or timezone.now(),
+        expected_error=expected_error,
+    )
+
+
+def stores(*trades: Trade) -> None:
+    """Let the storing step run over these trades, as a worker would."""
+    advance([trade.pk for trade in trades], at=timezone.now(), prices=prices.latest())
+    for trade in trades:
+        trade.refresh_from_db()
+
+
+def a_trade(customer: Customer, side: str = "buy", **amounts: int) -> Trade:
+    """A quote, executed, and its storing step."""
+    trade = executes(a_quote(customer, side, **amounts))
+    stores(trade)
+    return trade
+
+
+def a_settling_buy(customer: Customer, amount: int, *, at_price: str = "") -> Trade:
+    """A settling trade that received `amount` satoshis."""
+    if at_price:
+        btc_at(at_price)
+    trade = a_trade(customer, receive=amount)
+    assert trade.state == TradeState.SETTLING, trade.failure_code
+    return trade
+
+
+def exits(original: Trade) -> Trade:
+    """An exit of this trade, after its storing step."""
+    trade = executes(an_exit_quote(original))
+    stores(trade)
+    return trade
+
+
+def a_cut(*, by_user_id: uuid.UUID | None = None) -> SettlementBatch:
+    return cut_now(at=timezone.now(), made_by_id=by_user_id)
+
+
+def settles(batch: SettlementBatch, *, chunk: int = 10_000) -> SettlementBatch:
+    """The batch, confirmed and settled to its end."""
+    if batch.state == "cut":
+        confirm(batch.pk, by_user_id=None, at=timezone.now())
+    for _ in settle(batch.pk, clock=timezone.now, chunk=chunk):
+        pass
+    batch.refresh_from_db()
+    return batch
+
+
+def settle_everything() -> SettlementBatch:
+    return settles(a_cut())
+
+
+def states(*trades: Trade) -> list[str]:
+    """What became of these trades, as the database has it now."""
+    found = dict(Trade.objects.filter(pk__in=[trade.pk for trade in trades]).values_list("pk", "state"))
+    return [found[trade.pk] for trade in trades]

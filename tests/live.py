@@ -1,0 +1,117 @@
+"""The system's own processes, as `manage.py up` starts them, on a test's database."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+from django.conf import settings
+
+from brokerage.stack.processes import children
+from brokerage.stack.where import CHECKOUT
+
+START_SECONDS = 30
+
+
+def environment() -> dict[str, str]:
+    """What a child needs to work on the database and the Redis of this very test."""
+    database = settings.DATABASES["default"]
+    host = quote(database["HOST"], safe="")
+    port = f":{database['PORT']}" if database["PORT"] else ""
+    secret = f":{quote(database['PASSWORD'], safe='')}" if database["PASSWORD"] else ""
+    return {
+        **os.environ,
+        "DATABASE_URL": f"postgres://{database['USER']}{secret}@{host}{port}/{database['NAME']}",
+        "REDIS_URL": settings.REDIS_URL,
+        "SECRET_KEY": settings.SECRET_KEY,
+        "JWT_SIGNING_KEY": settings.JWT_SIGNING_KEY,
+        "SANDBOX": "1",
+        "WORKER_CONCURRENCY": "1",
+        "WEB_THREADS": "64",
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+class Live:
+    """web, engine and worker; `url` is where the web process answers."""
+
+    def __init__(
+        self, names: tuple[str, ...] = ("web", "engine", "worker"), extra: Mapping[str, str] | None = None
+    ) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port: int = probe.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.names = names
+        self.environment = environment() | dict(extra or {})
+        self.log = Path(tempfile.mkstemp(prefix="brokerage-live-", suffix=".log")[1])
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._commands = {c.name: c.command for c in children("127.0.0.1", self.port, self.environment)}
+
+    def start(self) -> None:
+        for name in self.names:
+            self.start_one(name)
+        if "web" in self.names:
+            try:
+                self._wait_for_web()
+            except BaseException:
+                self.stop()
+                raise
+
+    def start_one(self, name: str) -> None:
+        self._running[name] = subprocess.Popen(
+            self._commands[name],
+            cwd=CHECKOUT,
+            env=self.environment,
+            stdout=self.log.open("ab"),
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+    def kill(self, name: str) -> None:
+        """kill -9, and wait until it is gone."""
+        process = self._running.pop(name)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait(10)
+
+    def signal(self, name: str, number: int) -> None:
+        os.killpg(self._running[name].pid, number)
+
+    def stop(self) -> None:
+        for process in self._running.values():
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
+        for process in self._running.values():
+            try:
+                process.wait(8)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait(5)
+        self._running.clear()
+        self.log.unlink(missing_ok=True)
+
+    def client(self, token: str = "", **options: Any) -> httpx.Client:
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        return httpx.Client(base_url=self.url, headers=headers, timeout=15, **options)
+
+    def _wait_for_web(self) -> None:
+        give_up = time.monotonic() + START_SECONDS
+        while time.monotonic() < give_up:
+            with contextlib.suppress(httpx.HTTPError):
+                if httpx.get(f"{self.url}/readyz", timeout=5).status_code == 200:
+                    return
+            if self._running["web"].poll() is not None:
+                break
+            time.sleep(0.1)
+        raise RuntimeError(f"the web process did not get ready:\n{self.log.read_text()[-4000:]}")

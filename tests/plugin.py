@@ -1,0 +1,41 @@
+"""Starts the real servers before Django reads its settings; loaded by `-p` in pyproject.toml.
+
+One PostgreSQL and one Valkey serve the whole session. Every parallel worker has its own database (pytest-django
+names it) and its own Redis database (by the worker's number), so tests never see each other's prices or streams.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import pytest
+
+from tests.embedded import Stack, start_for_tests
+
+_stack: Stack | None = None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> Iterator[Any]:
+    # A wrapper runs before every plain hook, and pytest-django's reads the settings in one.
+    global _stack
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "")
+    if not worker:
+        _stack = start_for_tests()
+    number = int(worker.removeprefix("gw")) + 1 if worker else 0
+    parts = urlsplit(os.environ["REDIS_URL"])
+    query = f"db={number}" if parts.scheme == "unix" else ""
+    path = parts.path if parts.scheme == "unix" else f"/{number}"
+    if worker:
+        os.environ["REDIS_URL"] = urlunsplit((parts.scheme, parts.netloc, path, query, ""))
+    os.environ.setdefault("SECRET_KEY", "only for tests " * 4)
+    os.environ.setdefault("JWT_SIGNING_KEY", "only for tests " * 4)
+    yield
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if _stack is not None:
+        _stack.stop()

@@ -1,0 +1,78 @@
+"""Telling the workers that there is something to do, without ever waiting for the broker.
+
+A nudge goes into a short queue; one thread per process sends what has gathered there as one message. A broker
+that hangs holds that thread and no request. What can't be queued or sent is dropped and said once: the state
+column is the queue, and the sweeper on the beat finds what stands there.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from queue import Full, Queue
+from uuid import UUID
+
+from celery import current_app
+
+logger = logging.getLogger(__name__)
+
+ADVANCE, SETTLE = "trades.tasks.advance", "trades.tasks.settle_open"
+MOST_WAITING = 10_000
+MOST_PER_MESSAGE = 500
+
+_waiting: Queue[UUID | None] = Queue(MOST_WAITING)  # a trade to advance; None: there is a batch to settle
+_lock = threading.Lock()
+_sender_of_process = 0
+
+
+def advance(trade_id: UUID) -> None:
+    """Ask for a stored trade to be moved. Call it after the commit that stored it."""
+    _put(trade_id)
+
+
+def settle() -> None:
+    """Ask for the confirmed batches to be settled. Call it after the commit that confirmed one."""
+    _put(None)
+
+
+def _put(item: UUID | None) -> None:
+    _start_sender()
+    try:
+        _waiting.put_nowait(item)
+    except Full:
+        logger.warning("the broker is behind: a nudge was dropped, the sweeper will find it")
+
+
+def _start_sender() -> None:
+    """One thread per process; a forked child has none of its parent's threads and starts its own."""
+    global _sender_of_process
+    if _sender_of_process == os.getpid():
+        return
+    with _lock:
+        if _sender_of_process != os.getpid():
+            threading.Thread(target=_send_for_ever, name="nudges", daemon=True).start()
+            _sender_of_process = os.getpid()
+
+
+def _send_for_ever() -> None:
+    was_away = False
+    while True:
+        items = {_waiting.get()}
+        while len(items) < MOST_PER_MESSAGE and not _waiting.empty():
+            items.add(_waiting.get())
+        try:
+            _send(items)
+            was_away = False
+        except Exception as reason:  # whatever the transport raises: the nudge is worth no more than a line
+            if not was_away:
+                logger.warning("no nudge could be sent (%s); the sweeper will find what waits", reason)
+            was_away = True
+
+
+def _send(items: set[UUID | None]) -> None:
+    ids = [item.hex for item in items if item is not None]
+    if ids:
+        current_app.send_task(ADVANCE, args=[ids], ignore_result=True)
+    if None in items:
+        current_app.send_task(SETTLE, ignore_result=True)

@@ -1,0 +1,150 @@
+"""Orders as the API shows them, and the engine's answers as exact bytes.
+
+The engine writes the body itself, because a stored answer must come back byte for byte.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any, Protocol
+from uuid import UUID
+
+from accounts import exact
+from accounts.errors import Refusal
+from accounts.money import at_scale, from_base_units
+
+
+class OrderLike(Protocol):
+    """What an order is to a reader: the model's row, or the engine's own copy of it."""
+
+    code: str
+    client_order_id: str | None
+    instrument_id: str
+    side: str
+    type: str
+    quantity: Decimal
+    leverage: int
+    margin: Any
+    price: Decimal | None
+    open_price: Decimal | None
+    take_profit: Decimal | None
+    stop_loss: Decimal | None
+    trailing_stop: Decimal | None
+    status: str
+    created_at: Any
+    opened_at: Any
+    closed_at: Any
+    close_price: Decimal | None
+    profit: Any
+    swap: Any
+    fee: Any
+    close_reason: str
+
+
+def money(amount: int | Decimal | None, decimals: int) -> Decimal | None:
+    """Base units as the API prints them: all decimals of the currency, e.g. 125.50."""
+    return None if amount is None else from_base_units(amount, decimals)
+
+
+def price(value: Decimal | None, decimals: int) -> Decimal | None:
+    return None if value is None else at_scale(value, decimals)
+
+
+def live_order(
+    order: OrderLike, price_decimals: int, decimals: int, current_price: Decimal | None, profit: int | None
+) -> dict[str, Any]:
+    """An open or pending order. `profit` is floating, null while there is no price to judge it by."""
+    return {
+        "orderId": order.code,
+        "clientOrderId": order.client_order_id,
+        "symbol": order.instrument_id,
+        "type": order.side,
+        "orderType": order.type,
+        "quantity": at_scale(order.quantity),
+        "leverage": order.leverage,
+        "margin": money(order.margin, decimals),
+        "price": price(order.price, price_decimals),
+        "openPrice": price(order.open_price, price_decimals),
+        "currentPrice": price(current_price, price_decimals),
+        "profit": money(profit, decimals),
+        "takeProfit": price(order.take_profit, price_decimals),
+        "stopLoss": price(order.stop_loss, price_decimals),
+        "trailingStop": price(order.trailing_stop, price_decimals),
+        "openTime": order.opened_at,
+        "status": order.status,
+    }
+
+
+def closed_order(order: OrderLike, user_id: UUID | None, price_decimals: int, decimals: int) -> dict[str, Any]:
+    """A closed order of the history."""
+    return {
+        "orderId": order.code,
+        "clientOrderId": order.client_order_id,
+        "userId": user_id,
+        "symbol": order.instrument_id,
+        "type": order.side,
+        "quantity": at_scale(order.quantity),
+        "leverage": order.leverage,
+        "openPrice": price(order.open_price, price_decimals),
+        "closePrice": price(order.close_price, price_decimals),
+        "openTime": order.opened_at,
+        "closeTime": order.closed_at,
+        "profitLoss": money(order.profit, decimals),
+        "profit": money(order.profit, decimals),
+        "takeProfit": price(order.take_profit, price_decimals),
+        "stopLoss": price(order.stop_loss, price_decimals),
+        "closeReason": order.close_reason,
+        "swap": money(order.swap, decimals),
+        "fee": money(order.fee, decimals),
+        "status": order.status,
+    }
+
+
+def closed_body(order: OrderLike, user_id: UUID | None, price_decimals: int, decimals: int) -> str:
+    """The answer to POST /trade/close: the seed page's four fields first, then the rest."""
+    return exact.dumps(
+        {
+            "message": "Order closed successfully",
+            "order": {
+                "orderId": order.code,
+                "status": "CLOSED",
+                "closePrice": price(order.close_price, price_decimals),
+                "profit": money(order.profit, decimals),
+                "userId": user_id,
+                "symbol": order.instrument_id,
+                "type": order.side,
+                "quantity": at_scale(order.quantity),
+                "leverage": order.leverage,
+                "openPrice": price(order.open_price, price_decimals),
+                "openTime": order.opened_at,
+                "closeTime": order.closed_at,
+                "profitLoss": money(order.profit, decimals),
+                "closeReason": order.close_reason,
+                "swap": money(order.swap, decimals),
+                "fee": money(order.fee, decimals),
+            },
+        }
+    ).decode()
+
+
+def created_body(
+    order: OrderLike, price_decimals: int, decimals: int, current_price: Decimal | None, profit: int | None
+) -> str:
+    """The answer to POST /trade/create of a market order."""
+    return exact.dumps(
+        {
+            "message": "Order created successfully",
+            "orderId": order.code,
+            "order": live_order(order, price_decimals, decimals, current_price, profit),
+        }
+    ).decode()
+
+
+def refusal_body(refusal: Refusal) -> str:
+    """A refusal in the orders' dialect; the engine's own say their sentence twice."""
+    said: dict[str, Any] = {"error": refusal.text}
+    if getattr(refusal, "twice", False):
+        said["message"] = refusal.text
+    extra: Mapping[str, Any] = getattr(refusal, "extra", {})
+    return exact.dumps(said | dict(extra)).decode()

@@ -1,0 +1,123 @@
+"""What a web process asks of an engine, and how it stands in the stream.
+
+A command lives in the stream `orders:{partition}` until an engine has committed what it did. It carries
+the time it may still take (`ttl_ms`); the stream entry's own id gives its time on Redis' clock, and the
+deadline is judged by the same clock, so no two machines' clocks are compared.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+
+from accounts import exact
+from accounts.ids import partition_of
+
+GROUP = "engine"
+CREATE = "create"
+CLOSE = "close"
+
+_FIELD = "c"
+
+
+class Poison(ValueError):
+    """A stream entry that is no command."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """`terms` are the validated fields of the request, prices and quantities as exact decimals.
+
+    `user_id` is None when a price fired the command; then nobody waits and `reply_to` is empty.
+    """
+
+    id: UUID
+    kind: str
+    customer_id: UUID
+    user_id: UUID | None = None
+    terms: dict[str, Any] = field(default_factory=dict)
+    ttl_ms: int = 0
+    reply_to: str = ""
+    key: str = ""
+    request_sha256: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the caller gets, to the byte. `order_code` lets the web side check that it is about its order."""
+
+    command_id: UUID
+    status: int
+    body: str
+    order_code: str = ""
+    replayed: bool = False
+
+
+def stream_of(customer_id: UUID) -> str:
+    return stream_name(partition_of(customer_id) % settings.ENGINE_PARTITIONS)
+
+
+def stream_name(partition: int) -> str:
+    """The braces make stream and replies of a partition one hash slot of a Redis Cluster."""
+    return f"orders:{{{partition}}}"
+
+
+def encode(command: Command) -> dict[str, str]:
+    """A command as the fields of a stream entry."""
+    return {
+        _FIELD: exact.dumps(
+            {
+                "id": command.id,
+                "kind": command.kind,
+                "customer": command.customer_id,
+                "user": command.user_id,
+                "terms": command.terms,
+                "ttl": command.ttl_ms,
+                "reply": command.reply_to,
+                "key": command.key,
+                "sha": command.request_sha256,
+            }
+        ).decode()
+    }
+
+
+def decode(fields: dict[str, str]) -> Command:
+    """A stream entry as a command. Raises Poison for anything else, whoever wrote it."""
+    try:
+        said = exact.loads(fields[_FIELD].encode())
+        command = Command(
+            id=UUID(said["id"]),
+            kind=said["kind"],
+            customer_id=UUID(said["customer"]),
+            user_id=UUID(said["user"]) if said["user"] else None,
+            terms=dict(said["terms"]),
+            ttl_ms=int(said["ttl"]),
+            reply_to=str(said["reply"]),
+            key=str(said["key"]),
+            request_sha256=str(said["sha"]),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as wrong:
+        raise Poison(str(wrong)) from wrong
+    if command.kind not in {CREATE, CLOSE}:
+        raise Poison(f"unknown kind {command.kind!r}")
+    return command
+
+
+def encode_answer(answer: Answer) -> str:
+    return exact.dumps(
+        {
+            "id": answer.command_id,
+            "status": answer.status,
+            "body": answer.body,
+            "order": answer.order_code,
+            "replayed": answer.replayed,
+        }
+    ).decode()
+
+
+def decode_answer(text: str) -> Answer:
+    said = exact.loads(text.encode())
+    return Answer(UUID(said["id"]), said["status"], said["body"], said["order"], said["replayed"])

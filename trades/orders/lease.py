@@ -1,0 +1,88 @@
+"""Who may write for a partition: one engine at a time, and never one that was away too long.
+
+Taking a lease raises its epoch. Every tick reads its own epoch inside its transaction, under a shared lock:
+an engine that was paused past its lease finds a higher epoch and its late write is rolled back, and a
+taker waits for the tick that is just committing.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+from django.db import connection, transaction
+
+LEASE_SECONDS = 5
+RENEW_SECONDS = 1
+
+
+class LeaseLost(Exception):
+    """Another engine has taken this partition."""
+
+
+class Lease:
+    """The right to write for one partition, once `take` has said yes."""
+
+    def __init__(self, partition: int) -> None:
+        self.partition = partition
+        self.holder = f"{socket.gethostname()}:{os.getpid()}"
+        self.epoch = 0
+
+    def take(self) -> bool:
+        """Try to take the lease: free, run out, ours, or its holder is a dead process of this host."""
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(
+                "INSERT INTO trades_enginelease (partition, epoch, holder) VALUES (%s, 0, '') ON CONFLICT DO NOTHING",
+                [self.partition],
+            )
+            cursor.execute(
+                "SELECT holder, renewed_at IS NULL OR renewed_at < clock_timestamp() - make_interval(secs => %s)"
+                " FROM trades_enginelease WHERE partition = %s FOR UPDATE",
+                [LEASE_SECONDS, self.partition],
+            )
+            holder, is_over = cursor.fetchone()
+            if not (is_over or _is_dead(holder)):
+                return False
+            cursor.execute(
+                "UPDATE trades_enginelease SET epoch = epoch + 1, holder = %s, renewed_at = clock_timestamp()"
+                " WHERE partition = %s RETURNING epoch",
+                [self.holder, self.partition],
+            )
+            self.epoch = cursor.fetchone()[0]
+        return True
+
+    def check(self) -> None:
+        """Inside a tick's transaction: hold the lease still until its end. Raises LeaseLost."""
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT 1 FROM trades_enginelease WHERE partition = %s AND epoch = %s FOR KEY SHARE",
+                [self.partition, self.epoch],
+            )
+            if cursor.fetchone() is None:
+                raise LeaseLost
+
+    def renew(self) -> None:
+        """Say that this engine lives. Raises LeaseLost."""
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "UPDATE trades_enginelease SET renewed_at = clock_timestamp() WHERE partition = %s AND epoch = %s",
+                [self.partition, self.epoch],
+            )
+            if cursor.rowcount == 0:
+                raise LeaseLost
+
+    def give_back(self) -> None:
+        """Let a successor start at once."""
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "UPDATE trades_enginelease SET renewed_at = NULL, holder = '' WHERE partition = %s AND epoch = %s",
+                [self.partition, self.epoch],
+            )
+
+
+def _is_dead(holder: str) -> bool:
+    host, _, pid = holder.rpartition(":")
+    if not pid.isdigit() or host != socket.gethostname() or not Path("/proc/self").exists():
+        return False
+    return not Path(f"/proc/{pid}").exists()

@@ -1,0 +1,58 @@
+"""What a margin order costs and brings. Pure functions over exact numbers.
+
+Prices and quantities are `Decimal`; money is whole base units of the account currency, which has
+`decimals` decimals.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from accounts.money import NEAREST, UP, exact, to_base_units
+
+
+@exact
+def margin_required(quantity: Decimal, open_price: Decimal, leverage: int, decimals: int) -> int:
+    """quantity x open price / leverage, rounded up: what an open order reserves."""
+    return to_base_units(quantity * open_price / leverage, decimals, UP)
+
+
+@exact
+def profit(side: str, open_price: Decimal, close_price: Decimal, quantity: Decimal, decimals: int) -> int:
+    """(close - open) x quantity for a buy, mirrored for a sell, rounded half-even. Leverage plays no part."""
+    change = close_price - open_price if side == "buy" else open_price - close_price
+    return to_base_units(change * quantity, decimals, NEAREST)
+
+
+def floating_profit(side: str, open_price: Decimal, exit_price: Decimal, quantity: Decimal, decimals: int) -> int:
+    """The profit that closing at `exit_price` (bid for a buy, ask for a sell) would bring now."""
+    return profit(side, open_price, exit_price, quantity, decimals)
+
+
+@exact
+def margin_level(equity: int, margin: int) -> Decimal | None:
+    """equity / margin x 100, in percent with two decimals; None while no margin is in use."""
+    if margin == 0:
+        return None
+    return (Decimal(equity) / Decimal(margin) * 100).quantize(Decimal("0.01"), rounding=NEAREST)
+
+
+@exact
+def slipped(expected: Decimal, current: Decimal, tolerance_percent: Decimal, side: str) -> bool:
+    """Whether the price moved against the client by more than it tolerates, in percent of its expectation."""
+    worse = current - expected if side == "buy" else expected - current
+    return worse * 100 > expected * tolerance_percent
+
+
+def stop_loss_fires(side: str, stop_loss: Decimal | None, exit_price: Decimal) -> bool:
+    """A buy's stop loss fires at or below its price, a sell's at or above."""
+    if stop_loss is None:
+        return False
+    return exit_price <= stop_loss if side == "buy" else exit_price >= stop_loss
+
+
+def take_profit_fires(side: str, take_profit: Decimal | None, exit_price: Decimal) -> bool:
+    """A buy's take profit fires at or above its price, a sell's at or below."""
+    if take_profit is None:
+        return False
+    return exit_price >= take_profit if side == "buy" else exit_price <= take_profit

@@ -1,0 +1,74 @@
+"""Confirming and cancelling a batch that was cut.
+
+Membership and the money are two steps with a person between them, unless the window confirms by itself.
+The batch row's lock decides confirm against cancel; the database refuses a maker who confirms.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from django.db import connection, transaction
+
+from trades.errors import BatchNotFound, BatchStateForbids, MakerIsChecker
+from trades.models import SettlementBatch
+from trades.settlement.cut import hold_membership
+from trades.states import BATCH_MOVES, BatchState
+
+_UNBATCH = """
+UPDATE trades_trade SET batch_id = NULL
+WHERE batch_id = %(batch)s AND id BETWEEN %(first)s AND %(last)s AND state = 'settling'
+"""
+
+_LOWER_WATER = """
+UPDATE trades_settlementwindow SET low_water = LEAST(low_water, %(first)s)
+WHERE low_water IS NOT NULL AND asset_kind = ANY(%(kinds)s)
+"""
+
+
+@transaction.atomic
+def confirm(batch_id: UUID, *, by_user_id: UUID | None, at: datetime) -> SettlementBatch:
+    """Let a batch be settled. `by_user_id` is None for the command line and API clients, who are no persons.
+
+    Raises BatchNotFound, BatchStateForbids, MakerIsChecker.
+    """
+    batch = _locked(batch_id, BatchState.CONFIRMED)
+    if by_user_id is not None and by_user_id == batch.made_by_id:
+        raise MakerIsChecker
+    batch.state, batch.confirmed_by_id, batch.updated_at = BatchState.CONFIRMED, by_user_id, at
+    batch.save(update_fields=["state", "confirmed_by", "updated_at"])
+    return batch
+
+
+@transaction.atomic
+def cancel(batch_id: UUID, *, at: datetime) -> SettlementBatch:
+    """Give a batch up before any money moved: its trades wait for the next cut and can be exited again.
+
+    The batch keeps its count and legs as a record of what it was. Raises BatchNotFound, BatchStateForbids.
+    """
+    hold_membership()
+    batch = _locked(batch_id, BatchState.CANCELLED)
+    given = {
+        "batch": batch.pk,
+        "first": batch.first_trade_id,
+        "last": batch.last_trade_id,
+        "kinds": batch.asset_kinds.split(","),
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_UNBATCH, given)
+        if batch.first_trade_id is not None:
+            cursor.execute(_LOWER_WATER, given)
+    batch.state, batch.updated_at = BatchState.CANCELLED, at
+    batch.save(update_fields=["state", "updated_at"])
+    return batch
+
+
+def _locked(batch_id: UUID, wanted: BatchState) -> SettlementBatch:
+    """The batch, locked, if the wanted state may follow its own."""
+    batch = SettlementBatch.objects.select_for_update(no_key=True).filter(pk=batch_id).first()
+    if batch is None:
+        raise BatchNotFound
+    if wanted not in BATCH_MOVES[batch.state]:
+        raise BatchStateForbids(f"The batch is {batch.state}.")
+    return batch

@@ -1,0 +1,75 @@
+"""A quote becomes a trade: written down in `storing`, moved on by `advance`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+
+from accounts.identity import Caller
+from quotes.errors import QuoteNotFound
+from quotes.models import Quote
+from quotes.selectors import quote_of
+from trades.errors import QuoteUsed, SandboxOnly, TradeTypeDoesNotFit
+from trades.models import Trade, TradeEvent
+from trades.states import TradeState
+
+_PRODUCT_OF = {Trade.Type.PLATFORM.value: Quote.Product.TRADING, Trade.Type.EXIT.value: Quote.Product.TRADING_EXIT}
+
+
+def execute(
+    *,
+    by: Caller,
+    quote_id: UUID,
+    at: datetime,
+    trade_type: str = Trade.Type.PLATFORM,
+    labels: Sequence[str] | None = None,
+    expected_error: str = "",
+) -> Trade:
+    """Write a quote down as a trade in `storing`. No money moves yet, nothing else is judged yet.
+
+    `at` becomes the trade's created_at, by which `advance` judges whether the quote had expired.
+    A quote is used once: of any number of parallel callers one gets the trade, because the trade's quote
+    is unique.
+
+    Raises QuoteNotFound (also for another customer's), TradeTypeDoesNotFit, SandboxOnly, QuoteUsed.
+    """
+    quote = quote_of(by, quote_id)
+    if quote is None:
+        raise QuoteNotFound
+    if _PRODUCT_OF[trade_type] != quote.product_type:
+        raise TradeTypeDoesNotFit
+    if expected_error and not settings.SANDBOX:
+        raise SandboxOnly
+    base, counter = quote.instrument.base_asset_id, quote.instrument.counter_asset_id
+    buys = quote.side == Trade.Side.BUY
+    trade = Trade(
+        customer_id=quote.customer_id,
+        quote=quote,
+        trade_type=trade_type,
+        instrument_id=quote.instrument_id,
+        side=quote.side,
+        receive_asset_id=base if buys else counter,
+        deliver_asset_id=counter if buys else base,
+        receive_amount=quote.receive_amount,
+        deliver_amount=quote.deliver_amount,
+        fee=quote.fee,
+        labels=list(labels) if labels is not None else None,
+        expected_error=expected_error,
+        reference_trade_id=quote.reference_trade_id,
+        created_at=at,
+        updated_at=at,
+    )
+    with transaction.atomic():
+        try:
+            with transaction.atomic():
+                trade.save(force_insert=True)
+        except IntegrityError:
+            if Trade.objects.filter(quote_id=quote.pk).exists():
+                raise QuoteUsed from None
+            raise
+        TradeEvent.objects.create(trade=trade, customer_id=trade.customer_id, became=TradeState.STORING, at=at)
+    return trade

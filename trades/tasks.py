@@ -1,0 +1,91 @@
+"""Celery's way in: one call per task. The state columns are the queue, a message is a nudge.
+
+Each task may be delivered twice, late or never, and may run beside itself on another machine; its docstring
+says why that is harmless. None relies on being redelivered: the beat asks again every few seconds.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+from uuid import UUID
+
+import redis
+from celery import shared_task
+from django.core.cache import cache
+from django.db import OperationalError
+from django.utils import timezone
+
+from quotes import prices
+from trades.models import SettlementBatch
+from trades.settlement.cut import cut_due as cut_due_windows
+from trades.settlement.settle import SETTLEABLE, settle
+from trades.spot.advance import advance as advance_trades
+from trades.spot.sweep import sweep as sweep_trades
+
+logger = logging.getLogger(__name__)
+
+# Deadlocks, lock timeouts and serialization failures undo their transaction: the same call may be made again.
+AGAIN: dict[str, Any] = {
+    "autoretry_for": (OperationalError,),
+    "retry_backoff": 0.2,
+    "retry_backoff_max": 5,
+    "max_retries": 5,
+    "ignore_result": True,
+}
+_LOW_WATER = "trades:storing:low_water"
+_IN_OTHER_HANDS_SECONDS = 0.2
+_MOST_ROUNDS = 10
+
+
+@shared_task(**AGAIN)  # type: ignore[untyped-decorator]
+def advance(ids: list[str], rounds: int = 0) -> None:
+    """Move these trades out of storing; exits whose original is in other hands are tried again shortly.
+
+    Twice at once: each locks what it moves and passes over what the other has locked; a trade that has moved
+    is not in storing any more.
+    """
+    left = advance_trades([UUID(hex=id_) for id_ in ids], at=timezone.now(), prices=_latest_prices()).left
+    if left and rounds < _MOST_ROUNDS:
+        advance.apply_async(([id_.hex for id_ in left], rounds + 1), countdown=_IN_OTHER_HANDS_SECONDS)
+
+
+@shared_task(**AGAIN)  # type: ignore[untyped-decorator]
+def sweep() -> None:
+    """Move whatever stands in storing, from a low-water mark on that may be lost (then everything is looked at).
+
+    Twice at once: like `advance`; the mark only ever skips what neither left in storing.
+    """
+    mark = cache.get(_LOW_WATER)
+    mark = sweep_trades(low_water=UUID(hex=mark) if mark else None, at=timezone.now(), prices=_latest_prices())
+    cache.set(_LOW_WATER, mark.hex, timeout=None)
+
+
+@shared_task(**AGAIN)  # type: ignore[untyped-decorator]
+def cut_due() -> None:
+    """Cut the settlement windows that are due, and have the batches settled.
+
+    Twice at once: a batch is unique per window and cut time, the second finds it made.
+    """
+    if cut_due_windows(timezone.now()):
+        settle_open.delay()
+
+
+@shared_task(**AGAIN)  # type: ignore[untyped-decorator]
+def settle_open() -> None:
+    """Settle every confirmed batch to its end, also one that a killed worker left in the middle.
+
+    Twice at once: the batch's row is locked for each chunk and says where the next one begins, so two settlers
+    take turns and do no trade twice.
+    """
+    for batch_id in SettlementBatch.objects.filter(state__in=SETTLEABLE).order_by("pk").values_list("pk", flat=True):
+        for progress in settle(batch_id, clock=timezone.now):
+            logger.info("batch %s: %d of %d trades completed", batch_id.hex, progress.completed, progress.total)
+
+
+def _latest_prices() -> prices.Prices | None:
+    """None when Redis is away: trades go on, the market's volatility is not judged."""
+    try:
+        return prices.latest()
+    except redis.RedisError:
+        return None
