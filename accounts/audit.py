@@ -128,8 +128,10 @@ ORDER BY t.id
 
 _OWNERS = """
 SELECT t.id FROM accounts_transfer t
-JOIN accounts_ledgeraccount a ON a.id IN (t.debit_account_id, t.credit_account_id)
-WHERE a.customer_id IS NOT NULL AND a.customer_id IS DISTINCT FROM t.customer_id
+JOIN accounts_ledgeraccount d ON d.id = t.debit_account_id
+JOIN accounts_ledgeraccount c ON c.id = t.credit_account_id
+WHERE (d.customer_id IS NOT NULL AND d.customer_id IS DISTINCT FROM t.customer_id)
+   OR (c.customer_id IS NOT NULL AND c.customer_id IS DISTINCT FROM t.customer_id)
 ORDER BY t.id
 """
 

@@ -82,9 +82,11 @@ class Locked:
 
 Balances = dict[Account, Locked]
 
+# The ids are an array, found before any row is locked. As a joined subquery they would be looked up again for a
+# row that another transaction changed while this one waited for it, not be found, and the account be missing.
 _LOCK = """
 SELECT id, customer_id, bucket, asset_id, type, debits, credits FROM accounts_ledgeraccount
-WHERE id IN (
+WHERE id = ANY(ARRAY(
     SELECT a.id FROM unnest(%(customers)s::uuid[], %(customer_assets)s::text[], %(customer_types)s::text[])
         AS w(customer, asset, type)
     JOIN accounts_ledgeraccount a ON a.customer_id = w.customer AND a.asset_id = w.asset AND a.type = w.type
@@ -93,7 +95,7 @@ WHERE id IN (
         AS w(bucket, asset, type)
     JOIN accounts_ledgeraccount a
         ON a.customer_id IS NULL AND a.bucket = w.bucket AND a.asset_id = w.asset AND a.type = w.type
-)
+))
 ORDER BY id FOR NO KEY UPDATE
 """
 

@@ -190,6 +190,37 @@ SESSION_COOKIE_SECURE = HTTPS
 CSRF_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_AGE = 8 * 3600
 
+# --- the operators' desk (admin) -------------------------------------------------------------------
+
+UNFOLD = {
+    "SITE_TITLE": "Brokerage desk",
+    "SITE_HEADER": "Brokerage",
+    "SITE_SUBHEADER": "Operators' desk",
+    "SITE_SYMBOL": "account_balance",
+    "SITE_URL": None,
+    "SHOW_VIEW_ON_SITE": False,
+    "SHOW_BACK_BUTTON": True,
+    "ENVIRONMENT": "trades.admin.navigation.environment",
+    "STYLES": ["/static/desk/desk.css"],
+    "DASHBOARD_CALLBACK": "trades.admin.dashboard.figures",
+    "SIDEBAR": "trades.admin.navigation.sidebar",
+    "COLORS": {
+        "primary": {
+            "50": "#eef7f6",
+            "100": "#d5ecea",
+            "200": "#aedad6",
+            "300": "#7dc0bb",
+            "400": "#4aa29c",
+            "500": "#2b8781",
+            "600": "#1f6d69",
+            "700": "#1c5855",
+            "800": "#1a4745",
+            "900": "#183b3a",
+            "950": "#0a2322",
+        },
+    },
+}
+
 # --- the API ---------------------------------------------------------------------------------------
 
 REST_FRAMEWORK = {
@@ -272,5 +303,6 @@ LOGGING = {
         "celery.app.trace": {"level": "WARNING"},
         "celery.beat": {"level": "WARNING"},
         "django_celery_beat": {"level": "WARNING"},
+        "httpx": {"level": "WARNING"},
     },
 }

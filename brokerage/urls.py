@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 from django.views.generic import RedirectView
@@ -15,9 +13,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("livez", health.livez),
     path("readyz", health.readyz),
     path("admin/", admin.site.urls),
-    *(
-        path("", include(f"{app}.api.urls"))
-        for app in ("accounts", "quotes", "trades")
-        if find_spec(f"{app}.api.urls") is not None
-    ),
+    path("", include("accounts.api.urls")),
+    path("", include("quotes.api.urls")),
+    path("", include("trades.api.urls")),
 ]

@@ -6,10 +6,11 @@ import itertools
 import uuid
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 from django.utils import timezone
 
-from accounts import ledger, services, tokens
+from accounts import audit, ledger, services, tokens
 from accounts.identity import CUSTOMER_SCOPES, FIRM_SCOPES, Caller
 from accounts.models import Customer, LedgerAccount
 from quotes import prices
@@ -147,9 +148,9 @@ def stores(*trades: Trade) -> None:
         trade.refresh_from_db()
 
 
-def a_trade(customer: Customer, side: str = "buy", **amounts: int) -> Trade:
-    """A quote, executed, and its storing step."""
-    trade = executes(a_quote(customer, side, **amounts))
+def a_trade(customer: Customer, side: str = "buy", **wanted: Any) -> Trade:
+    """A quote, executed, and its storing step; `wanted` as for `a_quote`."""
+    trade = executes(a_quote(customer, side, **wanted))
     stores(trade)
     return trade
 
@@ -192,3 +193,9 @@ def states(*trades: Trade) -> list[str]:
     """What became of these trades, as the database has it now."""
     found = dict(Trade.objects.filter(pk__in=[trade.pk for trade in trades]).values_list("pk", "state"))
     return [found[trade.pk] for trade in trades]
+
+
+def what_the_audit_finds() -> list[str]:
+    """The checks that found something wrong, in words; empty when the books are right."""
+    result = audit.run(timezone.now())
+    return [f"{finding['check']}: {finding['sentence']}" for finding in result.findings]

@@ -64,8 +64,13 @@ class DeskAdmin(ModelAdmin):
     search_customer: ClassVar[str] = ""
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        rows = super().get_queryset(request)
+        rows: QuerySet[Any] = super().get_queryset(request)
         return rows.select_related(*self.related) if self.related else rows
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        if "\x00" in object_id:  # PostgreSQL's text can't hold one, so it names nothing
+            return None
+        return super().get_object(request, object_id, from_field)
 
     def get_search_fields(self, request: HttpRequest) -> tuple[str, ...]:
         found: tuple[str, ...] = tuple(self.search_fields)

@@ -42,6 +42,10 @@ def number(value: Decimal | int | None, least_decimals: int = 0) -> SafeString |
     return NOTHING if value is None else _figure(_digits(Decimal(value), least_decimals))
 
 
+def between(least: Decimal, most: Decimal) -> SafeString:
+    return _figure(f"{_digits(least, 0)} – {_digits(most, 0)}")
+
+
 def moment(at: datetime | None) -> SafeString | str:
     """To the second, UTC; the milliseconds in the tooltip."""
     if at is None:
@@ -83,14 +87,19 @@ def link(model: str, pk: object, text: object) -> SafeString | str:
     return format_html('<a class="desk-link" href="{}">{}</a>', reverse(f"admin:{model}_change", args=[pk]), text)
 
 
-def list_link(model: str, query: Mapping[str, object], text: object) -> SafeString:
+def list_link(model: str, query: Mapping[str, str | UUID], text: object) -> SafeString:
     """To a list, filtered."""
-    url = f"{reverse(f'admin:{model}_changelist')}?{urlencode(query)}"
+    url = f"{reverse(f'admin:{model}_changelist')}?{urlencode({name: str(value) for name, value in query.items()})}"
     return format_html('<a class="desk-link" href="{}">{}</a>', url, text)
 
 
 def customer_link(customer: Customer | None) -> SafeString | str:
     return NOTHING if customer is None else link("accounts_customer", customer.pk, customer)
+
+
+def state(text: str, mood: str) -> SafeString:
+    """A word with a coloured dot before it."""
+    return format_html('<span class="desk-state {}">{}</span>', mood, text)
 
 
 def joined(parts: Iterable[SafeString]) -> SafeString:

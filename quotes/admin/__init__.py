@@ -1,0 +1,3 @@
+from quotes.admin import markets, quotes
+
+__all__ = ["markets", "quotes"]

@@ -38,7 +38,7 @@ class Api:
 
 
 def _answer(response: HttpResponse) -> Answer:
-    is_json = response.headers.get("Content-Type") == "application/json"
+    is_json = response.headers.get("Content-Type") == "application/json" and response.content != b""
     return Answer(response.status_code, exact.loads(response.content) if is_json else None, response.content, response)
 
 

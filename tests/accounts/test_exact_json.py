@@ -30,7 +30,7 @@ def test_what_is_written_is_read_back_digit_for_digit(value):
         if isinstance(item, bool) or item is None or isinstance(item, str):
             return item
         if isinstance(item, int | Decimal):
-            return f"{item:f}"
+            return f"{Decimal(item):f}"
         if isinstance(item, list):
             return [digits(one) for one in item]
         return {key: digits(one) for key, one in item.items()}

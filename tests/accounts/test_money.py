@@ -98,8 +98,8 @@ def test_parsing_any_text_gives_a_number_that_fits_the_column_or_nothing(text):
 
 @pytest.mark.parametrize(
     "refused",
-    [True, False, None, [], {}, 1.5, "NaN", "Infinity", "-inf", "sNaN", "1e400", "1e20", "1e-19", "0.1234567890123456789",
-     "1_000", "", " ", "0x10", "1,5", "9" * 65, 10**38, Decimal("NaN"), "\ud800", "\x00"],
+    [True, False, None, [], {}, 1.5, "NaN", "Infinity", "-inf", "sNaN", "1e400", "1e20", "1e-19",
+     "0.1234567890123456789", "1_000", "", " ", "0x10", "1,5", "9" * 65, 10**38, Decimal("NaN"), "\ud800", "\x00"],
 )  # fmt: skip
 def test_what_is_no_number_here_is_none(refused):
     assert parse_decimal(refused) is None

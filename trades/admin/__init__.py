@@ -1,0 +1,3 @@
+from trades.admin import batches, engine, orders, schedule, trades, windows
+
+__all__ = ["batches", "engine", "orders", "schedule", "trades", "windows"]

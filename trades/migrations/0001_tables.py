@@ -270,4 +270,15 @@ class Migration(migrations.Migration):
             model_name='tradeevent',
             constraint=models.UniqueConstraint(fields=('trade', 'became'), name='one_event_per_step'),
         ),
+        migrations.CreateModel(
+            name='Position',
+            fields=[],
+            options={
+                'verbose_name': 'open position',
+                'proxy': True,
+                'indexes': [],
+                'constraints': [],
+            },
+            bases=('trades.order',),
+        ),
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import ClassVar
 
 from django.db import models
 
@@ -21,7 +22,7 @@ class Position(Order):
     current_price: Decimal | None = None
     floating_profit: int | None = None  # base units of the account currency
 
-    objects = OpenOrders()
+    objects: ClassVar[OpenOrders] = OpenOrders()
 
     class Meta:
         proxy = True

@@ -1,0 +1,126 @@
+"""Closes per second: over HTTP with 16 clients and with one, and by the engine alone."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from statistics import median
+
+from benchmarks import load, pgbench
+from benchmarks.results import Row
+from benchmarks.system import CHECKOUT, System, running
+
+EMPTY, CLOSE = "/api/v1/bench/empty", "/api/v1/trade/close"
+ROUNDS = 3
+CLOSES, CLIENTS, ALONE = 3000, 16, 300
+ENGINE_CLOSES = 20_000
+
+
+def measure() -> tuple[float, list[Row]]:
+    """pgbench's tps and the rows; one system, everything in turns, medians of three rounds."""
+    with running("engine,feed,beat,worker", WEB_THREADS="64") as system:
+        import django
+
+        django.setup()
+        tps, http = _over_http(system)
+        tps_too, engine = _engine_alone(system)
+    rows = [Row("pgbench_tps", median([*tps, *tps_too]), "transactions/s"), *http, *engine]
+    return rows[0].value, rows
+
+
+@contextmanager
+def _engine(system: System) -> Iterator[None]:
+    """An engine process that this benchmark starts and ends itself."""
+    engine = subprocess.Popen([sys.executable, "manage.py", "run_engine"], cwd=CHECKOUT, env=system.environment)
+    try:
+        yield
+    finally:
+        engine.terminate()
+        engine.wait(10)
+
+
+def _database_url() -> str:
+    from brokerage.stack.where import embedded_urls
+
+    return embedded_urls()["DATABASE_URL"]
+
+
+def _over_http(system: System) -> tuple[list[float], list[Row]]:
+    from benchmarks import cast
+
+    people = cast.customers(500)
+    tokens = cast.access_tokens(people)
+    orders = cast.open_orders(people, (CLOSES + ALONE) * ROUNDS + 200)
+
+    def closes(count: int) -> list[bytes]:
+        taken = [orders.pop() for _ in range(count)]
+        return [load.post(CLOSE, tokens[who.pk.hex], json.dumps({"orderId": code}).encode()) for who, code in taken]
+
+    empties = [load.post(EMPTY, token, b"{}") for token in tokens.values()]
+    tps, empty, sixteen, one = [], [], [], []
+    with cast.FreshPrices(), _engine(system):
+        load.run(system.port, CLIENTS, closes(200))
+        for _ in range(ROUNDS):
+            tps.append(pgbench.transactions_per_second(_database_url(), 5))
+            empty.append(load.run(system.port, CLIENTS, empties * 6))
+            sixteen.append(_all_closed(load.run(system.port, CLIENTS, closes(CLOSES))))
+            one.append(_all_closed(load.run(system.port, 1, closes(ALONE))))
+    empty_rate = median(run.per_second for run in empty)
+    rate = median(run.per_second for run in sixteen)
+    tps_now = median(tps)
+    return tps, [
+        Row("http_empty_16_per_s", empty_rate, "requests/s", "pgbench_tps", empty_rate / tps_now),
+        Row("http_close_16_per_s", rate, "closes/s", "http_empty_16_per_s", rate / empty_rate),
+        Row("http_close_16_p50_ms", median(run.percentile_ms(50) for run in sixteen), "ms"),
+        Row("http_close_16_p99_ms", median(run.percentile_ms(99) for run in sixteen), "ms"),
+        Row("http_close_1_p50_ms", median(run.percentile_ms(50) for run in one), "ms"),
+    ]
+
+
+def _all_closed(run: load.Load) -> load.Load:
+    if set(run.statuses) != {200}:
+        raise RuntimeError(f"not every close succeeded: {run.statuses}")
+    return run
+
+
+def _engine_alone(system: System) -> tuple[list[float], list[Row]]:
+    """Fill the stream, then start the engine on it: from its first commit to the last acknowledgement."""
+    from accounts import streams
+    from accounts.ids import uuid7
+    from benchmarks import cast
+    from trades.orders.commands import CLOSE as CLOSE_COMMAND
+    from trades.orders.commands import Command, encode, stream_name
+
+    people = cast.customers(2000)
+    tps, rates = [], []
+    for _ in range(ROUNDS):
+        tps.append(pgbench.transactions_per_second(_database_url(), 5))
+        orders = cast.open_orders(people, ENGINE_CLOSES)
+        pipe = streams.client().pipeline(transaction=False)
+        for who, code in orders:
+            command = Command(uuid7(), CLOSE_COMMAND, who.pk, who.user_id, {"orderId": code}, 600_000)
+            pipe.xadd(stream_name(0), encode(command))  # type: ignore[arg-type]
+        pipe.execute()
+        with cast.FreshPrices():
+            rates.append(_drain(system, stream_name(0)))
+    rate, tps_now = median(rates), median(tps)
+    return tps, [Row("engine_closes_per_s", rate, "closes/s", "pgbench_tps", rate / tps_now)]
+
+
+def _drain(system: System, stream: str) -> float:
+    from accounts import streams
+
+    with _engine(system):
+        left = total = streams.client().xlen(stream)
+        while left == total:
+            time.sleep(0.002)
+            left = streams.client().xlen(stream)
+        first, started = left, time.perf_counter()
+        while left:
+            time.sleep(0.01)
+            left = streams.client().xlen(stream)
+        return first / (time.perf_counter() - started)

@@ -1,0 +1,76 @@
+"""A whole system of its own for a benchmark: `manage.py up` on fresh data, durable, ended with the benchmark."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.request import urlopen
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+START_SECONDS = 90
+
+
+@dataclass(frozen=True)
+class System:
+    """`port` answers HTTP; `environment` makes another process find the system's servers."""
+
+    port: int
+    environment: dict[str, str]
+
+
+@contextlib.contextmanager
+def running(without: str, **knobs: str) -> Iterator[System]:
+    """Start everything but `without` and wait until it is ready; this process' Django then sees its database."""
+    home = Path(tempfile.mkdtemp(prefix="brokerage-bench-"))
+    home.chmod(0o711)  # PostgreSQL runs as an unprivileged user where root starts it
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environment = {
+        **os.environ,
+        "BROKERAGE_DATA_DIR": str(home / "data"),
+        "DJANGO_SETTINGS_MODULE": "benchmarks.settings",
+        "PORT": str(port),
+        "LOG_LEVEL": "WARNING",
+        "PYTHONPATH": str(CHECKOUT),
+        **knobs,
+    }
+    environment.pop("DATABASE_URL", None)
+    environment.pop("REDIS_URL", None)
+    log = (home / "log").open("w")
+    up = subprocess.Popen(
+        [sys.executable, "manage.py", "up", "--without", without],
+        cwd=CHECKOUT,
+        env=environment,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    try:
+        _wait(up, port, home / "log")
+        os.environ.update(environment)
+        yield System(port, environment)
+    finally:
+        up.send_signal(signal.SIGTERM)
+        up.wait(20)
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def _wait(up: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    give_up = time.monotonic() + START_SECONDS
+    while time.monotonic() < give_up and up.poll() is None:
+        with contextlib.suppress(OSError), urlopen(f"http://127.0.0.1:{port}/readyz", timeout=2) as answer:
+            if answer.status == 200:
+                return
+        time.sleep(0.1)
+    raise RuntimeError(f"the system did not get ready:\n{log.read_text()[-3000:]}")

@@ -1,0 +1,95 @@
+"""`manage.py demo`: both seed stories through HTTP on the running system, or on one it starts itself."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import httpx
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+from rich.console import Console
+
+from brokerage.demo import stories
+from brokerage.demo.stage import NotAsTold, Stage
+from brokerage.stack.processes import MANAGE
+from brokerage.stack.where import CHECKOUT, data_dir, running_url
+
+START_SECONDS = 120
+
+
+class Command(BaseCommand):
+    help = "Play the seed stories through HTTP, show every call, and end with the ledger audit."
+    requires_system_checks: list[str] = []
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        console = Console()
+        with _system(console) as url:
+            stage = Stage(url, console)
+            try:
+                self._play(stage)
+            except (NotAsTold, httpx.HTTPError) as end:
+                stage.wrong.append(str(end))
+                console.print(f"[red]{end}[/red]", highlight=False)
+        if stage.wrong:
+            console.rule(f"[red]{len(stage.wrong)} things were not as they should be")
+            sys.exit(1)
+        console.rule("[green]Everything was as it should be")
+
+    def _play(self, stage: Stage) -> None:
+        client = _seeded()["client"]
+        try:
+            who = stories.cast(stage, client)
+            stories.close_order(stage, who)
+            stories.keep_clear_of_cuts(stage)
+            stories.exit_trade(stage, who)
+            stories.batched_trade(stage, who)
+            stories.books(stage)
+        finally:
+            stage.command("set_price", stories.SYMBOL, "--release")
+
+
+def _seeded() -> dict[str, Any]:
+    if not settings.SANDBOX:
+        raise CommandError("The demo trades with made-up money: it plays only where SANDBOX is on.")
+    try:
+        seeded: dict[str, Any] = json.loads((data_dir() / "seed.json").read_text())
+    except (OSError, ValueError):
+        raise CommandError("There are no demo credentials: run `manage.py seed` on an empty database.") from None
+    return seeded
+
+
+@contextmanager
+def _system(console: Console) -> Iterator[str]:
+    """The URL of the running system; where none runs, of one that is started for the demo and stopped after it."""
+    if url := running_url():
+        console.print(f"Playing on the system that runs at {url}", highlight=False)
+        yield url
+        return
+    log = data_dir() / "log" / "demo.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    console.print(f"No system runs here; starting one (its log: {log})", highlight=False)
+    with log.open("wb") as out:
+        up = subprocess.Popen([*MANAGE, "up"], cwd=CHECKOUT, stdout=out, stderr=subprocess.STDOUT)  # noqa: S603
+    try:
+        yield _ready(up, log.read_text)
+    finally:
+        up.send_signal(signal.SIGTERM)
+        up.wait(20)
+
+
+def _ready(up: subprocess.Popen[bytes], said: Callable[[], str]) -> str:
+    give_up = time.monotonic() + START_SECONDS
+    while time.monotonic() < give_up and up.poll() is None:
+        url = running_url()
+        with suppress(httpx.HTTPError):
+            if url and httpx.get(f"{url}/readyz", timeout=3).status_code == 200:
+                return url
+        time.sleep(0.2)
+    raise CommandError(f"The system did not start:\n{said()[-2000:]}")

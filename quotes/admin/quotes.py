@@ -1,0 +1,89 @@
+"""Quotes, to read: what was offered to whom, until when."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from unfold.decorators import display
+
+from accounts.admin import shown
+from accounts.admin.base import ReadOnlyAdmin
+from accounts.models import Asset
+from quotes.models import Quote
+
+
+@admin.register(Quote)
+class QuoteAdmin(ReadOnlyAdmin):
+    list_display = (
+        "short_guid",
+        "customer_shown",
+        "product_type",
+        "instrument_id",
+        "side_label",
+        "price_shown",
+        "received",
+        "delivered",
+        "fee_shown",
+        "issued",
+        "expires",
+    )
+    list_filter = ("product_type", "side", "instrument")
+    related = ("customer", "instrument__base_asset", "instrument__counter_asset")
+    search_guids = ("pk", "customer_id")
+    search_customer = "customer_id"
+    fields = (
+        ("guid", "product_type", "side_label"),
+        ("customer_shown", "instrument", "price_shown"),
+        ("received", "delivered", "fee_shown"),
+        ("issued", "expires", "reference"),
+    )
+    readonly_fields = tuple(name for row in fields for name in row)
+
+    @admin.display(description="Quote")
+    def short_guid(self, quote: Quote) -> str:
+        return shown.short_guid(quote.pk)
+
+    @admin.display(description="Guid")
+    def guid(self, quote: Quote) -> str:
+        return shown.guid(quote.pk)
+
+    @admin.display(description="Customer")
+    def customer_shown(self, quote: Quote) -> str:
+        return shown.customer_link(quote.customer)
+
+    @display(description="Side", label={"buy": "success", "sell": "danger"})
+    def side_label(self, quote: Quote) -> str:
+        return quote.side
+
+    @admin.display(description="Price")
+    def price_shown(self, quote: Quote) -> str:
+        return shown.number(quote.price, quote.instrument.price_decimals)
+
+    @admin.display(description="Receives")
+    def received(self, quote: Quote) -> str:
+        return shown.amount(quote.receive_amount, _assets(quote)[0])
+
+    @admin.display(description="Delivers")
+    def delivered(self, quote: Quote) -> str:
+        return shown.amount(quote.deliver_amount, _assets(quote)[1])
+
+    @admin.display(description="Fee")
+    def fee_shown(self, quote: Quote) -> str:
+        return shown.amount(quote.fee, quote.instrument.counter_asset)
+
+    @admin.display(description="Issued")
+    def issued(self, quote: Quote) -> str:
+        return shown.moment(quote.issued_at)
+
+    @admin.display(description="Expires")
+    def expires(self, quote: Quote) -> str:
+        return shown.moment(quote.expires_at)
+
+    @admin.display(description="Counters trade")
+    def reference(self, quote: Quote) -> str:
+        return shown.guid(quote.reference_trade_id)
+
+
+def _assets(quote: Quote) -> tuple[Asset, Asset]:
+    """What the customer receives and delivers."""
+    base, counter = quote.instrument.base_asset, quote.instrument.counter_asset
+    return (base, counter) if quote.side == Quote.Side.BUY else (counter, base)

@@ -1,0 +1,235 @@
+"""API clients, their tokens and what each may do; and a view that asks for nothing stays closed."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+from django.urls import get_resolver
+from django.utils import timezone
+from rest_framework.permissions import AllowAny
+from rest_framework.views import APIView
+
+from accounts import services, tokens
+from accounts.identity import CUSTOMER_SCOPES, FIRM_SCOPES
+from accounts.models import ApiClient, Customer
+from brokerage.http.scopes import ScopeRequired
+from tests.accounts.calls import Answer, Api, the_firm
+from tests.given import a_customer, token_of
+
+pytestmark = pytest.mark.django_db
+
+PUBLIC = {
+    "accounts.api.identity.SignupView",
+    "accounts.api.identity.LoginView",
+    "accounts.api.identity.RefreshView",
+    "accounts.api.identity.LogoutView",
+    "accounts.api.clients.TokenView",
+    "accounts.api.accounts.AssetsView",
+    "quotes.api.markets.SupportedAssets",
+    "quotes.api.markets.LatestPrices",
+    "quotes.api.markets.Candles",
+}
+
+
+def a_client(*scopes: str) -> tuple[ApiClient, str]:
+    return services.create_api_client("partner", scopes or FIRM_SCOPES, timezone.now())
+
+
+def asks_for_a_token(**changes: object) -> Answer:
+    client, secret = a_client("quotes:read", "trades:read")
+    given = {"grant_type": "client_credentials", "client_id": client.client_id, "client_secret": secret}
+    return Api().post("/oauth/token", given | changes)
+
+
+def error(status: int, code: str, answer: Answer) -> None:
+    assert answer.status == status
+    assert list(answer.body) == ["status", "error_message", "message_code"]
+    assert (answer.body["status"], answer.body["message_code"]) == (status, code)
+
+
+# --- getting a token -------------------------------------------------------------------------------
+
+
+def test_a_client_gets_a_token_with_all_its_scopes():
+    answer = asks_for_a_token()
+
+    assert answer.status == 200
+    assert list(answer.body) == ["access_token", "token_type", "expires_in", "scope", "created_at"]
+    assert (answer.body["token_type"], answer.body["scope"]) == ("Bearer", "quotes:read trades:read")
+    assert abs(answer.body["created_at"] - timezone.now().timestamp()) < 60
+    assert tokens.verify(f"Bearer {answer.body['access_token']}").scopes == {"quotes:read", "trades:read"}
+
+
+def test_a_client_gets_a_token_with_the_scopes_it_asks_for():
+    answer = asks_for_a_token(scope="trades:read")
+
+    assert answer.body["scope"] == "trades:read"
+    assert tokens.verify(f"Bearer {answer.body['access_token']}").scopes == {"trades:read"}
+
+
+def test_a_client_that_posts_a_form_gets_a_token_too():
+    client, secret = a_client()
+    form = f"grant_type=client_credentials&client_id={client.client_id}&client_secret={secret}&scope=quotes%3Aread"
+
+    answer = Api().post("/oauth/token", raw=form.encode(), as_="application/x-www-form-urlencoded")
+
+    assert (answer.status, answer.body["scope"]) == (200, "quotes:read")
+
+
+def test_a_scope_beyond_the_clients_own_is_403():
+    error(403, "invalid_scope", asks_for_a_token(scope="quotes:read settlements:execute"))
+    error(403, "invalid_scope", asks_for_a_token(scope="everything"))
+
+
+def test_wrong_credentials_are_401_and_all_look_the_same():
+    disabled, secret = a_client()
+    ApiClient.objects.filter(pk=disabled.pk).update(is_active=False)
+
+    answers = [
+        asks_for_a_token(client_secret="wrong"),
+        asks_for_a_token(client_id="client_" + "0" * 32),
+        asks_for_a_token(client_id="nobody"),
+        asks_for_a_token(client_id=disabled.client_id, client_secret=secret),
+        Api().post(
+            "/oauth/token",
+            raw=b"grant_type=client_credentials&client_id=%00&client_secret=%00",
+            as_="application/x-www-form-urlencoded",
+        ),
+    ]
+
+    for answer in answers:
+        error(401, "unauthorized", answer)
+    assert len({answer.raw for answer in answers}) == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"grant_type": "password"}, {"grant_type": None}, {"client_id": ""}, {"client_secret": 7}, {"scope": ["a"]},
+     {"client_id": "c" * 300}, {"scope": "s" * 5_000}],
+)  # fmt: skip
+def test_a_malformed_request_for_a_token_is_400(change):
+    error(400, "invalid_parameter", asks_for_a_token(**change))
+
+
+def test_another_content_type_is_415():
+    error(415, "unsupported_media_type", Api().post("/oauth/token", raw=b"<a/>", as_="application/xml"))
+
+
+# --- a customer's token ----------------------------------------------------------------------------
+
+
+def test_a_customers_token_is_limited_to_that_customer_and_its_scopes():
+    alice, bob = a_customer("alice"), a_customer("bob")
+
+    answer = the_firm().post("/api/customer_tokens", {"customer_guid": alice.pk.hex, "scopes": ["accounts:read"]})
+
+    assert (answer.status, list(answer.body)) == (201, ["access_token"])
+    api = Api(answer.body["access_token"])
+    assert {account["customer_guid"] for account in api.get("/api/accounts").body["objects"]} == {alice.pk.hex}
+    assert api.get("/api/accounts", customer_guid=bob.pk.hex).body["total"] == 0
+    error(403, "invalid_scope", api.get("/api/customers"))
+
+
+def test_a_customers_token_never_has_more_than_its_client_or_than_a_customer_may():
+    guid = a_customer("alice").pk.hex
+
+    error(403, "invalid_scope", the_firm("customers:execute", "customers:read").post(
+        "/api/customer_tokens", {"customer_guid": guid, "scopes": ["trades:execute"]}
+    ))  # fmt: skip
+    for scope in ("customers:execute", "settlements:execute", "orders"):
+        error(403, "invalid_scope", the_firm().post(
+            "/api/customer_tokens", {"customer_guid": guid, "scopes": [scope]}
+        ))  # fmt: skip
+
+
+def test_only_the_firms_clients_give_tokens_to_customers():
+    alice = a_customer("alice")
+    wanted = {"customer_guid": alice.pk.hex, "scopes": ["accounts:read"]}
+
+    error(403, "invalid_scope", Api(token_of(alice)).post("/api/customer_tokens", wanted))
+    error(403, "invalid_scope", the_firm("customers:read").post("/api/customer_tokens", wanted))
+    error(401, "unauthorized", Api().post("/api/customer_tokens", wanted))
+
+
+@pytest.mark.parametrize("scopes", [None, [], "accounts:read", [7], [None], ["accounts:read"] * 101])
+def test_a_customer_token_needs_a_list_of_scopes(scopes):
+    wanted = {"customer_guid": a_customer("alice").pk.hex, "scopes": scopes}
+    error(400, "invalid_parameter", the_firm().post("/api/customer_tokens", wanted))
+
+
+def test_a_customer_token_for_nobody_is_404():
+    wanted = {"customer_guid": uuid.uuid4().hex, "scopes": ["accounts:read"]}
+    error(404, "not_found", the_firm().post("/api/customer_tokens", wanted))
+
+
+# --- every endpoint asks for its scope -------------------------------------------------------------
+
+ENDPOINTS = [
+    ("GET", "/api/customers", "customers:read"),
+    ("GET", "/api/customers/" + "0" * 32, "customers:read"),
+    ("POST", "/api/customers", "customers:execute"),
+    ("GET", "/api/accounts", "accounts:read"),
+    ("GET", "/api/accounts/" + "0" * 32, "accounts:read"),
+    ("POST", "/api/accounts", "accounts:execute"),
+    ("POST", "/api/customer_tokens", "customers:execute"),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "scope"), ENDPOINTS)
+def test_an_endpoint_opens_for_its_scope_and_for_no_other(method, path, scope):
+    others = the_firm(*(FIRM_SCOPES - {scope}))
+
+    error(403, "invalid_scope", others.call(method, path))
+    assert the_firm(scope).call(method, path).status in {200, 400, 404}
+    error(401, "unauthorized", Api().call(method, path))
+
+
+def test_a_trader_has_every_customer_scope_and_none_of_the_firms():
+    api = Api(token_of(a_customer("alice")))
+
+    for method, path, scope in ENDPOINTS:
+        is_refused = api.call(method, path).status == 403
+        assert is_refused == (scope not in CUSTOMER_SCOPES)
+
+
+def test_every_view_of_the_system_says_its_scopes_or_is_known_to_be_public():
+    def patterns(found):
+        for pattern in found:
+            yield from patterns(pattern.url_patterns) if hasattr(pattern, "url_patterns") else [pattern]
+
+    for pattern in patterns(get_resolver().url_patterns):
+        view = getattr(pattern.callback, "cls", None)
+        if view is None or not issubclass(view, APIView):
+            continue
+        if f"{view.__module__}.{view.__name__}" in PUBLIC:
+            continue
+        methods = {name.upper() for name in ("get", "post", "put", "patch", "delete") if hasattr(view, name)}
+        assert ScopeRequired in view.permission_classes, view
+        assert methods <= set(getattr(view, "scopes", {})), f"{view} leaves {methods} without a scope"
+
+
+def test_a_view_without_scopes_is_refused():
+    class Forgotten(APIView):
+        def get(self, request):
+            raise AssertionError("reached")
+
+    from django.test import RequestFactory
+
+    client, _ = a_client()
+    request = RequestFactory().get("/api/x", HTTP_AUTHORIZATION=f"Bearer {tokens.client_token(client, FIRM_SCOPES)}")
+
+    assert Forgotten.as_view()(request).status_code == 403
+    assert AllowAny not in Forgotten.permission_classes
+
+
+def test_a_method_that_does_not_exist_is_405_and_options_tell_nothing():
+    assert the_firm().call("DELETE", "/api/customers").status == 405
+    assert the_firm().call("OPTIONS", "/api/customers").status == 403
+    assert the_firm().call("HEAD", "/api/customers").status == 200
+
+
+def test_no_customer_was_made_by_any_of_these_calls():
+    the_firm("customers:read").post("/api/customers", {"type": "individual"})
+
+    assert not Customer.objects.exists()

@@ -1,0 +1,191 @@
+"""Many rows of everything the desk shows, written straight into the tables."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+from uuid import UUID
+
+from django.contrib.auth.models import Group
+from django.utils import timezone
+from django_celery_beat.models import CrontabSchedule, IntervalSchedule, PeriodicTask
+
+from accounts import ledger, services
+from accounts.ids import uuid7
+from accounts.models import ApiClient, Asset, Customer, LedgerAudit, User
+from quotes.models import Candle, Instrument, Quote
+from trades.models import (
+    Deal,
+    EngineLease,
+    IdempotentAnswer,
+    Order,
+    SettlementBatch,
+    SettlementLeg,
+    SettlementWindow,
+    Trade,
+    TradeEvent,
+)
+
+
+def a_crowd(size: int, start: int = 0) -> None:
+    """`size` rows more of every table; each row belongs to another customer, order, trade or batch."""
+    numbers = range(start, start + size)
+    customers = _customers(numbers)
+    _money(customers)
+    _orders(customers)
+    batches = _batches(numbers)
+    _trades(customers, batches)
+    _markets(numbers)
+    _system(numbers, customers)
+
+
+def _customers(numbers: range) -> list[Customer]:
+    users = [User(email=f"trader{n}@example.com", name=f"Trader {n}", password="!") for n in numbers]
+    User.objects.bulk_create(users)
+    ApiClient.objects.bulk_create(
+        ApiClient(name=f"client {n}", client_id=f"client_{n:032x}", secret_sha256="0" * 64, scopes=["quotes:read"])
+        for n in numbers
+    )
+    Group.objects.bulk_create(Group(name=f"team {n}") for n in numbers)
+    wanted = [services.NewCustomer(user=user, name=user.name) for user in users]
+    return services.open_customers(wanted, timezone.now())
+
+
+def _money(customers: list[Customer]) -> None:
+    for customer in customers:
+        services.deposit(customer, "USD", 1_000_000, key=uuid7().hex, at=timezone.now(), by="test")
+    ledger.lock(ledger.customers(customer.pk, "BTC", ledger.SETTLING) for customer in customers)
+
+
+def _orders(customers: list[Customer]) -> None:
+    at = timezone.now()
+    common = {"instrument_id": "BTC-USD", "side": "buy", "quantity": Decimal("0.5"), "leverage": 10, "margin": 211750}
+    opened = {"open_price": Decimal("42350.00"), "opened_at": at, "created_at": at, **common}
+    closed = {"closed_at": at, "close_price": Decimal("42400.00"), "profit": 2500, "close_reason": "manual"}
+    orders = [
+        order
+        for customer in customers
+        for order in (
+            Order(customer=customer, status="OPEN", stop_loss=Decimal(40000), **opened),
+            Order(customer=customer, status="CLOSED", **opened, **closed),
+            Order(customer=customer, status="PENDING", price=Decimal(40000), created_at=at, **common),
+        )
+    ]
+    Order.objects.bulk_create(orders)
+    Deal.objects.bulk_create(
+        Deal(customer_id=o.customer_id, order=o, kind=kind, price=Decimal(42350), quantity=o.quantity, at=at)
+        for o in orders
+        if o.status != "PENDING"
+        for kind in (["open", "close"] if o.status == "CLOSED" else ["open"])
+    )
+
+
+def _batches(numbers: range) -> list[SettlementBatch]:
+    at = timezone.now()
+    window = SettlementWindow.objects.order_by("name").first()
+    batches = [
+        SettlementBatch(
+            window=window,
+            asset_kinds="crypto",
+            cut_at=at + timedelta(minutes=n),
+            trades_count=1,
+            state="cut",
+            created_at=at,
+            updated_at=at,
+        )
+        for n in numbers
+    ]
+    SettlementBatch.objects.bulk_create(batches)
+    SettlementLeg.objects.bulk_create(
+        SettlementLeg(batch=batch, asset_id=asset, direction="incoming", expected=5, updated_at=at)
+        for batch in batches
+        for asset in ("BTC", "USD", "EUR")
+    )
+    SettlementWindow.objects.bulk_create(
+        SettlementWindow(name=f"window {n}", asset_kind="crypto", cron="0 9 * * *", calendar="") for n in numbers
+    )
+    return batches
+
+
+def _trades(customers: list[Customer], batches: list[SettlementBatch]) -> None:
+    at = timezone.now()
+    amounts = {"receive_amount": 10_000_000, "deliver_amount": 423_500, "fee": 1_050}
+    quotes = [
+        Quote(
+            customer=customer,
+            product_type="trading",
+            instrument_id="BTC-USD",
+            side="buy",
+            price=Decimal(42350),
+            issued_at=at,
+            expires_at=at,
+            **amounts,
+        )
+        for customer in customers
+    ]
+    Quote.objects.bulk_create(quotes)
+    trades = [
+        Trade(
+            customer=quote.customer,
+            quote=quote,
+            trade_type="platform",
+            instrument_id="BTC-USD",
+            side="buy",
+            receive_asset_id="BTC",
+            deliver_asset_id="USD",
+            state="settling",
+            batch=batch,
+            created_at=at,
+            updated_at=at,
+            **amounts,
+        )
+        for quote, batch in zip(quotes, batches, strict=True)
+    ]
+    Trade.objects.bulk_create(trades)
+    for trade, batch in zip(trades, batches, strict=True):
+        SettlementBatch.objects.filter(pk=batch.pk).update(first_trade_id=trade.pk, last_trade_id=trade.pk)
+    TradeEvent.objects.bulk_create(
+        TradeEvent(trade=trade, customer_id=trade.customer_id, became=became, at=at)
+        for trade in trades
+        for became in ("storing", "settling")
+    )
+
+
+def _markets(numbers: range) -> None:
+    at = timezone.now().replace(second=0, microsecond=0)
+    price = dict.fromkeys(("open", "high", "low", "close"), Decimal(42350))
+    Candle.objects.bulk_create(
+        Candle(instrument_id="BTC-USD", minute=at - timedelta(minutes=n), trade_count=240, **price) for n in numbers
+    )
+    model = Instrument.objects.get(pk="BTC-USD")
+    Asset.objects.bulk_create(Asset(code=f"A{n}", type="crypto", name=f"Asset {n}", decimals=8) for n in numbers)
+    columns = {field.attname: getattr(model, field.attname) for field in Instrument._meta.concrete_fields}
+    Instrument.objects.bulk_create(
+        Instrument(**{**columns, "symbol": f"A{n}-USD", "base_asset_id": f"A{n}"}) for n in numbers
+    )
+
+
+def _system(numbers: range, customers: list[Customer]) -> None:
+    at = timezone.now()
+    EngineLease.objects.bulk_create(
+        EngineLease(partition=n, epoch=1, holder=f"host:{n}", renewed_at=at) for n in numbers
+    )
+    IdempotentAnswer.objects.bulk_create(
+        IdempotentAnswer(
+            customer=customer, key="k", request_sha256="0" * 64, command_id=UUID(int=1), status=200, body="{}", at=at
+        )
+        for customer in customers
+    )
+    LedgerAudit.objects.bulk_create(
+        LedgerAudit(at=at, ok=n % 2 == 0, counted={"balances": 7}, findings=_findings(n)) for n in numbers
+    )
+    for n in numbers:
+        every = IntervalSchedule.objects.create(every=n + 1000, period="seconds")
+        cron = CrontabSchedule.objects.create(minute=str(n % 60), hour=str(n // 60))
+        PeriodicTask.objects.create(name=f"task {n}", task="trades.tasks.sweep", interval=every)
+        PeriodicTask.objects.create(name=f"cron {n}", task="trades.tasks.sweep", crontab=cron)
+
+
+def _findings(number: int) -> list[dict[str, str]]:
+    finding = {"check": "balances", "row": "0" * 32, "sentence": "It should be 7 and is 8."}
+    return [finding] if number % 2 else []

@@ -1,0 +1,393 @@
+"""What operators do at the desk, and what it tells them."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from accounts import services, streams
+from accounts.admin.base import MOST_COUNTED, BoundedPaginator
+from accounts.models import ApiClient, Customer, LedgerAudit, User
+from quotes import symbols
+from quotes.models import Instrument
+from tests.admin.crowd import a_crowd
+from tests.given import (
+    a_customer,
+    a_cut,
+    a_settling_buy,
+    btc,
+    btc_at,
+    every_price_at_its_start,
+    exits,
+    settles,
+    states,
+)
+from trades.models import Order, SettlementBatch, SettlementWindow
+from trades.states import BatchState
+
+pytestmark = pytest.mark.django_db
+
+
+def shown(answer) -> str:
+    """A page's words, without its tags."""
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", answer.content.decode()))
+
+
+def page(name: str, pk: object) -> str:
+    return reverse(f"admin:{name}_change", args=[pk])
+
+
+def said(answer) -> list[str]:
+    return [str(message) for message in answer.context["messages"]]
+
+
+# --- positions -------------------------------------------------------------------------------------
+
+
+def test_open_positions_show_the_current_price_and_the_floating_profit(desk):
+    a_crowd(1)
+    btc_at("42_400.00", "42_410.00")
+
+    text = shown(desk.get(reverse("admin:trades_position_changelist")))
+
+    assert "42,350.00" in text
+    assert "42,400.00" in text
+    assert "+25.00 USD" in text  # half a bitcoin bought at 42,350.00, the bid is 50.00 higher
+
+
+def test_a_losing_sell_is_marked_at_the_ask(desk):
+    a_crowd(1)
+    Order.objects.filter(status="OPEN").update(side="sell")
+    btc_at("42_400.00", "42_410.00")
+    position = Order.objects.get(status="OPEN")
+
+    text = shown(desk.get(page("trades_position", position.pk)))
+
+    assert "42,410.00" in text
+    assert "-30.00 USD" in text
+
+
+def test_without_a_fresh_price_a_position_has_no_floating_profit(desk):
+    a_crowd(1)
+
+    assert "no fresh price" in shown(desk.get(reverse("admin:trades_position_changelist")))
+
+
+def test_all_prices_are_read_once_for_a_page_of_positions(desk):
+    a_crowd(20)
+    every_price_at_its_start()
+    before = streams.client().info("commandstats")["cmdstat_hgetall"]["calls"]
+
+    desk.get(reverse("admin:trades_position_changelist"))
+
+    assert streams.client().info("commandstats")["cmdstat_hgetall"]["calls"] == before + 1
+
+
+def test_an_order_is_found_by_its_id_its_customer_and_their_email_and_by_nothing_else(desk):
+    a_crowd(3)
+    order = Order.objects.filter(status="CLOSED").order_by("pk")[1]
+    orders = reverse("admin:trades_order_changelist")
+
+    def found(sought: str) -> int:
+        return desk.get(orders, {"q": sought}).context["cl"].result_count
+
+    assert found(order.code) == 1
+    assert found(order.pk.hex) == found(str(order.pk).upper()) == 1
+    assert found(order.customer_id.hex) == found("trader1@example.com") == 3
+    assert found(order.code[:-1]) == found("trader1") == 0
+
+
+# --- settlement ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def bought(db):
+    btc_at("42_350.00")
+    return a_settling_buy(a_customer(with_usd="10_000.00"), btc("0.1"))
+
+
+@pytest.fixture
+def second_person(db) -> Client:
+    client = Client()
+    client.force_login(User.objects.create_superuser("second@example.com", "a long enough word"))
+    return client
+
+
+def act(client: Client, name: str, *args: object):
+    """Open an action's dialog and answer it."""
+    url = reverse(f"admin:trades_settlementbatch_{name}", args=args)
+    opened = client.get(url)
+    assert opened.status_code == 200
+    assert b"<form" in opened.content
+    return client.post(url, {"_form_submitted": "True"}, follow=True)
+
+
+def test_one_person_cuts_a_second_confirms_and_settles(desk, second_person, bought):
+    answer = act(desk, "cut_everything")
+    batch = SettlementBatch.objects.get()
+    assert said(answer) == ["1 trades were cut into this batch."]
+    assert (batch.made_by.email, batch.state) == ("operator@example.com", BatchState.CUT)
+
+    assert said(act(desk, "confirm_batch", batch.pk)) == ["Whoever cut a batch can't confirm it."]
+
+    act(second_person, "confirm_batch", batch.pk)
+    batch.refresh_from_db()
+    assert (batch.confirmed_by.email, batch.state) == ("second@example.com", BatchState.CONFIRMED)
+
+    assert said(act(desk, "settle_batch", batch.pk)) == ["1 of 1 trades are completed."]
+    assert states(bought) == ["completed"]
+
+
+def test_opening_a_dialog_changes_nothing(desk, bought):
+    desk.get(reverse("admin:trades_settlementbatch_cut_everything"))
+
+    assert not SettlementBatch.objects.exists()
+
+
+def test_a_batch_is_not_settled_before_it_is_confirmed(desk, bought):
+    batch = a_cut()
+
+    assert said(act(desk, "settle_batch", batch.pk)) == ["The batch is cut."]
+    assert states(bought) == ["settling"]
+
+
+def test_a_cancelled_batch_lets_its_trades_go(desk, bought):
+    batch = a_cut()
+
+    act(desk, "cancel_batch", batch.pk)
+
+    bought.refresh_from_db()
+    assert bought.batch_id is None
+    assert said(act(desk, "cancel_batch", batch.pk)) == ["The batch is cancelled."]
+
+
+def test_cutting_when_nothing_waits_says_so(desk):
+    assert said(act(desk, "cut_everything")) == ["No trade is waiting for a settlement batch."]
+
+
+def test_staff_who_may_only_look_can_not_act(db):
+    a_crowd(1)
+    looker = User.objects.create_user("looker@example.com", "a long enough word", is_staff=True)
+    client = Client()
+    client.force_login(looker)
+    batch = SettlementBatch.objects.get()
+
+    for name, args in (("cut_everything", []), ("confirm_batch", [batch.pk]), ("settle_batch", [batch.pk])):
+        url = reverse(f"admin:trades_settlementbatch_{name}", args=args)
+        assert client.post(url, {"_form_submitted": "True"}).status_code == 403
+
+
+def test_a_batch_shows_its_legs_and_leads_to_exactly_its_trades(desk, bought):
+    exit_trade = exits(bought)
+    batch = a_cut()
+    other = a_settling_buy(a_customer(with_usd="10_000.00"), btc("0.2"))
+
+    text = desk.get(page("trades_settlementbatch", batch.pk)).content.decode()
+    listed = desk.get(re.search(r'href="([^"]*batch__id__exact[^"]*)"', text)[1].replace("&amp;", "&"))
+
+    assert "BTC" in text
+    assert {row.pk for row in listed.context["cl"].result_list} == {bought.pk, exit_trade.pk}
+    assert other.pk not in {row.pk for row in listed.context["cl"].result_list}
+
+
+def test_a_trade_shows_its_steps_its_money_and_its_exit(desk, bought):
+    exit_trade = exits(bought)
+    settles(a_cut())
+
+    text = shown(desk.get(page("trades_trade", bought.pk)))
+
+    assert "0.10 BTC" in text
+    assert "4,245.59 USD" in text  # 4,235.00 and a fee of 25 bps on top, against the customer
+    assert exit_trade.pk.hex[-10:] in text
+    for became in ("storing", "settling", "completed"):
+        assert became in text
+
+
+def test_a_window_is_refused_a_schedule_that_can_not_be_read_and_shows_the_next_cuts(desk):
+    window = SettlementWindow.objects.order_by("name").first()
+    url = page("trades_settlementwindow", window.pk)
+    good = {"name": window.name, "asset_kind": "crypto", "cron": "30 9 * * *", "time_zone": "America/New_York"}
+
+    for wrong in (
+        {"cron": "every day"},
+        {"time_zone": "Mars/Olympus"},
+        {"calendar": "NOWHERE"},
+        {"cron": "0 0 31 2 *"},
+    ):
+        answer = desk.post(url, {**good, **wrong})
+        assert answer.status_code == 200, wrong
+    window.refresh_from_db()
+    assert window.cron == "0 9-17 * * *"
+
+    assert desk.post(url, {**good, "calendar": "NYSE", "is_active": "on"}).status_code == 302
+    window.refresh_from_db()
+    assert (window.cron, window.is_automatic) == ("30 9 * * *", False)
+    assert "09:30" in shown(desk.get(url))
+
+
+# --- customers and clients -------------------------------------------------------------------------
+
+
+def test_a_customers_page_shows_the_balance_of_each_asset(desk, bought):
+    text = shown(desk.get(page("accounts_customer", bought.customer_id)))
+
+    assert "Bitcoin" in text
+    assert "0.10 BTC" in text  # settling
+    assert "5,754.41 USD" in text  # available
+
+
+def test_freezing_a_customer_is_one_change_that_is_written_down(desk):
+    customer = a_customer()
+
+    answer = desk.post(
+        page("accounts_customer", customer.pk), {"name": customer.name, "type": "individual", "state": "frozen"}
+    )
+
+    assert answer.status_code == 302
+    assert Customer.objects.get(pk=customer.pk).state == "frozen"
+    history = desk.get(reverse("admin:accounts_customer_history", args=[customer.pk]))
+    assert "State" in shown(history)
+
+
+def test_a_new_clients_secret_is_shown_once_and_only_its_hash_is_kept(desk):
+    form = {"name": "partner", "scopes": ["quotes:read", "trades:read"]}
+
+    answer = desk.post(reverse("admin:accounts_apiclient_add"), form, follow=True)
+
+    client = ApiClient.objects.get(name="partner")
+    secret = re.search(r"secret <code[^>]*>([^<]+)</code>", answer.content.decode())[1]
+    assert client.secret_sha256 == hashlib.sha256(secret.encode()).hexdigest()
+    assert services.authenticate_client(client.client_id, secret) == client
+    assert client.scopes == ["quotes:read", "trades:read"]
+    assert secret not in desk.get(page("accounts_apiclient", client.pk)).content.decode()
+
+
+def test_a_client_loses_scopes_and_is_switched_off_without_a_new_secret(desk):
+    client, _ = services.create_api_client("partner", ["quotes:read", "trades:read"], timezone.now())
+    hash_before = client.secret_sha256
+
+    desk.post(page("accounts_apiclient", client.pk), {"name": "partner", "scopes": ["quotes:read"]})
+
+    client.refresh_from_db()
+    assert (client.scopes, client.is_active, client.secret_sha256) == (["quotes:read"], False, hash_before)
+
+
+def test_a_scope_that_does_not_exist_is_refused(desk):
+    desk.post(reverse("admin:accounts_apiclient_add"), {"name": "partner", "scopes": ["everything"]})
+
+    assert not ApiClient.objects.exists()
+
+
+def test_a_new_user_logs_in_with_an_email_address(desk):
+    word = "correct horse battery"
+    form = {"email": "new@example.com", "password1": word, "password2": word, "usable_password": "true"}
+
+    assert desk.post(reverse("admin:accounts_user_add"), form).status_code == 302
+    assert User.objects.get(email="new@example.com").check_password(word)
+
+
+# --- markets ---------------------------------------------------------------------------------------
+
+
+def instrument_form(**changed: object) -> dict[str, object]:
+    row = Instrument.objects.get(pk="BTC-USD")
+    names = [field.attname for field in Instrument._meta.concrete_fields]
+    form = {name: getattr(row, name) for name in names if name not in {"symbol", "base_asset_id", "counter_asset_id"}}
+    return {**form, "is_active": "on", **changed}
+
+
+def test_an_instruments_rule_is_changed_at_once_in_this_process(desk):
+    assert symbols.instruments()["BTC-USD"].leverage_cap == 100
+
+    desk.post(page("quotes_instrument", "BTC-USD"), instrument_form(leverage_cap=20))
+
+    assert symbols.instruments()["BTC-USD"].leverage_cap == 20
+    symbols.forget()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"min_quantity": "0"},
+        {"simulator_price": "0"},
+        {"spread_bps": "-1"},
+        {"leverage_cap": "0"},
+        {"price_decimals": "19"},
+        {"min_quantity": "5", "max_quantity": "1"},
+    ],
+)
+def test_an_instrument_is_refused_a_rule_that_makes_no_sense(desk, wrong):
+    answer = desk.post(page("quotes_instrument", "BTC-USD"), instrument_form(**wrong))
+
+    assert answer.status_code == 200
+    assert Instrument.objects.get(pk="BTC-USD").leverage_cap == 100
+
+
+# --- the dashboard ---------------------------------------------------------------------------------
+
+
+def cards(desk: Client) -> dict[str, tuple[str, str]]:
+    return {card.title: (card.value, card.mood) for card in desk.get("/admin/").context["cards"]}
+
+
+def test_the_dashboard_of_an_idle_system_says_what_is_missing(desk):
+    found = cards(desk)
+
+    assert found["Price feed"] == ("0 of 5 fresh", "desk-bad")
+    assert found["Order engine"] == ("not running", "desk-bad")
+    assert found["Ledger audit"] == ("none yet", "")
+    assert found["Open positions"] == ("0", "")
+
+
+def test_the_dashboard_of_a_busy_system_counts_what_waits(desk, bought):
+    every_price_at_its_start()
+    a_crowd(2)
+    LedgerAudit.objects.create(at=timezone.now(), ok=False, counted={}, findings=[{"check": "x"}])
+    symbols.forget()
+    Instrument.objects.filter(symbol__startswith="A").delete()
+
+    found = cards(desk)
+
+    assert found["Price feed"] == ("5 of 5 fresh", "desk-good")
+    assert found["Order engine"] == ("running", "desk-good")
+    assert found["Ledger audit"] == ("1 findings", "desk-bad")
+    assert found["Open positions"] == ("2", "")
+    assert found["Settling"] == ("1", "")
+    assert found["Batches under way"] == ("2", "desk-bad")
+
+
+def test_the_desk_stays_open_while_redis_is_away(desk, settings):
+    a_crowd(1)
+    settings.STREAM_URL = "redis://127.0.0.1:1/0"
+    streams.client.cache_clear()
+    try:
+        assert cards(desk)["Price feed"] == ("no Redis", "desk-bad")
+        assert desk.get(reverse("admin:trades_position_changelist")).status_code == 200
+        assert desk.get(reverse("admin:quotes_instrument_changelist")).status_code == 200
+    finally:
+        streams.client.cache_clear()
+
+
+def test_a_huge_table_is_counted_no_further_than_the_bound():
+    few = BoundedPaginator(Order.objects.order_by("-pk"), 50)
+    assert (few.count, few.count_text) == (0, "0")
+
+    many = BoundedPaginator(range(MOST_COUNTED + 5), 50)
+    assert (many.count, many.count_text) == (MOST_COUNTED, f"more than {MOST_COUNTED:,}")
+
+
+def test_asking_for_a_recount_hands_it_to_the_workers(desk):
+    queue = streams.client()
+    before = queue.llen("brokerage")
+
+    url = reverse("admin:accounts_ledgeraudit_recount")
+    answer = desk.post(url, {"_form_submitted": "True"}, follow=True)
+
+    assert "asked for" in said(answer)[0]
+    assert queue.llen("brokerage") == before + 1
+    queue.delete("brokerage")

@@ -1,0 +1,224 @@
+"""Races over batches: cuts against cuts, exits against the cut, confirm against cancel, settler against settler."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from functools import partial
+
+import pytest
+from django.db import OperationalError, connection, transaction
+from django.utils import timezone
+
+from quotes import prices
+from tests.given import (
+    a_customer,
+    a_cut,
+    a_quote,
+    a_settling_buy,
+    an_exit_quote,
+    balance,
+    btc,
+    btc_at,
+    deposit,
+    executes,
+    settle_everything,
+    settles,
+    stores,
+    usd,
+    what_the_audit_finds,
+)
+from tests.races.together import together
+from trades.errors import BatchStateForbids, NothingToCut
+from trades.models import SettlementBatch, SettlementWindow, Trade
+from trades.settlement.approval import cancel, confirm
+from trades.settlement.cut import cut_due, cut_window
+from trades.spot.advance import advance
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def moves(trade: Trade) -> None:
+    """The storing step, tried again while the original is in other hands, as the task does it."""
+    while advance([trade.pk], at=timezone.now(), prices=prices.latest()).left:
+        if Trade.objects.get(pk=trade.pk).state != "storing":
+            return
+        time.sleep(0.005)
+
+
+def test_two_hundred_exits_racing_one_cut_are_each_in_their_originals_batch_or_failed():
+    """Guard: the cut takes the exits in a statement of its own, after the originals. In one statement an exit that
+    committed while the cut waited for its original is missed, and stays behind unbatched."""
+    btc_at("40_000.00")
+    crowd = [a_customer(f"customer{number}", with_usd="1_000.00") for number in range(10)]
+    bought = [a_settling_buy(customer, btc("0.001")) for customer in crowd for _ in range(20)]
+    exits = [executes(an_exit_quote(trade)) for trade in bought]
+    calls = [partial(moves, trade) for trade in exits]
+    calls.insert(60, a_cut)
+
+    results = together(calls)
+
+    assert [result for result in results if isinstance(result, Exception)] == []
+    found = Counter(Trade.objects.filter(trade_type="exit").values_list("state", "failure_code"))
+    assert set(found) <= {("settling", None), ("failed", "invalid_reference_trade")}
+    batch = SettlementBatch.objects.get()
+    in_time = Trade.objects.filter(trade_type="exit", state="settling")
+    assert set(in_time.values_list("batch_id", flat=True)) <= {batch.pk}
+    assert batch.trades_count == len(bought) + in_time.count()
+    settles(batch, chunk=37)
+    assert what_the_audit_finds() == []
+
+
+def test_an_exit_that_holds_its_original_while_the_cut_waits_is_in_the_batch():
+    """Guard: the same, made to happen: the exit commits exactly while the cut waits for the original's row."""
+    btc_at("40_000.00")
+    alice = a_customer(with_usd="10_000.00")
+    bought = a_settling_buy(alice, btc("0.1"))
+    sold = executes(an_exit_quote(bought))
+
+    def exits_slowly() -> None:
+        with transaction.atomic():
+            advance([sold.pk], at=timezone.now(), prices=prices.latest())
+            _wait_until_somebody_waits_for_a_row()
+
+    def cuts_a_moment_later() -> SettlementBatch:
+        _wait_until(lambda: Trade.objects.filter(pk=sold.pk).exists() and _locked(bought))
+        return a_cut()
+
+    _, batch = together([exits_slowly, cuts_a_moment_later])
+
+    assert not isinstance(batch, Exception), batch
+    assert Trade.objects.get(pk=sold.pk).batch_id == batch.pk
+    assert batch.trades_count == 2
+    assert what_the_audit_finds() == []
+
+
+def test_many_schedulers_cut_one_window_once():
+    """Guard: (window, cut_at) is unique and claimed first. Without the constraint each scheduler makes a batch."""
+    btc_at("40_000.00")
+    alice = a_customer(with_usd="10_000.00")
+    for _ in range(5):
+        a_settling_buy(alice, btc("0.01"))
+    window, now = SettlementWindow.objects.get(asset_kind="crypto"), timezone.now()
+
+    results = together([partial(cut_window, window, now, now)] * 8)
+
+    assert [result for result in results if isinstance(result, Exception)] == []
+    (batch,) = [result for result in results if result is not None]
+    assert batch.trades_count == 5
+    assert SettlementBatch.objects.count() == 1
+
+
+def test_two_beats_cut_every_due_window_once():
+    SettlementWindow.objects.update(cron="* * * * *", calendar="", created_at="2026-01-01T00:00Z")
+    try:
+        now = timezone.now()
+        results = together([partial(cut_due, now)] * 6)
+    finally:
+        SettlementWindow.objects.update(cron="0 9-17 * * *", calendar="NYSE", created_at=timezone.now())
+
+    assert [result for result in results if isinstance(result, Exception)] == []
+    assert sum(len(result) for result in results) == SettlementBatch.objects.count() == 3
+
+
+def test_windows_and_an_operator_cutting_at_once_share_the_trades_out():
+    """Guard: the advisory lock. Without it the cuts scan the same rows at once and may wait for each other."""
+    btc_at("40_000.00")
+    alice = a_customer(with_usd="100_000.00")
+    for _ in range(40):
+        a_settling_buy(alice, btc("0.01"))
+    windows, now = list(SettlementWindow.objects.all()), timezone.now()
+
+    results = together([*(partial(cut_window, window, now, now) for window in windows), a_cut, a_cut])
+
+    assert {type(result) for result in results if isinstance(result, Exception)} <= {NothingToCut}
+    assert sum(SettlementBatch.objects.values_list("trades_count", flat=True)) == 40
+    assert what_the_audit_finds() == []
+
+
+def test_of_two_confirmers_one_wins_and_what_was_cancelled_stays_cancelled():
+    """Guard: the batch's row is locked before its state is looked at. Without it both confirmers believe they won."""
+    btc_at("40_000.00")
+    alice = a_customer(with_usd="10_000.00")
+    a_settling_buy(alice, 10_000)
+    for _ in range(10):
+        batch, now = a_cut(), timezone.now()
+        confirms = partial(confirm, batch.pk, by_user_id=None, at=now)
+        results = together([confirms] * 4)
+        assert Counter(type(result) for result in results) == {SettlementBatch: 1, BatchStateForbids: 3}
+        cancel(batch.pk, at=now)
+
+        batch = a_cut()
+        confirmed, cancelled = together(
+            [partial(confirm, batch.pk, by_user_id=None, at=now), partial(cancel, batch.pk, at=now)]
+        )
+        assert isinstance(cancelled, SettlementBatch)
+        assert isinstance(confirmed, (SettlementBatch, BatchStateForbids))
+        assert SettlementBatch.objects.get(pk=batch.pk).state == "cancelled"
+
+    settle_everything()
+    assert what_the_audit_finds() == []
+
+
+def test_four_settlers_of_one_batch_take_turns_and_pay_once():
+    """Guard: the batch's row is locked for each chunk. Without it two settlers do the same chunk."""
+    btc_at("40_000.00")
+    crowd = [a_customer(f"customer{number}", with_usd="1_000.00") for number in range(5)]
+    bought = [a_settling_buy(customer, btc("0.001")) for customer in crowd for _ in range(12)]
+    for trade in bought[::5]:
+        stores(executes(an_exit_quote(trade)))
+    batch = a_cut()
+    batch = confirm(batch.pk, by_user_id=None, at=timezone.now())
+
+    results = together([partial(settles, batch, chunk=3)] * 4)
+
+    assert [result for result in results if isinstance(result, Exception)] == []
+    batch.refresh_from_db()
+    assert (batch.state, batch.completed_count) == ("completed", 72)
+    assert sum(balance(customer, asset="BTC") for customer in crowd) == btc("0.001") * 48
+    assert what_the_audit_finds() == []
+
+
+def test_deposits_and_trades_go_on_while_a_batch_settles():
+    """Guard: settling locks accounts in id order like everybody else. Locked as they are scanned, it deadlocks."""
+    btc_at("40_000.00")
+    crowd = [a_customer(f"customer{number}", with_usd="5_000.00") for number in range(8)]
+    for customer in crowd:
+        for _ in range(5):
+            a_settling_buy(customer, btc("0.001"))
+    fresh = [executes(a_quote(customer, deliver=usd("50.00"))) for customer in crowd for _ in range(3)]
+    batch = a_cut()
+    batch = confirm(batch.pk, by_user_id=None, at=timezone.now())
+
+    calls = [partial(settles, batch, chunk=2), *(partial(moves, trade) for trade in fresh)]
+    calls += [partial(deposit, customer, "BTC", "0.01") for customer in reversed(crowd)]
+    results = together(calls)
+
+    assert [result for result in results if isinstance(result, Exception)] == []
+    assert what_the_audit_finds() == []
+
+
+def _locked(trade: Trade) -> bool:
+    """Whether somebody holds this trade's row."""
+    try:
+        with transaction.atomic():
+            Trade.objects.select_for_update(no_key=True, nowait=True).get(pk=trade.pk)
+    except OperationalError:
+        return True
+    return False
+
+
+def _wait_until_somebody_waits_for_a_row() -> None:
+    def somebody_waits() -> bool:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+            return bool(cursor.fetchone()[0])
+
+    _wait_until(somebody_waits)
+
+
+def _wait_until(condition) -> None:
+    give_up = time.monotonic() + 3
+    while not condition():
+        assert time.monotonic() < give_up
+        time.sleep(0.005)

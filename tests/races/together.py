@@ -1,0 +1,43 @@
+"""Real threads on real connections, let go at the same moment."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from django.db import connection
+
+T = TypeVar("T")
+MOST = 16  # connections of one process
+
+
+def together(calls: Sequence[Callable[[], T]], *, threads: int = MOST) -> list[T | Exception]:
+    """Run all calls on so many threads that start at once; the results, or what was raised, in order."""
+    results: list[T | Exception] = [RuntimeError("never ran")] * len(calls)
+    threads = min(threads, len(calls))
+    gate = threading.Barrier(threads)
+
+    def work(first: int) -> None:
+        try:
+            connection.ensure_connection()
+            gate.wait(10)
+            for number in range(first, len(calls), threads):
+                try:
+                    results[number] = calls[number]()
+                except Exception as error:
+                    results[number] = error
+        finally:
+            connection.close()
+
+    running = [threading.Thread(target=work, args=(number,)) for number in range(threads)]
+    for thread in running:
+        thread.start()
+    for thread in running:
+        thread.join(60)
+    return results
+
+
+def raised(results: Sequence[object], *kinds: type[Exception]) -> list[object]:
+    """The results that are none of these refusals: what a race must never let through, and what went right."""
+    return [result for result in results if not isinstance(result, kinds)]

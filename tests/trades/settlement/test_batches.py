@@ -1,0 +1,403 @@
+"""What a cut takes, what confirming and cancelling do, and what completing pays out."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from io import StringIO
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import IntegrityError, connection, transaction
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from accounts import ledger
+from accounts.errors import KeyReused
+from accounts.ids import floor_of
+from accounts.ledger import AVAILABLE, SETTLING
+from accounts.models import Customer, LedgerAccount, Transfer, User
+from tests.given import (
+    a_customer,
+    a_cut,
+    a_quote,
+    a_settling_buy,
+    a_trade,
+    balance,
+    btc,
+    btc_at,
+    deposit,
+    executes,
+    exits,
+    price_at,
+    settle_everything,
+    settles,
+    states,
+    stores,
+    usd,
+    what_the_audit_finds,
+)
+from trades.errors import BatchStateForbids, MakerIsChecker, NothingToCut
+from trades.models import SettlementBatch, SettlementLeg, SettlementWindow, Trade, TradeEvent
+from trades.settlement.approval import cancel, confirm
+from trades.settlement.cut import MARGIN, cut_due, cut_window
+from trades.settlement.settle import settle_chunk
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def alice() -> Customer:
+    btc_at("40_000.00")
+    price_at("XAU-USD", "2_000.00")
+    return a_customer(with_usd="100_000.00")
+
+
+def window_of(kind: str, **changed: object) -> SettlementWindow:
+    SettlementWindow.objects.filter(asset_kind=kind).update(**changed)
+    return SettlementWindow.objects.get(asset_kind=kind)
+
+
+def batch_of(trade: Trade) -> object:
+    return Trade.objects.get(pk=trade.pk).batch_id
+
+
+def legs_of(batch: SettlementBatch) -> dict[str, tuple[str, int, str]]:
+    return {leg.asset_id: (leg.direction, int(leg.expected), leg.status) for leg in batch.legs.all()}
+
+
+# --- the cut ---------------------------------------------------------------------------------------
+
+
+def test_a_cut_takes_every_settling_trade_with_its_exit_and_nothing_else(alice):
+    bought = a_settling_buy(alice, btc("0.1"))
+    taken_back = a_settling_buy(alice, btc("0.1"))
+    sold = exits(taken_back)
+    stored = executes(a_quote(alice, receive=1000))
+    failed = a_trade(alice, receive=btc("900"))
+
+    batch = a_cut()
+
+    assert {batch_of(trade) for trade in (bought, taken_back, sold)} == {batch.pk}
+    assert {batch_of(trade) for trade in (stored, failed)} == {None}
+    assert (batch.state, batch.trades_count, batch.first_trade_id, batch.last_trade_id) == (
+        "cut",
+        3,
+        bought.pk,
+        sold.pk,
+    )
+    assert what_the_audit_finds() == []
+
+
+def test_cutting_moves_no_money(alice):
+    a_settling_buy(alice, btc("0.1"))
+    before = Transfer.objects.count()
+
+    a_cut()
+
+    assert Transfer.objects.count() == before
+
+
+def test_a_window_cuts_only_its_own_kind_of_asset(alice):
+    coin = a_settling_buy(alice, btc("0.1"))
+    gold = a_trade(alice, symbol="XAU-USD", receive=1_000_000)
+    now = timezone.now()
+
+    batch = cut_window(window_of("metal"), now, now)
+
+    assert batch_of(gold) == batch.pk
+    assert batch_of(coin) is None
+    assert batch.asset_kinds == "metal"
+
+
+def test_there_is_nothing_to_cut_by_hand_where_nothing_waits(alice):
+    with pytest.raises(NothingToCut):
+        a_cut()
+    assert not SettlementBatch.objects.exists()
+
+
+def test_a_window_that_finds_nothing_leaves_an_empty_completed_batch(alice):
+    window, now = window_of("crypto"), timezone.now()
+
+    batch = cut_window(window, now, now)
+
+    assert (batch.state, batch.trades_count) == ("completed", 0)
+    assert cut_window(window, now, now) is None
+
+
+def test_an_automatic_window_confirms_its_own_batch_and_another_waits_for_a_person(alice):
+    a_settling_buy(alice, btc("0.1"))
+    now = timezone.now()
+    assert cut_window(window_of("crypto", is_automatic=True), now, now).state == "confirmed"
+
+    a_settling_buy(alice, btc("0.1"))
+    later = now + timedelta(hours=1)
+    assert cut_window(window_of("crypto", is_automatic=False), later, later).state == "cut"
+
+
+def test_a_switched_off_window_is_not_cut(alice):
+    SettlementWindow.objects.update(is_active=False, cron="* * * * *", calendar="", created_at="2026-01-01T00:00Z")
+
+    assert cut_due(timezone.now()) == []
+
+
+def test_trades_of_a_frozen_customer_wait_for_a_later_batch(alice):
+    frozen = a_settling_buy(alice, btc("0.1"))
+    bob = a_customer("bob", with_usd="10_000.00")
+    other = a_settling_buy(bob, btc("0.1"))
+    Customer.objects.filter(pk=alice.pk).update(state="frozen")
+
+    settle_everything()
+    assert states(frozen, other) == ["settling", "completed"]
+
+    Customer.objects.filter(pk=alice.pk).update(state="verified")
+    settle_everything()
+    assert states(frozen) == ["completed"]
+
+
+def test_the_low_water_mark_never_passes_a_trade_that_waits(alice):
+    window = window_of("crypto")
+    stored = executes(a_quote(alice, receive=1000))
+    later = timezone.now() + 2 * MARGIN
+
+    cut_window(window, later, later)
+    window.refresh_from_db()
+    assert window.low_water == stored.pk
+
+    stores(stored)
+    later += timedelta(hours=1)
+    assert cut_window(window, later, later).trades_count == 1
+    window.refresh_from_db()
+    assert window.low_water == floor_of(later - MARGIN)
+
+
+def test_the_low_water_mark_stays_ten_minutes_back_for_slow_clocks_and_slow_commits(alice):
+    window, now = window_of("crypto"), timezone.now()
+
+    cut_window(window, now, now)
+
+    window.refresh_from_db()
+    assert window.low_water == floor_of(now - MARGIN)
+    assert cut_window(window, now + timedelta(seconds=1), now).trades_count == 0
+
+
+def test_legs_are_the_net_of_what_the_house_owes_its_providers_and_leave_out_fees(alice):
+    deposit(alice, "BTC", "5")
+    a_settling_buy(alice, btc("0.3"))
+    a_trade(alice, "sell", deliver=btc("0.1"))
+    a_trade(alice, symbol="XAU-USD", receive=1_000_000)
+
+    batch = a_cut()
+
+    assert legs_of(batch) == {
+        "BTC": ("incoming", btc("0.2"), "pending"),
+        "USD": ("outgoing", usd("8_000.00") + usd("2_000.00"), "pending"),
+        "XAU": ("incoming", 1_000_000, "pending"),
+    }
+
+
+def test_more_sold_than_bought_is_outgoing_and_an_exit_at_the_same_price_nets_to_zero(alice):
+    deposit(alice, "BTC", "5")
+    a_trade(alice, "sell", deliver=btc("0.1"))
+    assert legs_of(a_cut()) == {
+        "BTC": ("outgoing", btc("0.1"), "pending"),
+        "USD": ("incoming", usd("4_000.00"), "pending"),
+    }
+
+    exits(a_settling_buy(alice, btc("0.1")))
+    assert legs_of(a_cut()) == {"BTC": ("incoming", 0, "pending"), "USD": ("incoming", 0, "pending")}
+
+
+# --- confirming and cancelling ---------------------------------------------------------------------
+
+
+def test_whoever_cut_a_batch_can_not_confirm_it_not_even_around_the_service(alice):
+    maker, checker = (User.objects.create_user(f"{name}@firm.example") for name in ("maker", "checker"))
+    a_settling_buy(alice, btc("0.1"))
+    batch = a_cut(by_user_id=maker.pk)
+
+    with pytest.raises(MakerIsChecker):
+        confirm(batch.pk, by_user_id=maker.pk, at=timezone.now())
+    with pytest.raises(IntegrityError), transaction.atomic():
+        SettlementBatch.objects.filter(pk=batch.pk).update(state="confirmed", confirmed_by=maker)
+
+    assert confirm(batch.pk, by_user_id=checker.pk, at=timezone.now()).state == "confirmed"
+
+
+def test_a_batch_that_is_only_cut_does_not_settle(alice):
+    bought = a_settling_buy(alice, btc("0.1"))
+    batch = a_cut()
+
+    with pytest.raises(BatchStateForbids):
+        settle_chunk(batch.pk, at=timezone.now())
+    assert states(bought) == ["settling"]
+
+
+@pytest.mark.parametrize("was_confirmed", [False, True])
+def test_cancelling_gives_the_trades_back_to_be_exited_or_cut_again(alice, was_confirmed):
+    window, now = window_of("crypto", is_automatic=was_confirmed), timezone.now() + 2 * MARGIN
+    first, second = a_settling_buy(alice, btc("0.1")), a_settling_buy(alice, btc("0.1"))
+    batch = cut_window(window, now, now)
+    window.refresh_from_db()
+    assert window.low_water > second.pk
+
+    assert cancel(batch.pk, at=now).state == "cancelled"
+
+    assert exits(second).state == "settling"
+    later = now + timedelta(hours=1)
+    again = cut_window(window, later, later)
+    assert again.trades_count == 3
+    settles(again)
+    assert states(first, second) == ["completed", "completed"]
+    assert what_the_audit_finds() == []
+
+
+def test_a_batch_whose_money_moved_can_not_be_cancelled(alice):
+    bought = a_settling_buy(alice, btc("0.1"))
+    a_settling_buy(alice, btc("0.1"))
+    batch = a_cut()
+    confirm(batch.pk, by_user_id=None, at=timezone.now())
+    settle_chunk(batch.pk, at=timezone.now(), chunk=1)
+
+    with pytest.raises(BatchStateForbids):
+        cancel(batch.pk, at=timezone.now())
+    assert states(bought) == ["completed"]
+
+
+# --- completing ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 3, 100])
+def test_completing_pays_out_what_was_received_whatever_the_chunks(alice, chunk):
+    bob = a_customer("bob", with_usd="50_000.00")
+    deposit(bob, "BTC", "1")
+    bought = [a_settling_buy(alice, btc("0.1")) for _ in range(3)]
+    sold = [a_trade(bob, "sell", deliver=btc("0.2")) for _ in range(2)]
+    back = [exits(bought[0]), exits(sold[0])]
+
+    batch = settles(a_cut(), chunk=chunk)
+
+    assert (batch.state, batch.completed_count, batch.trades_count) == ("completed", 7, 7)
+    assert set(states(*bought, *sold, *back)) == {"completed"}
+    assert balance(alice, asset="BTC") == btc("0.2")
+    assert balance(bob, asset="BTC") == btc("0.6") + btc("0.2")
+    assert balance(alice, SETTLING, "BTC") == balance(bob, SETTLING) == balance(bob, SETTLING, "BTC") == 0
+    assert {status for _, _, status in legs_of(batch).values()} == {"settled"}
+    assert all(leg.actual == leg.expected for leg in SettlementLeg.objects.filter(batch=batch))
+    assert TradeEvent.objects.filter(became="completed", detail=batch.pk.hex).count() == 7
+    assert what_the_audit_finds() == []
+
+
+def test_a_customers_trades_of_one_chunk_are_paid_out_in_one_transfer_per_asset(alice):
+    for _ in range(5):
+        a_settling_buy(alice, btc("0.1"))
+
+    batch = settles(a_cut())
+
+    (transfer,) = Transfer.objects.filter(kind="trade_settled", subject=batch.pk)
+    assert transfer.amount == btc("0.5")
+
+
+def test_completing_costs_the_same_statements_however_large_the_chunk(alice):
+    def statements(count: int) -> int:
+        for _ in range(count):
+            a_settling_buy(alice, 10_000)
+        batch = a_cut()
+        confirm(batch.pk, by_user_id=None, at=timezone.now())
+        with CaptureQueriesContext(connection) as queries:
+            settle_chunk(batch.pk, at=timezone.now())
+        return len(queries)
+
+    statements(1)
+    assert statements(20) == statements(2)
+
+
+def test_a_completed_batch_settles_to_nothing_again(alice):
+    a_settling_buy(alice, btc("0.1"))
+    batch = settle_everything()
+    before = Transfer.objects.count()
+
+    settles(batch)
+
+    assert Transfer.objects.count() == before
+    assert batch.completed_count == 1
+
+
+def test_progress_that_was_lost_does_not_pay_twice(alice):
+    """Guard: the chunk's count of members that still moved. Put back, the progress names trades already done."""
+    a_settling_buy(alice, btc("0.1"))
+    a_settling_buy(alice, btc("0.1"))
+    batch = a_cut()
+    confirm(batch.pk, by_user_id=None, at=timezone.now())
+    settle_chunk(batch.pk, at=timezone.now(), chunk=1)
+    SettlementBatch.objects.filter(pk=batch.pk).update(settled_through=None, completed_count=0)
+
+    with pytest.raises(RuntimeError, match="not settling"):
+        settle_chunk(batch.pk, at=timezone.now(), chunk=1)
+    assert balance(alice, asset="BTC") == btc("0.1")
+
+
+# --- the ledger's way in for a SELECT --------------------------------------------------------------
+
+
+def _posted(alice: Customer, amount: int) -> int:
+    return ledger.post_selected(
+        "SELECT %(who)s::uuid AS customer_id, 'USD'::text AS asset_id, %(amount)s::numeric AS amount, 'a key' AS key",
+        {"who": alice.pk, "amount": amount},
+        debit_type=AVAILABLE,
+        credit_type=SETTLING,
+        kind="trade_settled",
+        subject=None,
+        at=timezone.now(),
+    )
+
+
+def test_a_selected_movement_moves_money_once_and_its_key_can_not_say_something_else(alice):
+    assert [_posted(alice, 500), _posted(alice, 500)] == [1, 0]
+    assert balance(alice, SETTLING) == 500
+
+    with pytest.raises(KeyReused):
+        _posted(alice, 501)
+
+
+def test_a_selected_movement_can_not_take_an_account_below_zero(alice):
+    with pytest.raises(IntegrityError, match="never_below_zero"), transaction.atomic():
+        _posted(alice, usd("100_000.01"))
+    assert not LedgerAccount.objects.filter(customer=alice, type=SETTLING).exists()
+
+
+# --- the operator's commands -----------------------------------------------------------------------
+
+
+def said(*command: str) -> str:
+    out = StringIO()
+    call_command(*command, stdout=out)
+    return out.getvalue()
+
+
+def test_an_operator_cuts_and_settles_from_the_command_line(alice):
+    bought = a_settling_buy(alice, btc("0.1"))
+
+    cut = json.loads(said("cut_batch", "--json"))
+    assert (cut["state"], cut["trades"]) == ("cut", 1)
+    assert states(bought) == ["settling"]
+    assert json.loads(said("settle_batch", cut["guid"], "--json")) == [
+        {"guid": cut["guid"], "state": "completed", "completed": 1}
+    ]
+    assert states(bought) == ["completed"]
+
+
+def test_an_operator_cuts_one_window_and_settles_whatever_is_open(alice):
+    bought = a_settling_buy(alice, btc("0.1"))
+
+    assert "1 trades" in said("cut_batch", "--window", "Crypto, hourly")
+    assert "completed" in said("settle_batch", "--all")
+    assert states(bought) == ["completed"]
+
+
+@pytest.mark.parametrize(
+    "command", [["cut_batch"], ["cut_batch", "--window", "nobody's"], ["settle_batch"], ["settle_batch", "0" * 32]]
+)
+def test_the_commands_refuse_in_one_line(command):
+    with pytest.raises(CommandError):
+        said(*command)

@@ -1,0 +1,118 @@
+"""When a window is cut: cron in a time zone, business days, clock changes, outages."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from trades.errors import BadSchedule
+from trades.models import SettlementBatch, SettlementWindow
+from trades.settlement.cut import cut_due
+from trades.settlement.windows import due_cut, next_cuts
+
+pytestmark = pytest.mark.django_db
+
+
+def utc(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+def a_window(cron: str, *, zone: str = "America/New_York", calendar: str = "", made: str = "2026-01-01T00:00"):
+    return SettlementWindow.objects.create(
+        name=f"{cron} {zone} {calendar}",
+        asset_kind="crypto",
+        cron=cron,
+        time_zone=zone,
+        calendar=calendar,
+        created_at=utc(made),
+    )
+
+
+def cuts(window: SettlementWindow, after: str, count: int) -> list[str]:
+    return [cut.isoformat()[:16] for cut in next_cuts(window, utc(after), count)]
+
+
+def was_cut(window: SettlementWindow, at: str) -> None:
+    moment = utc(at)
+    SettlementBatch.objects.create(
+        window=window, asset_kinds="crypto", cut_at=moment, created_at=moment, updated_at=moment
+    )
+
+
+def test_nine_in_new_york_is_an_hour_earlier_in_utc_once_summer_time_begins():
+    window = a_window("0 9 * * *")
+
+    assert cuts(window, "2026-03-07T00:00", 3) == ["2026-03-07T14:00", "2026-03-08T13:00", "2026-03-09T13:00"]
+
+
+def test_a_cut_in_the_hour_that_is_skipped_runs_once_right_after_it():
+    window = a_window("30 2 * * *")  # there is no 02:30 on the 8th of March
+
+    assert cuts(window, "2026-03-07T12:00", 3) == ["2026-03-08T07:00", "2026-03-09T06:30", "2026-03-10T06:30"]
+
+
+def test_a_cut_in_the_hour_that_comes_twice_runs_once():
+    window = a_window("30 1 * * *")  # 01:30 happens twice on the 1st of November
+
+    assert cuts(window, "2026-10-31T12:00", 2) == ["2026-11-01T05:30", "2026-11-02T06:30"]
+
+
+def test_an_hourly_cut_runs_in_both_of_the_hours_that_have_one_name():
+    window = a_window("0 * * * *")
+
+    assert cuts(window, "2026-11-01T04:30", 3) == ["2026-11-01T05:00", "2026-11-01T06:00", "2026-11-01T07:00"]
+
+
+def test_a_market_calendar_leaves_out_weekends_and_holidays():
+    window = a_window("0 12 * * *", calendar="NYSE")
+
+    # Thanksgiving is Thursday the 26th; then Friday, a weekend, Monday.
+    assert cuts(window, "2026-11-25T00:00", 3) == ["2026-11-25T17:00", "2026-11-27T17:00", "2026-11-30T17:00"]
+
+
+def test_the_day_that_counts_is_the_windows_own():
+    tokyo = a_window("0 8 * * *", zone="Asia/Tokyo", calendar="NYSE")
+
+    # Monday 08:00 in Tokyo is still Sunday in UTC.
+    assert cuts(tokyo, "2026-06-06T00:00", 1) == ["2026-06-07T23:00"]
+
+
+def test_the_cut_itself_is_due_and_a_moment_before_it_is_not():
+    window = a_window("0 9 * * *", zone="UTC", made="2026-06-01T09:30")
+
+    assert due_cut(window, utc("2026-06-02T08:59:59.999999")) is None
+    assert due_cut(window, utc("2026-06-02T09:00")) == utc("2026-06-02T09:00")
+
+
+def test_what_was_cut_is_not_due_again():
+    window = a_window("0 9 * * *", zone="UTC", made="2026-06-01T09:30")
+    was_cut(window, "2026-06-02T09:00")
+
+    assert due_cut(window, utc("2026-06-03T08:00")) is None
+
+
+def test_after_an_outage_only_the_latest_cut_is_due():
+    window = a_window("0 9-17 * * *", zone="UTC", made="2026-06-01T00:00")
+    was_cut(window, "2026-06-02T09:00")
+
+    assert due_cut(window, utc("2026-06-02T12:40")) == utc("2026-06-02T12:00")
+    assert due_cut(window, utc("2026-09-02T12:40")) == utc("2026-09-02T12:00")
+
+
+@pytest.mark.parametrize(
+    "broken", [{"cron": "every now and then"}, {"time_zone": "Mars/Olympus"}, {"calendar": "MARSEX"}]
+)
+def test_a_window_that_nobody_can_read_holds_up_no_other(broken):
+    SettlementWindow.objects.update(is_active=False)
+    bad = a_window("0 * * * *", zone="UTC")
+    good = a_window("30 * * * *", zone="UTC")
+    SettlementWindow.objects.filter(pk=bad.pk).update(**broken)
+    bad.refresh_from_db()
+    with pytest.raises(BadSchedule):
+        due_cut(bad, utc("2026-06-02T12:40"))
+
+    (batch,) = cut_due(utc("2026-06-02T12:40"))
+
+    assert batch.window == good
+    assert batch.cut_at == utc("2026-06-02T12:30")

@@ -1,0 +1,38 @@
+"""What the order engine remembers: who runs each partition, and the answers it gave under a key."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.utils import timezone
+
+from accounts.admin import shown
+from accounts.admin.base import ReadOnlyAdmin
+from trades.models import EngineLease, IdempotentAnswer
+
+
+@admin.register(EngineLease)
+class EngineLeaseAdmin(ReadOnlyAdmin):
+    list_display = ("partition", "holder", "epoch", "renewed")
+    ordering = ("partition",)
+    fields = readonly_fields = ("partition", "holder", "epoch", "renewed")
+
+    @admin.display(description="Renewed")
+    def renewed(self, lease: EngineLease) -> str:
+        return shown.age(lease.renewed_at, timezone.now())
+
+
+@admin.register(IdempotentAnswer)
+class IdempotentAnswerAdmin(ReadOnlyAdmin):
+    list_display = ("key", "customer_shown", "status", "when")
+    related = ("customer",)
+    search_guids = ("pk", "customer_id")
+    search_customer = "customer_id"
+    fields = readonly_fields = ("key", "customer_shown", "status", "body", "command_id", "request_sha256", "when")
+
+    @admin.display(description="Customer")
+    def customer_shown(self, answer: IdempotentAnswer) -> str:
+        return shown.customer_link(answer.customer)
+
+    @admin.display(description="At")
+    def when(self, answer: IdempotentAnswer) -> str:
+        return shown.moment(answer.at)

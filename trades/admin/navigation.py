@@ -1,0 +1,96 @@
+"""The sidebar, grouped by what people do. An entry is shown to whom may see its list."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest
+from django.urls import reverse
+
+Entry = tuple[str, str, str]  # title, icon, app_model
+
+GROUPS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
+    (
+        "Trading",
+        (
+            ("Open positions", "candlestick_chart", "trades_position"),
+            ("Orders", "receipt_long", "trades_order"),
+            ("Quotes", "request_quote", "quotes_quote"),
+            ("Trades", "swap_horiz", "trades_trade"),
+        ),
+    ),
+    (
+        "Settlement",
+        (
+            ("Batches", "inventory_2", "trades_settlementbatch"),
+            ("Windows", "schedule", "trades_settlementwindow"),
+        ),
+    ),
+    (
+        "Customers",
+        (
+            ("Customers", "groups", "accounts_customer"),
+            ("API clients", "key", "accounts_apiclient"),
+        ),
+    ),
+    (
+        "Ledger",
+        (
+            ("Accounts", "account_balance_wallet", "accounts_ledgeraccount"),
+            ("Transfers", "sync_alt", "accounts_transfer"),
+            ("Audits", "fact_check", "accounts_ledgeraudit"),
+            ("Assets", "paid", "accounts_asset"),
+        ),
+    ),
+    (
+        "Markets",
+        (
+            ("Instruments", "show_chart", "quotes_instrument"),
+            ("Candles", "bar_chart", "quotes_candle"),
+        ),
+    ),
+    (
+        "System",
+        (
+            ("Users", "person", "accounts_user"),
+            ("Groups", "shield_person", "auth_group"),
+            ("Engine leases", "memory", "trades_enginelease"),
+            ("Stored answers", "replay", "trades_idempotentanswer"),
+            ("Schedule", "event_repeat", "django_celery_beat_periodictask"),
+            ("Intervals", "timer", "django_celery_beat_intervalschedule"),
+            ("Cron lines", "calendar_clock", "django_celery_beat_crontabschedule"),
+        ),
+    ),
+)
+
+
+def sidebar(request: HttpRequest) -> dict[str, Any]:
+    """Unfold's SIDEBAR setting."""
+    dashboard = {
+        "title": "",
+        "items": [{"title": "Dashboard", "icon": "dashboard", "link": reverse("admin:index")}],
+    }
+    groups = [
+        {"title": title, "separator": True, "collapsible": False, "items": _allowed(request, entries)}
+        for title, entries in GROUPS
+    ]
+    return {
+        "show_search": True,
+        "command_search": True,
+        "show_all_applications": False,
+        "navigation": [dashboard, *(group for group in groups if group["items"])],
+    }
+
+
+def environment(request: HttpRequest) -> list[str] | None:
+    """Unfold's ENVIRONMENT setting: a sandbox is marked as one on every page."""
+    return ["Sandbox", "warning"] if settings.SANDBOX else None
+
+
+def _allowed(request: HttpRequest, entries: tuple[Entry, ...]) -> list[dict[str, Any]]:
+    return [
+        {"title": title, "icon": icon, "link": reverse(f"admin:{model}_changelist")}
+        for title, icon, model in entries
+        if request.user.has_perm("{}.view_{}".format(*model.rsplit("_", 1)))
+    ]
