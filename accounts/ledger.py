@@ -18,6 +18,7 @@ from uuid import UUID
 
 from django.db import connection, transaction
 
+from accounts.arrays import array
 from accounts.errors import InsufficientFunds, KeyReused
 from accounts.ids import partition_of, uuid7
 
@@ -211,11 +212,11 @@ def lock(accounts: Iterable[Account]) -> Balances:
             cursor.execute(
                 _OPEN,
                 [
-                    [uuid7() for _ in missing],
-                    [account.customer_id for account in missing],
-                    [account.bucket for account in missing],
-                    [account.asset for account in missing],
-                    [account.type for account in missing],
+                    array(uuid7() for _ in missing),
+                    array(account.customer_id for account in missing),
+                    array(account.bucket for account in missing),
+                    array(account.asset for account in missing),
+                    array(account.type for account in missing),
                 ],
             )
         # Ids made just now sort after all the ones locked above, so this keeps the lock order.
@@ -230,12 +231,12 @@ def _locked(accounts: Sequence[Account]) -> Balances:
         cursor.execute(
             _LOCK,
             {
-                "customers": [account.customer_id for account in of_customers],
-                "customer_assets": [account.asset for account in of_customers],
-                "customer_types": [account.type for account in of_customers],
-                "buckets": [account.bucket for account in of_house],
-                "bucket_assets": [account.asset for account in of_house],
-                "bucket_types": [account.type for account in of_house],
+                "customers": array(account.customer_id for account in of_customers),
+                "customer_assets": array(account.asset for account in of_customers),
+                "customer_types": array(account.type for account in of_customers),
+                "buckets": array(account.bucket for account in of_house),
+                "bucket_assets": array(account.asset for account in of_house),
+                "bucket_types": array(account.type for account in of_house),
             },
         )
         return {
@@ -276,23 +277,23 @@ def _insert(movements: Sequence[Movement], balances: Mapping[Account, Locked]) -
         cursor.execute(
             _INSERT,
             [
-                ids,
-                [balances[m.debit].id for m in movements],
-                [balances[m.credit].id for m in movements],
-                [m.debit.asset for m in movements],
-                [m.amount for m in movements],
-                [m.kind for m in movements],
-                [m.key for m in movements],
-                [m.customer_id for m in movements],
-                [m.subject for m in movements],
-                [m.at for m in movements],
+                array(ids),
+                array(balances[m.debit].id for m in movements),
+                array(balances[m.credit].id for m in movements),
+                array(m.debit.asset for m in movements),
+                array(m.amount for m in movements),
+                array(m.kind for m in movements),
+                array(m.key for m in movements),
+                array(m.customer_id for m in movements),
+                array(m.subject for m in movements),
+                array(m.at for m in movements),
             ],
         )
         if cursor.rowcount == len(movements):
             return list(movements)
         written = {row[0] for row in cursor.fetchall()}
         repeated = [m for id_, m in zip(ids, movements, strict=True) if id_ not in written]
-        cursor.execute(_SAID, [[m.customer_id for m in repeated], [m.key for m in repeated]])
+        cursor.execute(_SAID, [array(m.customer_id for m in repeated), array(m.key for m in repeated)])
         said = {(row[0], row[1]): row[2:] for row in cursor.fetchall()}
     for m in repeated:
         debit, credit, amount, kind = said[m.customer_id, m.key]
@@ -319,10 +320,10 @@ def _add(movements: Sequence[Movement], balances: Mapping[Account, Locked]) -> N
         cursor.execute(
             _ADD,
             [
-                [balances[account].id for account in touched],
-                [debits for debits, _, _ in touched.values()],
-                [credits for _, credits, _ in touched.values()],
-                [at for _, _, at in touched.values()],
+                array(balances[account].id for account in touched),
+                array(debits for debits, _, _ in touched.values()),
+                array(credits for _, credits, _ in touched.values()),
+                array(at for _, _, at in touched.values()),
             ],
         )
     for account, (debits, credits, _) in touched.items():

@@ -17,6 +17,7 @@ from uuid import UUID
 
 import jwt
 from django.conf import settings
+from django.db import transaction
 from django.utils import timezone
 from rest_framework_simplejwt.exceptions import TokenError
 from rest_framework_simplejwt.tokens import AccessToken, RefreshToken, Token
@@ -150,6 +151,7 @@ def trader_pair(user: User, at: datetime | None = None) -> Pair:
     return Pair(str(refresh.access_token), str(refresh), int(_RULES["ACCESS_TOKEN_LIFETIME"].total_seconds()))
 
 
+@transaction.atomic
 def rotate(refresh: object, at: datetime | None = None) -> Pair:
     """A new pair for a refresh token, which is dead from now on.
 

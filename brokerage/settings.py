@@ -201,7 +201,8 @@ UNFOLD = {
     "SHOW_VIEW_ON_SITE": False,
     "SHOW_BACK_BUTTON": True,
     "ENVIRONMENT": "trades.admin.navigation.environment",
-    "STYLES": ["/static/desk/desk.css"],
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": f"{STATIC_URL}desk/icon.svg"}],
+    "STYLES": [f"{STATIC_URL}desk/desk.css"],
     "DASHBOARD_CALLBACK": "trades.admin.dashboard.figures",
     "SIDEBAR": "trades.admin.navigation.sidebar",
     "COLORS": {
@@ -211,7 +212,7 @@ UNFOLD = {
             "200": "#aedad6",
             "300": "#7dc0bb",
             "400": "#4aa29c",
-            "500": "#2b8781",
+            "500": "#2f9790",
             "600": "#1f6d69",
             "700": "#1c5855",
             "800": "#1a4745",

@@ -7,14 +7,24 @@ from uuid import UUID
 
 from django.core.paginator import Paginator
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
 from django.utils.functional import cached_property
 from unfold.admin import ModelAdmin, TabularInline
+from unfold.views import ChangeList
 
 from accounts.ids import parse_guid
 from accounts.models import Customer
 
 MOST_COUNTED = 10_000
+
+
+def leave_dialog(request: HttpRequest, to: str, *args: object) -> HttpResponse:
+    """From a dialog to a page: its script must be told, since it would put a followed redirect into the dialog."""
+    url = reverse(to, args=args)
+    if request.headers.get("HX-Request"):
+        return HttpResponse(headers={"HX-Redirect": url})
+    return HttpResponseRedirect(url)
 
 
 class BoundedPaginator(Paginator):
@@ -39,6 +49,14 @@ class BoundedPaginator(Paginator):
     @property
     def count_text(self) -> str:
         return f"more than {MOST_COUNTED:,}" if self.counted > MOST_COUNTED else f"{self.counted:,}"
+
+
+class DeskList(ChangeList):
+    """A list whose one count is the paginator's."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        self.full_result_count = self.result_count
 
 
 class DeskAdmin(ModelAdmin):
@@ -66,6 +84,9 @@ class DeskAdmin(ModelAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         rows: QuerySet[Any] = super().get_queryset(request)
         return rows.select_related(*self.related) if self.related else rows
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return DeskList
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
         if "\x00" in object_id:  # PostgreSQL's text can't hold one, so it names nothing
@@ -134,6 +155,7 @@ class ReadOnlyInline(ReadOnly, TabularInline):
     extra = 0
     can_delete = False
     show_change_link = False
+    hide_title = True
     ordering = ("pk",)
     related: ClassVar[tuple[str, ...]] = ()
 

@@ -9,7 +9,6 @@ from django.contrib import admin, messages
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.html import format_html
-from unfold.decorators import display
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from accounts import services
@@ -41,7 +40,7 @@ class ApiClientAdmin(NeverDeleted, DeskAdmin):
     fieldsets = ((None, {"fields": ("name", "is_active", "client_id", "created")}), ("Scopes", {"fields": ("scopes",)}))
     add_fieldsets = ((None, {"fields": ("name", "scopes")}),)
 
-    @display(description="Scopes", label=True)
+    @admin.display(description="Scopes")
     def scope_count(self, client: ApiClient) -> str:
         return f"{len(client.scopes)} of {len(FIRM_SCOPES)}"
 

@@ -9,10 +9,11 @@ from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group
+from django.contrib.postgres.fields import ArrayField
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin
-from unfold.decorators import display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+from unfold.widgets import UnfoldAdminTextInputWidget
 
 from accounts.admin import shown
 from accounts.admin.base import BoundedPaginator, DeskAdmin, NeverDeleted
@@ -77,6 +78,7 @@ class UserAdmin(NeverDeleted, DjangoUserAdmin, ModelAdmin):
 class CustomerAdmin(NeverDeleted, DeskAdmin):
     """Whoever owns money. Customers come in through the API or `create_customer`, never from here."""
 
+    formfield_overrides = {ArrayField: {"widget": UnfoldAdminTextInputWidget}}
     list_display = ("name_or_guid", "email", "type", "state_label", "short_guid", "created")
     list_filter = ("state", "type")
     related = ("user",)
@@ -100,9 +102,9 @@ class CustomerAdmin(NeverDeleted, DeskAdmin):
     def email(self, customer: Customer) -> str:
         return customer.user.email if customer.user else shown.NOTHING
 
-    @display(description="State", label=STATES)
+    @admin.display(description="State")
     def state_label(self, customer: Customer) -> str:
-        return customer.state
+        return shown.chip(customer.state, STATES)
 
     @admin.display(description="Guid")
     def short_guid(self, customer: Customer) -> str:

@@ -6,16 +6,15 @@ from typing import Any
 
 from celery import current_app
 from django.contrib import admin, messages
-from django.http import HttpRequest, HttpResponseRedirect
-from django.shortcuts import redirect
+from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html
 from kombu.exceptions import OperationalError
-from unfold.decorators import action, display
+from unfold.decorators import action
 from unfold.enums import ActionVariant
 from unfold.forms import BaseDialogForm
 
 from accounts.admin import shown
-from accounts.admin.base import ReadOnlyAdmin
+from accounts.admin.base import ReadOnlyAdmin, leave_dialog
 from accounts.models import Asset, LedgerAccount, LedgerAudit, Transfer
 
 
@@ -82,13 +81,13 @@ class LedgerAccountAdmin(ReadOnlyAdmin):
 class TransferAdmin(ReadOnlyAdmin):
     """Every movement of money, once, for ever."""
 
-    list_display = ("when", "kind", "amount_shown", "debited", "credited", "customer_shown", "key")
+    list_display = ("when", "kind", "amount_shown", "debited", "credited", "customer_name")
     list_filter = ("asset",)
     related = ("asset", "customer", "debit_account__customer", "credit_account__customer")
     search_guids = ("pk", "customer_id")
     search_customer = "customer_id"
-    fields = ("guid", "when", "kind", "amount_shown", "debited", "credited", "customer_shown", "key", "about")
-    readonly_fields = ("guid", "when", "amount_shown", "debited", "credited", "customer_shown", "about")
+    fields = ("guid", "when", "kind", "amount_shown", "debited", "credited", "customer_name", "key", "about")
+    readonly_fields = ("guid", "when", "amount_shown", "debited", "credited", "customer_name", "about")
 
     @admin.display(description="At")
     def when(self, transfer: Transfer) -> str:
@@ -111,7 +110,7 @@ class TransferAdmin(ReadOnlyAdmin):
         return _account_link(transfer.credit_account)
 
     @admin.display(description="Customer")
-    def customer_shown(self, transfer: Transfer) -> str:
+    def customer_name(self, transfer: Transfer) -> str:
         return shown.customer_link(transfer.customer)
 
     @admin.display(description="Order, trade or batch")
@@ -138,9 +137,9 @@ class LedgerAuditAdmin(ReadOnlyAdmin):
     def when(self, audit: LedgerAudit) -> str:
         return shown.moment(audit.at)
 
-    @display(description="Result", label={"books balance": "success", "BREAKS": "danger"})
+    @admin.display(description="Result")
     def result(self, audit: LedgerAudit) -> str:
-        return "books balance" if audit.ok else "BREAKS"
+        return shown.chip("books balance" if audit.ok else "breaks", {"books balance": "success", "breaks": "danger"})
 
     @admin.display(description="Findings")
     def finding_count(self, audit: LedgerAudit) -> int:
@@ -169,14 +168,14 @@ class LedgerAuditAdmin(ReadOnlyAdmin):
             "form_submit_text": "Recount",
         },
     )
-    def recount(self, request: HttpRequest, form: RecountForm) -> HttpResponseRedirect:
+    def recount(self, request: HttpRequest, form: RecountForm) -> HttpResponse:
         try:
             current_app.send_task("accounts.tasks.audit", ignore_result=True)
         except OperationalError:
             messages.error(request, "The workers can't be reached; run manage.py audit_ledger, or try again.")
         else:
             messages.info(request, "The recount has been asked for; its result appears in this list.")
-        return redirect("admin:accounts_ledgeraudit_changelist")
+        return leave_dialog(request, "admin:accounts_ledgeraudit_changelist")
 
     def has_recount_permission(self, request: HttpRequest, obj: object = None) -> bool:
         return request.user.has_perm("accounts.add_ledgeraudit")

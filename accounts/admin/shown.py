@@ -25,21 +25,21 @@ def amount_text(amount: int | Decimal, asset: Asset) -> str:
     return f"{_digits(from_base_units(amount, asset.decimals), min(2, asset.decimals))} {asset.code}"
 
 
-def amount(value: int | Decimal | None, asset: Asset) -> SafeString | str:
+def amount(value: int | Decimal | None, asset: Asset) -> SafeString:
     """`amount_text`, aligned right in its column."""
-    return NOTHING if value is None else _figure(amount_text(value, asset))
+    return _figure(NOTHING if value is None else amount_text(value, asset))
 
 
-def gain(value: int | Decimal | None, asset: Asset) -> SafeString | str:
+def gain(value: int | Decimal | None, asset: Asset) -> SafeString:
     """A signed amount, green above zero and red below."""
     if value is None:
-        return NOTHING
+        return _figure(NOTHING)
     return _figure(f"{'+' if value > 0 else ''}{amount_text(value, asset)}", _mood(value))
 
 
-def number(value: Decimal | int | None, least_decimals: int = 0) -> SafeString | str:
+def number(value: Decimal | int | None, least_decimals: int = 0) -> SafeString:
     """A price or a quantity, every digit of it, aligned right in its column."""
-    return NOTHING if value is None else _figure(_digits(Decimal(value), least_decimals))
+    return _figure(NOTHING if value is None else _digits(Decimal(value), least_decimals))
 
 
 def between(least: Decimal, most: Decimal) -> SafeString:
@@ -97,9 +97,10 @@ def customer_link(customer: Customer | None) -> SafeString | str:
     return NOTHING if customer is None else link("accounts_customer", customer.pk, customer)
 
 
-def state(text: str, mood: str) -> SafeString:
-    """A word with a coloured dot before it."""
-    return format_html('<span class="desk-state {}">{}</span>', mood, text)
+def chip(text: str, moods: Mapping[str, str], reason: str = "") -> SafeString:
+    """A state in its colour, and why; `moods` names success, info, warning or danger, anything else is grey."""
+    state = format_html('<span class="desk-chip {}">{}</span>', moods.get(text, ""), text.replace("_", " ").lower())
+    return format_html("{} {}", state, reason.lower()) if reason else state
 
 
 def joined(parts: Iterable[SafeString]) -> SafeString:
@@ -111,7 +112,8 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[Any]], nothing: str) -
     listed = [list(row) for row in rows]
     if not listed:
         return nothing
-    return render_to_string("admin/desk_table.html", {"headers": headers, "rows": listed})
+    titles = [(header, "desk-figure" in str(listed[0][i])) for i, header in enumerate(headers)]
+    return render_to_string("admin/desk_table.html", {"titles": titles, "rows": listed})
 
 
 def _digits(value: Decimal, least_decimals: int) -> str:

@@ -31,7 +31,8 @@ from brokerage.stack.supervisor import ME, Supervisor
 from brokerage.stack.valkey import Valkey
 
 ROUND_SECONDS = 0.1
-EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104
+ANY = "0.0.0.0"  # noqa: S104 - only where HOST asks for it
+EVERYWHERE = {ANY: "127.0.0.1", "::": "::1"}  # where to knock when it listens everywhere
 IMPATIENT_AFTER = 20.0  # seconds without a ready web process before the log says why
 
 
@@ -177,6 +178,19 @@ def ask_ready(url: str) -> str:
     return "200" if answer.status == 200 else f"{answer.status} {body}"
 
 
+def numeric(host: str) -> str:
+    """The address behind HOST: the web server takes nothing else.
+
+    Raises:
+        StackError: the name means nothing here.
+    """
+    try:
+        found = socket.getaddrinfo(host or ANY, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except OSError as error:
+        raise StackError(f"HOST names no address of this machine: {host} ({error.strerror or error}).") from error
+    return str(sorted(found, key=lambda entry: entry[0] != socket.AF_INET)[0][4][0])
+
+
 def claim(host: str, port: int) -> None:
     """See that the port is free.
 
@@ -194,15 +208,9 @@ def claim(host: str, port: int) -> None:
 
 def _cannot_bind(host: str, port: int) -> OSError | None:
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host or "0.0.0.0",  # noqa: S104 - what an empty HOST means
-            port,
-            type=socket.SOCK_STREAM,
-            flags=socket.AI_PASSIVE,
-        )[0]
-        with socket.socket(family, kind, protocol) as probe:
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
+            probe.bind((host, port))
     except OSError as error:
         return error
     return None

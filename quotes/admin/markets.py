@@ -12,7 +12,7 @@ from django.http import HttpRequest
 from unfold.views import ChangeList
 
 from accounts.admin import shown
-from accounts.admin.base import DeskAdmin, NeverDeleted, ReadOnlyAdmin
+from accounts.admin.base import DeskAdmin, DeskList, NeverDeleted, ReadOnlyAdmin
 from quotes import prices, symbols
 from quotes.models import Candle, Instrument
 
@@ -36,7 +36,7 @@ class InstrumentForm(ModelForm):
         return given
 
 
-class PricedList(ChangeList):
+class PricedList(DeskList):
     """Reads all prices once per page."""
 
     def get_results(self, request: HttpRequest) -> None:
@@ -54,7 +54,17 @@ class InstrumentAdmin(NeverDeleted, DeskAdmin):
     """Every rule of a symbol. Changes take effect everywhere within a second."""
 
     form = InstrumentForm
-    list_display = ("symbol", "name", "is_active", "bid", "ask", "spread", "leverage_cap", "range_shown", "fee")
+    list_display = (
+        "symbol",
+        "name",
+        "is_active",
+        "bid_shown",
+        "ask_shown",
+        "spread_shown",
+        "leverage_cap",
+        "range_shown",
+        "fee_shown",
+    )
     list_filter = ("is_active",)
     ordering = ("symbol",)
     fieldsets = (
@@ -86,21 +96,21 @@ class InstrumentAdmin(NeverDeleted, DeskAdmin):
         symbols.forget()
 
     @admin.display(description="Bid")
-    def bid(self, instrument: Instrument) -> str:
+    def bid_shown(self, instrument: Instrument) -> str:
         price = getattr(instrument, "price_now", None)
         return shown.number(price.bid, instrument.price_decimals) if price else "no fresh price"
 
     @admin.display(description="Ask")
-    def ask(self, instrument: Instrument) -> str:
+    def ask_shown(self, instrument: Instrument) -> str:
         price = getattr(instrument, "price_now", None)
         return shown.number(price.ask, instrument.price_decimals) if price else shown.NOTHING
 
     @admin.display(description="Spread, bps")
-    def spread(self, instrument: Instrument) -> str:
+    def spread_shown(self, instrument: Instrument) -> str:
         return shown.number(instrument.spread_bps)
 
     @admin.display(description="Fee, bps")
-    def fee(self, instrument: Instrument) -> str:
+    def fee_shown(self, instrument: Instrument) -> str:
         return shown.number(instrument.fee_bps)
 
     @admin.display(description="Quantity")
@@ -110,27 +120,39 @@ class InstrumentAdmin(NeverDeleted, DeskAdmin):
 
 @admin.register(Candle)
 class CandleAdmin(ReadOnlyAdmin):
-    list_display = ("when", "instrument_id", "opened", "highest", "lowest", "closed", "trade_count")
+    list_display = ("when", "symbol", "opened_shown", "highest_shown", "lowest_shown", "closed_shown", "trade_count")
     list_filter = ("instrument",)
     related = ("instrument",)
-    fields = readonly_fields = ("instrument", "when", "opened", "highest", "lowest", "closed", "trade_count")
+    fields = readonly_fields = (
+        "instrument",
+        "when",
+        "opened_shown",
+        "highest_shown",
+        "lowest_shown",
+        "closed_shown",
+        "trade_count",
+    )
+
+    @admin.display(description="Symbol")
+    def symbol(self, candle: Candle) -> str:
+        return candle.instrument_id
 
     @admin.display(description="Minute")
     def when(self, candle: Candle) -> str:
         return shown.moment(candle.minute)
 
     @admin.display(description="Open")
-    def opened(self, candle: Candle) -> str:
+    def opened_shown(self, candle: Candle) -> str:
         return shown.number(candle.open, candle.instrument.price_decimals)
 
     @admin.display(description="High")
-    def highest(self, candle: Candle) -> str:
+    def highest_shown(self, candle: Candle) -> str:
         return shown.number(candle.high, candle.instrument.price_decimals)
 
     @admin.display(description="Low")
-    def lowest(self, candle: Candle) -> str:
+    def lowest_shown(self, candle: Candle) -> str:
         return shown.number(candle.low, candle.instrument.price_decimals)
 
     @admin.display(description="Close")
-    def closed(self, candle: Candle) -> str:
+    def closed_shown(self, candle: Candle) -> str:
         return shown.number(candle.close, candle.instrument.price_decimals)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from django.contrib import admin
-from unfold.decorators import display
 
 from accounts.admin import shown
 from accounts.admin.base import ReadOnlyAdmin
@@ -15,13 +14,13 @@ from quotes.models import Quote
 class QuoteAdmin(ReadOnlyAdmin):
     list_display = (
         "short_guid",
-        "customer_shown",
+        "customer_name",
         "product_type",
-        "instrument_id",
+        "symbol",
         "side_label",
         "price_shown",
-        "received",
-        "delivered",
+        "received_shown",
+        "delivered_shown",
         "fee_shown",
         "issued",
         "expires",
@@ -32,8 +31,8 @@ class QuoteAdmin(ReadOnlyAdmin):
     search_customer = "customer_id"
     fields = (
         ("guid", "product_type", "side_label"),
-        ("customer_shown", "instrument", "price_shown"),
-        ("received", "delivered", "fee_shown"),
+        ("customer_name", "instrument", "price_shown"),
+        ("received_shown", "delivered_shown", "fee_shown"),
         ("issued", "expires", "reference"),
     )
     readonly_fields = tuple(name for row in fields for name in row)
@@ -46,24 +45,28 @@ class QuoteAdmin(ReadOnlyAdmin):
     def guid(self, quote: Quote) -> str:
         return shown.guid(quote.pk)
 
+    @admin.display(description="Symbol")
+    def symbol(self, quote: Quote) -> str:
+        return quote.instrument_id
+
     @admin.display(description="Customer")
-    def customer_shown(self, quote: Quote) -> str:
+    def customer_name(self, quote: Quote) -> str:
         return shown.customer_link(quote.customer)
 
-    @display(description="Side", label={"buy": "success", "sell": "danger"})
+    @admin.display(description="Side")
     def side_label(self, quote: Quote) -> str:
-        return quote.side
+        return shown.chip(quote.side, {"buy": "success", "sell": "danger"})
 
     @admin.display(description="Price")
     def price_shown(self, quote: Quote) -> str:
         return shown.number(quote.price, quote.instrument.price_decimals)
 
     @admin.display(description="Receives")
-    def received(self, quote: Quote) -> str:
+    def received_shown(self, quote: Quote) -> str:
         return shown.amount(quote.receive_amount, _assets(quote)[0])
 
     @admin.display(description="Delivers")
-    def delivered(self, quote: Quote) -> str:
+    def delivered_shown(self, quote: Quote) -> str:
         return shown.amount(quote.deliver_amount, _assets(quote)[1])
 
     @admin.display(description="Fee")

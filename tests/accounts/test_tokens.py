@@ -81,7 +81,7 @@ def test_forged_tokens_are_refused():
     refused(unsigned(genuine, "None"))
     refused(unsigned(genuine, "HS256"))
     refused(signed(genuine, key="somebody else's key of enough bytes"))
-    refused(signed(genuine, algorithm="HS512"))
+    refused(signed(genuine, algorithm="HS384"))
     refused(signed(genuine)[:-2])
     refused("not.a.token")
     refused("é" * 50)

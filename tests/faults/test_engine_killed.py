@@ -20,9 +20,10 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("
 
 
 def test_an_engine_killed_under_load_loses_nothing_and_doubles_nothing(live: Live) -> None:
-    """Guard: entries are acknowledged after the commit, and replays change nothing.
+    """The whole of it, end to end. Its guards have tests of their own, where they can't be missed by luck:
 
-    Acknowledged before it, a kill in between leaves closes that were read, never done, and never answered.
+    acknowledged after the commit (test_engine_interrupted.py), pending entries first and replays that answer what
+    happened (tests/trades/orders/test_engine.py, test_apply.py).
     """
     alice = a_customer(with_usd="1_000_000.00")
     btc_at("42_000.00")

@@ -9,15 +9,14 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import admin, messages
-from django.http import HttpRequest, HttpResponseRedirect
-from django.shortcuts import redirect
+from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
-from unfold.decorators import action, display
+from unfold.decorators import action
 from unfold.enums import ActionVariant
 from unfold.forms import BaseDialogForm
 
 from accounts.admin import shown
-from accounts.admin.base import ReadOnlyAdmin, ReadOnlyInline
+from accounts.admin.base import ReadOnlyAdmin, ReadOnlyInline, leave_dialog
 from accounts.errors import Refusal
 from trades.models import SettlementBatch, SettlementLeg
 from trades.settlement.approval import cancel, confirm
@@ -55,23 +54,23 @@ class LegInline(ReadOnlyInline):
     def actual_shown(self, leg: SettlementLeg) -> str:
         return shown.amount(leg.actual, leg.asset)
 
-    @display(description="Status", label=LEG_STATES)
+    @admin.display(description="Status")
     def status_label(self, leg: SettlementLeg) -> str:
-        return leg.status
+        return shown.chip(leg.status, LEG_STATES)
 
 
 @admin.register(SettlementBatch)
 class SettlementBatchAdmin(ReadOnlyAdmin):
     """A batch may hold a million trades: they are a filtered list behind a link, never part of this page."""
 
-    list_display = ("short_guid", "cut", "window_shown", "kinds", "state_label", "progress", "made", "confirmed")
+    list_display = ("short_guid", "cut", "window_name", "kinds", "state_label", "progress", "made", "confirmed")
     list_filter = ("state", "window")
     related = ("window", "made_by", "confirmed_by")
     search_guids = ("pk",)
     inlines = (LegInline,)
     fields = (
         ("guid", "state_label"),
-        ("window_shown", "kinds", "cut"),
+        ("window_name", "kinds", "cut"),
         ("progress", "trades_link"),
         ("made", "confirmed"),
         ("created", "updated"),
@@ -79,7 +78,7 @@ class SettlementBatchAdmin(ReadOnlyAdmin):
     readonly_fields = (
         "guid",
         "state_label",
-        "window_shown",
+        "window_name",
         "kinds",
         "cut",
         "progress",
@@ -105,16 +104,16 @@ class SettlementBatchAdmin(ReadOnlyAdmin):
         return shown.moment(batch.cut_at)
 
     @admin.display(description="Window")
-    def window_shown(self, batch: SettlementBatch) -> str:
+    def window_name(self, batch: SettlementBatch) -> str:
         return shown.link("trades_settlementwindow", batch.window_id, batch.window) if batch.window else "by hand"
 
     @admin.display(description="Kinds")
     def kinds(self, batch: SettlementBatch) -> str:
         return batch.asset_kinds.replace(",", ", ")
 
-    @display(description="State", label=STATES)
+    @admin.display(description="State")
     def state_label(self, batch: SettlementBatch) -> str:
-        return batch.state
+        return shown.chip(batch.state, STATES)
 
     @admin.display(description="Completed")
     def progress(self, batch: SettlementBatch) -> str:
@@ -152,14 +151,14 @@ class SettlementBatchAdmin(ReadOnlyAdmin):
             "Cut",
         ),
     )
-    def cut_everything(self, request: HttpRequest, form: BaseDialogForm) -> HttpResponseRedirect:
+    def cut_everything(self, request: HttpRequest, form: BaseDialogForm) -> HttpResponse:
         try:
             batch = cut_now(at=timezone.now(), made_by_id=_person(request))
         except Refusal as refusal:
             messages.error(request, refusal.text)
-            return redirect("admin:trades_settlementbatch_changelist")
+            return leave_dialog(request, "admin:trades_settlementbatch_changelist")
         messages.success(request, f"{batch.trades_count:,} trades were cut into this batch.")
-        return _page_of(batch.pk)
+        return _page_of(request, batch.pk)
 
     @action(
         description="Confirm",
@@ -168,7 +167,7 @@ class SettlementBatchAdmin(ReadOnlyAdmin):
         permissions=["run"],
         dialog=dialog("Confirm this batch?", "From now on it may be settled.", "Confirm"),
     )
-    def confirm_batch(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponseRedirect:
+    def confirm_batch(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
         return _step(
             request,
             object_id,
@@ -187,15 +186,15 @@ class SettlementBatchAdmin(ReadOnlyAdmin):
             "Settle",
         ),
     )
-    def settle_batch(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponseRedirect:
+    def settle_batch(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
         try:
             progress = _settled_for(UUID(object_id))
         except Refusal as refusal:
             messages.error(request, refusal.text)
-            return _page_of(UUID(object_id))
+            return _page_of(request, UUID(object_id))
         done = f"{progress.completed:,} of {progress.total:,} trades are completed"
         messages.success(request, f"{done}." if progress.is_done else f"{done}; the workers do the rest.")
-        return _page_of(UUID(object_id))
+        return _page_of(request, UUID(object_id))
 
     @action(
         description="Cancel",
@@ -208,7 +207,7 @@ class SettlementBatchAdmin(ReadOnlyAdmin):
             "Give it up",
         ),
     )
-    def cancel_batch(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponseRedirect:
+    def cancel_batch(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
         return _step(request, object_id, lambda batch_id, at: cancel(batch_id, at=at), "The batch is cancelled.")
 
     def has_cut_permission(self, request: HttpRequest, obj: object = None) -> bool:
@@ -227,9 +226,7 @@ def _settled_for(batch_id: UUID) -> Progress:
             return progress
 
 
-def _step(
-    request: HttpRequest, object_id: str, take: Callable[[UUID, datetime], object], done: str
-) -> HttpResponseRedirect:
+def _step(request: HttpRequest, object_id: str, take: Callable[[UUID, datetime], object], done: str) -> HttpResponse:
     batch_id = UUID(object_id)
     try:
         take(batch_id, timezone.now())
@@ -237,12 +234,12 @@ def _step(
         messages.error(request, refusal.text)
     else:
         messages.success(request, done)
-    return _page_of(batch_id)
+    return _page_of(request, batch_id)
 
 
 def _person(request: HttpRequest) -> UUID | None:
     return request.user.pk
 
 
-def _page_of(batch_id: UUID) -> HttpResponseRedirect:
-    return redirect("admin:trades_settlementbatch_change", batch_id)
+def _page_of(request: HttpRequest, batch_id: UUID) -> HttpResponse:
+    return leave_dialog(request, "admin:trades_settlementbatch_change", batch_id)

@@ -8,20 +8,27 @@ from typing import Any
 from uuid import UUID
 
 import redis
-from django.db.models import QuerySet
+from django.db.models import Max, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
+from django_celery_beat.models import PeriodicTask
 
 from accounts.admin import shown
 from accounts.admin.base import MOST_COUNTED
 from accounts.models import LedgerAudit
+from accounts.money import printed
 from quotes import prices, symbols
+from trades.admin.batches import STATES as BATCH_STATES
+from trades.admin.orders import STATUSES
+from trades.admin.trades import STATES as TRADE_STATES
 from trades.models import EngineLease, Order, Position, SettlementBatch, SettlementWindow, Trade
 from trades.orders.lease import LEASE_SECONDS
 from trades.states import BatchState, TradeState
 
 SHOWN = 6
+BEAT_IS_SILENT_AFTER = timedelta(minutes=10)
+FRESHNESS = {"fresh": "success", "stale": "danger"}
 GOOD, BAD, QUIET = "desk-good", "desk-bad", ""
 
 
@@ -41,7 +48,8 @@ def figures(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     now = timezone.now()
     latest, feed = _feed(now)
     context.update(
-        cards=[_positions(), *_waiting(), _batches(), feed, _engine(now), _audit(now)],
+        title="Dashboard",
+        cards=[_positions(), *_waiting(), _batches(), feed, _engine(now), _scheduler(now), _audit(now)],
         prices_table=latest,
         batches_table=_newest_batches(),
         trades_table=_newest_trades(),
@@ -125,7 +133,7 @@ def _feed(now: datetime) -> tuple[str, Card]:
                 shown.link("quotes_instrument", symbol, symbol),
                 shown.number(price.bid if price else None, instrument.price_decimals),
                 shown.number(price.ask if price else None, instrument.price_decimals),
-                shown.state("fresh" if usable else "stale", GOOD if usable else BAD),
+                shown.chip("fresh" if usable else "stale", FRESHNESS),
             )
         )
     newest = max((price.at for price in latest.by_symbol.values()), default=None)
@@ -156,6 +164,22 @@ def _engine(now: datetime) -> Card:
     )
 
 
+def _scheduler(now: datetime) -> Card:
+    """Beat writes down when it last sent each task, every few minutes."""
+    link = _list("django_celery_beat_periodictask")
+    last = PeriodicTask.objects.filter(enabled=True).aggregate(last=Max("last_run_at"))["last"]
+    if last is None:
+        return Card("Scheduler", "not seen yet", "beat notes its runs every few minutes", QUIET, link)
+    is_well = now - last < BEAT_IS_SILENT_AFTER
+    return Card(
+        "Scheduler",
+        "running" if is_well else "silent",
+        f"last run noted {shown.age(last, now)}",
+        GOOD if is_well else BAD,
+        link,
+    )
+
+
 def _audit(now: datetime) -> Card:
     last = LedgerAudit.objects.order_by("-pk").first()
     link = _list("accounts_ledgeraudit")
@@ -172,7 +196,7 @@ def _newest_batches() -> str:
             shown.link("trades_settlementbatch", batch.pk, shown.short_guid(batch.pk)),
             batch.window or "by hand",
             f"{batch.completed_count:,} of {batch.trades_count:,}",
-            batch.get_state_display(),
+            shown.chip(batch.state, BATCH_STATES),
         )
         for batch in batches
     ]
@@ -187,7 +211,7 @@ def _newest_trades() -> str:
             trade.customer,
             shown.amount(trade.receive_amount, trade.receive_asset),
             shown.amount(trade.deliver_amount, trade.deliver_asset),
-            trade.get_state_display(),
+            shown.chip(trade.state, TRADE_STATES),
         )
         for trade in trades
     ]
@@ -198,13 +222,12 @@ def _newest_orders() -> str:
     orders = Order.objects.select_related("customer", "instrument__counter_asset").order_by("-pk")[:SHOWN]
     rows = [
         (
-            shown.link("trades_order", order.pk, order.code),
+            shown.link("trades_order", order.pk, f"…{order.code[-8:]}"),
             order.customer,
-            f"{order.side} {order.instrument_id}",
-            shown.number(order.quantity),
+            f"{order.side} {printed(order.quantity)} {order.instrument_id}",
             shown.gain(order.profit, order.instrument.counter_asset),
-            order.get_status_display(),
+            shown.chip(order.status, STATUSES),
         )
         for order in orders
     ]
-    return shown.table(("Order", "Customer", "What", "Quantity", "Profit", "Status"), rows, "No order yet.")
+    return shown.table(("Order", "Customer", "What", "Profit", "Status"), rows, "No order yet.")

@@ -23,14 +23,14 @@ class EngineLeaseAdmin(ReadOnlyAdmin):
 
 @admin.register(IdempotentAnswer)
 class IdempotentAnswerAdmin(ReadOnlyAdmin):
-    list_display = ("key", "customer_shown", "status", "when")
+    list_display = ("key", "customer_name", "status", "when")
     related = ("customer",)
     search_guids = ("pk", "customer_id")
     search_customer = "customer_id"
-    fields = readonly_fields = ("key", "customer_shown", "status", "body", "command_id", "request_sha256", "when")
+    fields = readonly_fields = ("key", "customer_name", "status", "body", "command_id", "request_sha256", "when")
 
     @admin.display(description="Customer")
-    def customer_shown(self, answer: IdempotentAnswer) -> str:
+    def customer_name(self, answer: IdempotentAnswer) -> str:
         return shown.customer_link(answer.customer)
 
     @admin.display(description="At")

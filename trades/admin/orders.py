@@ -8,11 +8,10 @@ from typing import Any
 import redis
 from django.contrib import admin
 from django.http import HttpRequest
-from unfold.decorators import display
 from unfold.views import ChangeList
 
 from accounts.admin import shown
-from accounts.admin.base import ReadOnlyAdmin, ReadOnlyInline
+from accounts.admin.base import DeskList, ReadOnlyAdmin, ReadOnlyInline
 from accounts.models import Asset
 from quotes.prices import Prices, latest
 from trades.admin.movements import movements_of
@@ -54,17 +53,21 @@ class OrderColumns(ReadOnlyAdmin):
     search_customer = "customer_id"
     inlines = (DealInline,)
 
+    @admin.display(description="Symbol")
+    def symbol(self, order: Order) -> str:
+        return order.instrument_id
+
     @admin.display(description="Customer")
-    def customer_shown(self, order: Order) -> str:
+    def customer_name(self, order: Order) -> str:
         return shown.customer_link(order.customer)
 
-    @display(description="Side", label=SIDES)
+    @admin.display(description="Side")
     def side_label(self, order: Order) -> str:
-        return order.side
+        return shown.chip(order.side, SIDES)
 
-    @display(description="Status", label=STATUSES)
+    @admin.display(description="Status")
     def status_label(self, order: Order) -> str:
-        return order.status
+        return shown.chip(order.status, STATUSES)
 
     @admin.display(description="Quantity")
     def quantity_shown(self, order: Order) -> str:
@@ -141,7 +144,7 @@ DETAIL = (
         {
             "fields": (
                 ("code", "status_label", "side_label"),
-                ("customer_shown", "instrument", "client_order_id"),
+                ("customer_name", "instrument", "client_order_id"),
                 ("quantity_shown", "leverage_shown", "margin_shown"),
             )
         },
@@ -166,8 +169,8 @@ BOOKKEEPING = (
 class OrderAdmin(OrderColumns):
     list_display = (
         "code",
-        "customer_shown",
-        "instrument_id",
+        "customer_name",
+        "symbol",
         "side_label",
         "status_label",
         "quantity_shown",
@@ -191,7 +194,7 @@ class OrderAdmin(OrderColumns):
     )
 
 
-class PricedList(ChangeList):
+class PricedList(DeskList):
     """Reads all prices once per page and tells each position what it would close at."""
 
     def get_results(self, request: HttpRequest) -> None:
@@ -203,15 +206,14 @@ class PricedList(ChangeList):
 class PositionAdmin(OrderColumns):
     list_display = (
         "code",
-        "customer_shown",
-        "instrument_id",
+        "customer_name",
+        "symbol",
         "side_label",
         "quantity_shown",
-        "leverage_shown",
-        "margin_shown",
         "open_price_shown",
         "current_price_shown",
         "floating_profit_shown",
+        "margin_shown",
         "stop_loss_shown",
         "take_profit_shown",
         "opened",

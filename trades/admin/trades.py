@@ -8,7 +8,6 @@ from uuid import UUID
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from unfold.decorators import display
 
 from accounts.admin import shown
 from accounts.admin.base import ReadOnlyAdmin, ReadOnlyInline
@@ -28,24 +27,23 @@ class TradeEventInline(ReadOnlyInline):
     def when(self, event: TradeEvent) -> str:
         return shown.moment(event.at)
 
-    @display(description="Became", label=STATES)
+    @admin.display(description="Became")
     def became_label(self, event: TradeEvent) -> str:
-        return event.became
+        return shown.chip(event.became, STATES)
 
 
 @admin.register(Trade)
 class TradeAdmin(ReadOnlyAdmin):
     list_display = (
         "short_guid",
-        "customer_shown",
-        "instrument_id",
+        "customer_name",
+        "symbol",
         "trade_type",
         "side_label",
         "state_label",
-        "received",
-        "delivered",
+        "received_shown",
+        "delivered_shown",
         "fee_shown",
-        "failure_code",
         "created",
     )
     list_filter = ("state", "trade_type", "side", "instrument", "failure_code")
@@ -59,8 +57,8 @@ class TradeAdmin(ReadOnlyAdmin):
             {
                 "fields": (
                     ("guid", "state_label", "side_label"),
-                    ("customer_shown", "instrument", "trade_type"),
-                    ("received", "delivered", "fee_shown"),
+                    ("customer_name", "instrument", "trade_type"),
+                    ("received_shown", "delivered_shown", "fee_shown"),
                     ("failure_code", "labels_shown", "expected_error"),
                 )
             },
@@ -87,24 +85,28 @@ class TradeAdmin(ReadOnlyAdmin):
     def guid(self, trade: Trade) -> str:
         return shown.guid(trade.pk)
 
+    @admin.display(description="Symbol")
+    def symbol(self, trade: Trade) -> str:
+        return trade.instrument_id
+
     @admin.display(description="Customer")
-    def customer_shown(self, trade: Trade) -> str:
+    def customer_name(self, trade: Trade) -> str:
         return shown.customer_link(trade.customer)
 
-    @display(description="Side", label=SIDES)
+    @admin.display(description="Side")
     def side_label(self, trade: Trade) -> str:
-        return trade.side
+        return shown.chip(trade.side, SIDES)
 
-    @display(description="State", label=STATES)
+    @admin.display(description="State")
     def state_label(self, trade: Trade) -> str:
-        return trade.state
+        return shown.chip(trade.state, STATES, trade.get_failure_code_display() or "")
 
     @admin.display(description="Receives")
-    def received(self, trade: Trade) -> str:
+    def received_shown(self, trade: Trade) -> str:
         return shown.amount(trade.receive_amount, trade.receive_asset)
 
     @admin.display(description="Delivers")
-    def delivered(self, trade: Trade) -> str:
+    def delivered_shown(self, trade: Trade) -> str:
         return shown.amount(trade.deliver_amount, trade.deliver_asset)
 
     @admin.display(description="Fee")

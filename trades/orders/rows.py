@@ -14,6 +14,7 @@ from uuid import UUID
 
 from django.db import connection
 
+from accounts.arrays import array
 from accounts.ids import uuid7
 from trades.orders.commands import Answer, Command
 
@@ -107,7 +108,7 @@ def lock_orders(names: Iterable[tuple[UUID, str]]) -> dict[tuple[UUID, str], Ord
     orders = _orders(
         "JOIN unnest(%s::uuid[], %s::text[]) AS w(customer, code) ON o.customer_id = w.customer AND o.code = w.code"
         " ORDER BY o.id FOR NO KEY UPDATE OF o",
-        [[customer for customer, _ in wanted], [code for _, code in wanted]],
+        [array(customer for customer, _ in wanted), array(code for _, code in wanted)],
     )
     return {(order.customer_id, order.code): order for order in orders}
 
@@ -119,7 +120,7 @@ def orders_made_by(commands: Sequence[Command]) -> dict[UUID, OrderRow]:
     orders = _orders(
         "JOIN unnest(%s::uuid[], %s::uuid[]) AS w(customer, command)"
         " ON o.customer_id = w.customer AND o.command_id = w.command",
-        [[command.customer_id for command in commands], [command.id for command in commands]],
+        [array(command.customer_id for command in commands), array(command.id for command in commands)],
     )
     return {order.command_id: order for order in orders if order.command_id}
 
@@ -134,7 +135,7 @@ def codes_by_client_order_id(names: Iterable[tuple[UUID, str]]) -> dict[tuple[UU
             "SELECT o.customer_id, o.client_order_id, o.code FROM trades_order o"
             " JOIN unnest(%s::uuid[], %s::text[]) AS w(customer, name)"
             " ON o.customer_id = w.customer AND o.client_order_id = w.name",
-            [[customer for customer, _ in wanted], [name for _, name in wanted]],
+            [array(customer for customer, _ in wanted), array(name for _, name in wanted)],
         )
         return {(customer, name): code for customer, name, code in cursor.fetchall()}
 
@@ -145,8 +146,8 @@ def closing_commands(order_ids: Sequence[UUID]) -> dict[UUID, UUID | None]:
         return {}
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT order_id, command_id FROM trades_deal WHERE kind = 'close' AND order_id = ANY(%s)",
-            [list(order_ids)],
+            "SELECT order_id, command_id FROM trades_deal WHERE kind = 'close' AND order_id = ANY(%s::uuid[])",
+            [array(order_ids)],
         )
         return dict(cursor.fetchall())
 
@@ -166,8 +167,8 @@ def traders(customer_ids: Iterable[UUID]) -> dict[UUID, Trader]:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT c.id, c.user_id, coalesce(u.is_active, false), c.state"
-            " FROM accounts_customer c LEFT JOIN accounts_user u ON u.id = c.user_id WHERE c.id = ANY(%s)",
-            [list(set(customer_ids))],
+            " FROM accounts_customer c LEFT JOIN accounts_user u ON u.id = c.user_id WHERE c.id = ANY(%s::uuid[])",
+            [array(set(customer_ids))],
         )
         return {
             customer: Trader(user, active, active and state == "verified")
@@ -185,7 +186,7 @@ def stored_answers(commands: Iterable[Command]) -> dict[tuple[UUID, str], Stored
             "SELECT a.customer_id, a.key, a.request_sha256, a.command_id, a.status, a.body"
             " FROM trades_idempotentanswer a JOIN unnest(%s::uuid[], %s::text[]) AS w(customer, key)"
             " ON a.customer_id = w.customer AND a.key = w.key",
-            [[customer for customer, _ in keyed], [key for _, key in keyed]],
+            [array(customer for customer, _ in keyed), array(key for _, key in keyed)],
         )
         return {(row[0], row[1]): Stored(*row[2:]) for row in cursor.fetchall()}
 
@@ -201,7 +202,7 @@ def insert_orders(orders: Sequence[OrderRow]) -> None:
             " SELECT w.*, 0, 0, '' FROM unnest(%s::uuid[], %s::text[], %s::uuid[], %s::text[], %s::uuid[], %s::text[],"
             " %s::text[], %s::text[], %s::numeric[], %s::int[], %s::numeric[], %s::numeric[], %s::numeric[],"
             " %s::numeric[], %s::numeric[], %s::numeric[], %s::text[], %s::timestamptz[], %s::timestamptz[]) AS w",
-            [[getattr(order, name) for order in orders] for name in _COLUMNS[: _COLUMNS.index("opened_at") + 1]],
+            [array(getattr(order, name) for order in orders) for name in _COLUMNS[: _COLUMNS.index("opened_at") + 1]],
         )
 
 
@@ -217,11 +218,11 @@ def close_orders(orders: Sequence[OrderRow]) -> int:
             " AS w(id, price, profit, reason, at)"
             " WHERE o.id = w.id AND o.status = 'OPEN'",
             [
-                [order.id for order in orders],
-                [order.close_price for order in orders],
-                [order.profit for order in orders],
-                [order.close_reason for order in orders],
-                [order.closed_at for order in orders],
+                array(order.id for order in orders),
+                array(order.close_price for order in orders),
+                array(order.profit for order in orders),
+                array(order.close_reason for order in orders),
+                array(order.closed_at for order in orders),
             ],
         )
         return int(cursor.rowcount)
@@ -237,8 +238,8 @@ def insert_deals(deals: Sequence[DealRow]) -> None:
             " SELECT * FROM unnest(%s::uuid[], %s::uuid[], %s::uuid[], %s::uuid[], %s::text[], %s::numeric[],"
             " %s::numeric[], %s::numeric[], %s::text[], %s::timestamptz[])",
             [
-                [uuid7() for _ in deals],
-                *([getattr(deal, field.name) for deal in deals] for field in fields(DealRow)),
+                array(uuid7() for _ in deals),
+                *(array(getattr(deal, field.name) for deal in deals) for field in fields(DealRow)),
             ],
         )
 
@@ -255,12 +256,12 @@ def insert_answers(answered: Sequence[tuple[Command, Answer]], at: datetime) -> 
             " %s::text[]) AS w",
             [
                 at,
-                [uuid7() for _ in answered],
-                [command.customer_id for command, _ in answered],
-                [command.key for command, _ in answered],
-                [command.request_sha256 for command, _ in answered],
-                [command.id for command, _ in answered],
-                [answer.status for _, answer in answered],
-                [answer.body for _, answer in answered],
+                array(uuid7() for _ in answered),
+                array(command.customer_id for command, _ in answered),
+                array(command.key for command, _ in answered),
+                array(command.request_sha256 for command, _ in answered),
+                array(command.id for command, _ in answered),
+                array(answer.status for _, answer in answered),
+                array(answer.body for _, answer in answered),
             ],
         )

@@ -42,9 +42,9 @@ A margin order, opened and closed:
     -d '{{"email":"{trader[email]}","password":"{trader[password]}"}}' | sed 's/.*"access":"\\([^"]*\\)".*/\\1/')
   ORDER=$(curl -s {url}/api/v1/trade/create -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' \\
     -d '{{"symbol":"BTC-USD","type":"buy","quantity":0.01,"leverage":10}}' | sed 's/.*"orderId":"\\([^"]*\\)".*/\\1/')
-  curl -s {url}/api/v1/trade/orders -H "Authorization: Bearer $TOKEN"
+  curl -s {url}/api/v1/trade/orders -H "Authorization: Bearer $TOKEN"; echo
   curl -s {url}/api/v1/trade/close -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' \\
-    -d "{{\\"orderId\\":\\"$ORDER\\"}}"
+    -d "{{\\"orderId\\":\\"$ORDER\\"}}"; echo
 
 A quote, and the trade that uses it:
 
@@ -54,7 +54,7 @@ A quote, and the trade that uses it:
     -d '{{"customer_guid":"{trader[customer_guid]}","symbol":"BTC-USD","side":"buy","deliver_amount":100000}}' \\
     | sed 's/.*[{{,]"guid":"\\([^"]*\\)".*/\\1/')
   curl -s {url}/api/trades -H "Authorization: Bearer $FIRM" -H 'Content-Type: application/json' \\
-    -d "{{\\"quote_guid\\":\\"$QUOTE\\"}}"
+    -d "{{\\"quote_guid\\":\\"$QUOTE\\"}}"; echo
 """
 
 

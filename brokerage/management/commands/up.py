@@ -18,7 +18,7 @@ from psycopg import sql
 
 from brokerage.stack.failure import StackError
 from brokerage.stack.processes import MANAGE, NAMES, children
-from brokerage.stack.system import Step, System
+from brokerage.stack.system import Step, System, numeric
 from brokerage.stack.where import data_dir
 
 
@@ -35,7 +35,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             port, without = _port(options["port"]), _names(options["without"])
-            host = os.environ.get("HOST") or "127.0.0.1"
+            host = numeric(os.environ.get("HOST") or "127.0.0.1")
             Path(settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)  # or the web process complains
             steps = (
                 Step("migrate", (*MANAGE, "migrate", "--no-input", "--verbosity", "0"), needed=_unmigrated),

@@ -1,0 +1,94 @@
+"""An operator's walk through the desk with a real browser: styles, scripts and dialogs included."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from django.urls import reverse
+from playwright.sync_api import Page, expect, sync_playwright
+
+from accounts.models import User
+from tests.given import a_customer, a_settling_buy, btc, every_price_at_its_start, usd
+from trades.admin.navigation import GROUPS
+
+WORD = "a long enough word"
+QUIET = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+@contextmanager
+def a_browser(chromium: str, home: str, scheme: str) -> Iterator[tuple[Page, list[str]]]:
+    """A page, and everything that went wrong in it: scripts, missing files, requests to other hosts."""
+    troubles: list[str] = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=QUIET)
+        page = browser.new_page(color_scheme=scheme, viewport={"width": 1400, "height": 900})
+        page.on("pageerror", lambda error: troubles.append(str(error)))
+        page.on("console", lambda said: troubles.append(said.text) if said.type == "error" else None)
+        page.on("response", lambda answer: troubles.append(answer.url) if answer.status >= 400 else None)
+        page.on("request", lambda asked: None if asked.url.startswith((home, "data:")) else troubles.append(asked.url))
+        try:
+            yield page, troubles
+        finally:
+            browser.close()
+
+
+def log_in(page: Page, home: str, email: str) -> None:
+    page.goto(f"{home}/admin/")
+    page.fill("#id_username", email)
+    page.fill("#id_password", WORD)
+    page.click("button[type=submit]")
+    expect(page.get_by_text("Open positions").first).to_be_visible()
+
+
+@pytest.fixture
+def operator(transactional_db: None) -> User:
+    return User.objects.create_superuser("operator@example.com", WORD)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.django_db(transaction=True)
+def test_an_operator_logs_in_and_walks_every_list(operator, live_server, chromium, scheme):
+    lists = [reverse(f"admin:{model}_changelist") for _, entries in GROUPS for _, _, model in entries]
+    every_price_at_its_start()
+
+    with a_browser(chromium, live_server.url, scheme) as (page, troubles):
+        log_in(page, live_server.url, operator.email)
+        links = page.locator("#nav-sidebar a, nav a").evaluate_all("all => all.map(one => one.getAttribute('href'))")
+        assert set(lists) <= set(links)
+        for path in lists:
+            page.goto(f"{live_server.url}{path}")
+            expect(page).to_have_title(re.compile(r"\| Brokerage desk$"))
+
+    assert troubles == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_operator_cuts_a_batch_in_a_dialog_and_looks_at_its_trades(operator, live_server, chromium):
+    every_price_at_its_start()
+    bought = a_settling_buy(a_customer("alice", with_usd="10_000.00"), btc("0.1"))
+    assert bought.deliver_amount > usd("4_000.00")
+
+    with a_browser(chromium, live_server.url, "light") as (page, troubles):
+        log_in(page, live_server.url, operator.email)
+        page.goto(f"{live_server.url}{reverse('admin:trades_settlementbatch_changelist')}")
+        page.get_by_role("link", name="Cut now").click()
+        expect(page.get_by_text("a second person does")).to_be_visible()
+        page.get_by_role("button", name="Cut", exact=True).click()
+
+        expect(page.get_by_text("1 trades were cut into this batch.")).to_be_visible()
+        expect(page.get_by_text("Settlement legs").first).to_be_visible()
+        page.get_by_role("link", name="its trades").click()
+        expect(page.get_by_text("0.10 BTC")).to_be_visible()
+
+    assert troubles == []
