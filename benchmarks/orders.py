@@ -12,7 +12,7 @@ from statistics import median
 
 from benchmarks import load, pgbench
 from benchmarks.results import Row
-from benchmarks.system import CHECKOUT, System, running
+from benchmarks.system import CHECKOUT, System
 
 EMPTY, CLOSE = "/api/v1/bench/empty", "/api/v1/trade/close"
 ROUNDS = 3
@@ -20,16 +20,11 @@ CLOSES, CLIENTS, ALONE = 3000, 16, 300
 ENGINE_CLOSES = 20_000
 
 
-def measure() -> tuple[float, list[Row]]:
-    """pgbench's tps and the rows; one system, everything in turns, medians of three rounds."""
-    with running("engine,feed,beat,worker", WEB_THREADS="64") as system:
-        import django
-
-        django.setup()
-        tps, http = _over_http(system)
-        tps_too, engine = _engine_alone(system)
-    rows = [Row("pgbench_tps", median([*tps, *tps_too]), "transactions/s"), *http, *engine]
-    return rows[0].value, rows
+def measure(system: System) -> list[Row]:
+    """pgbench's tps and the rows; everything in turns on one system, medians of three rounds."""
+    tps, http = _over_http(system)
+    tps_too, engine = _engine_alone(system)
+    return [Row("pgbench_tps", median([*tps, *tps_too]), "transactions/s"), *http, *engine]
 
 
 @contextmanager

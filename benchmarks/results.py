@@ -32,8 +32,8 @@ def rounded(value: float) -> float:
     return float(f"{value:.3g}") if abs(value) < 1000 else round(value)
 
 
-def report(name: str, rows: list[Row], notes: list[str] | None = None) -> None:
-    """Print the rows and keep them."""
+def show(name: str, rows: list[Row]) -> list[Row]:
+    """Print the rows as a table; gives them as they are shown."""
     rows = [
         Row(r.measure, rounded(r.value), r.unit, r.yardstick, None if r.ratio is None else rounded(r.ratio))
         for r in rows
@@ -44,13 +44,18 @@ def report(name: str, rows: list[Row], notes: list[str] | None = None) -> None:
             row.measure, f"{row.value:,}", row.unit, "" if row.ratio is None else f"{row.ratio:g}", row.yardstick
         )
     Console(width=100).print(table)
+    return rows
+
+
+def report(name: str, rows: list[Row]) -> None:
+    """Print the rows and keep them."""
+    rows = show(name, rows)
     RESULTS.mkdir(exist_ok=True)
     kept = {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": _commit(),
         "machine": _machine(),
         "rows": [asdict(row) for row in rows],
-        "notes": notes or [],
     }
     (RESULTS / f"{name}.json").write_text(json.dumps(kept, indent=2) + "\n")
 
