@@ -158,11 +158,13 @@ ON CONFLICT DO NOTHING
 
 _LOCK_SELECTED = f"""
 {_SELECTED}
-SELECT count(*) FROM (
-    SELECT id FROM accounts_ledgeraccount
-    WHERE id IN (SELECT debit FROM selected UNION SELECT credit FROM selected)
-    ORDER BY id FOR NO KEY UPDATE
-) locked
+SELECT (SELECT count(*) FROM selected WHERE debit IS NULL OR credit IS NULL), (
+    SELECT count(*) FROM (
+        SELECT id FROM accounts_ledgeraccount
+        WHERE id IN (SELECT debit FROM selected UNION SELECT credit FROM selected)
+        ORDER BY id FOR NO KEY UPDATE
+    ) locked
+)
 """  # noqa: S608 - our own text
 
 _POST_SELECTED = f"""
@@ -361,8 +363,10 @@ def post_selected(
         "at": at,
     }
     with connection.cursor() as cursor:
-        cursor.execute(_OPEN_SELECTED.format(select=select), given)
         cursor.execute(_LOCK_SELECTED.format(select=select), given)
+        if cursor.fetchone()[0]:  # some accounts are missing; opened now, they sort after those locked above
+            cursor.execute(_OPEN_SELECTED.format(select=select), given)
+            cursor.execute(_LOCK_SELECTED.format(select=select), given)
         cursor.execute(_POST_SELECTED.format(select=select), given)
         selected, written = cursor.fetchone()
         if written != selected:

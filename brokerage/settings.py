@@ -175,7 +175,7 @@ TIME_ZONE = "UTC"
 USE_TZ = True
 USE_I18N = False
 STATIC_URL = "/static/"
-STATIC_ROOT = data_dir() / "static"
+STATIC_ROOT = env.str("STATIC_ROOT", default="") or None  # where collectstatic writes, if somebody wants that
 WHITENOISE_USE_FINDERS = True  # no collectstatic step between a checkout and a running admin
 WHITENOISE_AUTOREFRESH = DEBUG
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1_000_000

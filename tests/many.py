@@ -34,6 +34,14 @@ def many_settling_buys(customers: Sequence[Customer], count: int, *, satoshis: i
 
 def many_exits(originals: Sequence[Trade]) -> list[Trade]:
     """A settling exit of each of these buys, at the same price."""
+    exits = many_exits_in_storing(originals)
+    moved = advance([trade.pk for trade in exits], at=timezone.now(), prices=Prices(timezone.now(), {}))
+    assert moved.settling == len(exits), moved
+    return exits
+
+
+def many_exits_in_storing(originals: Sequence[Trade]) -> list[Trade]:
+    """An exit of each of these buys, at the same price, that nobody has moved yet."""
     now = timezone.now()
     exits = []
     for original in originals:
@@ -41,8 +49,6 @@ def many_exits(originals: Sequence[Trade]) -> list[Trade]:
         quote = _quote(original.customer_id, "sell", cost - _FEE_CENTS, int(original.receive_amount), now, original.pk)
         exits.append(_trade(quote, "exit", "USD", "BTC", now))
     _store([trade.quote for trade in exits], exits)
-    moved = advance([trade.pk for trade in exits], at=timezone.now(), prices=Prices(timezone.now(), {}))
-    assert moved.settling == len(exits), moved
     return exits
 
 

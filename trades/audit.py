@@ -117,7 +117,8 @@ FROM (SELECT l.* FROM trades_settlementleg l JOIN trades_settlementbatch b ON b.
 FULL JOIN (
     SELECT batch_id, asset, sum(amount) AS net
     FROM (
-        SELECT batch_id, receive_asset_id AS asset, receive_amount + CASE WHEN side = 'sell' THEN fee ELSE 0 END AS amount
+        SELECT batch_id, receive_asset_id AS asset,
+               receive_amount + CASE WHEN side = 'sell' THEN fee ELSE 0 END AS amount
         FROM trades_trade WHERE batch_id IS NOT NULL
         UNION ALL
         SELECT batch_id, deliver_asset_id, CASE WHEN side = 'buy' THEN fee ELSE 0 END - deliver_amount

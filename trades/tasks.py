@@ -13,11 +13,13 @@ from uuid import UUID
 import redis
 from celery import shared_task
 from django.core.cache import cache
-from django.db import OperationalError
+from django.db import IntegrityError, OperationalError
 from django.utils import timezone
 
+from accounts.errors import Refusal
 from quotes import prices
 from trades.models import SettlementBatch
+from trades.settlement.cut import EVERY_KIND, low_water
 from trades.settlement.cut import cut_due as cut_due_windows
 from trades.settlement.settle import SETTLEABLE, settle
 from trades.spot.advance import advance as advance_trades
@@ -28,7 +30,7 @@ logger = logging.getLogger(__name__)
 # Deadlocks, lock timeouts and serialization failures undo their transaction: the same call may be made again.
 AGAIN: dict[str, Any] = {
     "autoretry_for": (OperationalError,),
-    "retry_backoff": 0.2,
+    "retry_backoff": True,
     "retry_backoff_max": 5,
     "max_retries": 5,
     "ignore_result": True,
@@ -52,12 +54,13 @@ def advance(ids: list[str], rounds: int = 0) -> None:
 
 @shared_task(**AGAIN)  # type: ignore[untyped-decorator]
 def sweep() -> None:
-    """Move whatever stands in storing, from a low-water mark on that may be lost (then everything is looked at).
+    """Move whatever stands in storing, from a low-water mark on that may be lost (then from the windows' own).
 
     Twice at once: like `advance`; the mark only ever skips what neither left in storing.
     """
-    mark = cache.get(_LOW_WATER)
-    mark = sweep_trades(low_water=UUID(hex=mark) if mark else None, at=timezone.now(), prices=_latest_prices())
+    kept = cache.get(_LOW_WATER)
+    start = UUID(hex=kept) if kept else low_water(EVERY_KIND)
+    mark = sweep_trades(low_water=start, at=timezone.now(), prices=_latest_prices())
     cache.set(_LOW_WATER, mark.hex, timeout=None)
 
 
@@ -79,8 +82,11 @@ def settle_open() -> None:
     take turns and do no trade twice.
     """
     for batch_id in SettlementBatch.objects.filter(state__in=SETTLEABLE).order_by("pk").values_list("pk", flat=True):
-        for progress in settle(batch_id, clock=timezone.now):
-            logger.info("batch %s: %d of %d trades completed", batch_id.hex, progress.completed, progress.total)
+        try:
+            for progress in settle(batch_id, clock=timezone.now):
+                logger.info("batch %s: %d of %d trades completed", batch_id.hex, progress.completed, progress.total)
+        except (Refusal, RuntimeError, IntegrityError):
+            logger.exception("batch %s can't be settled; the others go on", batch_id.hex)
 
 
 def _latest_prices() -> prices.Prices | None:

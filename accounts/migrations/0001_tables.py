@@ -10,151 +10,387 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('auth', '0012_alter_user_first_name_max_length'),
+        ("auth", "0012_alter_user_first_name_max_length"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='ApiClient',
+            name="ApiClient",
             fields=[
-                ('id', models.UUIDField(default=uuid_utils.compat.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('name', models.CharField(max_length=100)),
-                ('client_id', models.CharField(editable=False, max_length=64, unique=True)),
-                ('secret_sha256', models.CharField(editable=False, help_text='Of 32 random bytes: nothing to guess, so a fast hash is enough.', max_length=64)),
-                ('scopes', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=64), help_text='What its tokens may do at the most.', size=None)),
-                ('is_active', models.BooleanField(default=True)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=uuid_utils.compat.uuid7, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("name", models.CharField(max_length=100)),
+                ("client_id", models.CharField(editable=False, max_length=64, unique=True)),
+                (
+                    "secret_sha256",
+                    models.CharField(
+                        editable=False,
+                        help_text="Of 32 random bytes: nothing to guess, so a fast hash is enough.",
+                        max_length=64,
+                    ),
+                ),
+                (
+                    "scopes",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.CharField(max_length=64),
+                        help_text="What its tokens may do at the most.",
+                        size=None,
+                    ),
+                ),
+                ("is_active", models.BooleanField(default=True)),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
             ],
         ),
         migrations.CreateModel(
-            name='LedgerAudit',
+            name="LedgerAudit",
             fields=[
-                ('id', models.UUIDField(default=uuid_utils.compat.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('at', models.DateTimeField()),
-                ('ok', models.BooleanField()),
-                ('counted', models.JSONField(help_text='How many rows each check looked at.')),
-                ('findings', models.JSONField(help_text='What is wrong: check, row and sentence.')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=uuid_utils.compat.uuid7, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("at", models.DateTimeField()),
+                ("ok", models.BooleanField()),
+                ("counted", models.JSONField(help_text="How many rows each check looked at.")),
+                ("findings", models.JSONField(help_text="What is wrong: check, row and sentence.")),
             ],
         ),
         migrations.CreateModel(
-            name='User',
+            name="User",
             fields=[
-                ('password', models.CharField(max_length=128, verbose_name='password')),
-                ('last_login', models.DateTimeField(blank=True, null=True, verbose_name='last login')),
-                ('is_superuser', models.BooleanField(default=False, help_text='Designates that this user has all permissions without explicitly assigning them.', verbose_name='superuser status')),
-                ('id', models.UUIDField(default=uuid_utils.compat.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('email', models.EmailField(max_length=254, unique=True)),
-                ('name', models.CharField(blank=True, max_length=200)),
-                ('is_active', models.BooleanField(default=True, help_text='Off: every token of this user stops working at once.')),
-                ('is_staff', models.BooleanField(default=False, help_text='May enter this admin.')),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('groups', models.ManyToManyField(blank=True, help_text='The groups this user belongs to. A user will get all permissions granted to each of their groups.', related_name='user_set', related_query_name='user', to='auth.group', verbose_name='groups')),
-                ('user_permissions', models.ManyToManyField(blank=True, help_text='Specific permissions for this user.', related_name='user_set', related_query_name='user', to='auth.permission', verbose_name='user permissions')),
+                ("password", models.CharField(max_length=128, verbose_name="password")),
+                ("last_login", models.DateTimeField(blank=True, null=True, verbose_name="last login")),
+                (
+                    "is_superuser",
+                    models.BooleanField(
+                        default=False,
+                        help_text="Designates that this user has all permissions without explicitly assigning them.",
+                        verbose_name="superuser status",
+                    ),
+                ),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=uuid_utils.compat.uuid7, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("email", models.EmailField(max_length=254, unique=True)),
+                ("name", models.CharField(blank=True, max_length=200)),
+                (
+                    "is_active",
+                    models.BooleanField(default=True, help_text="Off: every token of this user stops working at once."),
+                ),
+                ("is_staff", models.BooleanField(default=False, help_text="May enter this admin.")),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                (
+                    "groups",
+                    models.ManyToManyField(
+                        blank=True,
+                        help_text="The groups this user belongs to. A user will get all permissions granted to each of their groups.",
+                        related_name="user_set",
+                        related_query_name="user",
+                        to="auth.group",
+                        verbose_name="groups",
+                    ),
+                ),
+                (
+                    "user_permissions",
+                    models.ManyToManyField(
+                        blank=True,
+                        help_text="Specific permissions for this user.",
+                        related_name="user_set",
+                        related_query_name="user",
+                        to="auth.permission",
+                        verbose_name="user permissions",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Asset',
+            name="Asset",
             fields=[
-                ('code', models.CharField(max_length=10, primary_key=True, serialize=False)),
-                ('type', models.CharField(choices=[('fiat', 'Fiat'), ('crypto', 'Crypto'), ('metal', 'Metal')], max_length=10)),
-                ('name', models.CharField(max_length=60)),
-                ('symbol', models.CharField(help_text='The sign shown before an amount, e.g. $.', max_length=10)),
-                ('decimals', models.PositiveSmallIntegerField()),
+                ("code", models.CharField(max_length=10, primary_key=True, serialize=False)),
+                (
+                    "type",
+                    models.CharField(
+                        choices=[("fiat", "Fiat"), ("crypto", "Crypto"), ("metal", "Metal")], max_length=10
+                    ),
+                ),
+                ("name", models.CharField(max_length=60)),
+                ("symbol", models.CharField(help_text="The sign shown before an amount, e.g. $.", max_length=10)),
+                ("decimals", models.PositiveSmallIntegerField()),
             ],
             options={
-                'constraints': [models.CheckConstraint(condition=models.Q(('decimals__lte', 18)), name='asset_at_most_18_decimals')],
+                "constraints": [
+                    models.CheckConstraint(condition=models.Q(("decimals__lte", 18)), name="asset_at_most_18_decimals")
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Customer',
+            name="Customer",
             fields=[
-                ('id', models.UUIDField(default=uuid_utils.compat.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('type', models.CharField(choices=[('individual', 'Individual'), ('business', 'Business')], default='individual', max_length=16)),
-                ('state', models.CharField(choices=[('storing', 'Storing'), ('unverified', 'Unverified'), ('verified', 'Verified'), ('rejected', 'Rejected'), ('frozen', 'Frozen')], default='verified', max_length=16)),
-                ('name', models.CharField(blank=True, max_length=200)),
-                ('labels', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=64), blank=True, null=True, size=None)),
-                ('partition', models.SmallIntegerField(editable=False, help_text='Picks the engine and the house accounts; never changes.')),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('updated_at', models.DateTimeField(auto_now=True)),
-                ('user', models.OneToOneField(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='customer', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=uuid_utils.compat.uuid7, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                (
+                    "type",
+                    models.CharField(
+                        choices=[("individual", "Individual"), ("business", "Business")],
+                        default="individual",
+                        max_length=16,
+                    ),
+                ),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("storing", "Storing"),
+                            ("unverified", "Unverified"),
+                            ("verified", "Verified"),
+                            ("rejected", "Rejected"),
+                            ("frozen", "Frozen"),
+                        ],
+                        default="verified",
+                        max_length=16,
+                    ),
+                ),
+                ("name", models.CharField(blank=True, max_length=200)),
+                (
+                    "labels",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.CharField(max_length=64), blank=True, null=True, size=None
+                    ),
+                ),
+                (
+                    "partition",
+                    models.SmallIntegerField(
+                        editable=False, help_text="Picks the engine and the house accounts; never changes."
+                    ),
+                ),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                (
+                    "user",
+                    models.OneToOneField(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="customer",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='LedgerAccount',
+            name="LedgerAccount",
             fields=[
-                ('id', models.UUIDField(default=uuid_utils.compat.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('bucket', models.SmallIntegerField(blank=True, null=True)),
-                ('type', models.CharField(choices=[('available', 'Available'), ('settling', 'Settling'), ('margin', 'Margin'), ('liquidity', 'Liquidity'), ('fees', 'Fees'), ('profit', 'Profit'), ('swap', 'Swap'), ('protection', 'Protection'), ('external', 'External')], max_length=12)),
-                ('name', models.CharField(blank=True, max_length=128)),
-                ('debits', models.DecimalField(decimal_places=0, default=0, max_digits=38)),
-                ('credits', models.DecimalField(decimal_places=0, default=0, max_digits=38)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('updated_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('asset', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, to='accounts.asset')),
-                ('customer', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='ledger_accounts', to='accounts.customer')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=uuid_utils.compat.uuid7, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("bucket", models.SmallIntegerField(blank=True, null=True)),
+                (
+                    "type",
+                    models.CharField(
+                        choices=[
+                            ("available", "Available"),
+                            ("settling", "Settling"),
+                            ("margin", "Margin"),
+                            ("liquidity", "Liquidity"),
+                            ("fees", "Fees"),
+                            ("profit", "Profit"),
+                            ("swap", "Swap"),
+                            ("protection", "Protection"),
+                            ("external", "External"),
+                        ],
+                        max_length=12,
+                    ),
+                ),
+                ("name", models.CharField(blank=True, max_length=128)),
+                ("debits", models.DecimalField(decimal_places=0, default=0, max_digits=38)),
+                ("credits", models.DecimalField(decimal_places=0, default=0, max_digits=38)),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                ("updated_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                (
+                    "asset",
+                    models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, to="accounts.asset"),
+                ),
+                (
+                    "customer",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="ledger_accounts",
+                        to="accounts.customer",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Transfer',
+            name="Transfer",
             fields=[
-                ('id', models.UUIDField(default=uuid_utils.compat.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('amount', models.DecimalField(decimal_places=0, max_digits=38)),
-                ('kind', models.CharField(help_text='What happened, e.g. order_margin; docs/ledger.md lists them.', max_length=32)),
-                ('key', models.CharField(help_text="The event's own name: asking twice moves money once.", max_length=160)),
-                ('subject', models.UUIDField(help_text='The order, trade or batch that this movement belongs to.', null=True)),
-                ('at', models.DateTimeField()),
-                ('asset', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, to='accounts.asset')),
-                ('credit_account', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='accounts.ledgeraccount')),
-                ('customer', models.ForeignKey(db_constraint=False, db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='transfers', to='accounts.customer')),
-                ('debit_account', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='accounts.ledgeraccount')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=uuid_utils.compat.uuid7, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("amount", models.DecimalField(decimal_places=0, max_digits=38)),
+                (
+                    "kind",
+                    models.CharField(
+                        help_text="What happened, e.g. order_margin; docs/ledger.md lists them.", max_length=32
+                    ),
+                ),
+                (
+                    "key",
+                    models.CharField(help_text="The event's own name: asking twice moves money once.", max_length=160),
+                ),
+                (
+                    "subject",
+                    models.UUIDField(help_text="The order, trade or batch that this movement belongs to.", null=True),
+                ),
+                ("at", models.DateTimeField()),
+                (
+                    "asset",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        to="accounts.asset",
+                    ),
+                ),
+                (
+                    "credit_account",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="accounts.ledgeraccount",
+                    ),
+                ),
+                (
+                    "customer",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="transfers",
+                        to="accounts.customer",
+                    ),
+                ),
+                (
+                    "debit_account",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="accounts.ledgeraccount",
+                    ),
+                ),
             ],
         ),
         migrations.AddConstraint(
-            model_name='user',
-            constraint=models.UniqueConstraint(django.db.models.functions.text.Lower('email'), name='user_email_any_case'),
+            model_name="user",
+            constraint=models.UniqueConstraint(
+                django.db.models.functions.text.Lower("email"), name="user_email_any_case"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='customer',
-            constraint=models.CheckConstraint(condition=models.Q(('state__in', ['storing', 'unverified', 'verified', 'rejected', 'frozen'])), name='customer_state_known'),
+            model_name="customer",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("state__in", ["storing", "unverified", "verified", "rejected", "frozen"])),
+                name="customer_state_known",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='ledgeraccount',
-            constraint=models.UniqueConstraint(models.F('customer'), models.F('asset'), models.F('type'), condition=models.Q(('customer__isnull', False)), name='one_account_per_customer'),
+            model_name="ledgeraccount",
+            constraint=models.UniqueConstraint(
+                models.F("customer"),
+                models.F("asset"),
+                models.F("type"),
+                condition=models.Q(("customer__isnull", False)),
+                name="one_account_per_customer",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='ledgeraccount',
-            constraint=models.UniqueConstraint(models.F('bucket'), models.F('asset'), models.F('type'), condition=models.Q(('customer__isnull', True)), name='one_account_per_bucket'),
+            model_name="ledgeraccount",
+            constraint=models.UniqueConstraint(
+                models.F("bucket"),
+                models.F("asset"),
+                models.F("type"),
+                condition=models.Q(("customer__isnull", True)),
+                name="one_account_per_bucket",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='ledgeraccount',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('bucket__isnull', True), ('customer__isnull', False), ('type__in', ['available', 'settling', 'margin'])), models.Q(('bucket__isnull', False), ('customer__isnull', True), ('type__in', ['liquidity', 'fees', 'profit', 'swap', 'protection', 'external'])), _connector='OR'), name='account_owner_fits_type'),
+            model_name="ledgeraccount",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(
+                        ("bucket__isnull", True),
+                        ("customer__isnull", False),
+                        ("type__in", ["available", "settling", "margin"]),
+                    ),
+                    models.Q(
+                        ("bucket__isnull", False),
+                        ("customer__isnull", True),
+                        ("type__in", ["liquidity", "fees", "profit", "swap", "protection", "external"]),
+                    ),
+                    _connector="OR",
+                ),
+                name="account_owner_fits_type",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='ledgeraccount',
-            constraint=models.CheckConstraint(condition=models.Q(('credits__gte', 0), ('debits__gte', 0)), name='account_totals_not_negative'),
+            model_name="ledgeraccount",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("credits__gte", 0), ("debits__gte", 0)), name="account_totals_not_negative"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='ledgeraccount',
-            constraint=models.CheckConstraint(condition=models.Q(('customer__isnull', True), ('credits__gte', models.F('debits')), _connector='OR'), name='customer_never_below_zero'),
+            model_name="ledgeraccount",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("customer__isnull", True), ("credits__gte", models.F("debits")), _connector="OR"),
+                name="customer_never_below_zero",
+            ),
         ),
         migrations.AddIndex(
-            model_name='transfer',
-            index=models.Index(fields=['customer', 'id'], name='transfer_by_customer'),
+            model_name="transfer",
+            index=models.Index(fields=["customer", "id"], name="transfer_by_customer"),
         ),
         migrations.AddConstraint(
-            model_name='transfer',
-            constraint=models.UniqueConstraint(fields=('customer', 'key'), name='transfer_key_unique_per_customer', nulls_distinct=False),
+            model_name="transfer",
+            constraint=models.UniqueConstraint(
+                fields=("customer", "key"), name="transfer_key_unique_per_customer", nulls_distinct=False
+            ),
         ),
         migrations.AddConstraint(
-            model_name='transfer',
-            constraint=models.CheckConstraint(condition=models.Q(('amount__gt', 0)), name='transfer_amount_positive'),
+            model_name="transfer",
+            constraint=models.CheckConstraint(condition=models.Q(("amount__gt", 0)), name="transfer_amount_positive"),
         ),
         migrations.AddConstraint(
-            model_name='transfer',
-            constraint=models.CheckConstraint(condition=models.Q(('debit_account', models.F('credit_account')), _negated=True), name='transfer_between_two_accounts'),
+            model_name="transfer",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("debit_account", models.F("credit_account")), _negated=True),
+                name="transfer_between_two_accounts",
+            ),
         ),
     ]

@@ -18,6 +18,7 @@ class Child:
     name: str
     command: tuple[str, ...]
     stop_seconds: float
+    later: float = 0.0  # seconds after the others: what nobody waits for leaves the cores to what somebody does
 
 
 def children(host: str, port: int, environ: Mapping[str, str], without: Collection[str] = ()) -> list[Child]:
@@ -42,9 +43,9 @@ def children(host: str, port: int, environ: Mapping[str, str], without: Collecti
     )
     table = [
         Child("web", web, 2.5),
-        Child("beat", beat, 0.7),
-        Child("feed", (*MANAGE, "run_feed"), 0.7),
-        Child("worker", worker, 2.5),
+        Child("beat", beat, 0.7, later=1.0),
+        Child("feed", (*MANAGE, "run_feed"), 1.0),
+        Child("worker", worker, 2.5, later=1.0),
         Child("engine", (*MANAGE, "run_engine"), 1.5),
     ]
     return [child for child in table if child.name not in without]

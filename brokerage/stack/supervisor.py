@@ -112,11 +112,14 @@ class Supervisor:
         return popen.returncode
 
     def start(self, children: Sequence[Child], environ: Mapping[str, str]) -> None:
-        """Start all children at once, and keep them running from now on."""
+        """Start the children, all at once but those who come later, and keep them running from now on."""
         for child in children:
             kept = Kept(child, Patience())
             self._kept.append(kept)
-            self._launch(kept, environ)
+            if child.later:
+                kept.patience.until = time.monotonic() + child.later
+            else:
+                self._launch(kept, environ)
 
     def tend(self, environ: Mapping[str, str]) -> None:
         """One round: notice who ended, start again whose pause is over."""

@@ -30,8 +30,9 @@ class QuoteAdmin(ReadOnlyAdmin):
     search_guids = ("pk", "customer_id")
     search_customer = "customer_id"
     fields = (
-        ("guid", "product_type", "side_label"),
-        ("customer_name", "instrument", "price_shown"),
+        ("guid", "product_type"),
+        ("customer_name", "side_label"),
+        ("instrument", "price_shown"),
         ("received_shown", "delivered_shown", "fee_shown"),
         ("issued", "expires", "reference"),
     )

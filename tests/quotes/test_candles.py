@@ -27,6 +27,14 @@ def recorded(*prices: Price) -> None:
     gatherer.write()
 
 
+@transaction.atomic
+def write_without_the_table(gatherer: Gatherer) -> None:
+    """The rename is rolled back with the failure it causes."""
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE quotes_candle RENAME TO quotes_candle_away")
+    gatherer.write()
+
+
 def the_candle() -> tuple[str, str, str, str, int]:
     candle = Candle.objects.get()
     return (f"{candle.open:.1f}", f"{candle.high:.1f}", f"{candle.low:.1f}", f"{candle.close:.1f}", candle.trade_count)
@@ -75,9 +83,8 @@ def test_writing_twice_counts_each_price_once():
 def test_what_could_not_be_written_is_written_later_with_what_came_since():
     gatherer = Gatherer()
     gatherer.add([price("100", NOON), price("90", NOON + seconds(1))])
-    with pytest.raises(ProgrammingError, match="quotes_candle"), transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("ALTER TABLE quotes_candle RENAME TO quotes_candle_away")
-        gatherer.write()
+    with pytest.raises(ProgrammingError, match="quotes_candle"):
+        write_without_the_table(gatherer)
     gatherer.add([price("95", NOON + seconds(2)), price("96", NOON + minutes(1))])
 
     assert gatherer.write() == 2

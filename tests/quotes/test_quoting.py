@@ -6,7 +6,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from quotes.errors import AmountOutOfRange, AmountTooSmall
@@ -36,6 +36,7 @@ def quoted(side: str, price: Decimal, pair: Pair, fees: FeeTerms, **given_amount
         raise
 
 
+@settings(deadline=None)
 @given(sides, quote_prices, pairs, fee_terms, wanted, st.booleans())
 def test_the_amount_given_is_kept_exactly(side, price, pair, fees, amount, receives):
     if receives:
@@ -44,6 +45,7 @@ def test_the_amount_given_is_kept_exactly(side, price, pair, fees, amount, recei
         assert quoted(side, price, pair, fees, deliver=amount).deliver == amount
 
 
+@settings(deadline=None)
 @given(quote_prices, pairs, fee_terms, wanted, st.booleans())
 def test_a_buy_never_gives_more_than_was_paid_for(price, pair, fees, amount, receives):
     name = "receive" if receives else "deliver"
@@ -54,6 +56,7 @@ def test_a_buy_never_gives_more_than_was_paid_for(price, pair, fees, amount, rec
     assert quote.fee >= cost * Fraction(fees.share) + fees.fixed
 
 
+@settings(deadline=None)
 @given(quote_prices, pairs, fee_terms, wanted, st.booleans())
 def test_a_sell_never_brings_more_than_what_was_sold_is_worth(price, pair, fees, amount, receives):
     name = "receive" if receives else "deliver"
@@ -64,6 +67,7 @@ def test_a_sell_never_brings_more_than_what_was_sold_is_worth(price, pair, fees,
     assert quote.fee >= proceeds * Fraction(fees.share) + fees.fixed
 
 
+@settings(deadline=None)
 @given(quote_prices, pairs, fee_terms, wanted)
 def test_spending_takes_the_most_that_fits_with_its_fee(price, pair, fees, amount):
     """One unit of cost more, with its own fee, would not fit into what is spent."""
@@ -73,6 +77,7 @@ def test_spending_takes_the_most_that_fits_with_its_fee(price, pair, fees, amoun
     assert more + more * Fraction(fees.share) + fees.fixed > amount
 
 
+@settings(deadline=None)
 @given(quote_prices, pairs, fee_terms, wanted)
 def test_there_and_back_at_one_price_never_makes_money(price, pair, fees, amount):
     bought = quoted("buy", price, pair, fees, receive=amount)

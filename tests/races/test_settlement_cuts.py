@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import Counter
 from functools import partial
 
 import pytest
-from django.db import OperationalError, connection, transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
 from quotes import prices
@@ -24,10 +25,10 @@ from tests.given import (
     executes,
     settle_everything,
     settles,
-    stores,
     usd,
     what_the_audit_finds,
 )
+from tests.many import many_exits, many_exits_in_storing, many_settling_buys
 from tests.races.together import together
 from trades.errors import BatchStateForbids, NothingToCut
 from trades.models import SettlementBatch, SettlementWindow, Trade
@@ -36,6 +37,8 @@ from trades.settlement.cut import cut_due, cut_window
 from trades.spot.advance import advance
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+PATIENCE_SECONDS = 3  # below the database's lock_timeout
 
 
 def moves(*trades: Trade) -> None:
@@ -50,10 +53,9 @@ def moves(*trades: Trade) -> None:
 def test_two_hundred_exits_racing_one_cut_are_each_in_their_originals_batch_or_failed():
     """Guard: the cut takes the exits in a statement of its own, after the originals. In one statement an exit that
     committed while the cut waited for its original is missed, and stays behind unbatched."""
-    btc_at("40_000.00")
     crowd = [a_customer(f"customer{number}", with_usd="1_000.00") for number in range(10)]
-    bought = [a_settling_buy(customer, btc("0.001")) for customer in crowd for _ in range(20)]
-    exits = [executes(an_exit_quote(trade)) for trade in bought]
+    bought = many_settling_buys(crowd, 200)
+    exits = many_exits_in_storing(bought)
     calls = [partial(moves, trade) for trade in exits]
     calls.insert(60, a_cut)
 
@@ -77,16 +79,19 @@ def test_an_exit_that_holds_its_original_while_the_cut_waits_is_in_the_batch():
     bought = a_settling_buy(alice, btc("0.1"))
     sold = executes(an_exit_quote(bought))
 
+    holds_its_original = threading.Event()
+
     def exits_slowly() -> None:
         with transaction.atomic():
-            advance([sold.pk], at=timezone.now(), prices=prices.latest())
+            assert advance([sold.pk], at=timezone.now(), prices=prices.latest()).settling == 1
+            holds_its_original.set()
             _wait_until_somebody_waits_for_a_row()
 
-    def cuts_a_moment_later() -> SettlementBatch:
-        _wait_until(lambda: Trade.objects.filter(pk=sold.pk).exists() and _locked(bought))
+    def cuts_meanwhile() -> SettlementBatch:
+        holds_its_original.wait(PATIENCE_SECONDS)
         return a_cut()
 
-    _, batch = together([exits_slowly, cuts_a_moment_later])
+    _, batch = together([exits_slowly, cuts_meanwhile])
 
     assert not isinstance(batch, Exception), batch
     assert Trade.objects.get(pk=sold.pk).batch_id == batch.pk
@@ -164,11 +169,9 @@ def test_of_two_confirmers_one_wins_and_what_was_cancelled_stays_cancelled():
 
 def test_four_settlers_of_one_batch_take_turns_and_pay_once():
     """Guard: the batch's row is locked for each chunk. Without it two settlers do the same chunk."""
-    btc_at("40_000.00")
     crowd = [a_customer(f"customer{number}", with_usd="1_000.00") for number in range(5)]
-    bought = [a_settling_buy(customer, btc("0.001")) for customer in crowd for _ in range(12)]
-    for trade in bought[::5]:
-        stores(executes(an_exit_quote(trade)))
+    bought = many_settling_buys(crowd, 60)
+    many_exits(bought[::5])
     batch = a_cut()
     batch = confirm(batch.pk, by_user_id=None, at=timezone.now())
 
@@ -177,7 +180,7 @@ def test_four_settlers_of_one_batch_take_turns_and_pay_once():
     assert [result for result in results if isinstance(result, Exception)] == []
     batch.refresh_from_db()
     assert (batch.state, batch.completed_count) == ("completed", 72)
-    assert sum(balance(customer, asset="BTC") for customer in crowd) == btc("0.001") * 48
+    assert sum(balance(customer, asset="BTC") for customer in crowd) == btc("0.0001") * 48
     assert what_the_audit_finds() == []
 
 
@@ -185,9 +188,8 @@ def test_deposits_and_trades_go_on_while_a_batch_settles():
     """Guard: settling locks accounts in id order like everybody else. Locked as they are scanned, it deadlocks."""
     btc_at("40_000.00")
     crowd = [a_customer(f"customer{number}", with_usd="5_000.00") for number in range(8)]
-    for customer in crowd:
-        for _ in range(5):
-            a_settling_buy(customer, btc("0.001"))
+    many_settling_buys(crowd, 40)
+    btc_at("40_000.00")
     fresh = [[executes(a_quote(customer, deliver=usd("50.00"))) for customer in crowd] for _ in range(12)]
     batch = a_cut()
     batch = confirm(batch.pk, by_user_id=None, at=timezone.now())
@@ -200,27 +202,15 @@ def test_deposits_and_trades_go_on_while_a_batch_settles():
     assert what_the_audit_finds() == []
 
 
-def _locked(trade: Trade) -> bool:
-    """Whether somebody holds this trade's row."""
-    try:
-        with transaction.atomic():
-            Trade.objects.select_for_update(no_key=True, nowait=True).get(pk=trade.pk)
-    except OperationalError:
-        return True
-    return False
-
-
 def _wait_until_somebody_waits_for_a_row() -> None:
-    def somebody_waits() -> bool:
+    give_up = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < give_up:
         with connection.cursor() as cursor:
-            cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
-            return bool(cursor.fetchone()[0])
-
-    _wait_until(somebody_waits)
-
-
-def _wait_until(condition) -> None:
-    give_up = time.monotonic() + 3
-    while not condition():
-        assert time.monotonic() < give_up
+            cursor.execute(
+                "SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid)"
+                " WHERE NOT granted AND datname = current_database()"
+            )
+            if cursor.fetchone()[0]:
+                return
         time.sleep(0.005)
+    raise AssertionError("nobody waits for the original's row")

@@ -65,8 +65,12 @@ class Up:
 
     def child(self, name: str) -> int:
         """The pid of a child or a server, as the stack wrote it down."""
+        return self.children()[name]
+
+    def children(self) -> dict[str, int]:
+        """The pid of every child and server, as the stack wrote them down."""
         state = read_state(self.data)
-        return int({**state["children"], **state["servers"]}[name]["pid"])
+        return {name: int(entry["pid"]) for name, entry in {**state["children"], **state["servers"]}.items()}
 
     def _read(self) -> None:
         assert self.process.stdout is not None

@@ -12,7 +12,7 @@ import pytest
 
 from brokerage.stack.pids import process
 from brokerage.stack.processes import NAMES
-from tests.stack.running import Up, everyone_of
+from tests.stack.running import Up, eventually, everyone_of
 
 MANAGE = (sys.executable, "manage.py")
 
@@ -30,7 +30,11 @@ def run(start: Callable[..., Up], port: int) -> Callable[[], Up]:
 
 
 def pids(up: Up) -> Mapping[str, int]:
-    return {name: up.child(name) for name in (*NAMES, "postgres", "valkey")}
+    """Every process by its name, once the last has been started."""
+    everyone = {*NAMES, "postgres", "valkey"}
+    found = eventually(lambda: up.children() if set(up.children()) == everyone else None)
+    assert found, f"not all of {everyone} in {up.children()}:\n{up.log}"
+    return dict(found)
 
 
 def test_one_command_runs_everything_and_other_commands_find_it(

@@ -143,8 +143,9 @@ DETAIL = (
         None,
         {
             "fields": (
-                ("code", "status_label", "side_label"),
-                ("customer_name", "instrument", "client_order_id"),
+                ("code", "status_label"),
+                ("customer_name", "client_order_id"),
+                ("instrument", "side_label"),
                 ("quantity_shown", "leverage_shown", "margin_shown"),
             )
         },

@@ -56,8 +56,9 @@ class TradeAdmin(ReadOnlyAdmin):
             None,
             {
                 "fields": (
-                    ("guid", "state_label", "side_label"),
-                    ("customer_name", "instrument", "trade_type"),
+                    ("guid", "state_label"),
+                    ("customer_name", "trade_type"),
+                    ("instrument", "side_label"),
                     ("received_shown", "delivered_shown", "fee_shown"),
                     ("failure_code", "labels_shown", "expected_error"),
                 )

@@ -32,6 +32,7 @@ from trades.states import BatchState
 
 logger = logging.getLogger(__name__)
 
+EVERY_KIND = tuple(sorted(Asset.Type.values))
 MARGIN = timedelta(minutes=10)  # ids of slow transactions and slow clocks may still appear below now
 _LOCK_NAME = 0x5E771E  # of pg_advisory_xact_lock: whoever changes which trades are in which batch holds it
 
@@ -106,12 +107,22 @@ def cut_window(window: SettlementWindow, cut_at: datetime, at: datetime) -> Sett
 @transaction.atomic
 def cut_now(*, at: datetime, made_by_id: UUID | None) -> SettlementBatch:
     """Cut every kind of asset now, outside the windows; it waits to be confirmed. Raises NothingToCut."""
-    kinds = sorted(Asset.Type.values)
-    batch_id = _cut(kinds, cut_at=at, at=at, window_id=None, made_by_id=made_by_id)
+    batch_id = _cut(EVERY_KIND, cut_at=at, at=at, window_id=None, made_by_id=made_by_id)
     batch = SettlementBatch.objects.get(pk=batch_id) if batch_id else None
     if batch is None or not batch.trades_count:
         raise NothingToCut  # takes the empty batch back with it
     return batch
+
+
+def low_water(kinds: Sequence[str]) -> UUID:
+    """No trade of these kinds with an id below this is storing, or waits for a batch.
+
+    The lowest of the kinds' best marks; zero where a kind has none.
+    """
+    best: dict[str, UUID] = {}
+    for kind, mark in SettlementWindow.objects.filter(asset_kind__in=kinds).values_list("asset_kind", "low_water"):
+        best[kind] = max(best.get(kind, UUID(int=0)), mark or UUID(int=0))
+    return min(best.get(kind, UUID(int=0)) for kind in kinds)
 
 
 def hold_membership() -> None:
@@ -125,7 +136,7 @@ def _cut(
 ) -> UUID | None:
     """Make the batch with its members and legs; None when (window, cut_at) exists."""
     hold_membership()
-    low = _low_water(kinds)
+    low = low_water(kinds)
     batch_id, margin = uuid7(), floor_of(at - MARGIN)
     given = {
         "batch": batch_id,
@@ -160,14 +171,6 @@ def _cut(
         mark = waiting[0] if waiting else margin
         cursor.execute(_RAISE_WATER, {"low": max(mark, low), "kinds": list(kinds)})
     return batch_id
-
-
-def _low_water(kinds: Sequence[str]) -> UUID:
-    """From where on trades of these kinds may wait: the lowest of the kinds' best marks, zero where one has none."""
-    best: dict[str, UUID] = {}
-    for kind, mark in SettlementWindow.objects.filter(asset_kind__in=kinds).values_list("asset_kind", "low_water"):
-        best[kind] = max(best.get(kind, UUID(int=0)), mark or UUID(int=0))
-    return min(best.get(kind, UUID(int=0)) for kind in kinds)
 
 
 def _walk(batch: SettlementBatch, states: Sequence[BatchState]) -> None:

@@ -26,7 +26,7 @@ from django.db import connection, transaction
 
 from accounts import ledger
 from accounts.ids import uuid7
-from accounts.ledger import AVAILABLE, SETTLING, Balances, customers
+from accounts.ledger import AVAILABLE, Balances, customers
 from quotes.prices import Prices
 from quotes.selectors import instruments_named
 from trades.models import Trade
@@ -127,7 +127,10 @@ def _advance(ids: Sequence[UUID], at: datetime, prices: Prices | None) -> list[O
         return []
     outcomes = _judged(due, originals, prices)
     balances = ledger.lock(
-        account for outcome in outcomes if outcome.failure is None for account in accounts_of(outcome.due.terms)
+        account
+        for outcome in outcomes
+        if outcome.failure is None
+        for account in accounts_of(outcome.due.terms, is_exit=outcome.due.reference_id is not None)
     )
     _give_out(outcomes, originals, balances)
     _write(outcomes, at)
@@ -196,24 +199,24 @@ def _judged(due: Sequence[Due], originals: Mapping[UUID, Original], prices: Pric
 
 
 def _give_out(outcomes: Sequence[Outcome], originals: Mapping[UUID, Original], balances: Balances) -> None:
-    """Let each trade, in id order, take its money from what the ones before it left."""
+    """Let each trade, in id order, take its money from what the ones before it left.
+
+    What an exit takes from settling is there: its original put it in, and this is its only live exit.
+    """
     spent: dict[ledger.Account, int] = {}
     for outcome in outcomes:
         if outcome.failure is not None:
             continue
         terms, reference = outcome.due.terms, outcome.due.reference_id
         available = customers(terms.customer_id, terms.deliver_asset, AVAILABLE)
-        settling = customers(terms.customer_id, terms.deliver_asset, SETTLING)
         if reference is not None:
-            in_settling = balances[settling].balance - spent.get(settling, 0)
-            outcome.taken_from_settling = min(terms.deliver_amount, originals[reference].left_in_settling, in_settling)
+            outcome.taken_from_settling = min(terms.deliver_amount, originals[reference].left_in_settling)
         wanted = terms.deliver_amount - outcome.taken_from_settling
         if wanted > balances[available].balance - spent.get(available, 0):
             outcome.failure = FailureCode.NON_SUFFICIENT_FUNDS
             outcome.taken_from_settling = 0
             continue
         spent[available] = spent.get(available, 0) + wanted
-        spent[settling] = spent.get(settling, 0) + outcome.taken_from_settling
 
 
 def _write(outcomes: Sequence[Outcome], at: datetime) -> None:

@@ -35,12 +35,17 @@ class Terms(NamedTuple):
         return self.deliver_asset if self.side == Trade.Side.BUY else self.receive_asset
 
 
-def accounts_of(terms: Terms) -> Iterator[Account]:
-    """Every account that the storing step of this trade may touch."""
+def accounts_of(terms: Terms, *, is_exit: bool) -> Iterator[Account]:
+    """Every account that the storing step of this trade may touch.
+
+    Also where the received asset will become available: opened now, it shows the customer what is settling.
+    """
     owner = terms.customer_id
     yield customers(owner, terms.deliver_asset, AVAILABLE)
-    yield customers(owner, terms.deliver_asset, SETTLING)
+    if is_exit:
+        yield customers(owner, terms.deliver_asset, SETTLING)
     yield customers(owner, terms.receive_asset, SETTLING)
+    yield customers(owner, terms.receive_asset, AVAILABLE)
     yield house(owner, terms.deliver_asset, LIQUIDITY)
     yield house(owner, terms.receive_asset, LIQUIDITY)
     yield house(owner, terms.counter_asset, FEES)

