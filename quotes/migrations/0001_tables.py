@@ -7,109 +7,223 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('accounts', '0001_tables'),
+        ("accounts", "0001_tables"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Instrument',
+            name="Instrument",
             fields=[
-                ('symbol', models.CharField(max_length=21, primary_key=True, serialize=False)),
-                ('name', models.CharField(max_length=60)),
-                ('image_url', models.CharField(blank=True, max_length=200)),
-                ('is_active', models.BooleanField(default=True, help_text='Off: no new orders, quotes or trades.')),
-                ('price_decimals', models.PositiveSmallIntegerField()),
-                ('quantity_decimals', models.PositiveSmallIntegerField(default=18)),
-                ('min_quantity', models.DecimalField(decimal_places=18, max_digits=38)),
-                ('max_quantity', models.DecimalField(decimal_places=18, max_digits=38)),
-                ('leverage_cap', models.PositiveSmallIntegerField(default=100)),
-                ('spread_bps', models.DecimalField(decimal_places=3, help_text='Between bid and ask, in hundredths of a percent of the mid price.', max_digits=8)),
-                ('fee_bps', models.DecimalField(decimal_places=3, default=Decimal('0'), help_text="Of a spot trade's value, unless a quote says.", max_digits=8)),
-                ('price_age_limit_seconds', models.PositiveSmallIntegerField(default=10, help_text='An older price is no price.')),
-                ('quote_life_seconds', models.PositiveSmallIntegerField(default=30)),
-                ('volatility_limit_percent', models.DecimalField(decimal_places=3, default=Decimal('10'), help_text='A spot trade fails when the price moved further since its quote.', max_digits=6)),
-                ('simulator_price', models.DecimalField(decimal_places=18, help_text='Where the simulator starts its walk.', max_digits=38)),
-                ('simulator_step_bps', models.DecimalField(decimal_places=3, default=Decimal('2'), help_text="The simulator's largest step per tick.", max_digits=8)),
-                ('base_asset', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='accounts.asset')),
-                ('counter_asset', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='accounts.asset')),
+                ("symbol", models.CharField(max_length=21, primary_key=True, serialize=False)),
+                ("name", models.CharField(max_length=60)),
+                ("image_url", models.CharField(blank=True, max_length=200)),
+                ("is_active", models.BooleanField(default=True, help_text="Off: no new orders, quotes or trades.")),
+                ("price_decimals", models.PositiveSmallIntegerField()),
+                ("quantity_decimals", models.PositiveSmallIntegerField(default=18)),
+                ("min_quantity", models.DecimalField(decimal_places=18, max_digits=38)),
+                ("max_quantity", models.DecimalField(decimal_places=18, max_digits=38)),
+                ("leverage_cap", models.PositiveSmallIntegerField(default=100)),
+                (
+                    "spread_bps",
+                    models.DecimalField(
+                        decimal_places=3,
+                        help_text="Between bid and ask, in hundredths of a percent of the mid price.",
+                        max_digits=8,
+                    ),
+                ),
+                (
+                    "fee_bps",
+                    models.DecimalField(
+                        decimal_places=3,
+                        default=Decimal("0"),
+                        help_text="Of a spot trade's value, unless a quote says.",
+                        max_digits=8,
+                    ),
+                ),
+                (
+                    "price_age_limit_seconds",
+                    models.PositiveSmallIntegerField(default=10, help_text="An older price is no price."),
+                ),
+                ("quote_life_seconds", models.PositiveSmallIntegerField(default=30)),
+                (
+                    "volatility_limit_percent",
+                    models.DecimalField(
+                        decimal_places=3,
+                        default=Decimal("10"),
+                        help_text="A spot trade fails when the price moved further since its quote.",
+                        max_digits=6,
+                    ),
+                ),
+                (
+                    "simulator_price",
+                    models.DecimalField(
+                        decimal_places=18, help_text="Where the simulator starts its walk.", max_digits=38
+                    ),
+                ),
+                (
+                    "simulator_step_bps",
+                    models.DecimalField(
+                        decimal_places=3,
+                        default=Decimal("2"),
+                        help_text="The simulator's largest step per tick.",
+                        max_digits=8,
+                    ),
+                ),
+                (
+                    "base_asset",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="accounts.asset"
+                    ),
+                ),
+                (
+                    "counter_asset",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="accounts.asset"
+                    ),
+                ),
             ],
             options={
-                'ordering': ('symbol',),
+                "ordering": ("symbol",),
             },
         ),
         migrations.CreateModel(
-            name='Candle',
+            name="Candle",
             fields=[
-                ('id', models.UUIDField(default=uuid_utils.compat.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('minute', models.DateTimeField()),
-                ('open', models.DecimalField(decimal_places=18, max_digits=38)),
-                ('high', models.DecimalField(decimal_places=18, max_digits=38)),
-                ('low', models.DecimalField(decimal_places=18, max_digits=38)),
-                ('close', models.DecimalField(decimal_places=18, max_digits=38)),
-                ('volume', models.DecimalField(decimal_places=18, default=Decimal('0'), max_digits=38)),
-                ('trade_count', models.PositiveIntegerField(default=0, help_text='Price updates in this minute.')),
-                ('instrument', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, to='quotes.instrument')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=uuid_utils.compat.uuid7, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("minute", models.DateTimeField()),
+                ("open", models.DecimalField(decimal_places=18, max_digits=38)),
+                ("high", models.DecimalField(decimal_places=18, max_digits=38)),
+                ("low", models.DecimalField(decimal_places=18, max_digits=38)),
+                ("close", models.DecimalField(decimal_places=18, max_digits=38)),
+                ("volume", models.DecimalField(decimal_places=18, default=Decimal("0"), max_digits=38)),
+                ("trade_count", models.PositiveIntegerField(default=0, help_text="Price updates in this minute.")),
+                (
+                    "instrument",
+                    models.ForeignKey(
+                        db_index=False, on_delete=django.db.models.deletion.PROTECT, to="quotes.instrument"
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Quote',
+            name="Quote",
             fields=[
-                ('id', models.UUIDField(default=uuid_utils.compat.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('product_type', models.CharField(choices=[('trading', 'Trading'), ('trading_exit', 'Trading Exit')], max_length=16)),
-                ('side', models.CharField(choices=[('buy', 'Buy'), ('sell', 'Sell')], max_length=4)),
-                ('price', models.DecimalField(decimal_places=18, help_text='Ask for a buy, bid for a sell.', max_digits=38)),
-                ('receive_amount', models.DecimalField(decimal_places=0, max_digits=38)),
-                ('deliver_amount', models.DecimalField(decimal_places=0, max_digits=38)),
-                ('fee', models.DecimalField(decimal_places=0, max_digits=38)),
-                ('reference_trade_id', models.UUIDField(blank=True, help_text='The trade that an exit quote counters.', null=True)),
-                ('issued_at', models.DateTimeField()),
-                ('expires_at', models.DateTimeField()),
-                ('customer', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='quotes', to='accounts.customer')),
-                ('instrument', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, to='quotes.instrument')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=uuid_utils.compat.uuid7, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                (
+                    "product_type",
+                    models.CharField(choices=[("trading", "Trading"), ("trading_exit", "Trading Exit")], max_length=16),
+                ),
+                ("side", models.CharField(choices=[("buy", "Buy"), ("sell", "Sell")], max_length=4)),
+                (
+                    "price",
+                    models.DecimalField(decimal_places=18, help_text="Ask for a buy, bid for a sell.", max_digits=38),
+                ),
+                ("receive_amount", models.DecimalField(decimal_places=0, max_digits=38)),
+                ("deliver_amount", models.DecimalField(decimal_places=0, max_digits=38)),
+                ("fee", models.DecimalField(decimal_places=0, max_digits=38)),
+                (
+                    "reference_trade_id",
+                    models.UUIDField(blank=True, help_text="The trade that an exit quote counters.", null=True),
+                ),
+                ("issued_at", models.DateTimeField()),
+                ("expires_at", models.DateTimeField()),
+                (
+                    "customer",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="quotes",
+                        to="accounts.customer",
+                    ),
+                ),
+                (
+                    "instrument",
+                    models.ForeignKey(
+                        db_index=False, on_delete=django.db.models.deletion.PROTECT, to="quotes.instrument"
+                    ),
+                ),
             ],
         ),
         migrations.AddConstraint(
-            model_name='instrument',
-            constraint=models.CheckConstraint(condition=models.Q(('base_asset', models.F('counter_asset')), _negated=True), name='instrument_of_two_assets'),
+            model_name="instrument",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("base_asset", models.F("counter_asset")), _negated=True),
+                name="instrument_of_two_assets",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='instrument',
-            constraint=models.CheckConstraint(condition=models.Q(('max_quantity__gte', models.F('min_quantity')), ('min_quantity__gt', 0)), name='instrument_quantity_range'),
+            model_name="instrument",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("max_quantity__gte", models.F("min_quantity")), ("min_quantity__gt", 0)),
+                name="instrument_quantity_range",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='instrument',
-            constraint=models.CheckConstraint(condition=models.Q(('leverage_cap__gte', 1)), name='instrument_leverage_cap_positive'),
+            model_name="instrument",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("leverage_cap__gte", 1)), name="instrument_leverage_cap_positive"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='candle',
-            constraint=models.UniqueConstraint(fields=('instrument', 'minute'), name='one_candle_per_minute'),
+            model_name="candle",
+            constraint=models.UniqueConstraint(fields=("instrument", "minute"), name="one_candle_per_minute"),
         ),
         migrations.AddConstraint(
-            model_name='candle',
-            constraint=models.CheckConstraint(condition=models.Q(('high__gte', models.F('open')), ('low__gt', 0), ('low__lte', models.F('open')), ('high__gte', models.F('close')), ('low__lte', models.F('close'))), name='candle_in_order'),
+            model_name="candle",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("high__gte", models.F("open")),
+                    ("low__gt", 0),
+                    ("low__lte", models.F("open")),
+                    ("high__gte", models.F("close")),
+                    ("low__lte", models.F("close")),
+                ),
+                name="candle_in_order",
+            ),
         ),
         migrations.AddIndex(
-            model_name='quote',
-            index=models.Index(fields=['customer', 'id'], name='quote_by_customer'),
+            model_name="quote",
+            index=models.Index(fields=["customer", "id"], name="quote_by_customer"),
         ),
         migrations.AddConstraint(
-            model_name='quote',
-            constraint=models.CheckConstraint(condition=models.Q(('deliver_amount__gt', 0), ('fee__gte', 0), ('receive_amount__gt', 0)), name='quote_amounts_positive'),
+            model_name="quote",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("deliver_amount__gt", 0), ("fee__gte", 0), ("receive_amount__gt", 0)),
+                name="quote_amounts_positive",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='quote',
-            constraint=models.CheckConstraint(condition=models.Q(('price__gt', 0)), name='quote_price_positive'),
+            model_name="quote",
+            constraint=models.CheckConstraint(condition=models.Q(("price__gt", 0)), name="quote_price_positive"),
         ),
         migrations.AddConstraint(
-            model_name='quote',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('product_type', 'trading'), ('reference_trade_id__isnull', True)), models.Q(('product_type', 'trading_exit'), ('reference_trade_id__isnull', False)), _connector='OR'), name='quote_reference_fits_product'),
+            model_name="quote",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("product_type", "trading"), ("reference_trade_id__isnull", True)),
+                    models.Q(("product_type", "trading_exit"), ("reference_trade_id__isnull", False)),
+                    _connector="OR",
+                ),
+                name="quote_reference_fits_product",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='quote',
-            constraint=models.CheckConstraint(condition=models.Q(('side__in', ['buy', 'sell'])), name='quote_side_known'),
+            model_name="quote",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("side__in", ["buy", "sell"])), name="quote_side_known"
+            ),
         ),
     ]

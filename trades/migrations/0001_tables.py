@@ -11,275 +11,740 @@ import accounts.ids
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('accounts', '0001_tables'),
-        ('quotes', '0001_tables'),
+        ("accounts", "0001_tables"),
+        ("quotes", "0001_tables"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='EngineLease',
+            name="EngineLease",
             fields=[
-                ('partition', models.PositiveSmallIntegerField(primary_key=True, serialize=False)),
-                ('epoch', models.BigIntegerField(default=0)),
-                ('holder', models.CharField(blank=True, max_length=120)),
-                ('renewed_at', models.DateTimeField(null=True)),
+                ("partition", models.PositiveSmallIntegerField(primary_key=True, serialize=False)),
+                ("epoch", models.BigIntegerField(default=0)),
+                ("holder", models.CharField(blank=True, max_length=120)),
+                ("renewed_at", models.DateTimeField(null=True)),
             ],
         ),
         migrations.CreateModel(
-            name='Order',
+            name="Order",
             fields=[
-                ('id', models.UUIDField(default=uuid_utils.compat.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('code', models.CharField(default=accounts.ids.order_code, editable=False, max_length=20)),
-                ('client_order_id', models.CharField(blank=True, max_length=64, null=True)),
-                ('command_id', models.UUIDField(editable=False, help_text='The command that made it: a replay finds it.', null=True)),
-                ('side', models.CharField(choices=[('buy', 'Buy'), ('sell', 'Sell')], max_length=4)),
-                ('type', models.CharField(choices=[('market', 'Market'), ('limit', 'Limit'), ('stop', 'Stop')], default='market', max_length=8)),
-                ('quantity', models.DecimalField(decimal_places=18, max_digits=38)),
-                ('leverage', models.PositiveSmallIntegerField()),
-                ('margin', models.DecimalField(decimal_places=0, max_digits=38)),
-                ('price', models.DecimalField(decimal_places=18, help_text='Requested, if pending.', max_digits=38, null=True)),
-                ('open_price', models.DecimalField(decimal_places=18, max_digits=38, null=True)),
-                ('take_profit', models.DecimalField(decimal_places=18, max_digits=38, null=True)),
-                ('stop_loss', models.DecimalField(decimal_places=18, max_digits=38, null=True)),
-                ('trailing_stop', models.DecimalField(decimal_places=18, max_digits=38, null=True)),
-                ('status', models.CharField(choices=[('PENDING', 'Pending'), ('OPEN', 'Open'), ('CLOSED', 'Closed'), ('CANCELLED', 'Cancelled')], max_length=10)),
-                ('created_at', models.DateTimeField()),
-                ('opened_at', models.DateTimeField(null=True)),
-                ('closed_at', models.DateTimeField(null=True)),
-                ('close_price', models.DecimalField(decimal_places=18, max_digits=38, null=True)),
-                ('profit', models.DecimalField(decimal_places=0, help_text='Signed, base units.', max_digits=38, null=True)),
-                ('swap', models.DecimalField(decimal_places=0, default=0, max_digits=38)),
-                ('fee', models.DecimalField(decimal_places=0, default=0, max_digits=38)),
-                ('close_reason', models.CharField(blank=True, choices=[('manual', 'Manual'), ('take_profit', 'Take Profit'), ('stop_loss', 'Stop Loss'), ('trailing_stop', 'Trailing Stop'), ('stop_out', 'Stop Out'), ('close_all', 'Close All')], max_length=16)),
-                ('parent_id', models.UUIDField(help_text='The order that this closed part was taken from.', null=True)),
-                ('customer', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='orders', to='accounts.customer')),
-                ('instrument', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, to='quotes.instrument')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=uuid_utils.compat.uuid7, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("code", models.CharField(default=accounts.ids.order_code, editable=False, max_length=20)),
+                ("client_order_id", models.CharField(blank=True, max_length=64, null=True)),
+                (
+                    "command_id",
+                    models.UUIDField(
+                        editable=False, help_text="The command that made it: a replay finds it.", null=True
+                    ),
+                ),
+                ("side", models.CharField(choices=[("buy", "Buy"), ("sell", "Sell")], max_length=4)),
+                (
+                    "type",
+                    models.CharField(
+                        choices=[("market", "Market"), ("limit", "Limit"), ("stop", "Stop")],
+                        default="market",
+                        max_length=8,
+                    ),
+                ),
+                ("quantity", models.DecimalField(decimal_places=18, max_digits=38)),
+                ("leverage", models.PositiveSmallIntegerField()),
+                ("margin", models.DecimalField(decimal_places=0, max_digits=38)),
+                (
+                    "price",
+                    models.DecimalField(
+                        decimal_places=18, help_text="Requested, if pending.", max_digits=38, null=True
+                    ),
+                ),
+                ("open_price", models.DecimalField(decimal_places=18, max_digits=38, null=True)),
+                ("take_profit", models.DecimalField(decimal_places=18, max_digits=38, null=True)),
+                ("stop_loss", models.DecimalField(decimal_places=18, max_digits=38, null=True)),
+                ("trailing_stop", models.DecimalField(decimal_places=18, max_digits=38, null=True)),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("PENDING", "Pending"),
+                            ("OPEN", "Open"),
+                            ("CLOSED", "Closed"),
+                            ("CANCELLED", "Cancelled"),
+                        ],
+                        max_length=10,
+                    ),
+                ),
+                ("created_at", models.DateTimeField()),
+                ("opened_at", models.DateTimeField(null=True)),
+                ("closed_at", models.DateTimeField(null=True)),
+                ("close_price", models.DecimalField(decimal_places=18, max_digits=38, null=True)),
+                (
+                    "profit",
+                    models.DecimalField(decimal_places=0, help_text="Signed, base units.", max_digits=38, null=True),
+                ),
+                ("swap", models.DecimalField(decimal_places=0, default=0, max_digits=38)),
+                ("fee", models.DecimalField(decimal_places=0, default=0, max_digits=38)),
+                (
+                    "close_reason",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("manual", "Manual"),
+                            ("take_profit", "Take Profit"),
+                            ("stop_loss", "Stop Loss"),
+                            ("trailing_stop", "Trailing Stop"),
+                            ("stop_out", "Stop Out"),
+                            ("close_all", "Close All"),
+                        ],
+                        max_length=16,
+                    ),
+                ),
+                ("parent_id", models.UUIDField(help_text="The order that this closed part was taken from.", null=True)),
+                (
+                    "customer",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="orders",
+                        to="accounts.customer",
+                    ),
+                ),
+                (
+                    "instrument",
+                    models.ForeignKey(
+                        db_index=False, on_delete=django.db.models.deletion.PROTECT, to="quotes.instrument"
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Deal',
+            name="Deal",
             fields=[
-                ('id', models.UUIDField(default=uuid_utils.compat.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('command_id', models.UUIDField(help_text='The command it answers; null when a price fired it.', null=True)),
-                ('kind', models.CharField(choices=[('open', 'Open'), ('close', 'Close')], max_length=5)),
-                ('price', models.DecimalField(decimal_places=18, max_digits=38)),
-                ('quantity', models.DecimalField(decimal_places=18, max_digits=38)),
-                ('profit', models.DecimalField(decimal_places=0, default=0, max_digits=38)),
-                ('reason', models.CharField(blank=True, max_length=16)),
-                ('at', models.DateTimeField()),
-                ('customer', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='deals', to='accounts.customer')),
-                ('order', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='deals', to='trades.order')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=uuid_utils.compat.uuid7, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                (
+                    "command_id",
+                    models.UUIDField(help_text="The command it answers; null when a price fired it.", null=True),
+                ),
+                ("kind", models.CharField(choices=[("open", "Open"), ("close", "Close")], max_length=5)),
+                ("price", models.DecimalField(decimal_places=18, max_digits=38)),
+                ("quantity", models.DecimalField(decimal_places=18, max_digits=38)),
+                ("profit", models.DecimalField(decimal_places=0, default=0, max_digits=38)),
+                ("reason", models.CharField(blank=True, max_length=16)),
+                ("at", models.DateTimeField()),
+                (
+                    "customer",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="deals",
+                        to="accounts.customer",
+                    ),
+                ),
+                (
+                    "order",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="deals",
+                        to="trades.order",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='SettlementBatch',
+            name="SettlementBatch",
             fields=[
-                ('id', models.UUIDField(default=uuid_utils.compat.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('asset_kinds', models.CharField(help_text='Comma-separated kinds of base asset it was cut for.', max_length=40)),
-                ('cut_at', models.DateTimeField()),
-                ('state', models.CharField(choices=[('cut', 'Cut'), ('confirmed', 'Confirmed'), ('settling', 'Settling'), ('partially_settled', 'Partially Settled'), ('completed', 'Completed'), ('cancelled', 'Cancelled')], default='cut', max_length=20)),
-                ('first_trade_id', models.UUIDField(help_text='Members have ids from here …', null=True)),
-                ('last_trade_id', models.UUIDField(help_text='… to here.', null=True)),
-                ('settled_through', models.UUIDField(help_text='Completion has done all originals up to here.', null=True)),
-                ('trades_count', models.PositiveIntegerField(default=0)),
-                ('completed_count', models.PositiveIntegerField(default=0)),
-                ('created_at', models.DateTimeField()),
-                ('updated_at', models.DateTimeField()),
-                ('confirmed_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('made_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=uuid_utils.compat.uuid7, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                (
+                    "asset_kinds",
+                    models.CharField(help_text="Comma-separated kinds of base asset it was cut for.", max_length=40),
+                ),
+                ("cut_at", models.DateTimeField()),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("cut", "Cut"),
+                            ("confirmed", "Confirmed"),
+                            ("settling", "Settling"),
+                            ("partially_settled", "Partially Settled"),
+                            ("completed", "Completed"),
+                            ("cancelled", "Cancelled"),
+                        ],
+                        default="cut",
+                        max_length=20,
+                    ),
+                ),
+                ("first_trade_id", models.UUIDField(help_text="Members have ids from here …", null=True)),
+                ("last_trade_id", models.UUIDField(help_text="… to here.", null=True)),
+                (
+                    "settled_through",
+                    models.UUIDField(help_text="Completion has done all originals up to here.", null=True),
+                ),
+                ("trades_count", models.PositiveIntegerField(default=0)),
+                ("completed_count", models.PositiveIntegerField(default=0)),
+                ("created_at", models.DateTimeField()),
+                ("updated_at", models.DateTimeField()),
+                (
+                    "confirmed_by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "made_by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'verbose_name_plural': 'settlement batches',
+                "verbose_name_plural": "settlement batches",
             },
         ),
         migrations.CreateModel(
-            name='SettlementLeg',
+            name="SettlementLeg",
             fields=[
-                ('id', models.UUIDField(default=uuid_utils.compat.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('direction', models.CharField(choices=[('incoming', 'Incoming'), ('outgoing', 'Outgoing')], max_length=8)),
-                ('expected', models.DecimalField(decimal_places=0, max_digits=38)),
-                ('actual', models.DecimalField(blank=True, decimal_places=0, max_digits=38, null=True)),
-                ('status', models.CharField(choices=[('pending', 'Pending'), ('settled', 'Settled'), ('failed', 'Failed')], default='pending', max_length=10)),
-                ('attempts', models.PositiveIntegerField(default=0)),
-                ('updated_at', models.DateTimeField()),
-                ('asset', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='accounts.asset')),
-                ('batch', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='legs', to='trades.settlementbatch')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=uuid_utils.compat.uuid7, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                (
+                    "direction",
+                    models.CharField(choices=[("incoming", "Incoming"), ("outgoing", "Outgoing")], max_length=8),
+                ),
+                ("expected", models.DecimalField(decimal_places=0, max_digits=38)),
+                ("actual", models.DecimalField(blank=True, decimal_places=0, max_digits=38, null=True)),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[("pending", "Pending"), ("settled", "Settled"), ("failed", "Failed")],
+                        default="pending",
+                        max_length=10,
+                    ),
+                ),
+                ("attempts", models.PositiveIntegerField(default=0)),
+                ("updated_at", models.DateTimeField()),
+                (
+                    "asset",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="accounts.asset",
+                    ),
+                ),
+                (
+                    "batch",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="legs",
+                        to="trades.settlementbatch",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='SettlementWindow',
+            name="SettlementWindow",
             fields=[
-                ('id', models.UUIDField(default=uuid_utils.compat.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('name', models.CharField(max_length=60, unique=True)),
-                ('asset_kind', models.CharField(help_text='Trades whose base asset is of this kind: crypto, fiat or metal.', max_length=10)),
-                ('cron', models.CharField(help_text='Five fields, in the time zone below, e.g. 0 9-17 * * *', max_length=60)),
-                ('time_zone', models.CharField(default='America/New_York', max_length=40)),
-                ('calendar', models.CharField(blank=True, help_text="No cut on weekends and this market's holidays, e.g. NYSE. Empty: any day.", max_length=10)),
-                ('is_active', models.BooleanField(default=True)),
-                ('is_automatic', models.BooleanField(default=True, help_text='Off: a second person confirms each batch.')),
-                ('low_water', models.UUIDField(editable=False, help_text='No trade below this id is waiting for a batch of this window.', null=True)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=uuid_utils.compat.uuid7, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("name", models.CharField(max_length=60, unique=True)),
+                (
+                    "asset_kind",
+                    models.CharField(
+                        help_text="Trades whose base asset is of this kind: crypto, fiat or metal.", max_length=10
+                    ),
+                ),
+                (
+                    "cron",
+                    models.CharField(help_text="Five fields, in the time zone below, e.g. 0 9-17 * * *", max_length=60),
+                ),
+                ("time_zone", models.CharField(default="America/New_York", max_length=40)),
+                (
+                    "calendar",
+                    models.CharField(
+                        blank=True,
+                        help_text="No cut on weekends and this market's holidays, e.g. NYSE. Empty: any day.",
+                        max_length=10,
+                    ),
+                ),
+                ("is_active", models.BooleanField(default=True)),
+                (
+                    "is_automatic",
+                    models.BooleanField(default=True, help_text="Off: a second person confirms each batch."),
+                ),
+                (
+                    "low_water",
+                    models.UUIDField(
+                        editable=False,
+                        help_text="No trade below this id is waiting for a batch of this window.",
+                        null=True,
+                    ),
+                ),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
             ],
             options={
-                'constraints': [models.CheckConstraint(condition=models.Q(('asset_kind__in', ['crypto', 'fiat', 'metal'])), name='window_kind_known')],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("asset_kind__in", ["crypto", "fiat", "metal"])), name="window_kind_known"
+                    )
+                ],
             },
         ),
         migrations.AddField(
-            model_name='settlementbatch',
-            name='window',
-            field=models.ForeignKey(blank=True, db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='batches', to='trades.settlementwindow'),
+            model_name="settlementbatch",
+            name="window",
+            field=models.ForeignKey(
+                blank=True,
+                db_index=False,
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="batches",
+                to="trades.settlementwindow",
+            ),
         ),
         migrations.CreateModel(
-            name='Trade',
+            name="Trade",
             fields=[
-                ('id', models.UUIDField(default=uuid_utils.compat.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('trade_type', models.CharField(choices=[('platform', 'Platform'), ('exit', 'Exit')], max_length=8)),
-                ('side', models.CharField(choices=[('buy', 'Buy'), ('sell', 'Sell')], max_length=4)),
-                ('receive_amount', models.DecimalField(decimal_places=0, max_digits=38)),
-                ('deliver_amount', models.DecimalField(decimal_places=0, max_digits=38)),
-                ('fee', models.DecimalField(decimal_places=0, max_digits=38)),
-                ('labels', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=64), blank=True, null=True, size=None)),
-                ('expected_error', models.CharField(blank=True, help_text='Sandbox only: fail with this code.', max_length=32)),
-                ('state', models.CharField(choices=[('storing', 'Storing'), ('settling', 'Settling'), ('completed', 'Completed'), ('failed', 'Failed')], default='storing', max_length=10)),
-                ('failure_code', models.CharField(blank=True, choices=[('expired_quote', 'Expired Quote'), ('non_sufficient_funds', 'Non Sufficient Funds'), ('invalid_reference_trade', 'Invalid Reference Trade'), ('market_volatility', 'Market Volatility'), ('limit_exceeded', 'Limit Exceeded'), ('unsupported', 'Unsupported')], max_length=32, null=True)),
-                ('taken_from_settling', models.DecimalField(decimal_places=0, default=0, help_text='Of deliver_amount: how much came out of what the original left in settling.', max_digits=38)),
-                ('created_at', models.DateTimeField()),
-                ('updated_at', models.DateTimeField()),
-                ('batch', models.ForeignKey(blank=True, db_constraint=False, db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='trades', to='trades.settlementbatch')),
-                ('customer', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='trades', to='accounts.customer')),
-                ('deliver_asset', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='accounts.asset')),
-                ('exiting_trade', models.OneToOneField(blank=True, db_constraint=False, help_text='The reference trade, once this exit is live: unique, so a trade has one live exit at most.', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='live_exit', to='trades.trade')),
-                ('instrument', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, to='quotes.instrument')),
-                ('quote', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='trade', to='quotes.quote')),
-                ('receive_asset', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='accounts.asset')),
-                ('reference_trade', models.ForeignKey(blank=True, db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='exits', to='trades.trade')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=uuid_utils.compat.uuid7, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("trade_type", models.CharField(choices=[("platform", "Platform"), ("exit", "Exit")], max_length=8)),
+                ("side", models.CharField(choices=[("buy", "Buy"), ("sell", "Sell")], max_length=4)),
+                ("receive_amount", models.DecimalField(decimal_places=0, max_digits=38)),
+                ("deliver_amount", models.DecimalField(decimal_places=0, max_digits=38)),
+                ("fee", models.DecimalField(decimal_places=0, max_digits=38)),
+                (
+                    "labels",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.CharField(max_length=64), blank=True, null=True, size=None
+                    ),
+                ),
+                (
+                    "expected_error",
+                    models.CharField(blank=True, help_text="Sandbox only: fail with this code.", max_length=32),
+                ),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("storing", "Storing"),
+                            ("settling", "Settling"),
+                            ("completed", "Completed"),
+                            ("failed", "Failed"),
+                        ],
+                        default="storing",
+                        max_length=10,
+                    ),
+                ),
+                (
+                    "failure_code",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("expired_quote", "Expired Quote"),
+                            ("non_sufficient_funds", "Non Sufficient Funds"),
+                            ("invalid_reference_trade", "Invalid Reference Trade"),
+                            ("market_volatility", "Market Volatility"),
+                            ("limit_exceeded", "Limit Exceeded"),
+                            ("unsupported", "Unsupported"),
+                        ],
+                        max_length=32,
+                        null=True,
+                    ),
+                ),
+                (
+                    "taken_from_settling",
+                    models.DecimalField(
+                        decimal_places=0,
+                        default=0,
+                        help_text="Of deliver_amount: how much came out of what the original left in settling.",
+                        max_digits=38,
+                    ),
+                ),
+                ("created_at", models.DateTimeField()),
+                ("updated_at", models.DateTimeField()),
+                (
+                    "batch",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="trades",
+                        to="trades.settlementbatch",
+                    ),
+                ),
+                (
+                    "customer",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="trades",
+                        to="accounts.customer",
+                    ),
+                ),
+                (
+                    "deliver_asset",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="accounts.asset",
+                    ),
+                ),
+                (
+                    "exiting_trade",
+                    models.OneToOneField(
+                        blank=True,
+                        db_constraint=False,
+                        help_text="The reference trade, once this exit is live: unique, so a trade has one live exit at most.",
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="live_exit",
+                        to="trades.trade",
+                    ),
+                ),
+                (
+                    "instrument",
+                    models.ForeignKey(
+                        db_index=False, on_delete=django.db.models.deletion.PROTECT, to="quotes.instrument"
+                    ),
+                ),
+                (
+                    "quote",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="trade", to="quotes.quote"
+                    ),
+                ),
+                (
+                    "receive_asset",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="accounts.asset",
+                    ),
+                ),
+                (
+                    "reference_trade",
+                    models.ForeignKey(
+                        blank=True,
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="exits",
+                        to="trades.trade",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='TradeEvent',
+            name="TradeEvent",
             fields=[
-                ('id', models.UUIDField(default=uuid_utils.compat.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('became', models.CharField(choices=[('storing', 'Storing'), ('settling', 'Settling'), ('completed', 'Completed'), ('failed', 'Failed')], max_length=10)),
-                ('detail', models.CharField(blank=True, help_text='The failure code, or the batch it settled with.', max_length=64)),
-                ('at', models.DateTimeField()),
-                ('customer', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='accounts.customer')),
-                ('trade', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='events', to='trades.trade')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=uuid_utils.compat.uuid7, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                (
+                    "became",
+                    models.CharField(
+                        choices=[
+                            ("storing", "Storing"),
+                            ("settling", "Settling"),
+                            ("completed", "Completed"),
+                            ("failed", "Failed"),
+                        ],
+                        max_length=10,
+                    ),
+                ),
+                (
+                    "detail",
+                    models.CharField(
+                        blank=True, help_text="The failure code, or the batch it settled with.", max_length=64
+                    ),
+                ),
+                ("at", models.DateTimeField()),
+                (
+                    "customer",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="accounts.customer",
+                    ),
+                ),
+                (
+                    "trade",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="events",
+                        to="trades.trade",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='IdempotentAnswer',
+            name="IdempotentAnswer",
             fields=[
-                ('id', models.UUIDField(default=uuid_utils.compat.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('key', models.CharField(max_length=128)),
-                ('request_sha256', models.CharField(help_text='Of method, path and body.', max_length=64)),
-                ('command_id', models.UUIDField()),
-                ('status', models.PositiveSmallIntegerField()),
-                ('body', models.TextField()),
-                ('at', models.DateTimeField()),
-                ('customer', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='accounts.customer')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=uuid_utils.compat.uuid7, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("key", models.CharField(max_length=128)),
+                ("request_sha256", models.CharField(help_text="Of method, path and body.", max_length=64)),
+                ("command_id", models.UUIDField()),
+                ("status", models.PositiveSmallIntegerField()),
+                ("body", models.TextField()),
+                ("at", models.DateTimeField()),
+                (
+                    "customer",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="accounts.customer",
+                    ),
+                ),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('customer', 'key'), name='one_answer_per_key'), models.CheckConstraint(condition=models.Q(('status__gte', 200), ('status__lt', 500)), name='answer_status_final')],
+                "constraints": [
+                    models.UniqueConstraint(fields=("customer", "key"), name="one_answer_per_key"),
+                    models.CheckConstraint(
+                        condition=models.Q(("status__gte", 200), ("status__lt", 500)), name="answer_status_final"
+                    ),
+                ],
             },
         ),
         migrations.AddIndex(
-            model_name='order',
-            index=models.Index(condition=models.Q(('status__in', ['OPEN', 'PENDING'])), fields=['customer', 'id'], name='order_live'),
+            model_name="order",
+            index=models.Index(
+                condition=models.Q(("status__in", ["OPEN", "PENDING"])), fields=["customer", "id"], name="order_live"
+            ),
         ),
         migrations.AddIndex(
-            model_name='order',
-            index=models.Index(condition=models.Q(('status', 'CLOSED')), fields=['customer', 'closed_at', 'id'], name='order_history'),
+            model_name="order",
+            index=models.Index(
+                condition=models.Q(("status", "CLOSED")), fields=["customer", "closed_at", "id"], name="order_history"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='order',
-            constraint=models.UniqueConstraint(fields=('customer', 'code'), name='order_code_unique'),
+            model_name="order",
+            constraint=models.UniqueConstraint(fields=("customer", "code"), name="order_code_unique"),
         ),
         migrations.AddConstraint(
-            model_name='order',
-            constraint=models.UniqueConstraint(condition=models.Q(('client_order_id__isnull', False)), fields=('customer', 'client_order_id'), name='client_order_id_unique'),
+            model_name="order",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("client_order_id__isnull", False)),
+                fields=("customer", "client_order_id"),
+                name="client_order_id_unique",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='order',
-            constraint=models.UniqueConstraint(condition=models.Q(('command_id__isnull', False)), fields=('customer', 'command_id'), name='one_order_per_command'),
+            model_name="order",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("command_id__isnull", False)),
+                fields=("customer", "command_id"),
+                name="one_order_per_command",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='order',
-            constraint=models.CheckConstraint(condition=models.Q(('leverage__gte', 1), ('margin__gte', 0), ('quantity__gt', 0)), name='order_sane'),
+            model_name="order",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("leverage__gte", 1), ("margin__gte", 0), ("quantity__gt", 0)), name="order_sane"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='order',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('open_price__isnull', True), ('price__isnull', False), ('status', 'PENDING')), models.Q(('closed_at__isnull', True), ('open_price__gt', 0), ('opened_at__isnull', False), ('status', 'OPEN')), models.Q(('close_price__gt', 0), ('closed_at__isnull', False), ('open_price__gt', 0), ('profit__isnull', False), ('status', 'CLOSED')), ('status', 'CANCELLED'), _connector='OR'), name='order_status_complete'),
+            model_name="order",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("open_price__isnull", True), ("price__isnull", False), ("status", "PENDING")),
+                    models.Q(
+                        ("closed_at__isnull", True),
+                        ("open_price__gt", 0),
+                        ("opened_at__isnull", False),
+                        ("status", "OPEN"),
+                    ),
+                    models.Q(
+                        ("close_price__gt", 0),
+                        ("closed_at__isnull", False),
+                        ("open_price__gt", 0),
+                        ("profit__isnull", False),
+                        ("status", "CLOSED"),
+                    ),
+                    ("status", "CANCELLED"),
+                    _connector="OR",
+                ),
+                name="order_status_complete",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='deal',
-            constraint=models.UniqueConstraint(fields=('order', 'kind'), name='one_opening_and_one_closing_deal'),
+            model_name="deal",
+            constraint=models.UniqueConstraint(fields=("order", "kind"), name="one_opening_and_one_closing_deal"),
         ),
         migrations.AddConstraint(
-            model_name='deal',
-            constraint=models.CheckConstraint(condition=models.Q(('price__gt', 0), ('quantity__gt', 0)), name='deal_positive'),
+            model_name="deal",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("price__gt", 0), ("quantity__gt", 0)), name="deal_positive"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='settlementleg',
-            constraint=models.UniqueConstraint(fields=('batch', 'asset'), name='one_leg_per_asset'),
+            model_name="settlementleg",
+            constraint=models.UniqueConstraint(fields=("batch", "asset"), name="one_leg_per_asset"),
         ),
         migrations.AddConstraint(
-            model_name='settlementleg',
-            constraint=models.CheckConstraint(condition=models.Q(('expected__gte', 0)), name='leg_expected_not_negative'),
+            model_name="settlementleg",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("expected__gte", 0)), name="leg_expected_not_negative"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='settlementbatch',
-            constraint=models.UniqueConstraint(fields=('window', 'cut_at'), name='one_batch_per_window_and_cut'),
+            model_name="settlementbatch",
+            constraint=models.UniqueConstraint(fields=("window", "cut_at"), name="one_batch_per_window_and_cut"),
         ),
         migrations.AddConstraint(
-            model_name='settlementbatch',
-            constraint=models.CheckConstraint(condition=models.Q(('completed_count__lte', models.F('trades_count'))), name='batch_completes_no_more_than_it_has'),
+            model_name="settlementbatch",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("completed_count__lte", models.F("trades_count"))),
+                name="batch_completes_no_more_than_it_has",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='settlementbatch',
-            constraint=models.CheckConstraint(condition=models.Q(('made_by__isnull', True), ('confirmed_by__isnull', True), models.Q(('made_by', models.F('confirmed_by')), _negated=True), _connector='OR'), name='batch_maker_is_not_checker'),
+            model_name="settlementbatch",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("made_by__isnull", True),
+                    ("confirmed_by__isnull", True),
+                    models.Q(("made_by", models.F("confirmed_by")), _negated=True),
+                    _connector="OR",
+                ),
+                name="batch_maker_is_not_checker",
+            ),
         ),
         migrations.AddIndex(
-            model_name='trade',
-            index=models.Index(fields=['customer', 'id'], name='trade_by_customer'),
+            model_name="trade",
+            index=models.Index(fields=["customer", "id"], name="trade_by_customer"),
         ),
         migrations.AddConstraint(
-            model_name='trade',
-            constraint=models.CheckConstraint(condition=models.Q(('deliver_amount__gt', 0), ('fee__gte', 0), ('receive_amount__gt', 0)), name='trade_amounts_positive'),
+            model_name="trade",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("deliver_amount__gt", 0), ("fee__gte", 0), ("receive_amount__gt", 0)),
+                name="trade_amounts_positive",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='trade',
-            constraint=models.CheckConstraint(condition=models.Q(('taken_from_settling__gte', 0), ('taken_from_settling__lte', models.F('deliver_amount'))), name='trade_takes_no_more_than_it_delivers'),
+            model_name="trade",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("taken_from_settling__gte", 0), ("taken_from_settling__lte", models.F("deliver_amount"))
+                ),
+                name="trade_takes_no_more_than_it_delivers",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='trade',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('failure_code__isnull', True), ('state__in', ['storing', 'settling', 'completed'])), models.Q(('failure_code__isnull', False), ('state', 'failed')), _connector='OR'), name='trade_failed_with_a_code'),
+            model_name="trade",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("failure_code__isnull", True), ("state__in", ["storing", "settling", "completed"])),
+                    models.Q(("failure_code__isnull", False), ("state", "failed")),
+                    _connector="OR",
+                ),
+                name="trade_failed_with_a_code",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='trade',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('exiting_trade__isnull', True), ('reference_trade__isnull', True), ('trade_type', 'platform')), models.Q(('reference_trade__isnull', False), ('state__in', ['storing', 'failed']), ('trade_type', 'exit'), ('exiting_trade__isnull', True)), models.Q(('exiting_trade', models.F('reference_trade')), ('state__in', ['settling', 'completed']), ('trade_type', 'exit')), _connector='OR'), name='trade_exit_names_its_original'),
+            model_name="trade",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(
+                        ("exiting_trade__isnull", True), ("reference_trade__isnull", True), ("trade_type", "platform")
+                    ),
+                    models.Q(
+                        ("reference_trade__isnull", False),
+                        ("state__in", ["storing", "failed"]),
+                        ("trade_type", "exit"),
+                        ("exiting_trade__isnull", True),
+                    ),
+                    models.Q(
+                        ("exiting_trade", models.F("reference_trade")),
+                        ("state__in", ["settling", "completed"]),
+                        ("trade_type", "exit"),
+                    ),
+                    _connector="OR",
+                ),
+                name="trade_exit_names_its_original",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='trade',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('batch__isnull', True), ('state__in', ['storing', 'settling', 'failed'])), models.Q(('batch__isnull', False), ('state__in', ['settling', 'completed'])), _connector='OR'), name='trade_batched_only_while_settling'),
+            model_name="trade",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("batch__isnull", True), ("state__in", ["storing", "settling", "failed"])),
+                    models.Q(("batch__isnull", False), ("state__in", ["settling", "completed"])),
+                    _connector="OR",
+                ),
+                name="trade_batched_only_while_settling",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='tradeevent',
-            constraint=models.UniqueConstraint(fields=('trade', 'became'), name='one_event_per_step'),
+            model_name="tradeevent",
+            constraint=models.UniqueConstraint(fields=("trade", "became"), name="one_event_per_step"),
         ),
         migrations.CreateModel(
-            name='Position',
+            name="Position",
             fields=[],
             options={
-                'verbose_name': 'open position',
-                'proxy': True,
-                'indexes': [],
-                'constraints': [],
+                "verbose_name": "open position",
+                "proxy": True,
+                "indexes": [],
+                "constraints": [],
             },
-            bases=('trades.order',),
+            bases=("trades.order",),
         ),
     ]

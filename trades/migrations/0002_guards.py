@@ -6,10 +6,10 @@ The moves are written out here and not imported, because a migration must say th
 
 from django.db import migrations
 
-ORDER = "OLD.status = 'PENDING' AND NEW.status IN ('OPEN', 'CANCELLED') OR OLD.status = 'OPEN' AND NEW.status = 'CLOSED'"
-TRADE = (
-    "OLD.state = 'storing' AND NEW.state IN ('settling', 'failed') OR OLD.state = 'settling' AND NEW.state = 'completed'"
+ORDER = (
+    "OLD.status = 'PENDING' AND NEW.status IN ('OPEN', 'CANCELLED') OR OLD.status = 'OPEN' AND NEW.status = 'CLOSED'"
 )
+TRADE = "OLD.state = 'storing' AND NEW.state IN ('settling', 'failed') OR OLD.state = 'settling' AND NEW.state = 'completed'"
 BATCH = (
     "OLD.state = 'cut' AND NEW.state IN ('confirmed', 'cancelled')"
     " OR OLD.state = 'confirmed' AND NEW.state IN ('settling', 'cancelled')"
@@ -53,9 +53,7 @@ class Migration(migrations.Migration):
 
     operations = [
         *(
-            migrations.RunSQL(
-                LEGAL_MOVES.format(table=table, column=column, moves=moves), migrations.RunSQL.noop
-            )
+            migrations.RunSQL(LEGAL_MOVES.format(table=table, column=column, moves=moves), migrations.RunSQL.noop)
             for table, column, moves in (
                 ("trades_order", "status", ORDER),
                 ("trades_trade", "state", TRADE),
