@@ -44,3 +44,13 @@ def test_every_decision_is_listed_in_its_order_and_says_context_decision_and_con
         headings = re.findall(r"^## (.+)$", path.read_text(), re.MULTILINE)
         assert headings[:3] == ["Context", "Decision", "Consequences"], path.name
         assert len(path.read_text().splitlines()) < 60, f"{path.name} is longer than a page"
+
+
+def test_the_benchmarks_page_tells_every_measure_and_no_other() -> None:
+    code = "".join(path.read_text() for path in (CHECKOUT / "benchmarks").glob("*.py"))
+    measured = set(re.findall(r'Row\(\s*"(\w+)"', code))
+
+    table = (CHECKOUT / "benchmarks" / "README.md").read_text()
+    told = {name for row in re.findall(r"^\| (`.+?) \|", table, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)}
+
+    assert told == measured
