@@ -2,7 +2,7 @@
 
 Nothing has to be set to try it: without DATABASE_URL and REDIS_URL the servers that `manage.py up`
 started are found by themselves, and a secret key is made once and kept beside their data.
-A production start (DEBUG off and no embedded data) refuses to guess a secret.
+A production start (SANDBOX=0) refuses to make up a secret.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ env.read_env(BASE_DIR / ".env")
 
 DEBUG = env.bool("DEBUG", default=False)
 SANDBOX = env.bool("SANDBOX", default=True)  # accepts PostTrade.expected_error, seeds demo data
-ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]", "testserver"])
+# This machine itself may always ask: `up` and health checks do.
+ALLOWED_HOSTS = [*env.list("ALLOWED_HOSTS", default=["testserver"]), "localhost", "127.0.0.1", "[::1]"]
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 HTTPS = env.bool("HTTPS", default=False)  # behind TLS: secure cookies, HSTS, redirects
 
@@ -52,8 +53,13 @@ def _kept_secret(name: str) -> str:
     return path.read_text().strip()
 
 
-SECRET_KEY = env.str("SECRET_KEY", default="") or _kept_secret("django")
-JWT_SIGNING_KEY = env.str("JWT_SIGNING_KEY", default="") or _kept_secret("jwt")
+SECRET_KEY = env.str("SECRET_KEY", default="")
+JWT_SIGNING_KEY = env.str("JWT_SIGNING_KEY", default="")
+if not (SECRET_KEY and JWT_SIGNING_KEY):
+    if not SANDBOX:  # several hosts would each make their own, and none would know the others' tokens
+        raise ImproperlyConfigured("With SANDBOX=0, SECRET_KEY and JWT_SIGNING_KEY must be set.")
+    SECRET_KEY = SECRET_KEY or _kept_secret("django")
+    JWT_SIGNING_KEY = JWT_SIGNING_KEY or _kept_secret("jwt")
 if len(JWT_SIGNING_KEY.encode()) < 32:
     raise ImproperlyConfigured("JWT_SIGNING_KEY must be at least 32 bytes long.")
 
@@ -64,7 +70,10 @@ DATABASE_URL = env.str("DATABASE_URL", default="") or _embedded.get("DATABASE_UR
 REDIS_URL = env.str("REDIS_URL", default="") or _embedded.get("REDIS_URL", "")
 CACHE_URL = env.str("CACHE_URL", default="") or REDIS_URL
 STREAM_URL = env.str("STREAM_URL", default="") or REDIS_URL  # commands, replies and prices
-BROKER_URL = env.str("BROKER_URL", default="") or REDIS_URL
+BROKER_URL = env.str("BROKER_URL", default="")
+if BROKER_URL.startswith("unix:"):  # Celery's command line reads this variable by itself, as it stands
+    raise ImproperlyConfigured("Write BROKER_URL for a unix socket as redis+socket:///path?virtual_host=0.")
+BROKER_URL = BROKER_URL or REDIS_URL
 
 
 def _database(url: str) -> dict[str, Any]:
@@ -183,6 +192,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 1_000_000
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
 SECURE_SSL_REDIRECT = HTTPS
+SECURE_REDIRECT_EXEMPT = [r"^livez$", r"^readyz$"]  # asked from inside, without TLS
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
 SECURE_HSTS_PRELOAD = HTTPS

@@ -537,7 +537,10 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("key", models.CharField(max_length=128)),
-                ("request_sha256", models.CharField(help_text="Of method, path and body.", max_length=64)),
+                (
+                    "request_sha256",
+                    models.CharField(help_text="Of the command's kind and validated fields.", max_length=64),
+                ),
                 ("command_id", models.UUIDField()),
                 ("status", models.PositiveSmallIntegerField()),
                 ("body", models.TextField()),

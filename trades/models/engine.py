@@ -28,7 +28,7 @@ class IdempotentAnswer(models.Model):
         "accounts.Customer", on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False
     )
     key = models.CharField(max_length=128)
-    request_sha256 = models.CharField(max_length=64, help_text="Of method, path and body.")
+    request_sha256 = models.CharField(max_length=64, help_text="Of the command's kind and validated fields.")
     command_id = models.UUIDField()
     status = models.PositiveSmallIntegerField()
     body = models.TextField()
