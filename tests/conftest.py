@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import pytest
 from django.conf import settings
-from django.db import connection
+from django.db import OperationalError, connection, transaction
+from django.db.backends.utils import CursorWrapper
 from django.test import TransactionTestCase
 
 from accounts import streams
@@ -38,20 +40,37 @@ WRITTEN = (
 
 
 def empty_the_tables(*_: object) -> None:
-    """Django's flush would empty the reference data too, and the tables refuse to be emptied: ask the owner."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT relname FROM pg_trigger JOIN pg_class c ON c.oid = tgrelid"
-            " WHERE tgname = 'never_emptied' AND relname = ANY(%s)",
-            [list(WRITTEN)],
-        )
-        guarded = [name for (name,) in cursor.fetchall()]
-        disable = [f"ALTER TABLE {name} DISABLE TRIGGER never_emptied;" for name in guarded]
-        enable = [f"ALTER TABLE {name} ENABLE TRIGGER never_emptied;" for name in guarded]
-        low_water = "UPDATE trades_settlementwindow SET low_water = NULL, is_active = true;"
-        cursor.execute(
-            " ".join(["BEGIN;", *disable, f"TRUNCATE {', '.join(WRITTEN)} CASCADE;", low_water, *enable, "COMMIT;"])
-        )
+    """Django's flush would empty the reference data too, and the tables refuse to be emptied: ask the owner.
+
+    The live processes may be at work meanwhile, so the locks are taken all at once or not at all: waiting for
+    one while holding others would deadlock with them.
+    """
+    give_up = time.monotonic() + 30
+    while True:
+        try:
+            with transaction.atomic(), connection.cursor() as cursor:
+                cursor.execute(f"LOCK TABLE {', '.join(WRITTEN)} IN ACCESS EXCLUSIVE MODE NOWAIT")
+                _empty(cursor)
+            return
+        except OperationalError:
+            if time.monotonic() > give_up:
+                raise
+            time.sleep(0.02)
+
+
+def _empty(cursor: CursorWrapper) -> None:
+    cursor.execute(
+        "SELECT relname FROM pg_trigger JOIN pg_class c ON c.oid = tgrelid"
+        " WHERE tgname = 'never_emptied' AND relname = ANY(%s)",
+        [list(WRITTEN)],
+    )
+    guarded = [name for (name,) in cursor.fetchall()]
+    for name in guarded:
+        cursor.execute(f"ALTER TABLE {name} DISABLE TRIGGER never_emptied")
+    cursor.execute(f"TRUNCATE {', '.join(WRITTEN)} CASCADE")
+    cursor.execute("UPDATE trades_settlementwindow SET low_water = NULL, is_active = true")
+    for name in guarded:
+        cursor.execute(f"ALTER TABLE {name} ENABLE TRIGGER never_emptied")
 
 
 # A good password hash takes a fifth of a second by design; the cast of a test needs none.
