@@ -98,6 +98,7 @@ def exit_trade(stage: Stage, who: Cast) -> None:
         },
     )
     bought = trade(stage, who, {"quote_guid": quote["guid"]}, "settling")
+    balances(stage, who, "paid, and what was bought is settling")
     stage.say("The price falls, and the customer regrets it.")
     hold(stage, "42000.00", "42005.00")
     exit_quote = stage.call(
@@ -137,6 +138,7 @@ def batched_trade(stage: Stage, who: Cast) -> None:
     )
     bought = trade(stage, who, {"quote_guid": quote["guid"]}, "settling")
     batch = stage.command("cut_batch")
+    balances(stage, who, "in a batch, not settled yet")
     exit_quote = stage.call(
         "POST",
         "/api/quotes",

@@ -55,6 +55,10 @@ A quote, and the trade that uses it:
     | sed 's/.*[{{,]"guid":"\\([^"]*\\)".*/\\1/')
   curl -s {url}/api/trades -H "Authorization: Bearer $FIRM" -H 'Content-Type: application/json' \\
     -d "{{\\"quote_guid\\":\\"$QUOTE\\"}}"; echo
+
+It settles when its window is cut (hourly on New York business days), or at once, beside this terminal:
+
+  .venv/bin/python manage.py cut_batch && .venv/bin/python manage.py settle_batch --all
 """
 
 
