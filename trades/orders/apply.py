@@ -20,7 +20,7 @@ from accounts import ledger
 from accounts.errors import InvalidToken, Refusal
 from accounts.ids import order_code, uuid7
 from accounts.ledger import AVAILABLE, MARGIN, PROFIT, PROTECTION, Account, Movement
-from accounts.money import from_base_units, parse_decimal, printed
+from accounts.money import EXACT, from_base_units, parse_decimal, printed
 from quotes.models import Instrument
 from quotes.prices import Price, Prices
 from quotes.symbols import canonical, instruments
@@ -360,7 +360,7 @@ def _check_terms(order: OrderRow, instrument: Instrument, terms: dict[str, objec
             f"Quantity must be between {printed(instrument.min_quantity)} and {printed(instrument.max_quantity)}"
             f" for {instrument.symbol}"
         )
-    if -int(quantity.normalize().as_tuple().exponent) > instrument.quantity_decimals:
+    if -int(quantity.normalize(EXACT).as_tuple().exponent) > instrument.quantity_decimals:
         raise AgainstTheRules(f"Quantity may have {instrument.quantity_decimals} decimals for {instrument.symbol}")
     if order.leverage > instrument.leverage_cap:
         raise AgainstTheRules(f"Leverage must be at most {instrument.leverage_cap} for {instrument.symbol}")
