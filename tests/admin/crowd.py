@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
@@ -152,7 +152,7 @@ def _trades(customers: list[Customer], batches: list[SettlementBatch]) -> None:
 
 
 def _markets(numbers: range) -> None:
-    at = timezone.now().replace(second=0, microsecond=0)
+    at = datetime(2026, 1, 1, tzinfo=UTC)  # not now: two crowds made as a minute turns would share one
     price = dict.fromkeys(("open", "high", "low", "close"), Decimal(42350))
     Candle.objects.bulk_create(
         Candle(instrument_id="BTC-USD", minute=at - timedelta(minutes=n), trade_count=240, **price) for n in numbers

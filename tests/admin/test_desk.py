@@ -146,6 +146,20 @@ def test_one_person_cuts_a_second_confirms_and_settles(desk, second_person, boug
     assert states(bought) == ["completed"]
 
 
+def test_a_batch_offers_only_what_its_state_allows(desk, second_person, bought):
+    batch = a_cut()
+
+    def offered() -> set[str]:
+        text = desk.get(page("trades_settlementbatch", batch.pk)).content.decode()
+        return {name for name in ("confirm", "settle", "cancel") if f"/{name}_batch/" in text}
+
+    assert offered() == {"confirm", "cancel"}
+    act(second_person, "confirm_batch", batch.pk)
+    assert offered() == {"settle", "cancel"}
+    act(desk, "settle_batch", batch.pk)
+    assert offered() == set()
+
+
 def test_opening_a_dialog_changes_nothing(desk, bought):
     desk.get(reverse("admin:trades_settlementbatch_cut_everything"))
 

@@ -22,6 +22,7 @@ from trades.models import SettlementBatch, SettlementLeg
 from trades.settlement.approval import cancel, confirm
 from trades.settlement.cut import cut_now
 from trades.settlement.settle import Progress, settle_chunk
+from trades.states import BatchState
 
 STATES = {
     "cut": "warning",
@@ -32,6 +33,13 @@ STATES = {
     "cancelled": "",
 }
 LEG_STATES = {"pending": "warning", "settled": "success", "failed": "danger"}
+# Which buttons a batch shows; what each really may do is decided by the service, under the batch's lock.
+OFFERED = {
+    BatchState.CUT: ("confirm_batch", "cancel_batch"),
+    BatchState.CONFIRMED: ("settle_batch", "cancel_batch"),
+    BatchState.SETTLING: ("settle_batch",),
+    BatchState.PARTIALLY_SETTLED: ("settle_batch",),
+}
 PATIENCE_SECONDS = 3.0  # for a click; the workers finish what is left
 
 
@@ -209,6 +217,11 @@ class SettlementBatchAdmin(ReadOnlyAdmin):
     )
     def cancel_batch(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
         return _step(request, object_id, lambda batch_id, at: cancel(batch_id, at=at), "The batch is cancelled.")
+
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
+        batch = self.get_object(request, str(object_id))  # None for an id that names nothing
+        offered = OFFERED.get(BatchState(batch.state), ()) if batch else ()
+        return [one for one in super().get_actions_detail(request, object_id) if one.action_name.endswith(offered)]
 
     def has_cut_permission(self, request: HttpRequest, obj: object = None) -> bool:
         return request.user.has_perm("trades.add_settlementbatch")
