@@ -67,12 +67,18 @@ def _over_http(system: System) -> tuple[list[float], list[Row]]:
     empty_rate = median(run.per_second for run in empty)
     rate = median(run.per_second for run in sixteen)
     tps_now = median(tps)
+    latency = pgbench.CLIENTS / tps_now * 1000
+
+    def beside_pgbench(measure: str, milliseconds: float) -> Row:
+        return Row(measure, milliseconds, "ms", "pgbench's mean latency", milliseconds / latency)
+
     return tps, [
         Row("http_empty_16_per_s", empty_rate, "requests/s", "pgbench_tps", empty_rate / tps_now),
-        Row("http_close_16_per_s", rate, "closes/s", "http_empty_16_per_s", rate / empty_rate),
-        Row("http_close_16_p50_ms", median(run.percentile_ms(50) for run in sixteen), "ms"),
-        Row("http_close_16_p99_ms", median(run.percentile_ms(99) for run in sixteen), "ms"),
-        Row("http_close_1_p50_ms", median(run.percentile_ms(50) for run in one), "ms"),
+        Row("http_close_16_per_s", rate, "closes/s", "pgbench_tps", rate / tps_now),
+        Row("http_close_16_over_empty", rate / empty_rate, "times", "http_empty_16_per_s", rate / empty_rate),
+        beside_pgbench("http_close_16_p50_ms", median(run.percentile_ms(50) for run in sixteen)),
+        beside_pgbench("http_close_16_p99_ms", median(run.percentile_ms(99) for run in sixteen)),
+        beside_pgbench("http_close_1_p50_ms", median(run.percentile_ms(50) for run in one)),
     ]
 
 
