@@ -34,6 +34,24 @@ MARGIN_TRADING: Final = "orders"  # only a trader's own token has it
 
 
 @dataclass(frozen=True, slots=True)
+class Actor:
+    """Whose deed something is, where two different ones must take part: a person, a program, or neither.
+
+    Neither is the system itself: its scheduler, and whoever may run commands on the firm's own machine.
+    """
+
+    user_id: UUID | None = None
+    client_id: UUID | None = None
+
+    @property
+    def is_system(self) -> bool:
+        return self.user_id is None and self.client_id is None
+
+
+SYSTEM: Final = Actor()
+
+
+@dataclass(frozen=True, slots=True)
 class Caller:
     """`customer_id` limits everything to that customer; None means the whole firm."""
 
@@ -48,3 +66,7 @@ class Caller:
 
     def may(self, scope: str) -> bool:
         return scope in self.scopes
+
+    @property
+    def actor(self) -> Actor:
+        return Actor(self.user_id, self.client_id)

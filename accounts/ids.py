@@ -11,10 +11,11 @@ from zlib import crc32
 from uuid_utils.compat import uuid7
 
 PARTITIONS = 16  # fixed for good: a customer's partition never changes
+FIRM = PARTITIONS  # the bucket of house accounts for movements that belong to no customer
 
 _GUID = re.compile(r"[0-9a-f]{32}", re.ASCII)
 
-__all__ = ["PARTITIONS", "floor_of", "order_code", "parse_guid", "partition_of", "uuid7"]
+__all__ = ["FIRM", "PARTITIONS", "floor_of", "order_code", "parse_guid", "partition_of", "uuid7"]
 
 
 def floor_of(at: datetime) -> UUID:

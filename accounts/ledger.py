@@ -20,7 +20,7 @@ from django.db import connection, transaction
 
 from accounts.arrays import array
 from accounts.errors import InsufficientFunds, KeyReused
-from accounts.ids import partition_of, uuid7
+from accounts.ids import FIRM, partition_of, uuid7
 
 AVAILABLE: Final = "available"
 SETTLING: Final = "settling"
@@ -31,6 +31,8 @@ PROFIT: Final = "profit"
 SWAP: Final = "swap"
 PROTECTION: Final = "protection"
 EXTERNAL: Final = "external"
+DIFFERENCES: Final = "differences"
+ADJUSTMENTS: Final = "adjustments"
 
 
 class Account(NamedTuple):
@@ -49,6 +51,11 @@ def customers(customer_id: UUID, asset: str, type: str) -> Account:  # noqa: A00
 def house(customer_id: UUID, asset: str, type: str) -> Account:  # noqa: A002
     """The house account that this customer's movements go through: the one of its partition."""
     return Account(None, partition_of(customer_id), asset, type)
+
+
+def firm(asset: str, type: str) -> Account:  # noqa: A002
+    """The house account of movements that belong to no customer: legs, differences, breaks."""
+    return Account(None, FIRM, asset, type)
 
 
 @dataclass(frozen=True, slots=True)

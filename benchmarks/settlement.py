@@ -54,6 +54,7 @@ def measure(trades: int = TRADES) -> list[Row]:
     from django.utils import timezone
 
     from accounts import audit
+    from accounts.identity import SYSTEM
     from benchmarks.cast import customers
     from brokerage.stack.where import embedded_urls
     from trades.settlement.approval import confirm
@@ -67,9 +68,9 @@ def measure(trades: int = TRADES) -> list[Row]:
     tps = [pgbench.transactions_per_second(url, 5)]
     _sql("VACUUM ANALYZE trades_trade")
     started = time.perf_counter()
-    batch = cut_now(at=timezone.now(), made_by_id=None)
+    batch = cut_now(at=timezone.now(), by=SYSTEM)
     cutting = time.perf_counter() - started
-    confirm(batch.pk, by_user_id=None, at=timezone.now())
+    confirm(batch.pk, by=SYSTEM, at=timezone.now())
     hot_before = _updates()
     started = time.perf_counter()
     for _ in settle(batch.pk, clock=timezone.now):

@@ -11,7 +11,7 @@ from typing import Any
 from django.utils import timezone
 
 from accounts import audit, ledger, services, tokens
-from accounts.identity import CUSTOMER_SCOPES, FIRM_SCOPES, Caller
+from accounts.identity import CUSTOMER_SCOPES, FIRM_SCOPES, SYSTEM, Actor, Caller
 from accounts.models import Customer, LedgerAccount
 from quotes import prices
 from quotes.models import Instrument, Quote
@@ -171,14 +171,14 @@ def exits(original: Trade) -> Trade:
     return trade
 
 
-def a_cut(*, by_user_id: uuid.UUID | None = None) -> SettlementBatch:
-    return cut_now(at=timezone.now(), made_by_id=by_user_id)
+def a_cut(*, by: Actor = SYSTEM) -> SettlementBatch:
+    return cut_now(at=timezone.now(), by=by)
 
 
 def settles(batch: SettlementBatch, *, chunk: int = 10_000) -> SettlementBatch:
     """The batch, confirmed and settled to its end."""
     if batch.state == "cut":
-        confirm(batch.pk, by_user_id=None, at=timezone.now())
+        confirm(batch.pk, by=SYSTEM, at=timezone.now())
     for _ in settle(batch.pk, clock=timezone.now, chunk=chunk):
         pass
     batch.refresh_from_db()

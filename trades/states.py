@@ -41,6 +41,12 @@ class LegStatus(TextChoices):
     FAILED = "failed"
 
 
+class CorrectionState(TextChoices):
+    PROPOSED = "proposed"
+    APPLIED = "applied"
+    REJECTED = "rejected"
+
+
 class FailureCode(TextChoices):
     EXPIRED_QUOTE = "expired_quote"
     NON_SUFFICIENT_FUNDS = "non_sufficient_funds"
@@ -82,4 +88,16 @@ BATCH_MOVES: Final[Moves] = {
     BatchState.PARTIALLY_SETTLED: frozenset({BatchState.SETTLING, BatchState.COMPLETED}),
     BatchState.COMPLETED: frozenset(),
     BatchState.CANCELLED: frozenset(),
+}
+
+LEG_MOVES: Final[Moves] = {
+    LegStatus.PENDING: frozenset({LegStatus.SETTLED, LegStatus.FAILED}),
+    LegStatus.FAILED: frozenset({LegStatus.PENDING, LegStatus.SETTLED}),
+    LegStatus.SETTLED: frozenset({LegStatus.PENDING}),  # a reversal opens it again, by a correction only
+}
+
+CORRECTION_MOVES: Final[Moves] = {
+    CorrectionState.PROPOSED: frozenset({CorrectionState.APPLIED, CorrectionState.REJECTED}),
+    CorrectionState.APPLIED: frozenset(),
+    CorrectionState.REJECTED: frozenset(),
 }

@@ -1,5 +1,17 @@
 from accounts.models.audit import LedgerAudit
 from accounts.models.identity import ApiClient, Customer, User
 from accounts.models.ledger import Asset, LedgerAccount, Transfer
+from accounts.models.reconciliation import Break, ReconciliationLine, ReconciliationRun
 
-__all__ = ["ApiClient", "Asset", "Customer", "LedgerAccount", "LedgerAudit", "Transfer", "User"]
+__all__ = [
+    "ApiClient",
+    "Asset",
+    "Break",
+    "Customer",
+    "LedgerAccount",
+    "LedgerAudit",
+    "ReconciliationLine",
+    "ReconciliationRun",
+    "Transfer",
+    "User",
+]

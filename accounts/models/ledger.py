@@ -22,6 +22,12 @@ class Asset(models.Model):
     name = models.CharField(max_length=60)
     symbol = models.CharField(max_length=10, help_text="The sign shown before an amount, e.g. $.")
     decimals = models.PositiveSmallIntegerField()
+    adjustment_limit = models.DecimalField(
+        max_digits=38,
+        decimal_places=0,
+        default=0,
+        help_text="A manual adjustment above this, in base units, needs a second person. 0: every one does.",
+    )
 
     class Meta:
         constraints = (models.CheckConstraint(condition=Q(decimals__lte=18), name="asset_at_most_18_decimals"),)
@@ -47,6 +53,8 @@ class LedgerAccount(models.Model):
         SWAP = "swap"
         PROTECTION = "protection"
         EXTERNAL = "external"
+        DIFFERENCES = "differences"
+        ADJUSTMENTS = "adjustments"
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     customer = models.ForeignKey(
@@ -74,7 +82,16 @@ class LedgerAccount(models.Model):
                 | Q(
                     customer__isnull=True,
                     bucket__isnull=False,
-                    type__in=["liquidity", "fees", "profit", "swap", "protection", "external"],
+                    type__in=[
+                        "liquidity",
+                        "fees",
+                        "profit",
+                        "swap",
+                        "protection",
+                        "external",
+                        "differences",
+                        "adjustments",
+                    ],
                 ),
                 name="account_owner_fits_type",
             ),

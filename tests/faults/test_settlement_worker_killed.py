@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from django.utils import timezone
 
+from accounts.identity import SYSTEM
 from accounts.models import Transfer
 from tests.given import a_customer, a_cut, balance, btc, states, what_the_audit_finds
 from tests.live import CHECKOUT, environment
@@ -59,7 +60,7 @@ def test_a_settler_killed_at_five_points_leaves_every_trade_settled_once():
     crowd = [a_customer(f"customer{number}", with_usd="100_000.00") for number in range(20)]
     bought = many_settling_buys(crowd, TRADES)
     sold = many_exits(bought[::10])
-    batch = confirm(a_cut().pk, by_user_id=None, at=timezone.now())
+    batch = confirm(a_cut().pk, by=SYSTEM, at=timezone.now())
     assert batch.trades_count == TRADES + len(sold)
 
     for kill in range(KILLS):

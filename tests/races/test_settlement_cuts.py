@@ -12,6 +12,7 @@ import pytest
 from django.db import connection, transaction
 from django.utils import timezone
 
+from accounts.identity import SYSTEM
 from quotes import prices
 from tests.given import (
     a_customer,
@@ -152,14 +153,14 @@ def test_of_two_confirmers_one_wins_and_what_was_cancelled_stays_cancelled():
     a_settling_buy(alice, 10_000)
     for _ in range(10):
         batch, now = a_cut(), timezone.now()
-        confirms = partial(confirm, batch.pk, by_user_id=None, at=now)
+        confirms = partial(confirm, batch.pk, by=SYSTEM, at=now)
         results = together([confirms] * 4)
         assert Counter(type(result) for result in results) == {SettlementBatch: 1, BatchStateForbids: 3}
         cancel(batch.pk, at=now)
 
         batch = a_cut()
         confirmed, cancelled = together(
-            [partial(confirm, batch.pk, by_user_id=None, at=now), partial(cancel, batch.pk, at=now)]
+            [partial(confirm, batch.pk, by=SYSTEM, at=now), partial(cancel, batch.pk, at=now)]
         )
         assert isinstance(cancelled, SettlementBatch)
         assert isinstance(confirmed, (SettlementBatch, BatchStateForbids))
@@ -175,7 +176,7 @@ def test_four_settlers_of_one_batch_take_turns_and_pay_once():
     bought = many_settling_buys(crowd, 60)
     many_exits(bought[::5])
     batch = a_cut()
-    batch = confirm(batch.pk, by_user_id=None, at=timezone.now())
+    batch = confirm(batch.pk, by=SYSTEM, at=timezone.now())
 
     results = together([partial(settles, batch, chunk=3)] * 4)
 
@@ -194,7 +195,7 @@ def test_deposits_and_trades_go_on_while_a_batch_settles():
     btc_at("40_000.00")
     fresh = [[executes(a_quote(customer, deliver=usd("50.00"))) for customer in crowd] for _ in range(12)]
     batch = a_cut()
-    batch = confirm(batch.pk, by_user_id=None, at=timezone.now())
+    batch = confirm(batch.pk, by=SYSTEM, at=timezone.now())
 
     calls = [partial(settles, batch, chunk=8), *(partial(moves, *trades) for trades in fresh)]
     calls += [partial(deposit, customer, "BTC", "0.01") for customer in reversed(crowd)]

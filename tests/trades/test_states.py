@@ -11,11 +11,12 @@ from django.db import IntegrityError, connection, transaction
 from tests.given import a_customer, btc_at
 from tests.trades.orders.engine_room import closing, opens, tick
 from trades.models import Order
-from trades.states import BATCH_MOVES, ORDER_MOVES, TRADE_MOVES, Moves
+from trades.states import BATCH_MOVES, CORRECTION_MOVES, LEG_MOVES, ORDER_MOVES, TRADE_MOVES, Moves
 
 pytestmark = pytest.mark.django_db
 
 guards = importlib.import_module("trades.migrations.0002_guards")
+settlement_guards = importlib.import_module("trades.migrations.0005_settlement_guards")
 
 
 @pytest.mark.parametrize(
@@ -24,6 +25,8 @@ guards = importlib.import_module("trades.migrations.0002_guards")
         ("status", guards.ORDER, ORDER_MOVES),
         ("state", guards.TRADE, TRADE_MOVES),
         ("state", guards.BATCH, BATCH_MOVES),
+        ("status", settlement_guards.LEG, LEG_MOVES),
+        ("state", settlement_guards.CORRECTION, CORRECTION_MOVES),
     ],
 )
 def test_the_triggers_allow_exactly_the_legal_moves(column: str, condition: str, moves: Moves) -> None:

@@ -18,6 +18,7 @@ from unfold.forms import BaseDialogForm
 from accounts.admin import shown
 from accounts.admin.base import ReadOnlyAdmin, ReadOnlyInline, leave_dialog
 from accounts.errors import Refusal
+from accounts.identity import Actor
 from trades.models import SettlementBatch, SettlementLeg
 from trades.settlement.approval import cancel, confirm
 from trades.settlement.cut import cut_now
@@ -161,7 +162,7 @@ class SettlementBatchAdmin(ReadOnlyAdmin):
     )
     def cut_everything(self, request: HttpRequest, form: BaseDialogForm) -> HttpResponse:
         try:
-            batch = cut_now(at=timezone.now(), made_by_id=_person(request))
+            batch = cut_now(at=timezone.now(), by=_actor(request))
         except Refusal as refusal:
             messages.error(request, refusal.text)
             return leave_dialog(request, "admin:trades_settlementbatch_changelist")
@@ -179,7 +180,7 @@ class SettlementBatchAdmin(ReadOnlyAdmin):
         return _step(
             request,
             object_id,
-            lambda batch_id, at: confirm(batch_id, by_user_id=_person(request), at=at),
+            lambda batch_id, at: confirm(batch_id, by=_actor(request), at=at),
             "The batch is confirmed; the workers settle it within seconds.",
         )
 
@@ -250,8 +251,8 @@ def _step(request: HttpRequest, object_id: str, take: Callable[[UUID, datetime],
     return _page_of(request, batch_id)
 
 
-def _person(request: HttpRequest) -> UUID | None:
-    return request.user.pk
+def _actor(request: HttpRequest) -> Actor:
+    return Actor(request.user.pk)
 
 
 def _page_of(request: HttpRequest, batch_id: UUID) -> HttpResponse:

@@ -40,7 +40,7 @@ class Batches(APIView):
         return Response(page_of(selectors.batches(), request.query_params, FILTERS, batch_out))
 
     def post(self, request: Request) -> Response:
-        batch = cut_now(at=timezone.now(), made_by_id=caller(request).user_id)
+        batch = cut_now(at=timezone.now(), by=caller(request).actor)
         return Response(batch_out(batch), status=201)
 
 
@@ -72,7 +72,7 @@ class Confirm(APIView):
 
     def post(self, request: Request, guid: str) -> Response:
         with transaction.atomic():
-            batch = approval.confirm(guid_in_path(guid), by_user_id=caller(request).user_id, at=timezone.now())
+            batch = approval.confirm(guid_in_path(guid), by=caller(request).actor, at=timezone.now())
             transaction.on_commit(nudge.settle)
         return Response(batch_out(batch))
 

@@ -1,13 +1,16 @@
-from trades.models.batch import SettlementBatch, SettlementLeg, SettlementWindow
+from trades.models.batch import LeftOut, SettlementBatch, SettlementLeg, SettlementWindow, TradeFlag
+from trades.models.correction import Correction
 from trades.models.engine import EngineLease, IdempotentAnswer
 from trades.models.order import Deal, Order
 from trades.models.position import Position
 from trades.models.trade import Trade, TradeEvent
 
 __all__ = [
+    "Correction",
     "Deal",
     "EngineLease",
     "IdempotentAnswer",
+    "LeftOut",
     "Order",
     "Position",
     "SettlementBatch",
@@ -15,4 +18,5 @@ __all__ = [
     "SettlementWindow",
     "Trade",
     "TradeEvent",
+    "TradeFlag",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
@@ -26,6 +27,11 @@ class SettlementWindow(models.Model):
     )
     is_active = models.BooleanField(default=True)
     is_automatic = models.BooleanField(default=True, help_text="Off: a second person confirms each batch.")
+    legs_are_automatic = models.BooleanField(
+        default=True,
+        help_text="Legs settle at once, as expected. Off: each leg waits until it is reported settled or failed.",
+    )
+    last_cut_at = models.DateTimeField(null=True, editable=False, help_text="Its latest cut, also one without trades.")
     low_water = models.UUIDField(
         null=True, editable=False, help_text="No trade below this id is waiting for a batch of this window."
     )
@@ -52,15 +58,37 @@ class SettlementBatch(models.Model):
     state = models.CharField(max_length=20, choices=BatchState, default=BatchState.CUT)
     first_trade_id = models.UUIDField(null=True, help_text="Members have ids from here …")
     last_trade_id = models.UUIDField(null=True, help_text="… to here.")
-    settled_through = models.UUIDField(null=True, help_text="Completion has done all originals up to here.")
-    trades_count = models.PositiveIntegerField(default=0)
+    trades_count = models.PositiveIntegerField(default=0, help_text="Members, without those left out since the cut.")
+    customers_count = models.PositiveIntegerField(default=0)
+    members_sha256 = models.CharField(
+        max_length=64,
+        blank=True,
+        help_text="Of the members' terms as they were cut; see trades/settlement/membership.py.",
+    )
+    left_out_count = models.PositiveIntegerField(default=0, help_text="Taken out again before any money moved.")
     completed_count = models.PositiveIntegerField(default=0)
+    legs_are_automatic = models.BooleanField(default=True)
+    round = models.PositiveSmallIntegerField(
+        default=0, help_text="Completion goes through the members once for each set of instruments that became ready."
+    )
+    round_symbols = ArrayField(
+        models.CharField(max_length=20), default=list, help_text="The instruments of the round under way."
+    )
+    done_symbols = ArrayField(models.CharField(max_length=20), default=list, help_text="Those that are completed.")
+    settled_through = models.UUIDField(null=True, help_text="This round has done all originals up to here.")
     made_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    made_by_client = models.ForeignKey(
+        "accounts.ApiClient", null=True, blank=True, on_delete=models.PROTECT, related_name="+", db_index=False
     )
     confirmed_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
     )
+    confirmed_by_client = models.ForeignKey(
+        "accounts.ApiClient", null=True, blank=True, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    confirmed_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
 
@@ -75,6 +103,12 @@ class SettlementBatch(models.Model):
                 condition=Q(made_by__isnull=True) | Q(confirmed_by__isnull=True) | ~Q(made_by=F("confirmed_by")),
                 name="batch_maker_is_not_checker",
             ),
+            models.CheckConstraint(
+                condition=Q(made_by_client__isnull=True)
+                | Q(confirmed_by_client__isnull=True)
+                | ~Q(made_by_client=F("confirmed_by_client")),
+                name="batch_maker_client_is_not_checker",
+            ),
         )
 
     def __str__(self) -> str:
@@ -82,7 +116,10 @@ class SettlementBatch(models.Model):
 
 
 class SettlementLeg(models.Model):
-    """What one asset of a batch comes to, seen from the firm: incoming from its providers, or outgoing to them."""
+    """What one asset of a batch comes to, seen from the firm: incoming from its providers, or outgoing to them.
+
+    Amounts are base units. `received`, `delivered` and `fees` are the members' sums, `expected` their net.
+    """
 
     class Direction(models.TextChoices):
         INCOMING = "incoming"
@@ -91,18 +128,102 @@ class SettlementLeg(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     batch = models.ForeignKey(SettlementBatch, on_delete=models.PROTECT, related_name="legs", db_index=False)
     asset = models.ForeignKey("accounts.Asset", on_delete=models.PROTECT, related_name="+", db_index=False)
+    received = models.DecimalField(max_digits=38, decimal_places=0, default=0, help_text="By customers, after fees.")
+    delivered = models.DecimalField(max_digits=38, decimal_places=0, default=0, help_text="By customers, with fees.")
+    fees = models.DecimalField(max_digits=38, decimal_places=0, default=0)
     direction = models.CharField(max_length=8, choices=Direction)
     expected = models.DecimalField(max_digits=38, decimal_places=0)
     actual = models.DecimalField(max_digits=38, decimal_places=0, null=True, blank=True)
+    difference = models.GeneratedField(
+        expression=F("actual") - F("expected"),
+        output_field=models.DecimalField(max_digits=38, decimal_places=0, null=True),
+        db_persist=True,
+    )
     status = models.CharField(max_length=10, choices=LegStatus, default=LegStatus.PENDING)
-    attempts = models.PositiveIntegerField(default=0)
+    attempts = models.PositiveIntegerField(default=0, help_text="How often it was reported settled or failed.")
+    next_attempt_at = models.DateTimeField(null=True, blank=True, help_text="When a failed leg is due again.")
+    reference = models.CharField(max_length=128, blank=True, help_text="The bank's or the provider's own.")
+    failure = models.CharField(max_length=200, blank=True, help_text="Why the last attempt failed.")
+    reported_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    reported_by_client = models.ForeignKey(
+        "accounts.ApiClient", null=True, blank=True, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    settled_at = models.DateTimeField(null=True, blank=True)
     updated_at = models.DateTimeField()
 
     class Meta:
         constraints = (
             models.UniqueConstraint(fields=["batch", "asset"], name="one_leg_per_asset"),
             models.CheckConstraint(condition=Q(expected__gte=0), name="leg_expected_not_negative"),
+            models.CheckConstraint(condition=Q(actual__isnull=True) | Q(actual__gte=0), name="leg_actual_not_negative"),
+            models.CheckConstraint(
+                condition=~Q(status="settled") | Q(actual__isnull=False), name="leg_settled_with_an_amount"
+            ),
         )
 
     def __str__(self) -> str:
         return f"{self.direction} {self.expected} {self.asset_id}"
+
+
+class LeftOut(models.Model):
+    """A trade that could not settle with a batch, and why. It waits for the next one. Never changed or removed."""
+
+    class Stage(models.TextChoices):
+        CUT = "cut", "at the cut"
+        SETTLING = "settling", "after the cut, before any money moved"
+
+    class Reason(models.TextChoices):
+        CUSTOMER_FROZEN = "customer_frozen"
+        TRADE_FLAGGED = "trade_flagged"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    batch = models.ForeignKey(SettlementBatch, on_delete=models.PROTECT, related_name="left_out", db_index=False)
+    trade = models.ForeignKey(
+        "trades.Trade", on_delete=models.PROTECT, related_name="left_out", db_constraint=False, db_index=False
+    )
+    customer = models.ForeignKey(
+        "accounts.Customer", on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False
+    )
+    stage = models.CharField(max_length=8, choices=Stage)
+    reason = models.CharField(max_length=20, choices=Reason)
+    detail = models.CharField(max_length=200, blank=True)
+    at = models.DateTimeField()
+
+    class Meta:
+        verbose_name_plural = "left out"
+        constraints = (models.UniqueConstraint(fields=["batch", "trade"], name="left_out_of_a_batch_once"),)
+        indexes = (models.Index(fields=["trade", "id"], name="left_out_by_trade"),)
+
+    def __str__(self) -> str:
+        return f"{self.trade_id.hex} {self.reason}"
+
+
+class TradeFlag(models.Model):
+    """An operator's hold on a trade: it is left out of settlement until the flag is cleared."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    trade = models.ForeignKey(
+        "trades.Trade", on_delete=models.PROTECT, related_name="flags", db_constraint=False, db_index=False
+    )
+    reason = models.CharField(max_length=200)
+    flagged_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    flagged_at = models.DateTimeField()
+    cleared_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    cleared_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(
+                fields=["trade"], condition=Q(cleared_at__isnull=True), name="one_open_flag_per_trade"
+            ),
+        )
+        indexes = (models.Index(fields=["trade", "id"], name="flags_by_trade"),)
+
+    def __str__(self) -> str:
+        return self.reason

@@ -110,7 +110,12 @@ class Trade(models.Model):
 
 
 class TradeEvent(models.Model):
-    """One step of a trade. Never changed, never removed; a step can be written down once."""
+    """One step of a trade. Never changed, never removed; a step can be written down once.
+
+    `reversed` is no state: a reversed trade stays completed, and its reversal is further movements.
+    """
+
+    REVERSED = "reversed"
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     trade = models.ForeignKey(
@@ -119,8 +124,12 @@ class TradeEvent(models.Model):
     customer = models.ForeignKey(
         "accounts.Customer", on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False
     )
-    became = models.CharField(max_length=10, choices=TradeState)
-    detail = models.CharField(max_length=64, blank=True, help_text="The failure code, or the batch it settled with.")
+    became = models.CharField(max_length=10, choices=[*TradeState.choices, (REVERSED, "reversed")])
+    detail = models.CharField(
+        max_length=64,
+        blank=True,
+        help_text="The failure code, the batch it settled with, or the correction that reversed it.",
+    )
     at = models.DateTimeField()
 
     class Meta:

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from django.db import connection, transaction
 
+from accounts.identity import Actor
 from trades.errors import BatchNotFound, BatchStateForbids, MakerIsChecker
 from trades.models import SettlementBatch
 from trades.settlement.cut import hold_membership
@@ -28,16 +29,18 @@ WHERE low_water IS NOT NULL AND asset_kind = ANY(%(kinds)s)
 
 
 @transaction.atomic
-def confirm(batch_id: UUID, *, by_user_id: UUID | None, at: datetime) -> SettlementBatch:
-    """Let a batch be settled. `by_user_id` is None for the command line and API clients, who are no persons.
+def confirm(batch_id: UUID, *, by: Actor, at: datetime) -> SettlementBatch:
+    """Let a batch be settled. What a person or a program cut, another one confirms; what the system cut, anybody.
 
     Raises BatchNotFound, BatchStateForbids, MakerIsChecker.
     """
     batch = _locked(batch_id, BatchState.CONFIRMED)
-    if by_user_id is not None and by_user_id == batch.made_by_id:
+    maker = Actor(batch.made_by_id, batch.made_by_client_id)
+    if not maker.is_system and (by.is_system or by == maker):
         raise MakerIsChecker
-    batch.state, batch.confirmed_by_id, batch.updated_at = BatchState.CONFIRMED, by_user_id, at
-    batch.save(update_fields=["state", "confirmed_by", "updated_at"])
+    batch.state, batch.confirmed_at, batch.updated_at = BatchState.CONFIRMED, at, at
+    batch.confirmed_by_id, batch.confirmed_by_client_id = by.user_id, by.client_id
+    batch.save(update_fields=["state", "confirmed_by", "confirmed_by_client", "confirmed_at", "updated_at"])
     return batch
 
 

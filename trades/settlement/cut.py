@@ -21,6 +21,7 @@ from uuid import UUID
 
 from django.db import connection, transaction
 
+from accounts.identity import SYSTEM, Actor
 from accounts.ids import floor_of, uuid7
 from accounts.models import Asset
 from quotes.models import Instrument
@@ -38,8 +39,11 @@ _LOCK_NAME = 0x5E771E  # of pg_advisory_xact_lock: whoever changes which trades 
 
 _CLAIM = """
 INSERT INTO trades_settlementbatch
-    (id, window_id, asset_kinds, cut_at, state, trades_count, completed_count, made_by_id, created_at, updated_at)
-VALUES (%(batch)s, %(window)s, %(kinds)s, %(cut_at)s, 'cut', 0, 0, %(made_by)s, %(at)s, %(at)s)
+    (id, window_id, asset_kinds, cut_at, state, trades_count, customers_count, members_sha256, left_out_count,
+     completed_count, legs_are_automatic, round, round_symbols, done_symbols, made_by_id, made_by_client_id, created_at,
+     updated_at)
+VALUES (%(batch)s, %(window)s, %(kinds)s, %(cut_at)s, 'cut', 0, 0, '', 0, 0, true, 0, '{}', '{}', %(made_by)s,
+        %(made_by_client)s, %(at)s, %(at)s)
 ON CONFLICT (window_id, cut_at) DO NOTHING
 """
 
@@ -93,7 +97,7 @@ def cut_window(window: SettlementWindow, cut_at: datetime, at: datetime) -> Sett
     A window that found nothing leaves an empty, completed batch: it says that the cut was made. An automatic
     window confirms its own batch.
     """
-    batch_id = _cut([window.asset_kind], cut_at=cut_at, at=at, window_id=window.pk, made_by_id=None)
+    batch_id = _cut([window.asset_kind], cut_at=cut_at, at=at, window_id=window.pk, by=SYSTEM)
     if batch_id is None:
         return None
     batch = SettlementBatch.objects.get(pk=batch_id)
@@ -105,9 +109,9 @@ def cut_window(window: SettlementWindow, cut_at: datetime, at: datetime) -> Sett
 
 
 @transaction.atomic
-def cut_now(*, at: datetime, made_by_id: UUID | None) -> SettlementBatch:
+def cut_now(*, at: datetime, by: Actor) -> SettlementBatch:
     """Cut every kind of asset now, outside the windows; it waits to be confirmed. Raises NothingToCut."""
-    batch_id = _cut(EVERY_KIND, cut_at=at, at=at, window_id=None, made_by_id=made_by_id)
+    batch_id = _cut(EVERY_KIND, cut_at=at, at=at, window_id=None, by=by)
     batch = SettlementBatch.objects.get(pk=batch_id) if batch_id else None
     if batch is None or not batch.trades_count:
         raise NothingToCut  # takes the empty batch back with it
@@ -131,9 +135,7 @@ def hold_membership() -> None:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK_NAME])
 
 
-def _cut(
-    kinds: Sequence[str], *, cut_at: datetime, at: datetime, window_id: UUID | None, made_by_id: UUID | None
-) -> UUID | None:
+def _cut(kinds: Sequence[str], *, cut_at: datetime, at: datetime, window_id: UUID | None, by: Actor) -> UUID | None:
     """Make the batch with its members and legs; None when (window, cut_at) exists."""
     hold_membership()
     low = low_water(kinds)
@@ -143,7 +145,8 @@ def _cut(
         "window": window_id,
         "kinds": ",".join(kinds),
         "cut_at": cut_at,
-        "made_by": made_by_id,
+        "made_by": by.user_id,
+        "made_by_client": by.client_id,
         "at": at,
         "low": low,
         "margin": margin,

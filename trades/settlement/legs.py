@@ -18,9 +18,10 @@ from trades.models import SettlementBatch, SettlementLeg
 from trades.states import LegStatus
 
 _NET = """
-INSERT INTO trades_settlementleg (id, batch_id, asset_id, direction, expected, actual, status, attempts, updated_at)
+INSERT INTO trades_settlementleg (id, batch_id, asset_id, direction, expected, actual, status, attempts, received, delivered,
+    fees, reference, failure, updated_at)
 SELECT new_uuid7(), %(batch)s, asset, CASE WHEN net >= 0 THEN 'incoming' ELSE 'outgoing' END, abs(net), NULL,
-       'pending', 0, %(at)s
+       'pending', 0, 0, 0, 0, '', '', %(at)s
 FROM (
     SELECT asset, sum(amount) AS net
     FROM (

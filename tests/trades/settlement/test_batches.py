@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from accounts import ledger
 from accounts.errors import KeyReused
+from accounts.identity import SYSTEM, Actor
 from accounts.ids import floor_of
 from accounts.ledger import AVAILABLE, SETTLING
 from accounts.models import Customer, LedgerAccount, Transfer, User
@@ -214,14 +215,14 @@ def test_more_sold_than_bought_is_outgoing_and_an_exit_at_the_same_price_nets_to
 def test_whoever_cut_a_batch_can_not_confirm_it_not_even_around_the_service(alice):
     maker, checker = (User.objects.create_user(f"{name}@firm.example") for name in ("maker", "checker"))
     a_settling_buy(alice, btc("0.1"))
-    batch = a_cut(by_user_id=maker.pk)
+    batch = a_cut(by=Actor(maker.pk))
 
     with pytest.raises(MakerIsChecker):
-        confirm(batch.pk, by_user_id=maker.pk, at=timezone.now())
+        confirm(batch.pk, by=Actor(maker.pk), at=timezone.now())
     with pytest.raises(IntegrityError), transaction.atomic():
         SettlementBatch.objects.filter(pk=batch.pk).update(state="confirmed", confirmed_by=maker)
 
-    assert confirm(batch.pk, by_user_id=checker.pk, at=timezone.now()).state == "confirmed"
+    assert confirm(batch.pk, by=Actor(checker.pk), at=timezone.now()).state == "confirmed"
 
 
 def test_a_batch_that_is_only_cut_does_not_settle(alice):
@@ -256,7 +257,7 @@ def test_a_batch_whose_money_moved_can_not_be_cancelled(alice):
     bought = a_settling_buy(alice, btc("0.1"))
     a_settling_buy(alice, btc("0.1"))
     batch = a_cut()
-    confirm(batch.pk, by_user_id=None, at=timezone.now())
+    confirm(batch.pk, by=SYSTEM, at=timezone.now())
     settle_chunk(batch.pk, at=timezone.now(), chunk=1)
 
     with pytest.raises(BatchStateForbids):
@@ -303,7 +304,7 @@ def test_completing_costs_the_same_statements_however_large_the_chunk(alice):
         for _ in range(count):
             a_settling_buy(alice, 10_000)
         batch = a_cut()
-        confirm(batch.pk, by_user_id=None, at=timezone.now())
+        confirm(batch.pk, by=SYSTEM, at=timezone.now())
         with CaptureQueriesContext(connection) as queries:
             settle_chunk(batch.pk, at=timezone.now())
         return len(queries)
@@ -328,7 +329,7 @@ def test_progress_that_was_lost_does_not_pay_twice(alice):
     a_settling_buy(alice, btc("0.1"))
     a_settling_buy(alice, btc("0.1"))
     batch = a_cut()
-    confirm(batch.pk, by_user_id=None, at=timezone.now())
+    confirm(batch.pk, by=SYSTEM, at=timezone.now())
     settle_chunk(batch.pk, at=timezone.now(), chunk=1)
     SettlementBatch.objects.filter(pk=batch.pk).update(settled_through=None, completed_count=0)
 

@@ -6,6 +6,7 @@ import pytest
 from django.conf import settings
 from django.core.cache import cache
 
+from accounts.identity import SYSTEM
 from brokerage.celery import app
 from quotes import prices
 from tests.given import a_customer, a_cut, a_quote, a_settling_buy, an_exit_quote, btc, btc_at, executes, states
@@ -89,6 +90,6 @@ def test_a_batch_that_nobody_confirmed_is_left_alone():
     tasks.settle_open()
     assert states(bought) == ["settling"]
 
-    confirm(batch.pk, by_user_id=None, at=bought.created_at)
+    confirm(batch.pk, by=SYSTEM, at=bought.created_at)
     tasks.settle_open()
     assert states(bought) == ["completed"]

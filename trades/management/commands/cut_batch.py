@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from accounts import exact
 from accounts.errors import Refusal
+from accounts.identity import SYSTEM
 from trades.models import SettlementBatch, SettlementWindow
 from trades.settlement.cut import cut_now, cut_window
 
@@ -37,7 +38,7 @@ class Command(BaseCommand):
 def _cut(name: str | None) -> SettlementBatch:
     now = timezone.now()
     if name is None:
-        return cut_now(at=now, made_by_id=None)
+        return cut_now(at=now, by=SYSTEM)
     window = SettlementWindow.objects.filter(name=name).first()
     if window is None:
         raise CommandError(f"There is no window {name!r}.")

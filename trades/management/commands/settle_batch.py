@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from accounts import exact
 from accounts.errors import Refusal
+from accounts.identity import SYSTEM
 from accounts.ids import parse_guid
 from trades import selectors
 from trades.models import SettlementBatch
@@ -53,7 +54,7 @@ class Command(BaseCommand):
 
     def _settle(self, batch: SettlementBatch, chunk: int, console: Console) -> None:
         if batch.state == BatchState.CUT:
-            confirm(batch.pk, by_user_id=None, at=timezone.now())
+            confirm(batch.pk, by=SYSTEM, at=timezone.now())
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
             task = bar.add_task(batch.pk.hex[:12], total=batch.trades_count)

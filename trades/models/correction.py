@@ -1,0 +1,107 @@
+"""Corrections: what one person proposes, a second one applies, and the ledger writes as new movements."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q
+
+from accounts.ids import uuid7
+from trades.states import CorrectionState
+
+
+class Correction(models.Model):
+    """A reversal or an adjustment: never an edit, always further movements linked to it by their subject.
+
+    The maker is not the checker: by constraint. What may do without a checker is an adjustment within its
+    asset's limit: by trigger (migration 0005), because the limit stands on the asset.
+    """
+
+    class Kind(models.TextChoices):
+        REVERSE_TRADE = "reverse_trade"
+        REVERSE_BATCH = "reverse_batch"
+        REVERSE_LEG = "reverse_leg"
+        ADJUSTMENT = "adjustment"
+        BREAK_PAID = "break_paid"
+        BREAK_WRITTEN_OFF = "break_written_off"
+
+    class Direction(models.TextChoices):
+        CREDIT = "credit", "to the customer"
+        DEBIT = "debit", "from the customer"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    kind = models.CharField(max_length=20, choices=Kind)
+    state = models.CharField(max_length=8, choices=CorrectionState, default=CorrectionState.PROPOSED)
+    subject = models.UUIDField(null=True, blank=True, help_text="The trade, batch, leg or break that it corrects.")
+    customer = models.ForeignKey(
+        "accounts.Customer", null=True, blank=True, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    asset = models.ForeignKey(
+        "accounts.Asset", null=True, blank=True, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    amount = models.DecimalField(max_digits=38, decimal_places=0, null=True, blank=True, help_text="Base units.")
+    direction = models.CharField(max_length=6, choices=Direction, blank=True)
+    reason = models.CharField(max_length=500)
+    reference = models.CharField(max_length=128, blank=True, help_text="The bank's or the provider's own.")
+    needs_checker = models.BooleanField(default=True)
+    made_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    made_by_client = models.ForeignKey(
+        "accounts.ApiClient", null=True, blank=True, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    checked_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    checked_by_client = models.ForeignKey(
+        "accounts.ApiClient", null=True, blank=True, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    made_at = models.DateTimeField()
+    decided_at = models.DateTimeField(null=True, blank=True, help_text="When it was applied or rejected.")
+    movements_count = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        constraints = (
+            models.CheckConstraint(
+                condition=Q(made_by__isnull=True) | Q(checked_by__isnull=True) | ~Q(made_by=F("checked_by")),
+                name="correction_maker_is_not_checker",
+            ),
+            models.CheckConstraint(
+                condition=Q(made_by_client__isnull=True)
+                | Q(checked_by_client__isnull=True)
+                | ~Q(made_by_client=F("checked_by_client")),
+                name="correction_maker_client_is_not_checker",
+            ),
+            models.CheckConstraint(
+                condition=Q(made_by__isnull=False) | Q(made_by_client__isnull=False), name="correction_has_a_maker"
+            ),
+            models.CheckConstraint(
+                condition=~Q(state="applied")
+                | Q(needs_checker=False)
+                | Q(checked_by__isnull=False)
+                | Q(checked_by_client__isnull=False),
+                name="correction_applied_by_a_checker",
+            ),
+            models.CheckConstraint(
+                condition=Q(state="proposed", decided_at__isnull=True)
+                | Q(state__in=["applied", "rejected"], decided_at__isnull=False),
+                name="correction_decided_at_a_time",
+            ),
+            models.CheckConstraint(
+                condition=~Q(kind="adjustment")
+                | Q(customer__isnull=False, asset__isnull=False, amount__gt=0, direction__in=["credit", "debit"]),
+                name="adjustment_says_whose_and_how_much",
+            ),
+            models.CheckConstraint(
+                condition=Q(kind="adjustment") | Q(subject__isnull=False), name="correction_names_its_subject"
+            ),
+            models.CheckConstraint(condition=~Q(reason=""), name="correction_has_a_reason"),
+            models.UniqueConstraint(
+                fields=["kind", "subject"],
+                condition=Q(state="proposed", subject__isnull=False),
+                name="one_open_proposal_per_subject",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.state}"
