@@ -6,13 +6,15 @@
 PY := .venv/bin/python
 ARGS ?=
 
-.PHONY: help run demo test bench lint types contracts check clean env env-dev
+.PHONY: help run demo test faults bench bench-settlement lint types contracts check clean env env-dev
 
 help:
 	@echo "make run        start everything: PostgreSQL, Valkey, web, engine, worker, beat, feed (PORT=8000)"
 	@echo "make demo       play both stories through HTTP and audit the ledger"
 	@echo "make test       the whole test suite (ARGS='-k exits' for some of it)"
+	@echo "make faults     races, killed processes and forgeries at full size (tens of minutes)"
 	@echo "make bench      measure, beside pgbench on the same PostgreSQL"
+	@echo "make bench-settlement  a million trades, beside bare SQL on the same rows"
 	@echo "make check      lint, types and import contracts"
 	@echo "make clean      remove what the tools left behind; never .data"
 
@@ -25,8 +27,15 @@ demo: env
 test: env-dev
 	@exec $(PY) -m pytest -n auto $(ARGS)
 
+# The same tests of races, deaths and people as `make test` has, at the sizes that an audit would ask for.
+faults: env-dev
+	@FAULTS=full exec $(PY) -m pytest -n 2 --timeout 3600 -m faults $(ARGS)
+
 bench: env-dev
 	@exec $(PY) -m benchmarks $(ARGS)
+
+bench-settlement: env-dev
+	@exec $(PY) -m benchmarks million
 
 lint: env-dev
 	@$(PY) -m ruff check .

@@ -7,7 +7,7 @@ of them look at one snapshot: postings that go on meanwhile are no findings.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from itertools import islice
 from typing import Any, Final, NamedTuple
@@ -15,6 +15,7 @@ from uuid import UUID
 
 from django.db import connection, transaction
 
+from accounts import seals
 from accounts.models import LedgerAudit
 
 MOST_FINDINGS: Final = 1000  # per check: more would say no more
@@ -22,11 +23,16 @@ MOST_FINDINGS: Final = 1000  # per check: more would say no more
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that is wrong: which check says so, the row's id (or asset), and a sentence for a person."""
+    """One thing that is wrong: which check says so, the row's id (or asset), and a sentence for a person.
+
+    `tampered`: this very row was changed, added or removed by somebody who went around the system. Where it is
+    false the row no longer adds up, perhaps only because another one was tampered with; only verifying can tell.
+    """
 
     check: str
     row: str
     sentence: str
+    tampered: bool = False
 
 
 class Looked(NamedTuple):
@@ -48,15 +54,19 @@ def register(name: str, check: Check) -> None:
     CHECKS[name] = check
 
 
-def run(at: datetime) -> LedgerAudit:
-    """Run every check, keep the result as a row, and give it back."""
-    counted, findings = _recount()
+def run(at: datetime, *, verify: bool = False, noted: str = "") -> LedgerAudit:
+    """Run every check, keep the result as a row, and give it back.
+
+    `verify`: compare sealed history with its blocks, too, and tell the rows that were tampered with from those that
+    no longer add up in consequence. `noted` is a head of the chain that was kept elsewhere.
+    """
+    counted, findings = _recount(verify, noted)
     return LedgerAudit.objects.create(
         at=at, ok=not findings, counted=counted, findings=[asdict(finding) for finding in findings]
     )
 
 
-def _recount() -> tuple[dict[str, int], list[Finding]]:
+def _recount(verify: bool, noted: str) -> tuple[dict[str, int], list[Finding]]:
     counted: dict[str, int] = {}
     findings: list[Finding] = []
     outermost = not connection.in_atomic_block
@@ -69,7 +79,25 @@ def _recount() -> tuple[dict[str, int], list[Finding]]:
             looked = check()
             counted[name] = looked.counted
             findings += islice(looked.findings, MOST_FINDINGS)
+        if verify:
+            findings = _verified(counted, findings, noted)
     return counted, findings
+
+
+def _verified(counted: dict[str, int], findings: list[Finding], noted: str) -> list[Finding]:
+    """What sealed history says, first; then the recount's findings, of which a balance may have been the cause.
+
+    A balance isn't sealed: it moves all day. One that differs from its transfers, none of which is named, was
+    itself changed.
+    """
+    verified = seals.verify(noted)
+    counted |= {f"sealed {table}": count for table, count in verified.rows.items()} | {"seals": verified.blocks}
+    named = [Finding(f"sealed {it.table}", it.row, it.sentence, tampered=True) for it in verified.tampered]
+    blind = any(it.table == seals.BLOCKS for it in verified.tampered)
+    for finding in findings:
+        itself = finding.check == "balances" and not blind and not verified.touches(UUID(finding.row))
+        named.append(replace(finding, tampered=itself))
+    return named
 
 
 def found_by(check: str, sql: str, sentence: str) -> Iterator[Finding]:

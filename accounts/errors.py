@@ -87,6 +87,49 @@ class WrongAccountType(Refusal):
     sentence = "This asset is not kept in an account of this type."
 
 
+# --- second persons -------------------------------------------------------------------------------
+
+
+class NobodyAnswers(Refusal):
+    """The system itself, where somebody must answer for what is done."""
+
+    code = "nobody_answers"
+    sentence = "A person or a program has to answer for this."
+
+
+# --- breaks and reconciliation ---------------------------------------------------------------------
+
+
+class BreakNotFound(NotFound):
+    sentence = "There is no such break."
+
+
+class BreakResolved(Refusal):
+    code = "break_resolved"
+    sentence = "This break has been resolved already."
+
+
+class BreakNeedsMoney(Refusal):
+    """A leg's difference stands in the books: it is paid or written off by a correction, not explained away."""
+
+    code = "break_needs_money"
+    sentence = "A leg's difference is resolved by a correction: it was paid, or it is written off."
+
+
+class BreakNeedsExplanation(Refusal):
+    """A drift is no movement that the books know of: what it was is told, then booked as what it is."""
+
+    code = "break_needs_explanation"
+    sentence = "A reconciliation's break has nothing booked that could move: it is explained."
+
+
+class BadStatement(Malformed):
+    """A statement that can't be read; the sentence names the line."""
+
+    code = "bad_statement"
+    sentence = "The statement can't be read."
+
+
 # --- identity --------------------------------------------------------------------------------------
 
 
@@ -103,6 +146,10 @@ class InvalidCredentials(Unauthorized):
 class InvalidToken(Unauthorized):
     code = "invalid_token"
     sentence = "Token expired or invalid"
+
+
+class UserNotFound(NotFound):
+    sentence = "There is no such user."
 
 
 class CustomerNotFound(NotFound):

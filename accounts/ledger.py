@@ -75,11 +75,12 @@ class Movement:
     at: datetime
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Locked:
     """An account's row, locked until the transaction ends, with its totals as of the lock."""
 
     id: UUID
+    account: Account
     debits: int
     credits: int
 
@@ -89,11 +90,12 @@ class Locked:
 
 
 Balances = dict[Account, Locked]
+Sums = dict[Locked, list[Any]]  # by account: debited, credited, when
 
 # The ids are an array, found before any row is locked. As a joined subquery they would be looked up again for a
 # row that another transaction changed while this one waited for it, not be found, and the account be missing.
 _LOCK = """
-SELECT id, customer_id, bucket, asset_id, type, debits, credits FROM accounts_ledgeraccount
+SELECT id, debits, credits, customer_id, bucket, asset_id, type FROM accounts_ledgeraccount
 WHERE id = ANY(ARRAY(
     SELECT a.id FROM unnest(%(customers)s::uuid[], %(customer_assets)s::text[], %(customer_types)s::text[])
         AS w(customer, asset, type)
@@ -138,7 +140,6 @@ FROM unnest(%s::uuid[], %s::numeric[], %s::numeric[], %s::timestamptz[]) AS w(id
 WHERE a.id = w.id
 """
 
-
 _SELECTED = """
 WITH selected AS MATERIALIZED (
     SELECT w.customer_id, w.asset_id, w.amount, w.key, d.id AS debit, c.id AS credit
@@ -147,6 +148,18 @@ WITH selected AS MATERIALIZED (
         ON d.customer_id = w.customer_id AND d.asset_id = w.asset_id AND d.type = %(debit_type)s
     LEFT JOIN accounts_ledgeraccount c
         ON c.customer_id = w.customer_id AND c.asset_id = w.asset_id AND c.type = %(credit_type)s
+)
+"""
+
+# Here the select names the types. A type belongs to customers or to the house, so one of each two joins matches.
+_PAIRED = """
+WITH selected AS MATERIALIZED (
+    SELECT w.customer_id, w.asset_id, w.amount, w.key, coalesce(d.id, hd.id) AS debit, coalesce(c.id, hc.id) AS credit
+    FROM ({select}) w
+    LEFT JOIN accounts_ledgeraccount d ON (d.customer_id, d.asset_id, d.type) = (w.customer_id, w.asset_id, w.debited)
+    LEFT JOIN accounts_ledgeraccount c ON (c.customer_id, c.asset_id, c.type) = (w.customer_id, w.asset_id, w.credited)
+    LEFT JOIN accounts_ledgeraccount hd ON (hd.bucket, hd.asset_id, hd.type) = (w.bucket, w.asset_id, w.debited)
+    LEFT JOIN accounts_ledgeraccount hc ON (hc.bucket, hc.asset_id, hc.type) = (w.bucket, w.asset_id, w.credited)
 )
 """
 
@@ -163,8 +176,8 @@ FROM (
 ON CONFLICT DO NOTHING
 """  # noqa: S608 - our own text
 
-_LOCK_SELECTED = f"""
-{_SELECTED}
+_LOCK_SELECTED = """
+{selected}
 SELECT (SELECT count(*) FROM selected WHERE debit IS NULL OR credit IS NULL), (
     SELECT count(*) FROM (
         SELECT id FROM accounts_ledgeraccount
@@ -172,10 +185,10 @@ SELECT (SELECT count(*) FROM selected WHERE debit IS NULL OR credit IS NULL), (
         ORDER BY id FOR NO KEY UPDATE
     ) locked
 )
-"""  # noqa: S608 - our own text
+"""
 
-_POST_SELECTED = f"""
-{_SELECTED},
+_POST_SELECTED = """
+{selected},
 written AS (
     INSERT INTO accounts_transfer
         (id, debit_account_id, credit_account_id, asset_id, amount, kind, key, customer_id, subject, at)
@@ -196,15 +209,15 @@ added AS (
     WHERE a.id = w.account
 )
 SELECT (SELECT count(*) FROM selected), (SELECT count(*) FROM written)
-"""  # noqa: S608 - our own text
+"""
 
-_CONTRADICTED = f"""
-{_SELECTED}
+_CONTRADICTED = """
+{selected}
 SELECT t.key FROM selected s
 JOIN accounts_transfer t ON t.key = s.key AND t.customer_id = s.customer_id
 WHERE (t.debit_account_id, t.credit_account_id, t.amount, t.kind) <> (s.debit, s.credit, s.amount, %(kind)s)
 LIMIT 1
-"""  # noqa: S608 - our own text
+"""
 
 
 def lock(accounts: Iterable[Account]) -> Balances:
@@ -248,10 +261,8 @@ def _locked(accounts: Sequence[Account]) -> Balances:
                 "bucket_types": array(account.type for account in of_house),
             },
         )
-        return {
-            Account(customer, bucket, asset, type_): Locked(id_, int(debits), int(credits))
-            for id_, customer, bucket, asset, type_, debits, credits in cursor.fetchall()
-        }
+        rows = [(id_, Account._make(names), debits, credits) for id_, debits, credits, *names in cursor.fetchall()]
+    return {account: Locked(id_, account, int(debits), int(credits)) for id_, account, debits, credits in rows}
 
 
 def post(
@@ -312,32 +323,27 @@ def _insert(movements: Sequence[Movement], balances: Mapping[Account, Locked]) -
 
 
 def _add(movements: Sequence[Movement], balances: Mapping[Account, Locked]) -> None:
-    """Bring the balances of the movements' accounts up to date, in the rows and in `balances`."""
-    touched: dict[Account, list[Any]] = {}
+    sums: Sums = {}
     for m in movements:
-        debit = touched.setdefault(m.debit, [0, 0, m.at])
-        debit[0] += m.amount
-        credit = touched.setdefault(m.credit, [0, 0, m.at])
-        credit[1] += m.amount
-    for account, (debits, credits, _) in touched.items():
-        locked = balances[account]
-        if account.customer_id is not None and locked.balance + credits - debits < 0:
-            raise InsufficientFunds(f"The {account.type} balance of {account.asset} does not cover this.")
-    if not touched:
+        sums.setdefault(balances[m.debit], [0, 0, m.at])[0] += m.amount
+        sums.setdefault(balances[m.credit], [0, 0, m.at])[1] += m.amount
+    add(sums)
+
+
+def add(sums: Sums) -> None:
+    """Bring the accounts' totals up to date, in the rows and in `Locked`. For the ledger's own modules."""
+    for locked, (debits, credits, _) in sums.items():
+        name = locked.account
+        if name.customer_id is not None and locked.balance + credits - debits < 0:
+            raise InsufficientFunds(f"The {name.type} balance of {name.asset} does not cover this.")
+    if not sums:
         return
+    debited, credited, at = zip(*sums.values(), strict=True)
     with connection.cursor() as cursor:
-        cursor.execute(
-            _ADD,
-            [
-                array(balances[account].id for account in touched),
-                array(debits for debits, _, _ in touched.values()),
-                array(credits for _, credits, _ in touched.values()),
-                array(at for _, _, at in touched.values()),
-            ],
-        )
-    for account, (debits, credits, _) in touched.items():
-        balances[account].debits += debits
-        balances[account].credits += credits
+        cursor.execute(_ADD, [array(locked.id for locked in sums), array(debited), array(credited), array(at)])
+    for locked, (debits, credits, _) in sums.items():
+        locked.debits += debits
+        locked.credits += credits
 
 
 @transaction.atomic
@@ -361,23 +367,28 @@ def post_selected(
     Returns how many movements were new. Raises KeyReused when a key names a movement that said something else,
     and IntegrityError (the table's own floor) when an account would fall below zero.
     """
-    given = {
-        **params,
-        "debit_type": debit_type,
-        "credit_type": credit_type,
-        "kind": kind,
-        "subject": subject,
-        "at": at,
-    }
+    given = dict(params, debit_type=debit_type, credit_type=credit_type, kind=kind, subject=subject, at=at)
+    return _post_set(_SELECTED.format(select=select), given, _OPEN_SELECTED.format(select=select))
+
+
+@transaction.atomic
+def post_pairs(select: str, params: Mapping[str, Any], *, kind: str, subject: UUID | None, at: datetime) -> int:
+    """`post_selected` between existing accounts whose types each row names: `debited`, `credited` (and a `bucket`)."""
+    return _post_set(_PAIRED.format(select=select), dict(params, kind=kind, subject=subject, at=at))
+
+
+def _post_set(selected: str, given: Mapping[str, Any], opening: str = "") -> int:
     with connection.cursor() as cursor:
-        cursor.execute(_LOCK_SELECTED.format(select=select), given)
+        cursor.execute(_LOCK_SELECTED.format(selected=selected), given)
         if cursor.fetchone()[0]:  # some accounts are missing; opened now, they sort after those locked above
-            cursor.execute(_OPEN_SELECTED.format(select=select), given)
-            cursor.execute(_LOCK_SELECTED.format(select=select), given)
-        cursor.execute(_POST_SELECTED.format(select=select), given)
-        selected, written = cursor.fetchone()
-        if written != selected:
-            cursor.execute(_CONTRADICTED.format(select=select), given)
+            if not opening:
+                raise RuntimeError("A movement names an account that nobody opened: nothing is posted.")
+            cursor.execute(opening, given)
+            cursor.execute(_LOCK_SELECTED.format(selected=selected), given)
+        cursor.execute(_POST_SELECTED.format(selected=selected), given)
+        found, written = cursor.fetchone()
+        if written != found:
+            cursor.execute(_CONTRADICTED.format(selected=selected), given)
             if contradicted := cursor.fetchone():
                 raise KeyReused(f"The key {contradicted[0]} names another movement.")
     return int(written)

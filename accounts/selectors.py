@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from uuid import UUID
 
-from django.db.models import DecimalField, F, OuterRef, QuerySet, Subquery
+from django.db.models import (
+    DateTimeField,
+    DecimalField,
+    DurationField,
+    ExpressionWrapper,
+    F,
+    OuterRef,
+    QuerySet,
+    Subquery,
+    Value,
+)
 from django.db.models.functions import Coalesce
 
-from accounts.errors import CustomerNotFound, NotFound
+from accounts.errors import CustomerNotFound, NotFound, UserNotFound
 from accounts.identity import Caller
 from accounts.ids import parse_guid
 from accounts.ledger import AVAILABLE, SETTLING
-from accounts.models import Asset, Customer, LedgerAccount
+from accounts.models import Asset, Break, Customer, LedgerAccount, User
 
 
 def assets() -> QuerySet[Asset]:
@@ -69,3 +80,22 @@ def available(customer_id: UUID, asset: str) -> int:
     """What a customer may spend of an asset right now, in base units."""
     account = LedgerAccount.objects.filter(customer_id=customer_id, asset=asset, type=AVAILABLE).first()
     return account.balance if account else 0
+
+
+def staff_named(text: str) -> User:
+    """The active member of staff with this e-mail address. Raises UserNotFound."""
+    user = User.objects.filter(email=text.strip().lower(), is_staff=True, is_active=True).first()
+    if user is None:
+        raise UserNotFound(f"There is no active staff user {text!r}.")
+    return user
+
+
+def breaks(at: datetime, *, only_open: bool = True) -> QuerySet[Break]:
+    """Oldest first, each with `age`: how long it has been open at a moment, or was until it was resolved."""
+    until = Coalesce("resolved_at", Value(at, output_field=DateTimeField()))
+    found = (
+        Break.objects.select_related("asset", "owner")
+        .annotate(age=ExpressionWrapper(until - F("opened_at"), output_field=DurationField()))
+        .order_by("opened_at", "pk")
+    )
+    return found.filter(state=Break.State.OPEN) if only_open else found

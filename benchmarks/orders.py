@@ -12,7 +12,7 @@ from statistics import median
 
 from benchmarks import load, pgbench
 from benchmarks.results import Row
-from benchmarks.system import CHECKOUT, System
+from benchmarks.system import CHECKOUT, System, superuser_url
 
 EMPTY, CLOSE = "/api/v1/bench/empty", "/api/v1/trade/close"
 LATENCY = "pgbench's mean latency"
@@ -39,12 +39,6 @@ def _engine(system: System) -> Iterator[None]:
         engine.wait(10)
 
 
-def _database_url() -> str:
-    from brokerage.stack.where import embedded_urls
-
-    return embedded_urls()["DATABASE_URL"]
-
-
 def _over_http(system: System) -> tuple[list[float], list[Row]]:
     from benchmarks import cast
 
@@ -61,7 +55,7 @@ def _over_http(system: System) -> tuple[list[float], list[Row]]:
     with cast.FreshPrices(), _engine(system):
         load.run(system.port, CLIENTS, closes(200))
         for _ in range(ROUNDS):
-            tps.append(pgbench.transactions_per_second(_database_url(), 5))
+            tps.append(pgbench.transactions_per_second(superuser_url(), 5))
             empty.append(load.run(system.port, CLIENTS, empties * 6))
             sixteen.append(_all_closed(load.run(system.port, CLIENTS, closes(CLOSES))))
             one.append(_all_closed(load.run(system.port, 1, closes(ALONE))))
@@ -99,7 +93,7 @@ def _engine_alone(system: System) -> tuple[list[float], list[Row]]:
     people = cast.customers(2000)
     tps, rates = [], []
     for _ in range(ROUNDS):
-        tps.append(pgbench.transactions_per_second(_database_url(), 5))
+        tps.append(pgbench.transactions_per_second(superuser_url(), 5))
         orders = cast.open_orders(people, ENGINE_CLOSES)
         pipe = streams.client().pipeline(transaction=False)
         for who, code in orders:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
 from collections.abc import Sequence
-from decimal import Decimal
+from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
+from typing import Any
 from uuid import UUID
 
-from benchmarks import pgbench
-from benchmarks.results import Row
+import psycopg
 
-TRADES, CUSTOMERS, EXITS_EVERY = 100_000, 5_000, 20
+from benchmarks import pgbench
+from benchmarks.bare import Bare
+from benchmarks.results import Row
+from benchmarks.system import CHECKOUT, System, superuser_url
+
+EXITS_EVERY, SECONDS = 20, 5
 RECEIVED, DELIVERED, FEE = 1_000, 5_000, 12
 
 _QUOTES = """
@@ -49,45 +56,106 @@ SELECT new_uuid7(), id, customer_id, 'storing', '', created_at FROM made
 """
 
 
-def measure(trades: int = TRADES) -> list[Row]:
-    """Settle a batch of `trades` trades and their exits, with pgbench before and after in the same run."""
+@dataclass(frozen=True)
+class Sizes:
+    """How much is settled, and how many rounds pgbench gets."""
+
+    trades: int = 100_000
+    customers: int = 5_000
+
+
+def measure(system: System, sizes: Sizes = Sizes()) -> list[Row]:
+    """Settle a batch of so many trades and their exits, pgbench and the bare statements taken in turns with it."""
     from django.utils import timezone
 
     from accounts import audit
     from accounts.identity import SYSTEM
     from benchmarks.cast import customers
-    from brokerage.stack.where import embedded_urls
+    from trades.models import SettlementBatch
     from trades.settlement.approval import confirm
     from trades.settlement.cut import cut_now
-    from trades.settlement.settle import settle
 
-    url = embedded_urls()["DATABASE_URL"]
-    people = [customer.pk for customer in customers(CUSTOMERS)]
-    _store(trades, people)
+    people = [customer.pk for customer in customers(sizes.customers)]
+    _store(sizes.trades, people)
     draining = _drain()
-    tps = [pgbench.transactions_per_second(url, 5)]
+    tps = [pgbench.transactions_per_second(superuser_url(), SECONDS)]
     _sql("VACUUM ANALYZE trades_trade")
     started = time.perf_counter()
     batch = cut_now(at=timezone.now(), by=SYSTEM)
     cutting = time.perf_counter() - started
+    bare = Bare(batch.pk)
+    bare_seconds = [bare.seconds()]
     confirm(batch.pk, by=SYSTEM, at=timezone.now())
     hot_before = _updates()
-    started = time.perf_counter()
-    for _ in settle(batch.pk, clock=timezone.now):
-        pass
-    settling = time.perf_counter() - started
-    tps.append(pgbench.transactions_per_second(url, 5))
-    batch.refresh_from_db()
-    if batch.completed_count != batch.trades_count or not audit.run(timezone.now()).ok:
-        raise RuntimeError("the batch is not complete, or the books don't balance")
+    _sql("CHECKPOINT")
+    settling, peak = settled_by_a_worker(system, batch.pk)
+    time.sleep(2)  # a worker reports its statistics when it has been idle for a second
     updates, hot = (after - before for after, before in zip(_updates(), hot_before, strict=True))
-    now, count = median(tps), batch.trades_count
+    bare_seconds.append(bare.seconds())
+    tps.append(pgbench.transactions_per_second(superuser_url(), SECONDS))
+    started = time.perf_counter()
+    books = audit.run(timezone.now())
+    auditing = time.perf_counter() - started
+    batch = SettlementBatch.objects.get(pk=batch.pk)
+    if batch.completed_count != batch.trades_count or not books.ok:
+        raise RuntimeError(f"the batch is not complete, or the books don't balance: {books.findings[:3]}")
+    now, count, audited = median(tps), batch.trades_count, int(books.counted["sides"])
     return [
+        Row("pgbench_tps", now, "transactions/s"),
         Row("drain_storing_per_s", count / draining, "trades/s", "pgbench_tps", count / draining / now),
         Row("cut_trades_per_s", count / cutting, "trades/s", "pgbench_tps", count / cutting / now),
         Row("settle_trades_per_s", count / settling, "trades/s", "pgbench_tps", count / settling / now),
+        Row(
+            "settle_over_bare_sql",
+            settling / median(bare_seconds),
+            "times",
+            "bare SQL",
+            settling / median(bare_seconds),
+        ),
         Row("settle_hot_updates", hot, "rows", "updates of trades", hot / max(updates, 1)),
+        Row("audit_transfers_per_s", audited / auditing, "transfers/s", "pgbench_tps", audited / auditing / now),
+        Row("peak_memory_mb", peak, "MB"),
     ]
+
+
+def settled_by_a_worker(system: System, batch_id: UUID) -> tuple[float, float]:
+    """Have a real worker settle the batch; seconds from the task's sending to the end, and its peak memory in MB."""
+    from celery import current_app
+
+    from brokerage.stack.processes import children
+    from trades.models import SettlementBatch
+
+    command = next(c.command for c in children("", 0, {"WORKER_CONCURRENCY": "1"}) if c.name == "worker")
+    worker = subprocess.Popen(command, cwd=CHECKOUT, env=system.environment)
+    try:
+        _until_it_works(current_app)
+        started = time.perf_counter()
+        current_app.send_task("trades.tasks.settle_open", ignore_result=True)
+        while SettlementBatch.objects.values_list("state", flat=True).get(pk=batch_id) != "completed":
+            time.sleep(0.05)
+        return time.perf_counter() - started, _peak_memory_mb(worker.pid)
+    finally:
+        worker.terminate()
+        worker.wait(20)
+
+
+def _until_it_works(app: Any) -> None:
+    give_up = time.monotonic() + 60
+    while not app.control.ping(timeout=0.5):
+        if time.monotonic() > give_up:
+            raise RuntimeError("the worker doesn't answer")
+
+
+def _peak_memory_mb(pid: int) -> float:
+    """The highest resident size that the worker or one of its processes ever had."""
+    found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    sizes = [
+        int(line.split()[1])
+        for one in (str(pid), *found)
+        for line in Path(f"/proc/{one}/status").read_text().splitlines()
+        if line.startswith("VmHWM")
+    ]
+    return max(sizes) / 1024
 
 
 def _store(count: int, people: Sequence[UUID]) -> None:
@@ -131,10 +199,8 @@ def _updates() -> tuple[int, int]:
     return int(updates), int(hot)
 
 
-def _sql(text: str, given: dict[str, object] | None = None) -> list[tuple[Decimal, ...]]:
-    from django.db import connection
-
-    with connection.cursor() as cursor:
-        cursor.execute("SET statement_timeout = 0")
-        cursor.execute(text, given)
+def _sql(text: str, given: dict[str, object] | None = None) -> list[tuple[Any, ...]]:
+    """As the owner: the application may not write what is written here."""
+    with psycopg.connect(superuser_url(), autocommit=True) as connection:
+        cursor = connection.execute(text, given)
         return list(cursor.fetchall()) if cursor.description else []

@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 from urllib.request import urlopen
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -46,7 +47,9 @@ def running(without: str, **knobs: str) -> Iterator[System]:
         **knobs,
     }
     environment.pop("DATABASE_URL", None)
+    environment.pop("MIGRATION_DATABASE_URL", None)
     environment.pop("REDIS_URL", None)
+    environment.pop("MIGRATION_DATABASE_URL", None)
     log = (home / "log").open("w")
     up = subprocess.Popen(
         [sys.executable, "manage.py", "up", "--without", without],
@@ -64,6 +67,14 @@ def running(without: str, **knobs: str) -> Iterator[System]:
         up.send_signal(signal.SIGTERM)
         up.wait(20)
         shutil.rmtree(home, ignore_errors=True)
+
+
+def superuser_url() -> str:
+    """The system's database for the server's own superuser: benchmarks copy tables and ask for checkpoints."""
+    from brokerage.stack.where import embedded_urls
+
+    url = urlsplit(embedded_urls()["DATABASE_URL"])
+    return url._replace(netloc=f"postgres@{url.netloc.rpartition('@')[2]}").geturl()
 
 
 def _wait(up: subprocess.Popen[bytes], port: int, log: Path) -> None:

@@ -1,5 +1,14 @@
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
+from django.core import checks
+from django.db.models.signals import post_migrate
 
 
 class BrokerageConfig(AppConfig):
     name = "brokerage"
+
+    def ready(self) -> None:
+        from brokerage import grants
+
+        # Of the last app that has tables: when its signal comes, all of them are there.
+        post_migrate.connect(grants.after_migrating, sender=apps.get_app_config("trades"))
+        checks.register(grants.the_application_cannot_rewrite_history, checks.Tags.database, deploy=True)

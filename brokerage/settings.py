@@ -27,6 +27,7 @@ env.read_env(BASE_DIR / ".env")
 
 DEBUG = env.bool("DEBUG", default=False)
 SANDBOX = env.bool("SANDBOX", default=True)  # accepts PostTrade.expected_error, seeds demo data
+DEMO = SANDBOX and env.bool("DEMO", default=False)  # a window that cuts crypto trades every minute
 # This machine itself may always ask: `up` and health checks do.
 ALLOWED_HOSTS = [*env.list("ALLOWED_HOSTS", default=["testserver"]), "localhost", "127.0.0.1", "[::1]"]
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
@@ -66,7 +67,11 @@ if len(JWT_SIGNING_KEY.encode()) < 32:
 # --- where the servers are -------------------------------------------------------------------------
 
 _embedded = embedded_urls()
-DATABASE_URL = env.str("DATABASE_URL", default="") or _embedded.get("DATABASE_URL", "")
+DATABASE_URL = env.str("DATABASE_URL", default="")  # the application's role: it can't change what is append-only
+MIGRATION_DATABASE_URL = env.str("MIGRATION_DATABASE_URL", default="")  # the role that owns the tables
+if not DATABASE_URL:
+    DATABASE_URL = _embedded.get("DATABASE_URL", "")
+    MIGRATION_DATABASE_URL = MIGRATION_DATABASE_URL or _embedded.get("MIGRATION_DATABASE_URL", "")
 REDIS_URL = env.str("REDIS_URL", default="") or _embedded.get("REDIS_URL", "")
 CACHE_URL = env.str("CACHE_URL", default="") or REDIS_URL
 STREAM_URL = env.str("STREAM_URL", default="") or REDIS_URL  # commands, replies and prices
@@ -115,6 +120,8 @@ def _host(url: str) -> str:
 
 
 DATABASES = {"default": _database(DATABASE_URL)}
+OWNER_DATABASE = _database(MIGRATION_DATABASE_URL or DATABASE_URL)
+APPLICATION_ROLE, APPLICATION_PASSWORD = DATABASES["default"]["USER"], DATABASES["default"]["PASSWORD"]
 CACHES = {
     "default": {
         "BACKEND": "django_redis.cache.RedisCache",
@@ -295,7 +302,10 @@ CELERY_BEAT_SCHEDULE = {
     "advance what stands in storing": {"task": "trades.tasks.sweep", "schedule": 10.0},
     "cut the windows that are due": {"task": "trades.tasks.cut_due", "schedule": 10.0},
     "settle the batches that were cut": {"task": "trades.tasks.settle_open", "schedule": 15.0},
+    "make failed legs due again": {"task": "trades.tasks.retry_legs", "schedule": 30.0},
     "audit the ledger": {"task": "accounts.tasks.audit", "schedule": 3600.0},
+    "seal history": {"task": "accounts.tasks.seal", "schedule": 300.0},
+    "verify sealed history": {"task": "accounts.tasks.verify", "schedule": 86400.0},
     "forget expired tokens": {"task": "accounts.tasks.forget_expired_tokens", "schedule": 86400.0},
 }
 

@@ -1,7 +1,8 @@
 """One PostgreSQL and one Valkey for a whole test session, real ones, with durability switched off.
 
 `start_for_tests()` runs before Django reads its settings, in the process that starts the parallel
-workers: they inherit DATABASE_URL and REDIS_URL. Where the caller has set one of them, it is used as it is.
+workers: they inherit DATABASE_URL (the application's role), MIGRATION_DATABASE_URL (the tables' owner, which the
+tests themselves are) and REDIS_URL. Where the caller has set one of them, it is used as it is.
 `python -m tests.embedded COMMAND …` runs one command with such a pair beside it.
 
 The session's directory is named after the process that owns it, so whoever comes next knows the
@@ -56,20 +57,20 @@ def start_for_tests() -> Stack:
     stack.home = _session_dir()
     try:
         if not stack.database_url:
-            stack.database_url = _start(stack, Postgres(stack.home, durable=False), "DATABASE_URL")
+            stack.database_url = _start(stack, Postgres(stack.home, durable=False))
         if not stack.redis_url:
-            stack.redis_url = _start(stack, Valkey(stack.home), "REDIS_URL")
+            stack.redis_url = _start(stack, Valkey(stack.home))
     except BaseException:
         stack.stop()
         raise
     return stack
 
 
-def _start(stack: Stack, server: Postgres | Valkey, variable: str) -> str:
+def _start(stack: Stack, server: Postgres | Valkey) -> str:
     stack.servers.append(server)
     server.start()
-    os.environ[variable] = server.url
-    stack.exported.append(variable)
+    os.environ.update(server.urls)
+    stack.exported += server.urls
     return server.url
 
 

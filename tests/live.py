@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import urlsplit, urlunsplit
 
 import httpx
 from django.conf import settings
@@ -24,14 +24,16 @@ START_SECONDS = 30
 
 
 def environment() -> dict[str, str]:
-    """What a child needs to work on the database and the Redis of this very test."""
-    database = settings.DATABASES["default"]
-    host = quote(database["HOST"], safe="")
-    port = f":{database['PORT']}" if database["PORT"] else ""
-    secret = f":{quote(database['PASSWORD'], safe='')}" if database["PASSWORD"] else ""
+    """What a child needs to work on the database and the Redis of this very test, as the application's role."""
+    name = settings.DATABASES["default"]["NAME"]
+
+    def here(url: str) -> str:
+        return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
+
     return {
         **os.environ,
-        "DATABASE_URL": f"postgres://{database['USER']}{secret}@{host}{port}/{database['NAME']}",
+        "DATABASE_URL": here(settings.DATABASE_URL),
+        "MIGRATION_DATABASE_URL": here(settings.MIGRATION_DATABASE_URL or settings.DATABASE_URL),
         "REDIS_URL": settings.REDIS_URL,
         "SECRET_KEY": settings.SECRET_KEY,
         "JWT_SIGNING_KEY": settings.JWT_SIGNING_KEY,

@@ -6,8 +6,11 @@ class TradesConfig(AppConfig):
     verbose_name = "Trading and settlement"
 
     def ready(self) -> None:
+        from accounts import seals
         from trades import audit
         from trades.orders import audit as orders_audit
 
         audit.register_checks()
         orders_audit.register_checks()
+        for table in ("trades_deal", "trades_tradeevent"):
+            seals.register(table)

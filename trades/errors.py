@@ -58,6 +58,32 @@ class MakerIsChecker(Refusal):
     sentence = "Whoever cut a batch can't confirm it."
 
 
+class LegNotFound(NotFound):
+    sentence = "There is no such settlement leg."
+
+
+class LegStateForbids(Refusal):
+    """A settled leg can't be settled otherwise; no leg is reported before its batch has begun to settle."""
+
+    code = "leg_state"
+    sentence = "The leg is past that step, or not yet there."
+
+
+class FlagNotFound(NotFound):
+    sentence = "This trade carries no flag."
+
+
+class TradeFlagged(Conflict):
+    sentence = "This trade carries a flag already."
+
+
+class TradeNotHoldable(Refusal):
+    """Only what still waits for settlement can be held back from it."""
+
+    code = "trade_state"
+    sentence = "Only a trade that is storing or settling can be held back."
+
+
 class BadSchedule(Refusal):
     """A window whose cron, time zone or calendar can't be read."""
 

@@ -1,14 +1,19 @@
-"""Whose trades and batches a caller may see."""
+"""Whose trades and batches a caller may see, and which legs are due."""
 
 from __future__ import annotations
 
+from datetime import datetime
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from accounts.identity import Caller
-from trades.errors import BatchNotFound, TradeNotFound
-from trades.models import SettlementBatch, SettlementLeg, Trade
+from trades.errors import BatchNotFound, LegNotFound, TradeNotFound
+from trades.models import Correction, LeftOut, SettlementBatch, SettlementLeg, Trade
+from trades.states import BatchState, CorrectionState, LegStatus
+
+# Whoever carries legs out may do so once the members are final; `completed` has some that a correction reopened.
+_CARRIED_OUT_IN = (BatchState.SETTLING, BatchState.PARTIALLY_SETTLED, BatchState.COMPLETED)
 
 
 def trades_of(caller: Caller) -> QuerySet[Trade]:
@@ -40,6 +45,33 @@ def batch(batch_id: UUID) -> SettlementBatch:
 
 def legs_of(batch_id: UUID) -> QuerySet[SettlementLeg]:
     return SettlementLeg.objects.filter(batch_id=batch_id).order_by("asset_id")
+
+
+def leg_of(batch_id: UUID, leg_id: UUID) -> SettlementLeg:
+    """Raises LegNotFound, also for another batch's leg."""
+    leg = SettlementLeg.objects.filter(pk=leg_id, batch_id=batch_id).first()
+    if leg is None:
+        raise LegNotFound
+    return leg
+
+
+def legs() -> QuerySet[SettlementLeg]:
+    """Newest first."""
+    return SettlementLeg.objects.order_by("-pk")
+
+
+def is_due(at: datetime) -> Q:
+    """Of legs: what somebody should carry out and report now. A failed one is due when its pause is over."""
+    reversed_whole = Correction.objects.filter(
+        kind=Correction.Kind.REVERSE_BATCH, state=CorrectionState.APPLIED, subject=OuterRef("batch_id")
+    )
+    its_time = Q(status=LegStatus.PENDING) | Q(status=LegStatus.FAILED, next_attempt_at__lte=at)
+    return its_time & Q(batch__state__in=_CARRIED_OUT_IN) & ~Exists(reversed_whole)
+
+
+def left_out_of(batch_id: UUID) -> QuerySet[LeftOut]:
+    """Who could not settle with a batch, newest first."""
+    return LeftOut.objects.filter(batch_id=batch_id).order_by("-pk")
 
 
 def members_of(found: SettlementBatch) -> QuerySet[Trade]:

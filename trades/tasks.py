@@ -21,9 +21,11 @@ from quotes import prices
 from trades.models import SettlementBatch
 from trades.settlement.cut import EVERY_KIND, low_water
 from trades.settlement.cut import cut_due as cut_due_windows
-from trades.settlement.settle import SETTLEABLE, settle
+from trades.settlement.legs import retry_due
+from trades.settlement.settle import SETTLEABLE, Progress, settle
 from trades.spot.advance import advance as advance_trades
 from trades.spot.sweep import sweep as sweep_trades
+from trades.states import BatchState
 
 logger = logging.getLogger(__name__)
 
@@ -76,17 +78,37 @@ def cut_due() -> None:
 
 @shared_task(**AGAIN)  # type: ignore[untyped-decorator]
 def settle_open() -> None:
-    """Settle every confirmed batch to its end, also one that a killed worker left in the middle.
+    """Settle every confirmed batch as far as its legs allow, also one that a killed worker left in the middle.
 
     Twice at once: the batch's row is locked for each chunk and says where the next one begins, so two settlers
-    take turns and do no trade twice.
+    take turns and do no trade twice. A batch that only waits for its legs costs a look and is not talked about.
     """
-    for batch_id in SettlementBatch.objects.filter(state__in=SETTLEABLE).order_by("pk").values_list("pk", flat=True):
+    open_ones = SettlementBatch.objects.filter(state__in=SETTLEABLE).order_by("pk")
+    for batch_id, state, completed in list(open_ones.values_list("pk", "state", "completed_count")):
+        moved = state == BatchState.CONFIRMED
         try:
             for progress in settle(batch_id, clock=timezone.now):
-                logger.info("batch %s: %d of %d trades completed", batch_id.hex, progress.completed, progress.total)
+                moved = moved or progress.completed != completed
+                if progress.completed != completed or (moved and progress.is_done):
+                    _tell(batch_id, progress)
+                completed = progress.completed
         except (Refusal, RuntimeError, IntegrityError):
             logger.exception("batch %s can't be settled; the others go on", batch_id.hex)
+
+
+@shared_task(**AGAIN)  # type: ignore[untyped-decorator]
+def retry_legs() -> None:
+    """Make failed legs due again whose pause is over; whoever carries legs out finds them.
+
+    Twice at once: one statement, and a leg that is pending already is not failed any more.
+    """
+    if due := retry_due(timezone.now()):
+        logger.info("%d failed legs are due again", due)
+
+
+def _tell(batch_id: UUID, progress: Progress) -> None:
+    waits = f", waits for the legs of {', '.join(progress.waits_for)}" if progress.waits_for else ""
+    logger.info("batch %s: %d of %d trades completed%s", batch_id.hex, progress.completed, progress.total, waits)
 
 
 def _latest_prices() -> prices.Prices | None:

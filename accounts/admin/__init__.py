@@ -1,3 +1,3 @@
-from accounts.admin import clients, identity, ledger
+from accounts.admin import clients, identity, ledger, seals
 
-__all__ = ["clients", "identity", "ledger"]
+__all__ = ["clients", "identity", "ledger", "seals"]

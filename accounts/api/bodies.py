@@ -54,6 +54,25 @@ def choice(body: Mapping[str, Any], name: str, known: Collection[str], *, defaul
     return value
 
 
+def choices(body: Mapping[str, Any], name: str, known: Collection[str]) -> list[str]:
+    """A list of words of a closed list, each once; all of them when absent."""
+    value = body.get(name)
+    if value is None or value == "":
+        return list(known)
+    if not isinstance(value, list) or not value or not all(isinstance(word, str) and word in known for word in value):
+        raise Malformed(f"{name} must be a list of some of {', '.join(known)}.")
+    return sorted(set(value))
+
+
+def yes_or_no(body: Mapping[str, Any], name: str, *, default: bool) -> bool:
+    value = body.get(name)
+    if value is None or value == "":
+        return default
+    if not isinstance(value, bool):
+        raise Malformed(f"{name} must be true or false.")
+    return value
+
+
 def guid(body: Mapping[str, Any], name: str) -> UUID | None:
     """A guid, or None when absent."""
     value = body.get(name)

@@ -1,4 +1,4 @@
-"""What the new tables refuse by themselves, and the limit up to which one person may adjust dollars alone."""
+"""What the new tables refuse by themselves."""
 
 from django.db import migrations
 
@@ -20,8 +20,6 @@ CREATE TRIGGER facts_never_change BEFORE UPDATE ON accounts_break FOR EACH ROW
     EXECUTE FUNCTION refuse_change();
 """
 
-LIMIT = "UPDATE accounts_asset SET adjustment_limit = 100000 WHERE code = 'USD'"  # 1,000.00
-
 
 class Migration(migrations.Migration):
     dependencies = [("accounts", "0003_house_accounts")]
@@ -32,5 +30,4 @@ class Migration(migrations.Migration):
             for table in ("accounts_reconciliationrun", "accounts_reconciliationline")
         ),
         migrations.RunSQL(BREAKS, migrations.RunSQL.noop),
-        migrations.RunSQL(LIMIT, migrations.RunSQL.noop),
     ]

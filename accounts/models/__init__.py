@@ -2,6 +2,7 @@ from accounts.models.audit import LedgerAudit
 from accounts.models.identity import ApiClient, Customer, User
 from accounts.models.ledger import Asset, LedgerAccount, Transfer
 from accounts.models.reconciliation import Break, ReconciliationLine, ReconciliationRun
+from accounts.models.seal import SealBlock
 
 __all__ = [
     "ApiClient",
@@ -12,6 +13,7 @@ __all__ = [
     "LedgerAudit",
     "ReconciliationLine",
     "ReconciliationRun",
+    "SealBlock",
     "Transfer",
     "User",
 ]

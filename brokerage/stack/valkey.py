@@ -60,6 +60,11 @@ class Valkey:
         """How the application reaches it."""
         return f"unix://{self.socket()}?db=0"
 
+    @property
+    def urls(self) -> dict[str, str]:
+        """The setting that names this server."""
+        return {"REDIS_URL": self.url}
+
     def socket(self) -> Path:
         """The server's socket, in a private directory."""
         return socket_dir(self.home, self.account) / "valkey.sock"

@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 CHECKOUT = Path(__file__).resolve().parents[2]
+URLS = ("DATABASE_URL", "MIGRATION_DATABASE_URL", "REDIS_URL")
 CONNECT_SECONDS = 0.5
 
 
@@ -33,9 +34,9 @@ def read_state(data: Path) -> dict[str, Any]:
 
 
 def embedded_urls() -> dict[str, str]:
-    """DATABASE_URL and REDIS_URL of the embedded servers, each only while its server answers."""
+    """DATABASE_URL, MIGRATION_DATABASE_URL and REDIS_URL of the embedded servers, while they answer."""
     state = read_state(data_dir())
-    written = {name: state.get(name) for name in ("DATABASE_URL", "REDIS_URL")}
+    written = {name: state.get(name) for name in URLS}
     return {name: url for name, url in written.items() if isinstance(url, str) and answers(socket_path(url))}
 
 

@@ -157,7 +157,9 @@ def test_another_apps_check_runs_with_the_others(monkeypatch):
     result = audit.run(NOW)
 
     assert result.counted["orders of this test"] == 7
-    assert result.findings == [{"check": "orders", "row": "ord_1", "sentence": "Order ord_1 was closed twice."}]
+    assert result.findings == [
+        {"check": "orders", "row": "ord_1", "sentence": "Order ord_1 was closed twice.", "tampered": False}
+    ]
     with pytest.raises(ValueError, match="already"):
         audit.register("balances", lambda: audit.Looked(0, []))
 

@@ -12,7 +12,7 @@ from django_celery_beat.models import CrontabSchedule, IntervalSchedule, Periodi
 
 from accounts import ledger, services
 from accounts.ids import uuid7
-from accounts.models import ApiClient, Asset, Customer, LedgerAudit, User
+from accounts.models import ApiClient, Asset, Customer, LedgerAudit, SealBlock, User
 from quotes.models import Candle, Instrument, Quote
 from trades.models import (
     Deal,
@@ -178,6 +178,23 @@ def _system(numbers: range, customers: list[Customer]) -> None:
     )
     LedgerAudit.objects.bulk_create(
         LedgerAudit(at=at, ok=n % 2 == 0, counted={"balances": 7}, findings=_findings(n)) for n in numbers
+    )
+    SealBlock.objects.bulk_create(
+        SealBlock(
+            number=n + 1,
+            table_name="accounts_transfer",
+            columns="id",
+            after=UUID(int=n),
+            through=UUID(int=n + 1),
+            rows_count=1,
+            ids=bytes(16),
+            digests=bytes(32),
+            sides=bytes(8),
+            previous_hash=f"{n:064x}",
+            hash=f"{n + 1:064x}",
+            sealed_at=at,
+        )
+        for n in numbers
     )
     for n in numbers:
         every = IntervalSchedule.objects.create(every=n + 1000, period="seconds")

@@ -19,6 +19,7 @@ READ_ONLY = {
     "accounts_asset",
     "accounts_ledgeraccount",
     "accounts_ledgeraudit",
+    "accounts_sealblock",
     "accounts_transfer",
     "quotes_candle",
     "quotes_quote",

@@ -17,13 +17,13 @@ _ROW = re.compile(
     r" \| `(?P<key>[^`]+)` \|$",
     re.MULTILINE,
 )
-_THEN = re.compile(r"^Then (?P<who>\w+) has: (?P<what>.+)$", re.MULTILINE)
-_HELD = re.compile(r"`(?P<type>\w+)` (?P<amount>[\d,.]+ \w+)")
+_THEN = re.compile(r"^Then (?:the )?(?P<who>\w+) has: (?P<what>.+)$", re.MULTILINE)
+_HELD = re.compile(r"`(?P<type>\w+)` (?P<amount>−?[\d,.]+ \w+)")
 
 
 @dataclass(frozen=True)
 class Told:
-    """One transfer as the page tells it; owners are names, `house` among them; the key may hold names in braces."""
+    """One transfer as the page tells it; owners are names, `house` and `firm` too; the key may hold names in braces."""
 
     kind: str
     debit: str
@@ -41,8 +41,8 @@ class Example:
 
 
 def number(text: str) -> Decimal:
-    """A number as people write it: 41,095.75."""
-    return Decimal(text.replace(",", ""))
+    """A number as people write it: 41,095.75, −0.1."""
+    return Decimal(text.replace(",", "").replace("−", "-"))
 
 
 def examples() -> Iterator[Example]:

@@ -41,6 +41,18 @@ def test_every_other_process_of_up_is_a_service_with_the_same_command() -> None:
             assert json.loads(said) == as_in_a_container(child.command), child.name
 
 
+def test_only_the_service_that_migrates_knows_the_owners_password() -> None:
+    common, services = COMPOSE.split("\nservices:\n")
+    owner = "postgres://brokerage:${POSTGRES_PASSWORD"
+    (migrate,) = re.findall(r"^  migrate:\n((?:    .*\n|\n)+)", services, re.MULTILINE)
+
+    assert "postgres://brokerage_app:${POSTGRES_APP_PASSWORD" in common
+    assert 'POSTGRES_PASSWORD: ""' in common, "env_file would hand it to every container"
+    assert owner not in common
+    assert f'MIGRATION_DATABASE_URL: "{owner}' in migrate
+    assert services.count(owner) == 1
+
+
 def test_the_image_installs_the_lock_file_without_the_embedded_servers() -> None:
     (program,) = re.findall(r"awk '(.+?)' requirements\.lock", DOCKERFILE)
 

@@ -13,7 +13,9 @@ import pytest
 from django.utils import timezone
 
 from accounts import services
-from accounts.models import Asset, Customer, LedgerAccount, Transfer
+from accounts.identity import SYSTEM
+from accounts.ids import FIRM
+from accounts.models import Asset, Break, Customer, LedgerAccount, Transfer
 from quotes.quoting import FeeTerms
 from tests.docs.ledger_page import Example, Told, examples, number
 from tests.given import (
@@ -25,11 +27,16 @@ from tests.given import (
     btc_at,
     executes,
     settle_everything,
+    settles,
     stores,
     what_the_audit_finds,
 )
+from tests.trades.corrections.desk import applies, somebody, why
 from tests.trades.orders.engine_room import closing, opens, tick
-from trades.models import SettlementBatch, Trade
+from trades.corrections import propose
+from trades.models import Correction, SettlementBatch, SettlementLeg, Trade
+from trades.settlement.cut import cut_now
+from trades.settlement.legs import fail_leg, settle_leg
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 AMOUNT = r"(?P<amount>[\d,.]+) (?P<asset>[A-Z]{3})"
@@ -40,8 +47,9 @@ class Player:
 
     def __init__(self) -> None:
         self.people: dict[str, Customer] = {}
-        self.named: dict[str, str] = {"start": UUID(int=0).hex}
+        self.named: dict[str, str] = {}
         self.trades: dict[str, Trade] = {}
+        self.legs: dict[str, SettlementLeg] = {}
 
     def who(self, name: str) -> Customer:
         if name not in self.people:
@@ -73,6 +81,19 @@ class Player:
             ),
             (r"(?P<who>\w+) exits (?P<original>\w) as (?P<name>\w) at (?P<price>\S+)", self._exits),
             (r"everything that is settling is cut into batch (?P<name>\w) and settled", self._settles),
+            (
+                r"everything that is settling is cut into batch (?P<name>\w), whose legs are reported by hand",
+                self._settles_by_hand,
+            ),
+            (r"the (?P<asset>\w+) leg fails", self._leg_fails),
+            (rf"the (?P<leg>\w+) leg settles with {AMOUNT}", self._leg_settles),
+            (
+                r"the difference of the (?P<asset>\w+) leg is (?P<how>paid|written off), by correction (?P<name>\w)",
+                self._ends,
+            ),
+            (r"the (?P<asset>\w+) leg is reversed, by correction (?P<name>\w)", self._reverses_leg),
+            (r"(?P<what>trade|batch) (?P<which>\w) is reversed, by correction (?P<name>\w)", self._reverses),
+            (rf"(?P<who>\w+) is (?P<direction>credit|debit)ed {AMOUNT}, by correction (?P<name>\w)", self._adjusts),
         ]
 
     def _has(self, who: str, amount: str, asset: str) -> None:
@@ -115,7 +136,43 @@ class Player:
     def _settles(self, name: str) -> None:
         batch: SettlementBatch = settle_everything()
         assert batch.state == "completed"
+        self._cut(name, batch)
+
+    def _settles_by_hand(self, name: str) -> None:
+        self._cut(name, settles(cut_now(at=timezone.now(), by=SYSTEM, legs_are_automatic=False)))
+
+    def _cut(self, name: str, batch: SettlementBatch) -> None:
         self.named[name] = batch.pk.hex
+        self.legs = {leg.asset_id: leg for leg in batch.legs.all()}
+        self.named |= {f"{asset} leg": leg.pk.hex for asset, leg in self.legs.items()}
+
+    def _leg_fails(self, asset: str) -> None:
+        fail_leg(self.legs[asset].pk, failure="no answer", by=somebody(), at=timezone.now())
+
+    def _leg_settles(self, leg: str, amount: str, asset: str) -> None:
+        actual = base_units(f"{amount} {asset}")
+        settle_leg(self.legs[leg].pk, actual=actual, reference="wire-1", by=somebody(), at=timezone.now())
+
+    def _ends(self, asset: str, how: str, name: str) -> None:
+        kind = Correction.Kind.BREAK_PAID if how == "paid" else Correction.Kind.BREAK_WRITTEN_OFF
+        found = Break.objects.get(subject=self.legs[asset].pk, state="open")
+        self._corrects(name, propose.propose_break_resolution(found.pk, kind, **why()))
+
+    def _reverses_leg(self, asset: str, name: str) -> None:
+        self._corrects(name, propose.propose_leg_reversal(self.legs[asset].pk, **why()))
+
+    def _reverses(self, what: str, which: str, name: str) -> None:
+        proposes = propose.propose_trade_reversal if what == "trade" else propose.propose_batch_reversal
+        self._corrects(name, proposes(UUID(hex=self.named[which]), **why()))
+
+    def _adjusts(self, who: str, direction: str, amount: str, asset: str, name: str) -> None:
+        units = base_units(f"{amount} {asset}")
+        self._corrects(name, propose.propose_adjustment(self.who(who).pk, asset, units, direction, **why()))
+
+    def _corrects(self, name: str, correction: Correction) -> None:
+        self.named[name] = correction.pk.hex
+        if correction.state == "proposed":
+            applies(correction)
 
 
 def base_units(text: str) -> int:
@@ -124,9 +181,12 @@ def base_units(text: str) -> int:
     return int(number(amount).scaleb(Asset.objects.get(pk=code).decimals))
 
 
-def owner_of(account: LedgerAccount, customer: Customer, people: dict[str, Customer]) -> str:
+def owner_of(account: LedgerAccount, customer: Customer | None, people: dict[str, Customer]) -> str:
     """The page's name of an account: whose it is, and its type."""
     if account.customer_id is None:
+        if customer is None:
+            assert account.bucket == FIRM, "no customer's, and yet in a customer's bucket"
+            return f"firm `{account.type}`"
         assert account.bucket == customer.partition, "a house account of another bucket"
         return f"house `{account.type}`"
     (name,) = [name for name, somebody in people.items() if somebody.pk == account.customer_id]
@@ -135,7 +195,8 @@ def owner_of(account: LedgerAccount, customer: Customer, people: dict[str, Custo
 
 def said(transfer: Transfer, people: dict[str, Customer]) -> tuple[str, str, str, int, str, str]:
     """A transfer in the page's words."""
-    (customer,) = [somebody for somebody in people.values() if somebody.pk == transfer.customer_id]
+    customer = next((one for one in people.values() if one.pk == transfer.customer_id), None)
+    assert (customer is None) == (transfer.customer_id is None)
     return (
         transfer.kind,
         owner_of(transfer.debit_account, customer, people),
@@ -144,6 +205,13 @@ def said(transfer: Transfer, people: dict[str, Customer]) -> tuple[str, str, str
         transfer.asset_id,
         transfer.key,
     )
+
+
+def held(player: Player, who: str, type_: str, asset: str) -> int:
+    """A balance of somebody's, or the house's over all its buckets."""
+    if who != "house":
+        return balance(player.who(who), type_, asset)
+    return sum(row.balance for row in LedgerAccount.objects.filter(customer=None, asset=asset, type=type_))
 
 
 def expected(told: Told, named: dict[str, str]) -> tuple[str, str, str, int, str, str]:
@@ -173,13 +241,13 @@ def test_the_story_moves_what_the_page_says_and_nothing_else(example: Example) -
     )
     assert example.balances, "the page doesn't say what is left"
     for who, type_, amount in example.balances:
-        assert balance(player.who(who), type_, amount.split()[1]) == base_units(amount), f"{who} {type_}"
+        assert held(player, who, type_, amount.split()[1]) == base_units(amount), f"{who} {type_}"
     assert what_the_audit_finds() == []
 
 
 # --- the page is complete --------------------------------------------------------------------------
 
-KIND = re.compile(r"(?:order|trade)_[a-z_]+|deposit|withdrawal")
+KIND = re.compile(r"(?:order|trade|leg|break)_[a-z_]+|deposit|withdrawal|adjustment|reversal")
 
 
 def product_modules() -> list[Path]:
@@ -194,7 +262,7 @@ def writers() -> dict[str, ast.Module]:
         tree = ast.parse(path.read_text())
         calls = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
         called = {getattr(call, "attr", getattr(call, "id", "")) for call in calls}
-        if called & {"Movement", "post_selected"}:
+        if called & {"Movement", "Posting", "post_selected", "post_pairs", "post_columns"}:
             found[str(path.relative_to(CHECKOUT))] = tree
     found.pop("accounts/ledger.py", None)
     return found
@@ -216,7 +284,10 @@ def test_every_kind_of_movement_in_the_code_has_an_example_and_no_example_is_of_
 def test_only_the_modules_that_this_page_was_written_from_make_movements() -> None:
     assert sorted(writers()) == [
         "accounts/services/funding.py",
+        "trades/corrections/money.py",
+        "trades/corrections/reversal.py",
         "trades/orders/apply.py",
+        "trades/settlement/legs.py",
         "trades/settlement/settle.py",
         "trades/spot/money.py",
     ]

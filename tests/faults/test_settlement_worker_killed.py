@@ -18,13 +18,15 @@ from accounts.models import Transfer
 from tests.given import a_customer, a_cut, balance, btc, states, what_the_audit_finds
 from tests.live import CHECKOUT, environment
 from tests.many import many_exits, many_settling_buys
+from tests.sizes import size
 from trades.models import SettlementBatch, TradeEvent
 from trades.settlement.approval import confirm
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-TRADES, KILLS, CHUNK = 3_000, 5, 10
-PATIENCE_SECONDS = 60
+TRADES, CUSTOMERS = size(3_000, 100_000), size(60, 2_000)
+KILLS, CHUNK = size(5, 50), size(10, 100)
+PATIENCE_SECONDS = size(60, 600)
 
 
 def a_settler(batch: SettlementBatch) -> subprocess.Popen[bytes]:
@@ -55,9 +57,10 @@ def kill_after(settler: subprocess.Popen[bytes], batch: SettlementBatch, count: 
     settler.wait(10)
 
 
-def test_a_settler_killed_at_five_points_leaves_every_trade_settled_once():
+@pytest.mark.faults
+def test_a_settler_killed_again_and_again_leaves_every_trade_settled_once():
     """Guards: one transaction a chunk, and the progress written in it. See `settle.py`."""
-    crowd = [a_customer(f"customer{number}", with_usd="100_000.00") for number in range(20)]
+    crowd = [a_customer(f"customer{number}", with_usd="100_000.00") for number in range(CUSTOMERS)]
     bought = many_settling_buys(crowd, TRADES)
     sold = many_exits(bought[::10])
     batch = confirm(a_cut().pk, by=SYSTEM, at=timezone.now())

@@ -30,6 +30,7 @@ from quotes.prices import parsed
 BTC = Terms(Decimal(42350), Decimal(2), Decimal(5), 2)
 EUR = Terms(Decimal("1.0875"), Decimal(2), Decimal(1), 5)
 MANAGE = str(Path(__file__).parents[2] / "manage.py")
+OWNER = os.environ.get("MIGRATION_DATABASE_URL") or os.environ["DATABASE_URL"]
 
 
 def walk(seed: int, terms: dict[str, Terms], batches: int) -> list[list[tuple[str, Decimal, Decimal]]]:
@@ -163,7 +164,7 @@ def soon(wanted: Callable[[], object], seconds: float = 15) -> None:
 @pytest.fixture(scope="module")
 def markets_database(django_db_setup: None, django_db_blocker: object) -> Iterator[str]:
     """A database that may be shut for a while without disturbing the other tests."""
-    url = os.environ["DATABASE_URL"]
+    url = OWNER
     name = f"feed_{os.getpid()}"
     own = urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
     with psycopg.connect(url, autocommit=True) as server:
@@ -264,7 +265,7 @@ def test_the_feed_outlives_redis_and_publishes_again_by_itself(feed):
 
 def test_the_feed_outlives_postgresql_publishes_meanwhile_and_loses_no_candle(feed, markets_database):
     soon(lambda: count_updates(markets_database) > 0)
-    with shut(markets_database, os.environ["DATABASE_URL"]):
+    with shut(markets_database, OWNER):
         soon(lambda: any("PostgreSQL is away" in line for line in feed.lines()))
         stood = feed.published()
         soon(lambda: feed.published() != stood, 2)

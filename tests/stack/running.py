@@ -16,7 +16,7 @@ from typing import Any
 from brokerage.stack.pids import HAS_PROC, MARKER, command_of
 from brokerage.stack.where import CHECKOUT, read_state
 
-URLS = ("DATABASE_URL", "REDIS_URL", "CACHE_URL", "STREAM_URL", "BROKER_URL")
+URLS = ("DATABASE_URL", "MIGRATION_DATABASE_URL", "REDIS_URL", "CACHE_URL", "STREAM_URL", "BROKER_URL")
 NOT_INHERITED = (*URLS, "PORT", "HOST", "PYTEST_CURRENT_TEST")
 STUB = (sys.executable, "-m", "tests.stack.stub")
 

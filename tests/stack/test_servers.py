@@ -20,7 +20,7 @@ from brokerage.stack.pids import process
 from brokerage.stack.places import ELSEWHERE, fingerprint
 from brokerage.stack.postgres import Postgres
 from brokerage.stack.valkey import Valkey
-from tests.stack.running import eventually, everyone_of
+from tests.stack.running import URLS, eventually, everyone_of
 
 as_root = pytest.mark.skipif(os.getuid() != 0, reason="only root drops to another user")
 
@@ -33,13 +33,13 @@ def postgres(data: Path) -> Iterator[Postgres]:
 
 
 def note(server: Postgres, text: str) -> None:
-    with psycopg.connect(server.url) as connection:
+    with psycopg.connect(server.owner_url) as connection:
         connection.execute("CREATE TABLE IF NOT EXISTS notes (text text)")
         connection.execute("INSERT INTO notes VALUES (%s)", [text])
 
 
 def notes(server: Postgres) -> list[str]:
-    with psycopg.connect(server.url) as connection:
+    with psycopg.connect(server.owner_url) as connection:
         return [text for (text,) in connection.execute("SELECT text FROM notes")]
 
 
@@ -53,14 +53,30 @@ def test_postgres_starts_from_nothing_and_stops(postgres: Postgres, data: Path) 
     assert notes(postgres) == ["kept"]
 
 
-def test_the_application_owns_its_database_and_is_no_superuser(postgres: Postgres) -> None:
+def test_one_role_owns_the_database_another_works_in_it_and_none_is_a_superuser(postgres: Postgres) -> None:
     postgres.start()
 
+    def who(url: str) -> tuple[object, ...] | None:
+        with psycopg.connect(url) as connection:
+            return connection.execute(
+                "SELECT current_user, rolsuper, rolcreatedb, rolcreaterole, pg_get_userbyid(datdba),"
+                " pg_encoding_to_char(encoding), pg_has_role(datdba, 'MEMBER')"
+                " FROM pg_roles, pg_database WHERE rolname = current_user AND datname = current_database()"
+            ).fetchone()
+
+    assert who(postgres.owner_url) == ("brokerage", False, True, False, "brokerage", "UTF8", True)
+    assert who(postgres.url) == ("brokerage_app", False, False, False, "brokerage", "UTF8", False)
+
+
+def test_a_cluster_of_an_earlier_version_gets_the_applications_role(postgres: Postgres, data: Path) -> None:
+    postgres.start()
+    with psycopg.connect(postgres.owner_url.replace("brokerage@", "postgres@"), autocommit=True) as superuser:
+        superuser.execute("DROP ROLE brokerage_app")
+
+    Postgres(data, durable=False).start()  # adopted while it runs
+
     with psycopg.connect(postgres.url) as connection:
-        assert connection.execute(
-            "SELECT current_user, rolsuper, rolcreatedb, pg_get_userbyid(datdba), pg_encoding_to_char(encoding)"
-            " FROM pg_roles, pg_database WHERE rolname = current_user AND datname = current_database()"
-        ).fetchone() == ("brokerage", False, True, "brokerage", "UTF8")
+        assert connection.execute("SELECT current_user").fetchone() == ("brokerage_app",)
 
 
 def test_a_durable_server_syncs_every_commit(data: Path) -> None:
@@ -234,7 +250,7 @@ def test_the_sessions_pair_of_a_killed_test_run_is_removed_by_the_next() -> None
             *_python(),
             "import os; from tests.embedded import start_for_tests as s; print(s().home, flush=True); os._exit(9)",
         ],
-        env={name: value for name, value in os.environ.items() if name not in {"DATABASE_URL", "REDIS_URL"}},
+        env={name: value for name, value in os.environ.items() if name not in URLS},
         capture_output=True,
         text=True,
         check=False,

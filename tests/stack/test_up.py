@@ -151,7 +151,7 @@ def test_other_commands_find_its_servers_while_they_run_and_only_then(start: Cal
     up.says("ready after")
     beside = start(*FIND_SERVERS)
     assert beside.ends() == 0
-    assert beside.lines == ["['DATABASE_URL', 'REDIS_URL']"]
+    assert beside.lines == ["['DATABASE_URL', 'MIGRATION_DATABASE_URL', 'REDIS_URL']"]
 
     state = (up.data / "stack.json").read_bytes()
     up.signal(signal.SIGTERM)
@@ -224,7 +224,7 @@ def test_the_database_outlives_a_restart(start: Callable[..., Up]) -> None:
 def _database_url(up: Up) -> str:
     from brokerage.stack.where import read_state
 
-    return str(read_state(up.data)["DATABASE_URL"])
+    return str(read_state(up.data)["MIGRATION_DATABASE_URL"])
 
 
 def _ordinary_user() -> dict[str, object]:

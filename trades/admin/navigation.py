@@ -40,6 +40,7 @@ GROUPS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
             ("Accounts", "account_balance_wallet", "accounts_ledgeraccount"),
             ("Transfers", "sync_alt", "accounts_transfer"),
             ("Audits", "fact_check", "accounts_ledgeraudit"),
+            ("Sealed blocks", "link", "accounts_sealblock"),
             ("Assets", "paid", "accounts_asset"),
         ),
     ),

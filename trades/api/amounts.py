@@ -21,6 +21,11 @@ def amount(body: Mapping[str, Any], name: str) -> int | None:
     return _whole(value, name, least=1, most=MAX_AMOUNT)
 
 
+def reported_amount(body: Mapping[str, Any], name: str) -> int:
+    """Whole base units that really moved: required, and zero says that nothing did."""
+    return _whole(body.get(name), name, least=0, most=MAX_AMOUNT)
+
+
 def one_amount(body: Mapping[str, Any]) -> tuple[int | None, int | None]:
     """receive_amount and deliver_amount, of which exactly one is given."""
     receive, deliver = amount(body, "receive_amount"), amount(body, "deliver_amount")

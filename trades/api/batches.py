@@ -11,15 +11,16 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from accounts.api import bodies
 from accounts.api.lists import Filter, guid_in_path, guids, moment, page_of, words
 from trades import selectors
 from trades.api import nudge
 from trades.api.quotes import caller
 from trades.api.trades import FILTERS as TRADE_FILTERS
 from trades.api.trades import trade_out
-from trades.models import SettlementBatch, SettlementLeg
+from trades.models import LeftOut, SettlementBatch
 from trades.settlement import approval
-from trades.settlement.cut import cut_now
+from trades.settlement.cut import EVERY_KIND, CutPreview, cut_now, preview
 from trades.states import BatchState
 
 READ, EXECUTE = "settlements:read", "settlements:execute"
@@ -31,6 +32,12 @@ FILTERS: dict[str, Filter] = {
     "updated_at_gte": moment("updated_at__gte"),
     "updated_at_lt": moment("updated_at__lt"),
 }
+LEFT_OUT_FILTERS: dict[str, Filter] = {
+    "trade_guid": guids("trade_id"),
+    "customer_guid": guids("customer_id"),
+    "stage": words("stage", LeftOut.Stage.values),
+    "reason": words("reason", LeftOut.Reason.values),
+}
 
 
 class Batches(APIView):
@@ -40,8 +47,20 @@ class Batches(APIView):
         return Response(page_of(selectors.batches(), request.query_params, FILTERS, batch_out))
 
     def post(self, request: Request) -> Response:
-        batch = cut_now(at=timezone.now(), by=caller(request).actor)
+        body = bodies.object_in(request.data)
+        are_automatic = bodies.yes_or_no(body, "legs_are_automatic", default=True)
+        batch = cut_now(at=timezone.now(), by=caller(request).actor, legs_are_automatic=are_automatic)
         return Response(batch_out(batch), status=201)
+
+
+class Preview(APIView):
+    """What a cut would take just now. It changes nothing, so reading suffices."""
+
+    scopes = {"POST": READ}
+
+    def post(self, request: Request) -> Response:
+        kinds = bodies.choices(bodies.object_in(request.data), "asset_kinds", EVERY_KIND)
+        return Response({"asset_kinds": kinds, **preview_out(preview(kinds, timezone.now()))})
 
 
 class OneBatch(APIView):
@@ -51,20 +70,21 @@ class OneBatch(APIView):
         return Response(batch_out(selectors.batch(guid_in_path(guid))))
 
 
-class Legs(APIView):
-    scopes = {"GET": READ}
-
-    def get(self, request: Request, guid: str) -> Response:
-        batch = selectors.batch(guid_in_path(guid))
-        return Response(page_of(selectors.legs_of(batch.pk), request.query_params, {}, leg_out))
-
-
 class Members(APIView):
     scopes = {"GET": READ}
 
     def get(self, request: Request, guid: str) -> Response:
         batch = selectors.batch(guid_in_path(guid))
         return Response(page_of(selectors.members_of(batch), request.query_params, TRADE_FILTERS, trade_out))
+
+
+class LeftOutOf(APIView):
+    scopes = {"GET": READ}
+
+    def get(self, request: Request, guid: str) -> Response:
+        batch = selectors.batch(guid_in_path(guid))
+        left = selectors.left_out_of(batch.pk)
+        return Response(page_of(left, request.query_params, LEFT_OUT_FILTERS, left_out_out))
 
 
 class Confirm(APIView):
@@ -85,6 +105,7 @@ class Cancel(APIView):
 
 
 def batch_out(batch: SettlementBatch) -> dict[str, Any]:
+    """A batch as its API shows it. Who made and confirmed it: a person or a program; the system is neither."""
     return {
         "created_at": batch.created_at,
         "updated_at": batch.updated_at,
@@ -94,20 +115,49 @@ def batch_out(batch: SettlementBatch) -> dict[str, Any]:
         "cut_at": batch.cut_at,
         "state": batch.state,
         "trades_count": batch.trades_count,
+        "customers_count": batch.customers_count,
+        "left_out_count": batch.left_out_count,
         "completed_count": batch.completed_count,
+        "percent": batch.percent,
+        "members_sha256": batch.members_sha256,
+        "legs_are_automatic": batch.legs_are_automatic,
+        "made_by_user_guid": batch.made_by_id,
+        "made_by_client_guid": batch.made_by_client_id,
+        "confirmed_by_user_guid": batch.confirmed_by_id,
+        "confirmed_by_client_guid": batch.confirmed_by_client_id,
+        "confirmed_at": batch.confirmed_at,
     }
 
 
-def leg_out(leg: SettlementLeg) -> dict[str, Any]:
-    """Amounts in base units; `actual` is null until the leg is settled."""
+def preview_out(found: CutPreview) -> dict[str, Any]:
+    """The dry run's numbers; amounts in base units."""
     return {
-        "guid": leg.pk,
-        "batch_guid": leg.batch_id,
-        "asset": leg.asset_id,
-        "direction": leg.direction,
-        "expected": Decimal(leg.expected),
-        "actual": None if leg.actual is None else Decimal(leg.actual),
-        "status": leg.status,
-        "attempts": leg.attempts,
-        "updated_at": leg.updated_at,
+        "trades": found.trades,
+        "exits": found.exits,
+        "customers": found.customers,
+        "left_out": [{"reason": reason, "trades": count} for reason, count in found.left_out],
+        "legs": [
+            {
+                "asset": net.asset,
+                "direction": net.direction,
+                "expected": Decimal(net.expected),
+                "received": Decimal(net.received),
+                "delivered": Decimal(net.delivered),
+                "fees": Decimal(net.fees),
+            }
+            for net in found.nets
+        ],
+    }
+
+
+def left_out_out(left: LeftOut) -> dict[str, Any]:
+    return {
+        "created_at": left.at,
+        "guid": left.pk,
+        "batch_guid": left.batch_id,
+        "trade_guid": left.trade_id,
+        "customer_guid": left.customer_id,
+        "stage": left.stage,
+        "reason": left.reason,
+        "detail": left.detail,
     }

@@ -207,6 +207,68 @@ class Migration(migrations.Migration):
             ),
         ),
         migrations.AddField(
+            model_name="settlementbatch",
+            name="symbols",
+            field=django.contrib.postgres.fields.ArrayField(
+                base_field=models.CharField(max_length=20),
+                default=list,
+                help_text="The instruments of its members.",
+                size=None,
+            ),
+        ),
+        migrations.AddField(
+            model_name="settlementbatch",
+            name="slice_ends",
+            field=django.contrib.postgres.fields.ArrayField(
+                base_field=models.UUIDField(),
+                default=list,
+                help_text="The last customer of each slice of the round under way.",
+                size=None,
+            ),
+        ),
+        migrations.AlterField(
+            model_name="trade",
+            name="instrument",
+            field=models.ForeignKey(
+                db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, to="quotes.instrument"
+            ),
+        ),
+        migrations.AlterField(
+            model_name="trade",
+            name="receive_asset",
+            field=models.ForeignKey(
+                db_constraint=False,
+                db_index=False,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="+",
+                to="accounts.asset",
+            ),
+        ),
+        migrations.AlterField(
+            model_name="trade",
+            name="deliver_asset",
+            field=models.ForeignKey(
+                db_constraint=False,
+                db_index=False,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="+",
+                to="accounts.asset",
+            ),
+        ),
+        migrations.AlterField(
+            model_name="trade",
+            name="reference_trade",
+            field=models.ForeignKey(
+                blank=True,
+                db_constraint=False,
+                db_index=False,
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="exits",
+                to="trades.trade",
+            ),
+        ),
+        migrations.AddField(
             model_name="settlementleg",
             name="delivered",
             field=models.DecimalField(decimal_places=0, default=0, help_text="By customers, with fees.", max_digits=38),
@@ -283,7 +345,7 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name="settlementbatch",
             name="settled_through",
-            field=models.UUIDField(help_text="This round has done all originals up to here.", null=True),
+            field=models.UUIDField(help_text="This round has done all customers up to here.", null=True),
         ),
         migrations.AlterField(
             model_name="settlementbatch",

@@ -61,7 +61,7 @@ CREATE TRIGGER made_once BEFORE UPDATE ON trades_settlementbatch FOR EACH ROW
 
 # From one batch straight into another, or out of one after money moved: never.
 FROZEN_MEMBERSHIP = """
-CREATE TRIGGER membership_is_frozen BEFORE UPDATE ON trades_trade FOR EACH ROW
+CREATE TRIGGER membership_is_frozen AFTER UPDATE ON trades_trade FOR EACH ROW
     WHEN (OLD.batch_id IS NOT NULL AND NEW.batch_id IS DISTINCT FROM OLD.batch_id
           AND (NEW.batch_id IS NOT NULL OR OLD.state <> 'settling' OR NEW.state <> 'settling'))
     EXECUTE FUNCTION refuse_change();
@@ -95,6 +95,34 @@ CREATE TRIGGER terms_never_change BEFORE UPDATE ON trades_correction FOR EACH RO
     EXECUTE FUNCTION refuse_change();
 """
 
+# An AFTER trigger whose WHEN is false costs a comparison; a BEFORE trigger also locks each row first, which is a
+# fourth of the time of a cut. The rules stay as they were made in 0002.
+AFTER = """
+DO $$
+DECLARE
+    found record;
+BEGIN
+    FOR found IN
+        SELECT tgname, relname, pg_get_triggerdef(t.oid) AS definition FROM pg_trigger t
+        JOIN pg_class c ON c.oid = t.tgrelid
+        WHERE relname IN ('trades_trade', 'trades_order', 'accounts_ledgeraccount')
+          AND tgname IN ('legal_moves', 'terms_never_change', 'owner_never_changes')
+    LOOP
+        EXECUTE format('DROP TRIGGER %I ON %I', found.tgname, found.relname);
+        EXECUTE replace(found.definition, 'BEFORE UPDATE', 'AFTER UPDATE');
+    END LOOP;
+END $$;
+"""
+
+# Batches that were under way when this version came: what they hold, and a completion that begins anew with what is left.
+UNDER_WAY = """
+UPDATE trades_settlementbatch b
+SET settled_through = NULL, symbols = coalesce((
+    SELECT array_agg(DISTINCT t.instrument_id) FROM trades_trade t
+    WHERE t.batch_id = b.id AND t.id BETWEEN b.first_trade_id AND b.last_trade_id), '{}')
+WHERE b.state IN ('cut', 'confirmed', 'settling', 'partially_settled')
+"""
+
 FLAGS = """
 CREATE TRIGGER flagged_once BEFORE UPDATE ON trades_tradeflag FOR EACH ROW
     WHEN (NEW.id <> OLD.id OR NEW.trade_id <> OLD.trade_id OR NEW.reason <> OLD.reason
@@ -124,4 +152,6 @@ class Migration(migrations.Migration):
         migrations.RunSQL(FROZEN_MEMBERSHIP, migrations.RunSQL.noop),
         migrations.RunSQL(CORRECTIONS, migrations.RunSQL.noop),
         migrations.RunSQL(FLAGS, migrations.RunSQL.noop),
+        migrations.RunSQL(AFTER, migrations.RunSQL.noop),
+        migrations.RunSQL(UNDER_WAY, migrations.RunSQL.noop),
     ]

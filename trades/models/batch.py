@@ -68,6 +68,7 @@ class SettlementBatch(models.Model):
     left_out_count = models.PositiveIntegerField(default=0, help_text="Taken out again before any money moved.")
     completed_count = models.PositiveIntegerField(default=0)
     legs_are_automatic = models.BooleanField(default=True)
+    symbols = ArrayField(models.CharField(max_length=20), default=list, help_text="The instruments of its members.")
     round = models.PositiveSmallIntegerField(
         default=0, help_text="Completion goes through the members once for each set of instruments that became ready."
     )
@@ -75,7 +76,10 @@ class SettlementBatch(models.Model):
         models.CharField(max_length=20), default=list, help_text="The instruments of the round under way."
     )
     done_symbols = ArrayField(models.CharField(max_length=20), default=list, help_text="Those that are completed.")
-    settled_through = models.UUIDField(null=True, help_text="This round has done all originals up to here.")
+    slice_ends = ArrayField(
+        models.UUIDField(), default=list, help_text="The last customer of each slice of the round under way."
+    )
+    settled_through = models.UUIDField(null=True, help_text="This round has done all customers up to here.")
     made_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
     )
@@ -110,6 +114,13 @@ class SettlementBatch(models.Model):
                 name="batch_maker_client_is_not_checker",
             ),
         )
+
+    @property
+    def percent(self) -> int:
+        """How much of it is completed; 100 only when all of it is."""
+        if not self.trades_count:
+            return 100 if self.state == BatchState.COMPLETED else 0
+        return self.completed_count * 100 // self.trades_count
 
     def __str__(self) -> str:
         return f"batch {self.pk.hex[:12]} cut {self.cut_at:%Y-%m-%d %H:%M}"

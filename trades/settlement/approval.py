@@ -56,15 +56,22 @@ def cancel(batch_id: UUID, *, at: datetime) -> SettlementBatch:
         "batch": batch.pk,
         "first": batch.first_trade_id,
         "last": batch.last_trade_id,
-        "kinds": batch.asset_kinds.split(","),
     }
     with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL statement_timeout = 0")
         cursor.execute(_UNBATCH, given)
-        if batch.first_trade_id is not None:
-            cursor.execute(_LOWER_WATER, given)
+    lower_water(batch)
     batch.state, batch.updated_at = BatchState.CANCELLED, at
     batch.save(update_fields=["state", "updated_at"])
     return batch
+
+
+def lower_water(batch: SettlementBatch) -> None:
+    """Members of this batch wait again: the windows' marks must not be past them. Under the membership lock."""
+    if batch.first_trade_id is None:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(_LOWER_WATER, {"first": batch.first_trade_id, "kinds": batch.asset_kinds.split(",")})
 
 
 def _locked(batch_id: UUID, wanted: BatchState) -> SettlementBatch:

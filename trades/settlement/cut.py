@@ -5,21 +5,25 @@ One transaction under READ COMMITTED, and the order of its statements is the rul
 1. the batch row is inserted first: (window, cut_at) is unique, so of any number of schedulers one goes on;
 2. every unbatched settling original gets the batch, waiting for rows that an exit in flight has locked;
 3. in a NEW statement, the live exits of those originals get it too. An exit that committed before step 2 got
-   its original's row is seen here and is in its original's batch; one that comes later finds it batched.
+   its original's row is seen here and is in its original's batch; one that comes later finds it batched;
+4. what the members come to is written down: counts, sums and net per asset, and the fingerprint of their terms.
 
 Cuts queue for one advisory lock: two of them scanning the same trades in different orders would deadlock.
-Trades of frozen customers are left out and wait; one frozen after the cut still settles, since membership is
-frozen too.
+Trades of frozen customers and flagged trades are left out, with their reason, and wait.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
+from django.db.models import F, Value
+from django.db.models.functions import Coalesce, Greatest
 
 from accounts.identity import SYSTEM, Actor
 from accounts.ids import floor_of, uuid7
@@ -27,7 +31,16 @@ from accounts.models import Asset
 from quotes.models import Instrument
 from trades.errors import BadSchedule, NothingToCut
 from trades.models import SettlementBatch, SettlementWindow
-from trades.settlement.legs import write_legs
+from trades.settlement.legs import Net, write_legs
+from trades.settlement.membership import (
+    MAY_BE_CUT,
+    MEMBERS,
+    WAITING,
+    fingerprint,
+    held_back,
+    record_left_at_the_cut,
+    sums_of,
+)
 from trades.settlement.windows import due_cut
 from trades.states import BatchState
 
@@ -40,19 +53,14 @@ _LOCK_NAME = 0x5E771E  # of pg_advisory_xact_lock: whoever changes which trades 
 _CLAIM = """
 INSERT INTO trades_settlementbatch
     (id, window_id, asset_kinds, cut_at, state, trades_count, customers_count, members_sha256, left_out_count,
-     completed_count, legs_are_automatic, round, round_symbols, done_symbols, made_by_id, made_by_client_id, created_at,
-     updated_at)
-VALUES (%(batch)s, %(window)s, %(kinds)s, %(cut_at)s, 'cut', 0, 0, '', 0, 0, true, 0, '{}', '{}', %(made_by)s,
-        %(made_by_client)s, %(at)s, %(at)s)
+     completed_count, legs_are_automatic, symbols, round, round_symbols, done_symbols, slice_ends, made_by_id,
+     made_by_client_id, created_at, updated_at)
+VALUES (%(batch)s, %(window)s, %(kinds)s, %(cut_at)s, 'cut', 0, 0, '', 0, 0, %(automatic)s, '{}', 0, '{}', '{}', '{}',
+        %(made_by)s, %(made_by_client)s, %(at)s, %(at)s)
 ON CONFLICT (window_id, cut_at) DO NOTHING
 """
 
-_TAKE_ORIGINALS = """
-UPDATE trades_trade SET batch_id = %(batch)s
-WHERE id >= %(low)s AND state = 'settling' AND batch_id IS NULL AND trade_type = 'platform'
-  AND instrument_id = ANY(%(symbols)s)
-  AND customer_id NOT IN (SELECT id FROM accounts_customer WHERE state = 'frozen')
-"""
+_TAKE_ORIGINALS = f"UPDATE trades_trade SET batch_id = %(batch)s WHERE {MAY_BE_CUT}"  # noqa: S608 - our own text
 
 _TAKE_EXITS = """
 UPDATE trades_trade e SET batch_id = %(batch)s
@@ -63,10 +71,26 @@ WHERE e.exiting_trade_id >= %(low)s AND e.batch_id IS NULL AND e.state = 'settli
 
 _EDGE = "SELECT id FROM trades_trade WHERE batch_id = %(batch)s AND id >= %(low)s ORDER BY id {order} LIMIT 1"
 
-_WAITING = """
+_WOULD_BE_IN = f"""(
+    SELECT * FROM trades_trade WHERE {MAY_BE_CUT}
+    UNION ALL
+    SELECT e.* FROM trades_trade e
+    JOIN (SELECT id AS original FROM trades_trade WHERE {MAY_BE_CUT}) o ON o.original = e.exiting_trade_id
+    WHERE e.state = 'settling' AND e.batch_id IS NULL
+) members"""  # noqa: S608 - our own text
+
+_WOULD_BE_LEFT_OUT = f"""
+SELECT CASE WHEN customer_id = ANY(%(frozen)s::uuid[]) THEN 'customer_frozen' ELSE 'trade_flagged' END AS reason,
+       count(*)
+FROM trades_trade
+WHERE {WAITING} AND (customer_id = ANY(%(frozen)s::uuid[]) OR coalesce(exiting_trade_id, id) = ANY(%(held)s::uuid[]))
+GROUP BY reason ORDER BY reason
+"""  # noqa: S608 - our own text
+
+_WAITING_FIRST = """
 SELECT id FROM trades_trade
 WHERE id >= %(low)s AND id < %(margin)s AND batch_id IS NULL AND state IN ('storing', 'settling')
-  AND instrument_id = ANY(%(symbols)s)
+  AND instrument_id = ANY(%(symbols)s::text[])
 ORDER BY id LIMIT 1
 """
 
@@ -74,6 +98,21 @@ _RAISE_WATER = """
 UPDATE trades_settlementwindow SET low_water = GREATEST(low_water, %(low)s)
 WHERE asset_kind = ANY(%(kinds)s)
 """
+
+
+@dataclass(frozen=True, slots=True)
+class CutPreview:
+    """What a cut would take just now; `left_out` is (reason, trades)."""
+
+    trades: int
+    exits: int
+    customers: int
+    nets: list[Net]
+    left_out: list[tuple[str, int]]
+
+
+class _NothingWaits(Exception):
+    """Takes a claimed batch back that found no trade."""
 
 
 def cut_due(at: datetime) -> list[SettlementBatch]:
@@ -91,31 +130,38 @@ def cut_due(at: datetime) -> list[SettlementBatch]:
 
 
 @transaction.atomic
-def cut_window(window: SettlementWindow, cut_at: datetime, at: datetime) -> SettlementBatch | None:
-    """Cut a window for one of its cut times; None when that cut exists already.
+def cut_window(window: SettlementWindow, cut_at: datetime, at: datetime, by: Actor = SYSTEM) -> SettlementBatch | None:
+    """Cut a window for one of its cut times; None when that cut exists already, or found no trade.
 
-    A window that found nothing leaves an empty, completed batch: it says that the cut was made. An automatic
-    window confirms its own batch.
+    The window remembers its latest cut either way. An automatic window confirms its own batch.
     """
-    batch_id = _cut([window.asset_kind], cut_at=cut_at, at=at, window_id=window.pk, by=SYSTEM)
-    if batch_id is None:
-        return None
-    batch = SettlementBatch.objects.get(pk=batch_id)
-    if not batch.trades_count:
-        _walk(batch, [BatchState.CONFIRMED, BatchState.SETTLING, BatchState.COMPLETED])
-    elif window.is_automatic:
-        _walk(batch, [BatchState.CONFIRMED])
+    claim = _Claim([window.asset_kind], cut_at, at, by, window.legs_are_automatic, window.pk)
+    batch = _cut(claim)
+    latest = Greatest(Coalesce(F("last_cut_at"), Value(cut_at)), Value(cut_at))
+    SettlementWindow.objects.filter(pk=window.pk).update(last_cut_at=latest)
+    if batch is not None and window.is_automatic and by.is_system:
+        batch.state, batch.confirmed_at = BatchState.CONFIRMED, at
+        batch.save(update_fields=["state", "confirmed_at"])
     return batch
 
 
 @transaction.atomic
-def cut_now(*, at: datetime, by: Actor) -> SettlementBatch:
+def cut_now(*, at: datetime, by: Actor, legs_are_automatic: bool = True) -> SettlementBatch:
     """Cut every kind of asset now, outside the windows; it waits to be confirmed. Raises NothingToCut."""
-    batch_id = _cut(EVERY_KIND, cut_at=at, at=at, window_id=None, by=by)
-    batch = SettlementBatch.objects.get(pk=batch_id) if batch_id else None
-    if batch is None or not batch.trades_count:
-        raise NothingToCut  # takes the empty batch back with it
+    batch = _cut(_Claim(EVERY_KIND, at, at, by, legs_are_automatic, None))
+    if batch is None:
+        raise NothingToCut
     return batch
+
+
+def preview(kinds: Sequence[str], at: datetime) -> CutPreview:
+    """What a cut of these kinds of asset would take just now; changes nothing, and promises nothing."""
+    given = _due(kinds)
+    sums = sums_of(_WOULD_BE_IN, given)
+    with connection.cursor() as cursor:
+        cursor.execute(_WOULD_BE_LEFT_OUT, given)
+        left_out = [(reason, count) for reason, count in cursor.fetchall()]
+    return CutPreview(sums.trades, sums.exits, sums.customers, sums.nets, left_out)
 
 
 def low_water(kinds: Sequence[str]) -> UUID:
@@ -135,48 +181,95 @@ def hold_membership() -> None:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK_NAME])
 
 
-def _cut(kinds: Sequence[str], *, cut_at: datetime, at: datetime, window_id: UUID | None, by: Actor) -> UUID | None:
-    """Make the batch with its members and legs; None when (window, cut_at) exists."""
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    kinds: Sequence[str]
+    cut_at: datetime
+    at: datetime
+    by: Actor
+    legs_are_automatic: bool
+    window_id: UUID | None
+
+
+def _due(kinds: Sequence[str]) -> dict[str, Any]:
+    """The parameters of everything that asks what waits for a batch of these kinds."""
+    symbols = list(Instrument.objects.filter(base_asset__type__in=kinds).values_list("pk", flat=True))
+    return {"low": low_water(kinds), "symbols": symbols, **held_back().params()}
+
+
+def _cut(claim: _Claim) -> SettlementBatch | None:
+    """Make the batch with its members and legs; None when (window, cut_at) exists, or nothing waits."""
     hold_membership()
-    low = low_water(kinds)
-    batch_id, margin = uuid7(), floor_of(at - MARGIN)
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL statement_timeout = 0")  # a million members take longer than a request may
+    given = _due(claim.kinds)
+    batch_id = uuid7()
+    try:
+        with transaction.atomic():
+            if not _claimed(batch_id, claim):
+                return None
+            if not _take(batch_id, given):
+                raise _NothingWaits
+            batch = _describe(batch_id, given, claim.at)
+    except _NothingWaits:
+        batch = None
+    _raise_water(claim, given)
+    return batch
+
+
+def _claimed(batch_id: UUID, claim: _Claim) -> bool:
     given = {
         "batch": batch_id,
-        "window": window_id,
-        "kinds": ",".join(kinds),
-        "cut_at": cut_at,
-        "made_by": by.user_id,
-        "made_by_client": by.client_id,
-        "at": at,
-        "low": low,
-        "margin": margin,
-        "symbols": list(Instrument.objects.filter(base_asset__type__in=kinds).values_list("pk", flat=True)),
+        "window": claim.window_id,
+        "kinds": ",".join(claim.kinds),
+        "cut_at": claim.cut_at,
+        "automatic": claim.legs_are_automatic,
+        "made_by": claim.by.user_id,
+        "made_by_client": claim.by.client_id,
+        "at": claim.at,
     }
     with connection.cursor() as cursor:
         cursor.execute(_CLAIM, given)
+        return bool(cursor.rowcount == 1)
+
+
+def _take(batch_id: UUID, given: dict[str, Any]) -> bool:
+    """Originals first, then their exits in a statement of its own; whether there were any."""
+    with connection.cursor() as cursor:
+        cursor.execute(_TAKE_ORIGINALS, {**given, "batch": batch_id})
         if not cursor.rowcount:
-            return None
-        cursor.execute(_TAKE_ORIGINALS, given)
-        count = cursor.rowcount
-        cursor.execute(_TAKE_EXITS, given)
-        count += cursor.rowcount
-        if count:
-            cursor.execute(_EDGE.format(order="ASC"), given)
-            first = cursor.fetchone()[0]
-            cursor.execute(_EDGE.format(order="DESC"), given)
-            last = cursor.fetchone()[0]
-            SettlementBatch.objects.filter(pk=batch_id).update(
-                trades_count=count, first_trade_id=first, last_trade_id=last
-            )
-            write_legs(batch_id, first, last, at)
-        cursor.execute(_WAITING, given)
+            return False
+        cursor.execute(_TAKE_EXITS, {**given, "batch": batch_id})
+    return True
+
+
+def _describe(batch_id: UUID, given: dict[str, Any], at: datetime) -> SettlementBatch:
+    """Write down what the batch holds: its range, counts, sums, legs, fingerprint, and who was left out."""
+    batch = SettlementBatch.objects.get(pk=batch_id)
+    with connection.cursor() as cursor:
+        for name, order in (("first_trade_id", "ASC"), ("last_trade_id", "DESC")):
+            cursor.execute(_EDGE.format(order=order), {"batch": batch_id, "low": given["low"]})
+            setattr(batch, name, cursor.fetchone()[0])
+    count_members(batch, at)
+    batch.members_sha256 = fingerprint(batch)
+    batch.save()
+    if given["frozen"] != "{}" or given["held"] != "{}":
+        record_left_at_the_cut(batch_id, given, at)
+    return batch
+
+
+def count_members(batch: SettlementBatch, at: datetime) -> None:
+    """Bring the batch's counts and legs to what its members say; the caller saves the batch."""
+    sums = sums_of(MEMBERS, {"batch": batch.pk, "first": batch.first_trade_id, "last": batch.last_trade_id})
+    batch.trades_count, batch.customers_count, batch.symbols = sums.trades, sums.customers, sums.symbols
+    write_legs(batch.pk, sums.nets, at)
+
+
+def _raise_water(claim: _Claim, given: dict[str, Any]) -> None:
+    """Nothing below the new mark waits; it stays below what slow transactions may still bring."""
+    margin = floor_of(claim.at - MARGIN)
+    with connection.cursor() as cursor:
+        cursor.execute(_WAITING_FIRST, {**given, "margin": margin})
         waiting = cursor.fetchone()
         mark = waiting[0] if waiting else margin
-        cursor.execute(_RAISE_WATER, {"low": max(mark, low), "kinds": list(kinds)})
-    return batch_id
-
-
-def _walk(batch: SettlementBatch, states: Sequence[BatchState]) -> None:
-    for state in states:
-        batch.state = state
-        batch.save(update_fields=["state"])
+        cursor.execute(_RAISE_WATER, {"low": max(mark, given["low"]), "kinds": list(claim.kinds)})

@@ -35,7 +35,7 @@ def due_cut(window: SettlementWindow, at: datetime) -> datetime | None:
     Only the latest: after an outage one cut takes everything that the missed ones would have taken. Cut times
     from before the window was made, or up to its last cut, are not due. Raises BadSchedule.
     """
-    last = SettlementBatch.objects.filter(window=window).aggregate(last=Max("cut_at"))["last"]
+    last = window.last_cut_at or SettlementBatch.objects.filter(window=window).aggregate(last=Max("cut_at"))["last"]
     since = max(last or window.created_at, at - _FURTHEST)
     latest = None
     for cut in _cuts(window, since, at):

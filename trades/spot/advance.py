@@ -16,62 +16,66 @@ each refuse a second time by themselves.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from operator import attrgetter
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from django.db import connection, transaction
 
 from accounts import ledger
-from accounts.ids import uuid7
-from accounts.ledger import AVAILABLE, Balances, customers
+from accounts.arrays import array
+from accounts.ids import uuid7_hex
+from accounts.ledger import Account, Locked
+from accounts.ledger_copy import Posting, post_new
 from quotes.prices import Prices
 from quotes.selectors import instruments_named
 from trades.models import Trade
-from trades.spot.judge import Asked, failure_of
-from trades.spot.money import Terms, accounts_of, movements_of
+from trades.spot.judge import Asked, failure_of, markets
+from trades.spot.money import Places, Terms, places_of, postings_of
 from trades.states import FailureCode, TradeState
 
-MOST_AT_ONCE = 1_000
+MOST_AT_ONCE: Final = 1_000
 
 _DUE = """
 SELECT t.id, t.customer_id, t.side, t.receive_asset_id, t.deliver_asset_id, t.receive_amount, t.deliver_amount, t.fee,
-       t.instrument_id, t.expected_error, t.reference_trade_id, t.created_at, q.price, q.expires_at, c.state
+       t.reference_trade_id, t.instrument_id, t.expected_error, t.created_at >= q.expires_at, q.price, c.state
 FROM trades_trade t
 JOIN quotes_quote q ON q.id = t.quote_id
 JOIN accounts_customer c ON c.id = t.customer_id
-WHERE t.id = ANY(%s) AND t.state = 'storing'
+WHERE t.id = ANY(%s::uuid[]) AND t.state = 'storing'
 ORDER BY t.id FOR NO KEY UPDATE OF t SKIP LOCKED
 """
 
 _ORIGINALS = """
 SELECT id, customer_id, trade_type, state, batch_id IS NOT NULL, receive_amount FROM trades_trade
-WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE SKIP LOCKED
+WHERE id = ANY(%s::uuid[]) ORDER BY id FOR NO KEY UPDATE SKIP LOCKED
 """
 
-_LIVE_EXITS = "SELECT exiting_trade_id FROM trades_trade WHERE exiting_trade_id = ANY(%s)"
+_LIVE_EXITS = "SELECT exiting_trade_id FROM trades_trade WHERE exiting_trade_id = ANY(%s::uuid[])"
 
 _MOVE = """
+UPDATE trades_trade SET state = %s, failure_code = %s, updated_at = %s
+WHERE id = ANY(%s::uuid[]) AND state = 'storing'
+"""
+
+_MOVE_EXITS = """
 UPDATE trades_trade t
-SET state = w.state, failure_code = w.failure, exiting_trade_id = w.exiting, taken_from_settling = w.taken,
-    updated_at = %s
-FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::uuid[], %s::numeric[]) AS w(id, state, failure, exiting, taken)
+SET state = 'settling', exiting_trade_id = t.reference_trade_id, taken_from_settling = w.taken, updated_at = %s
+FROM unnest(%s::uuid[], %s::numeric[]) AS w(id, taken)
 WHERE t.id = w.id AND t.state = 'storing'
 """
 
-_RECORD = """
-INSERT INTO trades_tradeevent (id, trade_id, customer_id, became, detail, at)
-SELECT id, trade, customer, became, detail, %s
-FROM unnest(%s::uuid[], %s::uuid[], %s::uuid[], %s::text[], %s::text[]) AS w(id, trade, customer, became, detail)
-"""
+_RECORD = "COPY trades_tradeevent (id, trade_id, customer_id, became, detail, at) FROM STDIN"
 
 
 class Due(NamedTuple):
     terms: Terms
-    asked: Asked
     reference_id: UUID | None
+    asked: Asked
 
 
 class Original(NamedTuple):
@@ -89,10 +93,7 @@ class Outcome:
     due: Due
     failure: FailureCode | None = None
     taken_from_settling: int = 0
-
-    @property
-    def state(self) -> TradeState:
-        return TradeState.SETTLING if self.failure is None else TradeState.FAILED
+    places: Places[Locked] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,7 @@ def advance(ids: Iterable[UUID], *, at: datetime, prices: Prices | None) -> Adva
 
     `prices` are the latest; None (nobody could read them) skips the judgement of volatility.
     """
-    wanted = sorted(set(ids))
+    wanted = sorted(set(ids), key=attrgetter("int"))
     outcomes: list[Outcome] = []
     for start in range(0, len(wanted), MOST_AT_ONCE):
         outcomes += _advance(wanted[start : start + MOST_AT_ONCE], at, prices)
@@ -126,35 +127,24 @@ def _advance(ids: Sequence[UUID], at: datetime, prices: Prices | None) -> list[O
     if not due:
         return []
     outcomes = _judged(due, originals, prices)
-    balances = ledger.lock(
-        account
-        for outcome in outcomes
-        if outcome.failure is None
-        for account in accounts_of(outcome.due.terms, is_exit=outcome.due.reference_id is not None)
-    )
-    _give_out(outcomes, originals, balances)
-    _write(outcomes, at)
-    movements = [
-        movement
-        for outcome in outcomes
-        if outcome.failure is None
-        for movement in movements_of(outcome.due.terms, outcome.taken_from_settling, at)
-    ]
-    ledger.post(movements, balances=balances, savepoint=False)
+    _lock_places([outcome for outcome in outcomes if outcome.failure is None])
+    _give_out(outcomes, originals)
+    _move(outcomes, at)
+    _record(outcomes, at)
+    post_new(_postings(outcomes), at=at)
     return outcomes
 
 
 def _lock_due(ids: Sequence[UUID]) -> list[Due]:
     with connection.cursor() as cursor:
-        cursor.execute(_DUE, [list(ids)])
+        cursor.execute(_DUE, [array(ids)])
         return [_due(row) for row in cursor.fetchall()]
 
 
 def _due(row: tuple[Any, ...]) -> Due:
-    id_, customer, side, receives, delivers, receive, deliver, fee, symbol, error, reference, created, *rest = row
-    price, expires_at, customer_state = rest
+    id_, customer, side, receives, delivers, receive, deliver, fee, reference, *asked = row
     terms = Terms(id_, customer, side, receives, delivers, int(receive), int(deliver), int(fee))
-    return Due(terms, Asked(symbol, error, created, price, expires_at, customer_state), reference)
+    return Due(terms, reference, Asked._make(asked))
 
 
 def _lock_originals(ids: Sequence[UUID]) -> dict[UUID, Original]:
@@ -162,9 +152,9 @@ def _lock_originals(ids: Sequence[UUID]) -> dict[UUID, Original]:
     if not ids:
         return {}
     with connection.cursor() as cursor:
-        cursor.execute(_ORIGINALS, [list(ids)])
+        cursor.execute(_ORIGINALS, [array(ids)])
         rows = cursor.fetchall()
-        cursor.execute(_LIVE_EXITS, [[row[0] for row in rows]])
+        cursor.execute(_LIVE_EXITS, [array(row[0] for row in rows)])
         exited = {row[0] for row in cursor.fetchall()}
     return {
         id_: Original(
@@ -181,12 +171,11 @@ def _lock_originals(ids: Sequence[UUID]) -> dict[UUID, Original]:
 
 def _judged(due: Sequence[Due], originals: Mapping[UUID, Original], prices: Prices | None) -> list[Outcome]:
     """Everything but the funds; of several exits of one original only one passes, the first."""
-    instruments = instruments_named([one.asked.symbol for one in due])
+    open_markets = markets(instruments_named([one.asked.symbol for one in due]).values(), prices)
     outcomes, exited = [], set()
     for one in due:
-        failure = failure_of(
-            one.terms, one.asked, instruments[one.asked.symbol], prices, is_exit=bool(one.reference_id)
-        )
+        market = open_markets[one.asked.symbol]
+        failure = failure_of(one.terms, one.asked, market, is_exit=one.reference_id is not None)
         if failure is None and one.reference_id is not None:
             original = originals[one.reference_id]
             is_free = original.can_be_exited and one.reference_id not in exited
@@ -198,37 +187,75 @@ def _judged(due: Sequence[Due], originals: Mapping[UUID, Original], prices: Pric
     return outcomes
 
 
-def _give_out(outcomes: Sequence[Outcome], originals: Mapping[UUID, Original], balances: Balances) -> None:
+def _lock_places(outcomes: Sequence[Outcome]) -> None:
+    """Lock every account that these trades may touch, in id order. Trades of one customer and pair share places."""
+    wanted: dict[tuple[Any, ...], Places[Account]] = {}
+    keys = []
+    for outcome in outcomes:
+        terms, is_exit = outcome.due.terms, outcome.due.reference_id is not None
+        key = (terms.customer_id, terms.side, terms.receive_asset, terms.deliver_asset, is_exit)
+        if key not in wanted:
+            wanted[key] = places_of(terms, is_exit=is_exit)
+        keys.append(key)
+    balances = ledger.lock(account for places in wanted.values() for account in places if account is not None)
+    locked = {key: places.each(balances.__getitem__) for key, places in wanted.items()}
+    for outcome, key in zip(outcomes, keys, strict=True):
+        outcome.places = locked[key]
+
+
+def _give_out(outcomes: Sequence[Outcome], originals: Mapping[UUID, Original]) -> None:
     """Let each trade, in id order, take its money from what the ones before it left.
 
     What an exit takes from settling is there: its original put it in, and this is its only live exit.
     """
-    spent: dict[ledger.Account, int] = {}
+    spent: defaultdict[Locked, int] = defaultdict(int)
     for outcome in outcomes:
-        if outcome.failure is not None:
+        if outcome.places is None:
             continue
         terms, reference = outcome.due.terms, outcome.due.reference_id
-        available = customers(terms.customer_id, terms.deliver_asset, AVAILABLE)
-        if reference is not None:
-            outcome.taken_from_settling = min(terms.deliver_amount, originals[reference].left_in_settling)
-        wanted = terms.deliver_amount - outcome.taken_from_settling
-        if wanted > balances[available].balance - spent.get(available, 0):
+        taken = 0 if reference is None else min(terms.deliver_amount, originals[reference].left_in_settling)
+        wanted, available = terms.deliver_amount - taken, outcome.places.available
+        if wanted > available.balance - spent[available]:
             outcome.failure = FailureCode.NON_SUFFICIENT_FUNDS
-            outcome.taken_from_settling = 0
-            continue
-        spent[available] = spent.get(available, 0) + wanted
+        else:
+            outcome.taken_from_settling = taken
+            spent[available] += wanted
 
 
-def _write(outcomes: Sequence[Outcome], at: datetime) -> None:
-    """States and events, one statement each."""
-    ids = [outcome.due.terms.id for outcome in outcomes]
-    states = [outcome.state.value for outcome in outcomes]
-    codes = [None if outcome.failure is None else outcome.failure.value for outcome in outcomes]
-    exiting = [outcome.due.reference_id if outcome.failure is None else None for outcome in outcomes]
-    taken = [outcome.taken_from_settling for outcome in outcomes]
-    owners = [outcome.due.terms.customer_id for outcome in outcomes]
+def _move(outcomes: Sequence[Outcome], at: datetime) -> None:
+    """The new states: one statement for each way a trade can go."""
+    ways: defaultdict[FailureCode | None, list[UUID]] = defaultdict(list)
+    exits = []
+    for outcome in outcomes:
+        if outcome.failure is None and outcome.due.reference_id is not None:
+            exits.append(outcome)
+        else:
+            ways[outcome.failure].append(outcome.due.terms.id)
+    moved = 0
     with connection.cursor() as cursor:
-        cursor.execute(_MOVE, [at, ids, states, codes, exiting, taken])
-        if cursor.rowcount != len(ids):
-            raise RuntimeError("A locked trade was not in storing: nothing is written.")
-        cursor.execute(_RECORD, [at, [uuid7() for _ in ids], ids, owners, states, [code or "" for code in codes]])
+        for failure, ids in ways.items():
+            state = TradeState.SETTLING if failure is None else TradeState.FAILED
+            cursor.execute(_MOVE, [state, failure, at, array(ids)])
+            moved += cursor.rowcount
+        if exits:
+            taken = array(one.taken_from_settling for one in exits)
+            cursor.execute(_MOVE_EXITS, [at, array(one.due.terms.id for one in exits), taken])
+            moved += cursor.rowcount
+    if moved != len(outcomes):
+        raise RuntimeError("A locked trade was not in storing: nothing is written.")
+
+
+def _record(outcomes: Sequence[Outcome], at: datetime) -> None:
+    """An event per trade."""
+    said_at = at.isoformat()
+    with connection.wrap_database_errors, connection.cursor() as cursor, cursor.copy(_RECORD) as copy:
+        for outcome in outcomes:
+            terms, code = outcome.due.terms, outcome.failure
+            step = ("settling", "") if code is None else ("failed", code.value)
+            copy.write_row((uuid7_hex(), terms.id, terms.customer_id, *step, said_at))
+
+
+def _postings(outcomes: Sequence[Outcome]) -> Iterator[Posting]:
+    for outcome in outcomes:
+        if outcome.failure is None and outcome.places is not None:
+            yield from postings_of(outcome.due.terms, outcome.places, outcome.taken_from_settling)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import NamedTuple
 
 from accounts.models import Customer
-from accounts.money import exact, from_base_units
+from accounts.money import EXACT, exact
 from quotes.models import Instrument
-from quotes.prices import Prices
-from trades.models import Trade
+from quotes.prices import Price, Prices
 from trades.spot.money import Terms
 from trades.states import FailureCode
 
@@ -18,42 +17,58 @@ _MAY_NOT_TRADE = frozenset({Customer.State.FROZEN, Customer.State.REJECTED})
 
 
 class Asked(NamedTuple):
-    """What was asked for, when, and under which quote."""
+    """What was asked for, and under which quote."""
 
     symbol: str
     expected_error: str
-    created_at: datetime
+    came_late: bool  # when the quote had expired
     quoted_price: Decimal
-    quote_expires_at: datetime
     customer_state: str
 
 
-def failure_of(
-    terms: Terms, asked: Asked, instrument: Instrument, prices: Prices | None, *, is_exit: bool
-) -> FailureCode | None:
+class Market(NamedTuple):
+    """What an instrument allows just now; `most` in base units, `price` None where none is fresh."""
+
+    is_active: bool
+    most: Decimal
+    price: Price | None
+    volatility_limit_percent: Decimal
+
+
+@exact
+def markets(instruments: Iterable[Instrument], prices: Prices | None) -> dict[str, Market]:
+    """By symbol. Without `prices` nobody judges how the market moved."""
+    return {
+        one.symbol: Market(
+            is_active=one.is_active,
+            most=one.max_quantity.scaleb(one.base_asset.decimals),
+            price=prices.usable(one.symbol, one.price_age_limit_seconds) if prices is not None else None,
+            volatility_limit_percent=one.volatility_limit_percent,
+        )
+        for one in instruments
+    }
+
+
+def failure_of(terms: Terms, asked: Asked, market: Market, *, is_exit: bool) -> FailureCode | None:
     """The code a trade fails with, or None where only the reference trade and the funds are left to judge."""
     if asked.expected_error:
         return FailureCode(asked.expected_error)
-    if asked.created_at >= asked.quote_expires_at:
+    if asked.came_late:
         return FailureCode.EXPIRED_QUOTE
-    if not instrument.is_active or asked.customer_state in _MAY_NOT_TRADE:
+    if not market.is_active or asked.customer_state in _MAY_NOT_TRADE:
         return FailureCode.UNSUPPORTED
-    if not is_exit and _quantity(terms, instrument) > instrument.max_quantity:  # an exit only takes back
+    quantity = terms.receive_amount if terms.buys else terms.deliver_amount
+    if not is_exit and quantity > market.most:  # an exit only takes back
         return FailureCode.LIMIT_EXCEEDED
-    if prices is not None and _has_moved(terms.side, asked.quoted_price, instrument, prices):
+    if market.price is not None and _has_moved(asked.quoted_price, market.price.entry(terms.side), market):
         return FailureCode.MARKET_VOLATILITY
     return None
 
 
-def _quantity(terms: Terms, instrument: Instrument) -> Decimal:
-    amount = terms.receive_amount if terms.side == Trade.Side.BUY else terms.deliver_amount
-    return from_base_units(amount, instrument.base_asset.decimals)
+def _has_moved(quoted: Decimal, current: Decimal, market: Market) -> bool:
+    """Whether the price is further from the quote's than the limit allows.
 
-
-@exact
-def _has_moved(side: str, quoted: Decimal, instrument: Instrument, prices: Prices) -> bool:
-    """Whether the price is further from the quote's than the limit allows; no fresh price judges nothing."""
-    current = prices.usable(instrument.symbol, instrument.price_age_limit_seconds)
-    if current is None:
-        return False
-    return abs(current.entry(side) - quoted) * 100 > quoted * instrument.volatility_limit_percent
+    In the exact context's own operations: entering it for each trade costs more than the rest of the judgement.
+    """
+    distance = EXACT.abs(EXACT.subtract(current, quoted))
+    return EXACT.multiply(distance, Decimal(100)) > EXACT.multiply(quoted, market.volatility_limit_percent)

@@ -7,15 +7,20 @@ completes. An exit delivers from `settling` what its original left there, then f
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
-from typing import NamedTuple
+from typing import Final, Generic, NamedTuple, TypeVar
 from uuid import UUID
 
-from accounts.ledger import AVAILABLE, FEES, LIQUIDITY, SETTLING, Account, Movement, customers, house
+from accounts.ledger import AVAILABLE, FEES, LIQUIDITY, SETTLING, Account, Locked, Movement, customers, house
+from accounts.ledger_copy import Posting
 from trades.models import Trade
 
 DELIVER, RECEIVE, FEE = "trade_deliver", "trade_receive", "trade_fee"
+BUY: Final[str] = Trade.Side.BUY.value
+
+A = TypeVar("A")
+B = TypeVar("B")
 
 
 class Terms(NamedTuple):
@@ -31,68 +36,86 @@ class Terms(NamedTuple):
     fee: int
 
     @property
-    def counter_asset(self) -> str:
-        return self.deliver_asset if self.side == Trade.Side.BUY else self.receive_asset
+    def buys(self) -> bool:
+        return self.side == BUY
 
 
-def accounts_of(terms: Terms, *, is_exit: bool) -> Iterator[Account]:
-    """Every account that the storing step of this trade may touch.
+class Places(NamedTuple, Generic[A]):
+    """Every account that the storing step of a trade may touch; the same for all trades of a customer and pair.
 
     Also where the received asset will become available: opened now, it shows the customer what is settling.
     """
-    owner = terms.customer_id
-    yield customers(owner, terms.deliver_asset, AVAILABLE)
-    if is_exit:
-        yield customers(owner, terms.deliver_asset, SETTLING)
-    yield customers(owner, terms.receive_asset, SETTLING)
-    yield customers(owner, terms.receive_asset, AVAILABLE)
-    yield house(owner, terms.deliver_asset, LIQUIDITY)
-    yield house(owner, terms.receive_asset, LIQUIDITY)
-    yield house(owner, terms.counter_asset, FEES)
+
+    available: A  # of the delivered asset
+    settling: A  # of the received asset
+    to_be_available: A  # of the received asset
+    taker: A  # the house's liquidity in the delivered asset
+    giver: A  # the house's liquidity in the received asset
+    fees: A
+    freed: A | None  # exits only: of the delivered asset, in settling, where the original left it
+
+    def each(self, find: Callable[[A], B]) -> Places[B]:
+        """The same places, each in the form that `find` gives."""
+        return Places(
+            find(self.available),
+            find(self.settling),
+            find(self.to_be_available),
+            find(self.taker),
+            find(self.giver),
+            find(self.fees),
+            None if self.freed is None else find(self.freed),
+        )
+
+
+def places_of(terms: Terms, *, is_exit: bool) -> Places[Account]:
+    owner, receives, delivers = terms.customer_id, terms.receive_asset, terms.deliver_asset
+    return Places(
+        available=customers(owner, delivers, AVAILABLE),
+        settling=customers(owner, receives, SETTLING),
+        to_be_available=customers(owner, receives, AVAILABLE),
+        taker=house(owner, delivers, LIQUIDITY),
+        giver=house(owner, receives, LIQUIDITY),
+        fees=house(owner, delivers if terms.buys else receives, FEES),
+        freed=customers(owner, delivers, SETTLING) if is_exit else None,
+    )
 
 
 def movements_of(terms: Terms, taken_from_settling: int, at: datetime) -> Iterator[Movement]:
     """The movements that take a trade from storing to settling; at most five, each above zero."""
-    owner = terms.customer_id
-    buys = terms.side == Trade.Side.BUY
-    sources = [
-        (customers(owner, terms.deliver_asset, SETTLING), taken_from_settling),
-        (customers(owner, terms.deliver_asset, AVAILABLE), terms.deliver_amount - taken_from_settling),
-    ]
-    sinks = [(house(owner, terms.deliver_asset, LIQUIDITY), terms.deliver_amount - (terms.fee if buys else 0))]
+    places = places_of(terms, is_exit=taken_from_settling > 0)
+    for debit, credit, amount, kind in _moves(terms, places, taken_from_settling):
+        key = f"trade:{terms.id.hex}:{debit.type}:{credit.type}"
+        yield Movement(debit, credit, amount, kind, key, terms.customer_id, terms.id, at)
+
+
+def postings_of(terms: Terms, places: Places[Locked], taken_from_settling: int) -> Iterator[Posting]:
+    """The same movements between accounts that are locked."""
+    trade, customer, name = terms.id, terms.customer_id, f"trade:{terms.id.hex}"
+    for debit, credit, amount, kind in _moves(terms, places, taken_from_settling):
+        key = f"{name}:{debit.account.type}:{credit.account.type}"
+        yield Posting(debit, credit, amount, kind, key, customer, trade)
+
+
+def _moves(terms: Terms, places: Places[A], taken_from_settling: int) -> Iterator[tuple[A, A, int, str]]:
+    """Debit, credit, amount and kind."""
+    buys = terms.buys
+    sources = [(places.available, terms.deliver_amount - taken_from_settling)]
+    if places.freed is not None:
+        sources.insert(0, (places.freed, taken_from_settling))
+    sinks = [(places.taker, DELIVER, terms.deliver_amount - (terms.fee if buys else 0))]
     if buys:
-        sinks.append((house(owner, terms.deliver_asset, FEES), terms.fee))
-    for debit, credit, amount in _paired(sources, sinks):
-        yield _movement(terms, debit, credit, amount, FEE if credit.type == FEES else DELIVER, at)
-    provider = house(owner, terms.receive_asset, LIQUIDITY)
-    received = customers(owner, terms.receive_asset, SETTLING)
-    yield _movement(terms, provider, received, terms.receive_amount, RECEIVE, at)
+        sinks.append((places.fees, FEE, terms.fee))
+    yield from _paired(sources, sinks)
+    yield places.giver, places.settling, terms.receive_amount, RECEIVE
     if not buys and terms.fee:
-        yield _movement(terms, provider, house(owner, terms.receive_asset, FEES), terms.fee, FEE, at)
+        yield places.giver, places.fees, terms.fee, FEE
 
 
-def _paired(
-    sources: list[tuple[Account, int]], sinks: list[tuple[Account, int]]
-) -> Iterator[tuple[Account, Account, int]]:
+def _paired(sources: list[tuple[A, int]], sinks: list[tuple[A, str, int]]) -> Iterator[tuple[A, A, int, str]]:
     """Pour the sources, in order, into the sinks, in order; both sum to the same."""
-    room = dict(sinks)
     for debit, left in sources:
-        for credit in room:
-            amount = min(left, room[credit])
-            if amount:
-                yield debit, credit, amount
+        for turn, (credit, kind, room) in enumerate(sinks):
+            if amount := min(left, room):
+                yield debit, credit, amount, kind
                 left -= amount
-                room[credit] -= amount
-
-
-def _movement(terms: Terms, debit: Account, credit: Account, amount: int, kind: str, at: datetime) -> Movement:
-    return Movement(
-        debit=debit,
-        credit=credit,
-        amount=amount,
-        kind=kind,
-        key=f"trade:{terms.id.hex}:{debit.type}:{credit.type}",
-        customer_id=terms.customer_id,
-        subject=terms.id,
-        at=at,
-    )
+                sinks[turn] = (credit, kind, room - amount)

@@ -8,14 +8,16 @@ then one sweep looks at everything.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
+from itertools import islice, zip_longest
 from uuid import UUID
 
 from django.db import IntegrityError
+from django.db.models import QuerySet
 
 from accounts.errors import Refusal
-from accounts.ids import floor_of
+from accounts.ids import PARTITIONS, floor_of
 from quotes.prices import Prices
 from trades.models import Trade
 from trades.spot.advance import MOST_AT_ONCE, advance
@@ -26,23 +28,37 @@ logger = logging.getLogger(__name__)
 MARGIN = timedelta(minutes=10)  # ids of slow transactions and slow clocks may still appear below now
 
 
-def sweep(*, low_water: UUID | None, at: datetime, prices: Prices | None) -> UUID:
-    """Move everything in storing from `low_water` on; gives the mark for the next sweep.
+def sweep(*, low_water: UUID | None, at: datetime, prices: Prices | None, at_once: int = MOST_AT_ONCE) -> UUID:
+    """Move everything that stands in storing now, from `low_water` on; gives the mark for the next sweep.
 
     The mark never passes a trade that is still in storing, nor the last ten minutes.
     """
     mark = floor_of(at - MARGIN)
-    after = low_water or UUID(int=0)
-    while ids := _storing(after):
-        left = _advanced(ids, at, prices)
-        mark = min([mark, *left])
-        after = UUID(int=ids[-1].int + 1)
+    for some in _sets(low_water or UUID(int=0), at_once):
+        mark = min([mark, *_advanced(some, at, prices)])
     return mark if low_water is None else max(mark, low_water)
 
 
-def _storing(start: UUID) -> list[UUID]:
-    waiting = Trade.objects.filter(pk__gte=start, state=TradeState.STORING).order_by("pk")
-    return list(waiting.values_list("pk", flat=True)[:MOST_AT_ONCE])
+def _sets(start: UUID, at_once: int) -> Iterator[Sequence[UUID]]:
+    """What goes into a transaction each, of the lower and of the upper partitions in turns.
+
+    A customer's trades stand together, in the order they were made: a set of few customers has few accounts to lock
+    and to update. A second sweep beside this one passes over what is held and takes the next set: that is one of
+    other house accounts, so the two don't wait for each other.
+    """
+    waiting = Trade.objects.filter(pk__gte=start, state=TradeState.STORING)
+    in_order = waiting.order_by("customer__partition", "customer_id", "pk").values_list("pk", flat=True)
+    lower = in_order.filter(customer__partition__lt=PARTITIONS // 2)
+    upper = in_order.filter(customer__partition__gte=PARTITIONS // 2)
+    for turn in zip_longest(_batched(lower, at_once), _batched(upper, at_once)):
+        yield from (some for some in turn if some)
+
+
+def _batched(ids: QuerySet[Trade, UUID], size: int) -> Iterator[Sequence[UUID]]:
+    """From a cursor on the server: a million ids take no memory here."""
+    stream = ids.iterator(chunk_size=size)
+    while some := list(islice(stream, size)):
+        yield some
 
 
 def _advanced(ids: Sequence[UUID], at: datetime, prices: Prices | None) -> Sequence[UUID]:

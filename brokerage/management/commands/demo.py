@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -49,6 +50,7 @@ class Command(BaseCommand):
             stories.close_order(stage, who)
             stories.keep_clear_of_cuts(stage)
             stories.exit_trade(stage, who)
+            stories.keep_clear_of_cuts(stage)
             stories.batched_trade(stage, who)
             stories.books(stage)
         finally:
@@ -75,8 +77,11 @@ def _system(console: Console) -> Iterator[str]:
     log = data_dir() / "log" / "demo.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     console.print(f"No system runs here; starting one (its log: {log})", highlight=False)
+    demo_mode = {**os.environ, "DEMO": "1"}
     with log.open("wb") as out:
-        up = subprocess.Popen([*MANAGE, "up"], cwd=CHECKOUT, stdout=out, stderr=subprocess.STDOUT)  # noqa: S603
+        up = subprocess.Popen(  # noqa: S603
+            [*MANAGE, "up"], cwd=CHECKOUT, env=demo_mode, stdout=out, stderr=subprocess.STDOUT
+        )
     try:
         yield _ready(up, log.read_text)
     finally:

@@ -2,7 +2,8 @@
 
 Safe to run at every start: what exists is left alone. The passwords are random and shown when they are
 made; for whoever loses them, and for `make demo`, they stay in `seed.json` in the data directory (0600).
-A production installation (SANDBOX off) gets nothing.
+A production installation (SANDBOX off) gets nothing. In demo mode (DEMO on) crypto trades are cut every
+minute, too: that window is switched on and off here, at each start.
 """
 
 from __future__ import annotations
@@ -23,10 +24,12 @@ from accounts import selectors, services
 from accounts.identity import FIRM_SCOPES
 from accounts.models import ApiClient, User
 from brokerage.stack.where import data_dir, read_state
+from trades.models import SettlementWindow
 
 OPERATOR: Final = "operator@example.com"
 TRADER: Final = "trader@example.com"
 CLIENT: Final = "demo"
+DEMO_WINDOW: Final = "Demo, every minute"
 _LOCK = 0x5EED
 
 _TEXT = """
@@ -56,7 +59,8 @@ A quote, and the trade that uses it:
   curl -s {url}/api/trades -H "Authorization: Bearer $FIRM" -H 'Content-Type: application/json' \\
     -d "{{\\"quote_guid\\":\\"$QUOTE\\"}}"; echo
 
-It settles when its window is cut (hourly on New York business days), or at once, beside this terminal:
+It settles when its window is cut (hourly on New York business days; with DEMO=1 every minute), or at once,
+beside this terminal:
 
   .venv/bin/python manage.py cut_batch && .venv/bin/python manage.py settle_batch --all
 """
@@ -67,6 +71,7 @@ class Command(BaseCommand):
     requires_system_checks: list[str] = []
 
     def handle(self, *args: Any, **options: Any) -> None:
+        switch_demo_window(is_on=settings.DEMO)
         if not settings.SANDBOX:
             self.stdout.write("SANDBOX is off: nothing is seeded. use `manage.py createsuperuser`.")
             return
@@ -84,6 +89,15 @@ class Command(BaseCommand):
         else:
             where = f"their secrets are in {path}" if known else "their secrets were shown when they were made"
             self.stdout.write(f"{OPERATOR}, {TRADER} and the API client {CLIENT} exist; {where}")
+
+
+def switch_demo_window(*, is_on: bool) -> None:
+    """In demo mode nobody waits for the hour: a window of every minute, automatic. Elsewhere it is off."""
+    windows = SettlementWindow.objects.filter(name=DEMO_WINDOW)
+    if is_on and not windows.exists():
+        terms = {"asset_kind": "crypto", "cron": "* * * * *", "time_zone": "UTC", "calendar": ""}
+        SettlementWindow.objects.get_or_create(name=DEMO_WINDOW, defaults=terms)
+    windows.exclude(is_active=is_on).update(is_active=is_on)
 
 
 def _make(at: datetime) -> dict[str, Any]:

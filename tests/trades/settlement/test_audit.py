@@ -11,7 +11,7 @@ from trades.models import SettlementBatch, SettlementLeg, Trade
 
 pytestmark = pytest.mark.django_db
 
-GUARDED = ("trades_trade", "trades_tradeevent", "trades_settlementbatch", "accounts_transfer")
+GUARDED = ("trades_trade", "trades_tradeevent", "trades_settlementbatch", "trades_settlementleg", "accounts_transfer")
 
 
 @pytest.fixture

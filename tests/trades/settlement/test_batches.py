@@ -117,13 +117,24 @@ def test_there_is_nothing_to_cut_by_hand_where_nothing_waits(alice):
     assert not SettlementBatch.objects.exists()
 
 
-def test_a_window_that_finds_nothing_leaves_an_empty_completed_batch(alice):
+def test_a_window_that_finds_nothing_leaves_no_batch_but_remembers_its_cut(alice):
     window, now = window_of("crypto"), timezone.now()
 
-    batch = cut_window(window, now, now)
-
-    assert (batch.state, batch.trades_count) == ("completed", 0)
     assert cut_window(window, now, now) is None
+
+    window.refresh_from_db()
+    assert window.last_cut_at == now
+    assert SettlementBatch.objects.count() == 0
+
+
+def test_a_window_is_cut_once_for_each_of_its_times(alice):
+    a_settling_buy(alice, btc("0.1"))
+    window, now = window_of("crypto"), timezone.now()
+    assert cut_window(window, now, now) is not None
+
+    a_settling_buy(alice, btc("0.1"))
+    assert cut_window(window, now, now) is None
+    assert SettlementBatch.objects.get().trades_count == 1
 
 
 def test_an_automatic_window_confirms_its_own_batch_and_another_waits_for_a_person(alice):
@@ -179,7 +190,8 @@ def test_the_low_water_mark_stays_ten_minutes_back_for_slow_clocks_and_slow_comm
 
     window.refresh_from_db()
     assert window.low_water == floor_of(now - MARGIN)
-    assert cut_window(window, now + timedelta(seconds=1), now).trades_count == 0
+    assert cut_window(window, now + timedelta(seconds=1), now) is None
+    assert SettlementWindow.objects.get(pk=window.pk).low_water == floor_of(now - MARGIN)
 
 
 def test_legs_are_the_net_of_what_the_house_owes_its_providers_and_leave_out_fees(alice):
@@ -325,17 +337,32 @@ def test_a_completed_batch_settles_to_nothing_again(alice):
 
 
 def test_progress_that_was_lost_does_not_pay_twice(alice):
-    """Guard: the chunk's count of members that still moved. Put back, the progress names trades already done."""
-    a_settling_buy(alice, btc("0.1"))
-    a_settling_buy(alice, btc("0.1"))
+    """Guard: only what is settling is moved and paid for. Put back, the progress names customers already done."""
+    bob = a_customer("bob", with_usd="10_000.00")
+    for customer in (alice, bob):
+        a_settling_buy(customer, btc("0.1"))
     batch = a_cut()
     confirm(batch.pk, by=SYSTEM, at=timezone.now())
     settle_chunk(batch.pk, at=timezone.now(), chunk=1)
-    SettlementBatch.objects.filter(pk=batch.pk).update(settled_through=None, completed_count=0)
+    SettlementBatch.objects.filter(pk=batch.pk).update(settled_through=None)
+
+    batch.refresh_from_db()
+    settles(batch, chunk=1)
+
+    assert [balance(customer, asset="BTC") for customer in (alice, bob)] == [btc("0.1"), btc("0.1")]
+    assert what_the_audit_finds() == []
+
+
+def test_a_batch_whose_count_was_lost_is_never_called_completed(alice):
+    """Guard: the last slice compares what moved with the members."""
+    a_settling_buy(alice, btc("0.1"))
+    batch = a_cut()
+    confirm(batch.pk, by=SYSTEM, at=timezone.now())
+    SettlementBatch.objects.filter(pk=batch.pk).update(trades_count=2)
 
     with pytest.raises(RuntimeError, match="not settling"):
-        settle_chunk(batch.pk, at=timezone.now(), chunk=1)
-    assert balance(alice, asset="BTC") == btc("0.1")
+        settle_chunk(batch.pk, at=timezone.now())
+    assert balance(alice, asset="BTC") == 0
 
 
 # --- the ledger's way in for a SELECT --------------------------------------------------------------

@@ -7,14 +7,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.test import Client
 from django.utils import timezone
 
-from accounts import services, streams, tokens
-from accounts.identity import FIRM_SCOPES
+from accounts import streams
 from accounts.models import Customer
 from quotes import prices, symbols
 from quotes.models import Instrument, Quote
+from tests.caller import UNKNOWN, Api, a_firm, code
 from tests.given import (
     a_customer,
     a_cut,
@@ -33,7 +32,6 @@ from trades.models import Trade
 
 pytestmark = pytest.mark.django_db
 
-UNKNOWN = "0" * 32
 SEED_QUOTE_KEYS = {
     "created_at",
     "updated_at",
@@ -65,35 +63,6 @@ SEED_TRADE_KEYS = {
     "reference_trade_guid",
     "labels",
 }
-
-
-class Api:
-    """A caller of the API: answers are (status, body)."""
-
-    def __init__(self, token: str) -> None:
-        self.http = Client(headers={"Authorization": f"Bearer {token}"})
-
-    def post(self, path: str, body: Any = None) -> tuple[int, Any]:
-        text = body if isinstance(body, (str, bytes)) else json.dumps(body if body is not None else {})
-        answer = self.http.post(path, text, content_type="application/json")
-        return answer.status_code, json.loads(answer.content)
-
-    def get(self, path: str, **query: Any) -> tuple[int, Any]:
-        answer = self.http.get(path, query)
-        return answer.status_code, json.loads(answer.content)
-
-
-def code(answer: tuple[int, Any]) -> tuple[int, str]:
-    """Status and message_code of an error, which has the contract's three keys and no other."""
-    status, body = answer
-    assert set(body) == {"status", "error_message", "message_code"}, body
-    assert body["status"] == status
-    return status, body["message_code"]
-
-
-def a_firm(scopes: frozenset[str] = FIRM_SCOPES) -> Api:
-    client, _ = services.create_api_client("firm", scopes, timezone.now())
-    return Api(tokens.client_token(client, scopes))
 
 
 @pytest.fixture
@@ -449,13 +418,15 @@ def test_a_batch_is_cut_shown_confirmed_and_can_not_be_cancelled_after(firm, ali
     legs = {one["asset"]: (one["direction"], one["expected"]) for one in firm.get(f"{path}/legs")[1]["objects"]}
     assert legs == {"BTC": ("incoming", btc("0.1")), "USD": ("outgoing", usd("4_001.00"))}
 
-    assert firm.post(f"{path}/confirm")[1]["state"] == "confirmed"
-    assert code(firm.post(f"{path}/confirm")) == (422, "batch_state")
+    assert code(firm.post(f"{path}/confirm")) == (422, "maker_is_checker")
+    another = a_firm()
+    assert another.post(f"{path}/confirm")[1]["state"] == "confirmed"
+    assert code(another.post(f"{path}/confirm")) == (422, "batch_state")
     assert firm.post(f"{path}/cancel")[1]["state"] == "cancelled"
     assert code(firm.post(f"{path}/confirm")) == (422, "batch_state")
     assert firm.get(f"{path}/trades")[1]["objects"] == []
-    for action in ("confirm", "cancel", "legs", "trades"):
-        call = firm.get if action in ("legs", "trades") else firm.post
+    for action in ("confirm", "cancel", "legs", "left_out", "trades"):
+        call = firm.post if action in ("confirm", "cancel") else firm.get
         assert code(call(f"/api/settlement_batches/{UNKNOWN}/{action}")) == (404, "not_found")
 
 

@@ -5,44 +5,83 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.utils import timezone
 
-from accounts import exact
-from accounts.errors import Refusal
-from accounts.identity import SYSTEM
+from accounts.identity import SYSTEM, Actor
+from accounts.management.output import JSONCommand, politely
+from accounts.models import Asset
+from accounts.money import from_base_units
+from accounts.selectors import staff_named
 from trades.models import SettlementBatch, SettlementWindow
-from trades.settlement.cut import cut_now, cut_window
+from trades.settlement.cut import EVERY_KIND, CutPreview, cut_now, cut_window, preview
 
 
-class Command(BaseCommand):
+class Command(JSONCommand):
     help = "Cut a settlement batch now, without settling it. Its trades can't be exited any more."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
+        super().add_arguments(parser)
         parser.add_argument("--window", metavar="NAME", help="only this window's kind of asset; else every kind")
-        parser.add_argument("--json", action="store_true", help="print one JSON object")
+        parser.add_argument("--dry-run", action="store_true", help="say what would be in it, and change nothing")
+        parser.add_argument("--by", metavar="EMAIL", help="the member of staff who cuts it; another one must confirm")
+        parser.add_argument(
+            "--report-legs", action="store_true", help="its legs wait to be reported; a window says so itself"
+        )
 
-    def handle(self, *args: Any, window: str | None, json: bool, **options: Any) -> None:
-        try:
-            batch = _cut(window)
-        except Refusal as refusal:
-            raise CommandError(refusal.text) from refusal
-        if json:
-            self.stdout.write(
-                exact.dumps({"guid": batch.pk, "state": batch.state, "trades": batch.trades_count}).decode()
-            )
-        else:
-            self.stdout.write(f"{batch.pk.hex} {batch.state}: {batch.trades_count} trades")
+    @politely
+    def handle(self, *args: Any, **options: Any) -> None:
+        window = _window(options["window"])
+        if window and options["report_legs"]:
+            raise CommandError("--report-legs is for a cut of every kind; a window has its own setting.")
+        if options["dry_run"]:
+            kinds = [window.asset_kind] if window else EVERY_KIND
+            found = preview(kinds, timezone.now())
+            self.say(options, _told(found), *_written(found))
+            return
+        by = Actor(user_id=staff_named(options["by"]).pk) if options["by"] else SYSTEM
+        batch = _cut(window, by, legs_are_automatic=not options["report_legs"])
+        facts = {"guid": batch.pk, "state": batch.state, "trades": batch.trades_count}
+        self.say(options, facts, f"{batch.pk.hex} {batch.state}: {batch.trades_count} trades")
 
 
-def _cut(name: str | None) -> SettlementBatch:
-    now = timezone.now()
+def _window(name: str | None) -> SettlementWindow | None:
     if name is None:
-        return cut_now(at=now, by=SYSTEM)
+        return None
     window = SettlementWindow.objects.filter(name=name).first()
     if window is None:
         raise CommandError(f"There is no window {name!r}.")
-    batch = cut_window(window, now, now)
+    return window
+
+
+def _cut(window: SettlementWindow | None, by: Actor, *, legs_are_automatic: bool) -> SettlementBatch:
+    now = timezone.now()
+    if window is None:
+        return cut_now(at=now, by=by, legs_are_automatic=legs_are_automatic)
+    batch = cut_window(window, now, now, by)
     if batch is None:
-        raise CommandError("This window was cut at this very moment.")
+        raise CommandError("Nothing was cut: no trade is waiting for this window, or it was cut at this very moment.")
     return batch
+
+
+def _told(found: CutPreview) -> dict[str, Any]:
+    """Amounts in base units, as in the API."""
+    return {
+        "trades": found.trades,
+        "exits": found.exits,
+        "customers": found.customers,
+        "left_out": [{"reason": reason, "trades": count} for reason, count in found.left_out],
+        "legs": [{"asset": net.asset, "direction": net.direction, "expected": str(net.expected)} for net in found.nets],
+    }
+
+
+def _written(found: CutPreview) -> list[str]:
+    decimals = dict(Asset.objects.values_list("code", "decimals"))
+    return [
+        f"A cut would take {found.trades} trades, {found.exits} of them exits, of {found.customers} customers.",
+        *(
+            f"  {net.asset:6} {net.direction:9} {from_base_units(net.expected, decimals[net.asset]):f}"
+            for net in found.nets
+        ),
+        *(f"Left out: {count} trades, {reason}." for reason, count in found.left_out),
+    ]

@@ -1,4 +1,4 @@
-"""Settle batches to their end. Whoever runs it on the firm's own machine is the operator who confirms."""
+"""Settle batches as far as their legs allow. Whoever runs it confirms those that are only cut."""
 
 from __future__ import annotations
 
@@ -11,55 +11,89 @@ from uuid import UUID
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bar
 
 from accounts import exact
 from accounts.errors import Refusal
-from accounts.identity import SYSTEM
+from accounts.identity import SYSTEM, Actor
 from accounts.ids import parse_guid
+from accounts.selectors import staff_named
 from trades import selectors
+from trades.errors import MakerIsChecker
 from trades.models import SettlementBatch
 from trades.settlement.approval import confirm
-from trades.settlement.settle import CHUNK, SETTLEABLE, settle
+from trades.settlement.settle import CHUNK, SETTLEABLE, Progress, settle
 from trades.states import BatchState
 
 
 class Command(BaseCommand):
-    help = "Settle a batch (or --all) to its end; one that is only cut is confirmed first, in the operator's name."
+    help = "Settle a batch (or --all) as far as its legs allow; one that is only cut is confirmed first."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("guid", nargs="?", help="the batch")
         parser.add_argument("--all", action="store_true", help="every batch that is cut, confirmed or half settled")
+        parser.add_argument("--by", metavar="EMAIL", help="who confirms: needed where a person or a program cut it")
         parser.add_argument("--json", action="store_true", help="print one JSON list of the batches")
-        parser.add_argument("--chunk", type=int, default=CHUNK, help=f"originals per transaction (default {CHUNK})")
+        parser.add_argument("--chunk", type=int, default=CHUNK, help=f"trades per transaction (default {CHUNK})")
 
-    def handle(self, *args: Any, guid: str | None, all: bool, json: bool, chunk: int, **options: Any) -> None:  # noqa: A002
-        if (guid is None) == (not all):
+    def handle(self, *args: Any, guid: str | None, chunk: int, **options: Any) -> None:
+        if (guid is None) == (not options["all"]):
             raise CommandError("Name one batch, or --all.")
         if not 1 <= chunk <= CHUNK:
             raise CommandError(f"--chunk must be from 1 to {CHUNK}.")
         console = Console(file=sys.stderr)
         settled = []
+        by = _checker(options["by"])
         for batch in _wanted(guid):
             try:
-                self._settle(batch, chunk, console)
+                last = _settle(batch, by, chunk, console)
             except Refusal as refusal:
-                raise CommandError(f"{batch.pk.hex}: {refusal.text}") from refusal
+                hint = " Name another one who confirms it: --by EMAIL." if isinstance(refusal, MakerIsChecker) else ""
+                raise CommandError(f"{batch.pk.hex}: {refusal.text}{hint}") from refusal
             batch.refresh_from_db()
-            settled.append({"guid": batch.pk, "state": batch.state, "completed": batch.completed_count})
-            if not json:
-                self.stdout.write(f"{batch.pk.hex} {batch.state}: {batch.completed_count} trades completed")
-        if json:
+            settled.append(_told(batch, last))
+            if not options["json"]:
+                self.stdout.write(_written(batch, last))
+        if options["json"]:
             self.stdout.write(exact.dumps(settled).decode())
 
-    def _settle(self, batch: SettlementBatch, chunk: int, console: Console) -> None:
-        if batch.state == BatchState.CUT:
-            confirm(batch.pk, by=SYSTEM, at=timezone.now())
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-            task = bar.add_task(batch.pk.hex[:12], total=batch.trades_count)
-            for progress in settle(batch.pk, clock=timezone.now, chunk=chunk):
-                bar.update(task, completed=progress.completed)
+
+def _settle(batch: SettlementBatch, by: Actor, chunk: int, console: Console) -> Progress:
+    """Confirm it where that is still to be done, and settle it under a progress bar; gives how far it came."""
+    if batch.state == BatchState.CUT:
+        confirm(batch.pk, by=by, at=timezone.now())
+    progress = Progress(0, batch.trades_count, is_done=False)
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), MofNCompleteColumn())
+    with Bar(*columns, TimeElapsedColumn(), console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task(batch.pk.hex[-10:], total=batch.trades_count)
+        for progress in settle(batch.pk, clock=timezone.now, chunk=chunk):
+            bar.update(task, completed=progress.completed, total=progress.total)
+    return progress
+
+
+def _checker(email: str | None) -> Actor:
+    try:
+        return Actor(user_id=staff_named(email).pk) if email else SYSTEM
+    except Refusal as refusal:
+        raise CommandError(refusal.text) from refusal
+
+
+def _told(batch: SettlementBatch, last: Progress) -> dict[str, Any]:
+    return {
+        "guid": batch.pk,
+        "state": batch.state,
+        "completed": batch.completed_count,
+        "trades": batch.trades_count,
+        "left_out": batch.left_out_count,
+        "waits_for": list(last.waits_for),
+    }
+
+
+def _written(batch: SettlementBatch, last: Progress) -> str:
+    left_out = f", {batch.left_out_count} left out" if batch.left_out_count else ""
+    waits = f"; waits for the legs of {', '.join(last.waits_for)}" if last.waits_for else ""
+    return f"{batch.pk.hex} {batch.state}: {batch.completed_count} of {batch.trades_count} trades completed{left_out}{waits}"
 
 
 def _wanted(guid: str | None) -> Iterator[SettlementBatch]:

@@ -1,0 +1,81 @@
+"""`manage.py breaks`: what doesn't fit, since when, and who looks after it."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from django.core.management.base import CommandError
+from django.utils import timezone
+
+from accounts import selectors
+from accounts.errors import BreakNotFound
+from accounts.identity import Actor
+from accounts.ids import parse_guid
+from accounts.management.output import JSONCommand, politely
+from accounts.models import Break
+from accounts.money import from_base_units
+from accounts.services import breaks
+
+
+class Command(JSONCommand):
+    help = "List the open breaks with their age and owner; take one over, or explain a reconciliation's."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument("--all", action="store_true", help="the resolved ones, too")
+        parser.add_argument("--by", metavar="EMAIL", help="the member of staff who does it")
+        parser.add_argument("--own", metavar="ID", help="look after this break from now on")
+        parser.add_argument("--explain", metavar="ID", help="resolve this reconciliation's break with a --reason")
+        parser.add_argument("--reason", help="what it was")
+
+    @politely
+    def handle(self, *args: Any, **options: Any) -> None:
+        own, explain, reason = options["own"], options["explain"], options["reason"]
+        if own and explain:
+            raise CommandError("Either --own or --explain, one at a time.")
+        if (own or explain) and not options["by"]:
+            raise CommandError("Say who does it: --by EMAIL.")
+        if bool(explain) != bool(reason):
+            raise CommandError("--explain ID and --reason go together.")
+        at = timezone.now()
+        if own:
+            breaks.own(_named(own), selectors.staff_named(options["by"]).pk, at=at)
+        if explain:
+            by = Actor(user_id=selectors.staff_named(options["by"]).pk)
+            breaks.explain(_named(explain), reason=reason, by=by, at=at)
+        found = [_told(one) for one in selectors.breaks(at, only_open=not options["all"])]
+        lines = [_written(one) for one in found]
+        self.say(options, {"breaks": found}, *(lines or ["No break is open."]))
+
+
+def _named(text: str) -> UUID:
+    guid = parse_guid(text.replace("-", "").lower())
+    if guid is None:
+        raise BreakNotFound(f"There is no break {text[:40]!r}.")
+    return guid
+
+
+def _told(one: Break) -> dict[str, Any]:
+    age: timedelta = one.age  # type: ignore[attr-defined]  # annotated by the selector
+    return {
+        "guid": one.pk,
+        "kind": one.kind,
+        "asset": one.asset_id,
+        "amount": from_base_units(one.amount, one.asset.decimals),
+        "state": one.state,
+        "opened_at": one.opened_at,
+        "age_seconds": int(age.total_seconds()),
+        "owner": one.owner.email if one.owner else None,
+        "note": one.note,
+        "resolution": one.resolution,
+    }
+
+
+def _written(one: dict[str, Any]) -> str:
+    age = timedelta(seconds=one["age_seconds"])
+    owner = one["owner"] or "nobody"
+    end = f", resolved: {one['resolution']}" if one["resolution"] else ""
+    return f"{one['guid'].hex} {one['kind']} {one['amount']:+f} {one['asset']}, {age} old, owner {owner}{end}"

@@ -1,0 +1,79 @@
+"""`manage.py reconcile STATEMENT.csv --as-of MOMENT`: the books beside the outside. Exit code 1 on drift."""
+
+from __future__ import annotations
+
+import sys
+from argparse import ArgumentParser
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import CommandError
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
+
+from accounts import selectors
+from accounts.identity import SYSTEM, Actor
+from accounts.management.output import JSONCommand, politely
+from accounts.models import ReconciliationLine
+from accounts.money import from_base_units
+from accounts.services.reconciliation import lines_of, reconcile
+
+
+class Command(JSONCommand):
+    help = "Compare what the ledger says is outside with a statement: a CSV file with the header asset,balance."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument("statement", help="the file; balances in units of the asset, e.g. USD,10000.00")
+        parser.add_argument("--as-of", required=True, metavar="MOMENT", help="e.g. 2026-03-31T23:59:59Z")
+        parser.add_argument("--by", metavar="EMAIL", help="the member of staff who reconciles")
+
+    @politely
+    def handle(self, *args: Any, **options: Any) -> None:
+        path = Path(options["statement"])
+        try:
+            statement = path.read_bytes()
+        except OSError as error:
+            raise CommandError(f"{path} can't be read: {error.strerror}.") from None
+        by = Actor(user_id=selectors.staff_named(options["by"]).pk) if options["by"] else SYSTEM
+        run = reconcile(statement, source=path.name, as_of=_moment(options["as_of"]), at=timezone.now(), by=by)
+        lines = [_told(line) for line in lines_of(run.pk)]
+        self.say(
+            options,
+            {"guid": run.pk, "ok": run.ok, "as_of": run.as_of, "at": run.at, "source": run.source, "lines": lines},
+            *(_written(line) for line in lines),
+            "The books fit the statement."
+            if run.ok
+            else f"Assets that drift: {sum(not line['ok'] for line in lines)}.",
+        )
+        if not run.ok:
+            sys.exit(1)
+
+
+def _told(line: ReconciliationLine) -> dict[str, Any]:
+    decimals = line.asset.decimals
+    return {
+        "asset": line.asset_id,
+        "ledger": from_base_units(line.ledger, decimals),
+        "statement": from_base_units(line.statement, decimals),
+        "drift": from_base_units(line.drift, decimals),
+        "ok": line.ok,
+    }
+
+
+def _written(line: dict[str, Any]) -> str:
+    verdict = "OK" if line["ok"] else f"DRIFT {line['drift']:+f}"
+    return f"{line['asset']:<6} ledger {line['ledger']:f}   statement {line['statement']:f}   {verdict}"
+
+
+def _moment(text: str) -> datetime:
+    try:
+        moment = parse_datetime(text)
+    except ValueError:
+        moment = None
+    if moment is None:
+        raise CommandError(f"{text!r} is not a moment; write it like 2026-03-31T23:59:59Z.")
+    if timezone.is_naive(moment):
+        raise CommandError(f"{text!r} has no time zone; write it like 2026-03-31T23:59:59Z or …+02:00.")
+    return moment

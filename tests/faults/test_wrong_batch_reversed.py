@@ -1,0 +1,48 @@
+"""A wrong batch was settled: reversed, every account's balance is as before, and the whole history is still there."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from accounts.models import Transfer
+from tests.given import a_customer, a_cut, settles, what_the_audit_finds
+from tests.many import many_exits, many_settling_buys
+from tests.sizes import size
+from tests.trades.corrections.desk import all_balances, applies, why
+from trades.corrections.propose import propose_batch_reversal
+from trades.models import Trade, TradeEvent
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(3600)]
+
+TRADES = size(600, 100_000)
+CUSTOMERS = size(20, 5_000)
+
+
+def test_a_wrong_batch_is_reversed_and_every_balance_is_as_before_with_the_history_whole():
+    crowd = [a_customer(f"customer{number}", with_usd="100_000.00") for number in range(CUSTOMERS)]
+    before = all_balances()
+    bought = many_settling_buys(crowd, TRADES)
+    sold = many_exits(bought[::20])
+    batch = settles(a_cut())
+    assert (batch.state, batch.trades_count) == ("completed", TRADES + len(sold))
+    history = Transfer.objects.count()
+    was = Transfer.objects.order_by("pk").values_list("pk", "key", "amount").last()
+    proposed = propose_batch_reversal(batch.pk, **why())
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")  # as the server does by itself, within minutes
+
+    started = time.monotonic()
+    done = applies(proposed)
+    print(f"{batch.trades_count} trades reversed in {time.monotonic() - started:.1f} s")
+
+    assert all_balances() == before
+    assert Transfer.objects.count() == history + done.movements_count
+    assert Transfer.objects.values_list("pk", "key", "amount").get(pk=was[0]) == was
+    assert TradeEvent.objects.filter(became="reversed", detail=done.pk.hex).count() == batch.trades_count
+    assert set(Trade.objects.values_list("state", flat=True)) == {"completed"}
+    assert done.decided_at <= timezone.now()
+    assert what_the_audit_finds() == []

@@ -1,0 +1,113 @@
+"""A second person decides: what was proposed is applied, once and whole, or rejected.
+
+One transaction, in the one lock order: the correction, the batch, legs and breaks, then ledger accounts. The
+correction's row decides between two checkers; constraints refuse its maker, and triggers refuse a second decision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from django.db import transaction
+
+from accounts import ledger
+from accounts.errors import NobodyAnswers
+from accounts.identity import SYSTEM, Actor
+from accounts.models import Break
+from accounts.services import breaks
+from trades.corrections import money
+from trades.corrections.errors import AlreadyDecided, CorrectionNotFound
+from trades.corrections.reversal import reverse_batch, reverse_trade
+from trades.errors import MakerIsChecker
+from trades.models import Correction, SettlementLeg
+from trades.settlement.legs import reopen_leg
+from trades.states import CorrectionState
+
+
+@transaction.atomic
+def apply(correction_id: UUID, *, by: Actor, at: datetime) -> Correction:
+    """Carry a proposal out, all of it or nothing; `by` is the checker.
+
+    Raises NobodyAnswers, CorrectionNotFound, AlreadyDecided, MakerIsChecker, and whatever the world has become
+    meanwhile: AlreadyReversed, InsufficientFunds, CannotPayBack, LegStateForbids, BreakResolved, …
+    """
+    correction = _locked(correction_id, by)
+    if _is_maker(correction, by):
+        raise MakerIsChecker("Whoever proposed a correction can't apply it.")
+    return carry_out(correction, checker=by, at=at)
+
+
+@transaction.atomic
+def reject(correction_id: UUID, *, by: Actor, at: datetime) -> Correction:
+    """Decide against a proposal; its maker does so by withdrawing it, which takes no checker.
+
+    Raises NobodyAnswers, CorrectionNotFound, AlreadyDecided.
+    """
+    correction = _locked(correction_id, by)
+    return _decided(correction, CorrectionState.REJECTED, SYSTEM if _is_maker(correction, by) else by, at)
+
+
+def carry_out(correction: Correction, *, checker: Actor, at: datetime) -> Correction:
+    """Make the movements of a correction that may be applied, inside the caller's transaction."""
+    correction.movements_count = _CARRY[correction.kind](correction, at)
+    return _decided(correction, CorrectionState.APPLIED, checker, at)
+
+
+def _decided(correction: Correction, state: CorrectionState, checker: Actor, at: datetime) -> Correction:
+    correction.state, correction.decided_at = state, at
+    correction.checked_by_id, correction.checked_by_client_id = checker.user_id, checker.client_id
+    correction.save(update_fields=["state", "decided_at", "checked_by", "checked_by_client", "movements_count"])
+    return correction
+
+
+def _locked(correction_id: UUID, by: Actor) -> Correction:
+    """The proposal, locked: of two who decide at once the second finds it decided."""
+    if by.is_system:
+        raise NobodyAnswers
+    correction = Correction.objects.select_for_update(no_key=True).filter(pk=correction_id).first()
+    if correction is None:
+        raise CorrectionNotFound
+    if correction.state != CorrectionState.PROPOSED:
+        raise AlreadyDecided(f"The correction is {correction.state} already.")
+    return correction
+
+
+def _is_maker(correction: Correction, by: Actor) -> bool:
+    return (by.user_id is not None and by.user_id == correction.made_by_id) or (
+        by.client_id is not None and by.client_id == correction.made_by_client_id
+    )
+
+
+def _reverse_leg(correction: Correction, at: datetime) -> int:
+    assert correction.subject is not None  # by constraint, as for every kind but an adjustment
+    return reopen_leg(correction.subject, subject=correction.pk, at=at)
+
+
+def _adjust(correction: Correction, at: datetime) -> int:
+    return ledger.post([money.adjustment(correction, at)], savepoint=False)
+
+
+def _resolve_break(correction: Correction, at: datetime) -> int:
+    assert correction.subject is not None
+    leg_id = Break.objects.values_list("subject", flat=True).get(pk=correction.subject)
+    assert leg_id is not None
+    # The leg first: reversing it resolves its break, too, and locks it first.
+    SettlementLeg.objects.select_for_update(no_key=True).get(pk=leg_id)
+    found = breaks.open_break(correction.subject, lock=True)
+    was_paid = correction.kind == Correction.Kind.BREAK_PAID
+    movement = (money.break_paid if was_paid else money.break_written_off)(correction, found, at)
+    breaks.resolve(found, f"{'Paid' if was_paid else 'Written off'}: {correction.reason}", at)
+    return ledger.post([movement], savepoint=False)
+
+
+_CARRY: Final[Mapping[str, Callable[[Correction, datetime], int]]] = {
+    Correction.Kind.REVERSE_TRADE: reverse_trade,
+    Correction.Kind.REVERSE_BATCH: reverse_batch,
+    Correction.Kind.REVERSE_LEG: _reverse_leg,
+    Correction.Kind.ADJUSTMENT: _adjust,
+    Correction.Kind.BREAK_PAID: _resolve_break,
+    Correction.Kind.BREAK_WRITTEN_OFF: _resolve_break,
+}
