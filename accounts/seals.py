@@ -98,11 +98,13 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """What a run sealed, and the chain's head after it (None while nothing was ever sealed)."""
+    """What a run sealed, the chain's head after it (None while nothing was ever sealed), and the moment up to which
+    it could seal (None while a transaction of another role's stands in its way)."""
 
     blocks: int
     rows: int
     head: Head | None
+    until: datetime | None
 
 
 def head() -> Head | None:
@@ -117,7 +119,7 @@ def seal(at: datetime) -> Sealed:
     for table in _TABLES:
         while count := _seal_block(table, at):
             blocks, rows = blocks + 1, rows + count
-    return Sealed(blocks, rows, head())
+    return Sealed(blocks, rows, head(), _horizon(at))
 
 
 @transaction.atomic

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from datetime import timedelta
 
 from celery import shared_task
 from django.core.management import call_command
@@ -14,6 +15,8 @@ from accounts.models import LedgerAudit
 
 log = logging.getLogger(__name__)
 
+SEALED_WITHIN = timedelta(hours=1)  # later, somebody should look who holds a transaction open
+
 
 @shared_task(name="accounts.tasks.audit")  # type: ignore[untyped-decorator]
 def audit() -> None:
@@ -24,7 +27,10 @@ def audit() -> None:
 @shared_task(name="accounts.tasks.seal")  # type: ignore[untyped-decorator]
 def seal() -> None:
     """Seal what is old enough. The head goes to the log, which may leave the machine that keeps the blocks."""
-    done = seals.seal(timezone.now())
+    at = timezone.now()
+    done = seals.seal(at)
+    if done.until is None or at - done.until > SEALED_WITHIN:
+        log.warning("Sealing waits for a transaction that is open: it got to %s", done.until or "nothing")
     if done.blocks and done.head:
         log.info(
             "Sealed %s rows in %s blocks; head: block %s %s", done.rows, done.blocks, done.head.number, done.head.hash

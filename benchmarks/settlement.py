@@ -195,7 +195,9 @@ def _drain() -> float:
 
 def _updates() -> tuple[int, int]:
     _sql("SELECT pg_stat_force_next_flush()")
-    ((updates, hot),) = _sql("SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'trades_trade'")
+    ((updates, hot),) = _sql(
+        "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relid = 'public.trades_trade'::regclass"
+    )
     return int(updates), int(hot)
 
 

@@ -47,7 +47,6 @@ def running(without: str, **knobs: str) -> Iterator[System]:
         **knobs,
     }
     environment.pop("DATABASE_URL", None)
-    environment.pop("MIGRATION_DATABASE_URL", None)
     environment.pop("REDIS_URL", None)
     environment.pop("MIGRATION_DATABASE_URL", None)
     log = (home / "log").open("w")

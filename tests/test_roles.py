@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import uuid
 from collections.abc import Iterator
 from urllib.parse import urlsplit, urlunsplit
@@ -14,8 +15,9 @@ from django.db import connection, transaction
 
 from accounts import seals
 from brokerage import grants
+from brokerage.stack.processes import MANAGE
 from tests.accounts.sealing import in_ten_minutes
-from tests.given import a_customer, deposit
+from tests.given import a_customer, balance, deposit, usd
 from tests.live import environment
 
 APPEND_ONLY = {
@@ -129,6 +131,23 @@ def test_the_application_owns_nothing(application):
     assert application.execute(
         "SELECT count(*) FROM pg_class WHERE pg_has_role(relowner, 'USAGE') AND relnamespace = 'public'::regnamespace"
     ).fetchone() == (0,)
+
+
+def test_the_application_does_its_work_with_what_it_may():
+    customer = a_customer()
+    commands = [
+        ("deposit", customer.pk.hex, "USD", "5.00", "--key", "wire-1"),
+        ("withdraw", customer.pk.hex, "USD", "1.00", "--key", "wire-2"),
+        ("seal",),
+        ("audit_ledger", "--verify"),
+        ("migrate", "--check"),
+    ]
+    for command in commands:
+        run = subprocess.run([*MANAGE, *command], env=environment(), capture_output=True, text=True, check=False)
+        assert run.returncode == 0, (command, run.stderr)
+
+    assert urlsplit(environment()["DATABASE_URL"]).username == settings.APPLICATION_ROLE
+    assert balance(customer) == usd("4.00")
 
 
 def test_granting_again_changes_nothing_and_mends_what_was_granted_by_hand(application):

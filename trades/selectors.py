@@ -66,7 +66,7 @@ def is_due(at: datetime) -> Q:
         kind=Correction.Kind.REVERSE_BATCH, state=CorrectionState.APPLIED, subject=OuterRef("batch_id")
     )
     its_time = Q(status=LegStatus.PENDING) | Q(status=LegStatus.FAILED, next_attempt_at__lte=at)
-    return its_time & Q(batch__state__in=_CARRIED_OUT_IN) & ~Exists(reversed_whole)
+    return its_time & Q(batch__state__in=_CARRIED_OUT_IN) & Q(~Exists(reversed_whole))
 
 
 def left_out_of(batch_id: UUID) -> QuerySet[LeftOut]:

@@ -147,6 +147,7 @@ class CustomerAdmin(NeverDeleted, DeskAdmin):
             "trades_trade": "trades",
             "quotes_quote": "quotes",
             "accounts_transfer": "transfers",
+            "trades_correction": "corrections",
         }
         return shown.joined(shown.list_link(model, mine, text) for model, text in lists.items())
 

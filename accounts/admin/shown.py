@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -14,7 +14,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
-from accounts.models import Asset, Customer
+from accounts.models import ApiClient, Asset, Customer, User
 from accounts.money import at_scale, from_base_units
 
 NOTHING = "–"
@@ -58,6 +58,14 @@ def moment(at: datetime | None) -> SafeString | str:
     )
 
 
+def for_how_long(duration: timedelta) -> str:
+    """45 min, 7 h, 3 days."""
+    seconds = max(0, int(duration.total_seconds()))
+    if seconds < 7200:
+        return f"{seconds // 60} min"
+    return f"{seconds // 3600} h" if seconds < 172_800 else f"{seconds // 86_400} days"
+
+
 def age(then: datetime | None, now: datetime) -> str:
     """How long ago, in words short enough for a card."""
     if then is None:
@@ -80,11 +88,16 @@ def short_guid(value: UUID | None) -> SafeString | str:
     return format_html('<span class="desk-id" title="{}">…{}</span>', value.hex, value.hex[-10:])
 
 
+def path_of(model: str, pk: object) -> str:
+    """A row's page; `model` is app_model."""
+    return reverse(f"admin:{model}_change", args=[pk])
+
+
 def link(model: str, pk: object, text: object) -> SafeString | str:
-    """To a row's page; `model` is app_model."""
+    """To a row's page."""
     if pk is None:
         return NOTHING
-    return format_html('<a class="desk-link" href="{}">{}</a>', reverse(f"admin:{model}_change", args=[pk]), text)
+    return format_html('<a class="desk-link" href="{}">{}</a>', path_of(model, pk), text)
 
 
 def list_link(model: str, query: Mapping[str, str | UUID], text: object) -> SafeString:
@@ -103,6 +116,23 @@ def chip(text: str, moods: Mapping[str, str], reason: str = "") -> SafeString:
     return format_html("{} {}", state, reason.lower()) if reason else state
 
 
+def who(user: User | None, client: ApiClient | None = None, otherwise: str = "the system") -> str:
+    """The person or the program whose deed something is."""
+    return str(user or client or otherwise)
+
+
+def bar(percent: int, text: str) -> SafeString:
+    """How far something is, as a bar with its figures beside it."""
+    return format_html(
+        '<span class="desk-progress"><progress class="desk-bar" max="100" value="{}" aria-label="{} %"></progress>'
+        '<span class="desk-progress-text">{} % · {}</span></span>',
+        percent,
+        percent,
+        percent,
+        text,
+    )
+
+
 def joined(parts: Iterable[SafeString]) -> SafeString:
     return format_html_join(" · ", "{}", ((part,) for part in parts))
 
@@ -114,6 +144,11 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[Any]], nothing: str) -
         return nothing
     titles = [(header, "desk-figure" in str(listed[0][i])) for i, header in enumerate(headers)]
     return render_to_string("admin/desk_table.html", {"titles": titles, "rows": listed})
+
+
+def more(table_: str, count: int, total: int) -> SafeString:
+    """A table that shows the first of many."""
+    return format_html("{}<p>The first {} of {}.</p>", table_, f"{count:,}", f"{total:,}")
 
 
 def _digits(value: Decimal, least_decimals: int) -> str:

@@ -43,8 +43,6 @@ SETTINGS = {
     "port": str(PORT),
     "unix_socket_permissions": "0700",
     "max_connections": "200",
-    "shared_buffers": "256MB",
-    "effective_cache_size": "1GB",
     "work_mem": "16MB",
     "maintenance_work_mem": "128MB",
     "wal_compression": "off",  # this build knows only pglz: a fifth fewer commits a second on two cores
@@ -59,6 +57,7 @@ SETTINGS = {
     "log_lock_waits": "on",
     "idle_in_transaction_session_timeout": "60s",
 }
+SMALLEST_CACHE_MB, LARGEST_CACHE_MB = 128, 2048
 DURABLE = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"}
 FOR_TESTS = {
     "fsync": "off",
@@ -77,6 +76,13 @@ def binaries() -> Path:
         StackError: the wheel is not installed.
     """
     return _package() / INSTALLATION / "bin"
+
+
+def caches() -> dict[str, str]:
+    """How much memory the server keeps pages in: an eighth of the machine's, within bounds; it isn't alone here."""
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
+    kept = max(SMALLEST_CACHE_MB, min(LARGEST_CACHE_MB, machine // 8))
+    return {"shared_buffers": f"{kept}MB", "effective_cache_size": f"{max(2 * kept, machine // 2)}MB"}
 
 
 class Postgres:
@@ -185,7 +191,7 @@ class Postgres:
 
     def _spawn(self) -> Process:
         self._forgive_stale_lock()
-        settings = SETTINGS | (DURABLE if self.durable else FOR_TESTS)
+        settings = SETTINGS | caches() | (DURABLE if self.durable else FOR_TESTS)
         settings["unix_socket_directories"] = str(self.sockets())
         options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         command = [str(self._runtime() / "postgres"), "-D", str(self.cluster), *options]

@@ -12,18 +12,31 @@ from django_celery_beat.models import CrontabSchedule, IntervalSchedule, Periodi
 
 from accounts import ledger, services
 from accounts.ids import uuid7
-from accounts.models import ApiClient, Asset, Customer, LedgerAudit, SealBlock, User
+from accounts.models import (
+    ApiClient,
+    Asset,
+    Break,
+    Customer,
+    LedgerAudit,
+    ReconciliationLine,
+    ReconciliationRun,
+    SealBlock,
+    User,
+)
 from quotes.models import Candle, Instrument, Quote
 from trades.models import (
+    Correction,
     Deal,
     EngineLease,
     IdempotentAnswer,
+    LeftOut,
     Order,
     SettlementBatch,
     SettlementLeg,
     SettlementWindow,
     Trade,
     TradeEvent,
+    TradeFlag,
 )
 
 
@@ -34,7 +47,7 @@ def a_crowd(size: int, start: int = 0) -> None:
     _money(customers)
     _orders(customers)
     batches = _batches(numbers)
-    _trades(customers, batches)
+    _control(numbers, customers, batches, _trades(customers, batches))
     _markets(numbers)
     _system(numbers, customers)
 
@@ -107,7 +120,7 @@ def _batches(numbers: range) -> list[SettlementBatch]:
     return batches
 
 
-def _trades(customers: list[Customer], batches: list[SettlementBatch]) -> None:
+def _trades(customers: list[Customer], batches: list[SettlementBatch]) -> list[Trade]:
     at = timezone.now()
     amounts = {"receive_amount": 10_000_000, "deliver_amount": 423_500, "fee": 1_050}
     quotes = [
@@ -148,6 +161,44 @@ def _trades(customers: list[Customer], batches: list[SettlementBatch]) -> None:
         TradeEvent(trade=trade, customer_id=trade.customer_id, became=became, at=at)
         for trade in trades
         for became in ("storing", "settling")
+    )
+    return trades
+
+
+def _control(numbers: range, customers: list[Customer], batches: list[SettlementBatch], trades: list[Trade]) -> None:
+    """Who was left out and held back, what was corrected, what doesn't fit: of each row other people's deeds."""
+    at = timezone.now()
+    makers = [User(email=f"maker{n}@firm.example", password="!", is_staff=True) for n in numbers]
+    User.objects.bulk_create(makers)
+    LeftOut.objects.bulk_create(
+        LeftOut(batch=batch, trade=trade, customer_id=trade.customer_id, stage="cut", reason="trade_flagged", at=at)
+        for batch, trade in zip(batches, trades, strict=True)
+    )
+    TradeFlag.objects.bulk_create(
+        TradeFlag(trade=trade, reason="odd", flagged_by=maker, flagged_at=at)
+        for trade, maker in zip(trades, makers, strict=True)
+    )
+    Correction.objects.bulk_create(
+        Correction(
+            kind="adjustment",
+            customer=customer,
+            asset_id="USD",
+            amount=2500,
+            direction="credit",
+            reason="goodwill",
+            made_by=maker,
+            made_at=at,
+        )
+        for customer, maker in zip(customers, makers, strict=True)
+    )
+    Break.objects.bulk_create(
+        Break(kind="leg_difference", asset_id="USD", amount=-7, subject=uuid7(), owner=maker, opened_at=at)
+        for maker in makers
+    )
+    runs = [ReconciliationRun(as_of=at, at=at, made_by=maker, source="bank.csv", ok=False) for maker in makers]
+    ReconciliationRun.objects.bulk_create(runs)
+    ReconciliationLine.objects.bulk_create(
+        ReconciliationLine(run=run, asset_id=asset, ledger=5, statement=7) for run in runs for asset in ("BTC", "USD")
     )
 
 

@@ -133,7 +133,7 @@ def act(client: Client, name: str, *args: object):
 def test_one_person_cuts_a_second_confirms_and_settles(desk, second_person, bought):
     answer = act(desk, "cut_everything")
     batch = SettlementBatch.objects.get()
-    assert said(answer) == ["1 trades were cut into this batch."]
+    assert said(answer) == [f"1 trades were cut into batch {batch.pk.hex[-10:]}."]
     assert (batch.made_by.email, batch.state) == ("operator@example.com", BatchState.CUT)
 
     assert said(act(desk, "confirm_batch", batch.pk)) == ["Whoever cut a batch can't confirm it."]

@@ -17,19 +17,25 @@ from tests.given import every_price_at_its_start
 ALL = sorted(f"{model._meta.app_label}_{model._meta.model_name}" for model in admin.site._registry)
 READ_ONLY = {
     "accounts_asset",
+    "accounts_break",
     "accounts_ledgeraccount",
     "accounts_ledgeraudit",
     "accounts_sealblock",
     "accounts_transfer",
     "quotes_candle",
     "quotes_quote",
+    "trades_correction",
     "trades_enginelease",
     "trades_idempotentanswer",
+    "trades_leftout",
     "trades_order",
     "trades_position",
     "trades_settlementbatch",
+    "trades_settlementleg",
     "trades_trade",
+    "trades_tradeflag",
 }
+WRITTEN_ONCE = {"accounts_reconciliationrun"}  # made here, and never changed
 NEVER_DELETED = {
     "accounts_apiclient",
     "accounts_customer",
@@ -62,7 +68,7 @@ def queries_of(desk: Client, url: str) -> int:
 
 
 def test_the_desk_has_a_page_for_everything_an_operator_works_with():
-    assert set(ALL) == READ_ONLY | NEVER_DELETED | {
+    assert set(ALL) == READ_ONLY | NEVER_DELETED | WRITTEN_ONCE | {
         "auth_group",
         "django_celery_beat_crontabschedule",
         "django_celery_beat_intervalschedule",
@@ -114,6 +120,17 @@ def test_what_only_the_system_writes_can_be_read_and_nothing_else(desk, name):
     page = reverse(f"admin:{name}_change", args=[row.pk])
 
     assert desk.get(reverse(f"admin:{name}_add")).status_code == 403
+    assert desk.post(page, {}).status_code == 403
+    assert desk.post(reverse(f"admin:{name}_delete", args=[row.pk]), {"post": "yes"}).status_code == 403
+    assert b'name="_save"' not in desk.get(page).content
+
+
+@pytest.mark.parametrize("name", sorted(WRITTEN_ONCE))
+def test_what_is_written_once_is_neither_changed_nor_deleted(desk, name):
+    a_crowd(1)
+    row = model_of(name)._default_manager.last()
+    page = reverse(f"admin:{name}_change", args=[row.pk])
+
     assert desk.post(page, {}).status_code == 403
     assert desk.post(reverse(f"admin:{name}_delete", args=[row.pk]), {"post": "yes"}).status_code == 403
     assert b'name="_save"' not in desk.get(page).content

@@ -262,7 +262,7 @@ def writers() -> dict[str, ast.Module]:
         tree = ast.parse(path.read_text())
         calls = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
         called = {getattr(call, "attr", getattr(call, "id", "")) for call in calls}
-        if called & {"Movement", "Posting", "post_selected", "post_pairs", "post_columns"}:
+        if called & {"Movement", "Posting", "post_selected"}:
             found[str(path.relative_to(CHECKOUT))] = tree
     found.pop("accounts/ledger.py", None)
     return found

@@ -22,6 +22,7 @@ TRADES = size(600, 100_000)
 CUSTOMERS = size(20, 5_000)
 
 
+@pytest.mark.faults
 def test_a_wrong_batch_is_reversed_and_every_balance_is_as_before_with_the_history_whole():
     crowd = [a_customer(f"customer{number}", with_usd="100_000.00") for number in range(CUSTOMERS)]
     before = all_balances()

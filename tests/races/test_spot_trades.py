@@ -39,6 +39,7 @@ def moves_the_rest() -> None:
     moves(*Trade.objects.filter(state="storing"))
 
 
+@pytest.mark.faults
 def test_one_quote_executed_a_hundred_times_at_once_is_one_trade():
     """Guard: the trade's quote is unique. Without the constraint several trades are stored."""
     btc_at("40_000.00")
@@ -51,6 +52,7 @@ def test_one_quote_executed_a_hundred_times_at_once_is_one_trade():
     assert Trade.objects.count() == 1
 
 
+@pytest.mark.faults
 def test_funds_for_one_trade_and_fifty_that_want_them_is_one_settling():
     """Guard: the accounts are locked before the money is given out. Unlocked, several see the same balance and
     the table's floor breaks their whole set instead of failing the trade."""

@@ -43,6 +43,16 @@ def test_it_starts_says_when_it_is_ready_and_stops_in_order(start: Callable[...,
     assert not (data / "stack.json").exists()
 
 
+def test_no_process_is_told_who_owns_the_tables(start: Callable[..., Up]) -> None:
+    up = start()
+    up.says("ready after")
+
+    for name in ("web", "feed", "worker", "engine"):
+        told = Path(f"/proc/{up.child(name)}/environ").read_bytes().split(b"\0")
+        assert [value for value in told if value.startswith(b"DATABASE_URL=postgres://brokerage_app@")], name
+        assert not [value for value in told if value.startswith(b"MIGRATION_DATABASE_URL=")], name
+
+
 def test_two_ctrl_cs_stop_it_as_one_does(start: Callable[..., Up], data: Path) -> None:
     up = start()
     up.says("ready after")

@@ -1,3 +1,27 @@
-from trades.admin import batches, engine, orders, schedule, trades, windows
+from trades.admin import (
+    batches,
+    breaks,
+    corrections,
+    customers,
+    engine,
+    left_out,
+    legs,
+    orders,
+    schedule,
+    trades,
+    windows,
+)
 
-__all__ = ["batches", "engine", "orders", "schedule", "trades", "windows"]
+__all__ = [
+    "batches",
+    "breaks",
+    "corrections",
+    "customers",
+    "engine",
+    "left_out",
+    "legs",
+    "orders",
+    "schedule",
+    "trades",
+    "windows",
+]

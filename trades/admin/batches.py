@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.contrib import admin, messages
+from django.contrib import admin
+from django.db.models import Count
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from unfold.decorators import action
@@ -16,14 +15,17 @@ from unfold.enums import ActionVariant
 from unfold.forms import BaseDialogForm
 
 from accounts.admin import shown
-from accounts.admin.base import ReadOnlyAdmin, ReadOnlyInline, leave_dialog
-from accounts.errors import Refusal
-from accounts.identity import Actor
-from trades.models import SettlementBatch, SettlementLeg
+from accounts.admin.base import ReadOnlyAdmin, asked_once, may
+from accounts.admin.dialogs import ReasonForm, actor, carried_out, dialog, id_in
+from trades.admin.legs import LegInline
+from trades.admin.preview import CutForm, preview_page, reason_text
+from trades.corrections.propose import propose_batch_reversal
+from trades.corrections.selectors import batch_is_reversed
+from trades.models import LeftOut, SettlementBatch, SettlementLeg
 from trades.settlement.approval import cancel, confirm
-from trades.settlement.cut import cut_now
+from trades.settlement.cut import EVERY_KIND, cut_now
 from trades.settlement.settle import Progress, settle_chunk
-from trades.states import BatchState
+from trades.states import BatchState, LegStatus
 
 STATES = {
     "cut": "warning",
@@ -33,72 +35,63 @@ STATES = {
     "completed": "success",
     "cancelled": "",
 }
-LEG_STATES = {"pending": "warning", "settled": "success", "failed": "danger"}
 # Which buttons a batch shows; what each really may do is decided by the service, under the batch's lock.
 OFFERED = {
     BatchState.CUT: ("confirm_batch", "cancel_batch"),
     BatchState.CONFIRMED: ("settle_batch", "cancel_batch"),
     BatchState.SETTLING: ("settle_batch",),
     BatchState.PARTIALLY_SETTLED: ("settle_batch",),
+    BatchState.COMPLETED: ("propose_reversal",),
 }
+PAGE, LIST = "admin:trades_settlementbatch_change", "admin:trades_settlementbatch_changelist"
 PATIENCE_SECONDS = 3.0  # for a click; the workers finish what is left
-
-
-def dialog(title: str, description: str, submit: str) -> dict[str, Any]:
-    """What is asked before anything happens; answering is a POST."""
-    return {"title": title, "description": description, "form_class": BaseDialogForm, "form_submit_text": submit}
-
-
-class LegInline(ReadOnlyInline):
-    model = SettlementLeg
-    fields = readonly_fields = ("asset", "direction", "expected_shown", "actual_shown", "status_label", "attempts")
-    related = ("asset",)
-    ordering = ("asset_id",)
-
-    @admin.display(description="Expected")
-    def expected_shown(self, leg: SettlementLeg) -> str:
-        return shown.amount(leg.expected, leg.asset)
-
-    @admin.display(description="Actual")
-    def actual_shown(self, leg: SettlementLeg) -> str:
-        return shown.amount(leg.actual, leg.asset)
-
-    @admin.display(description="Status")
-    def status_label(self, leg: SettlementLeg) -> str:
-        return shown.chip(leg.status, LEG_STATES)
 
 
 @admin.register(SettlementBatch)
 class SettlementBatchAdmin(ReadOnlyAdmin):
     """A batch may hold a million trades: they are a filtered list behind a link, never part of this page."""
 
-    list_display = ("short_guid", "cut", "window_name", "kinds", "state_label", "progress", "made", "confirmed")
-    list_filter = ("state", "window")
-    related = ("window", "made_by", "confirmed_by")
-    search_guids = ("pk",)
-    inlines = (LegInline,)
-    fields = (
-        ("guid", "state_label"),
-        ("window_name", "kinds", "cut"),
-        ("progress", "trades_link"),
-        ("made", "confirmed"),
-        ("created", "updated"),
-    )
-    readonly_fields = (
-        "guid",
-        "state_label",
+    list_display = (
+        "short_guid",
+        "cut",
         "window_name",
         "kinds",
-        "cut",
+        "state_label",
         "progress",
-        "trades_link",
+        "customers",
         "made",
         "confirmed",
-        "created",
-        "updated",
     )
-    actions_list = ("cut_everything",)
-    actions_detail = ("confirm_batch", "settle_batch", "cancel_batch")
+    list_filter = ("state", "window")
+    related = ("window", "made_by", "made_by_client", "confirmed_by", "confirmed_by_client")
+    search_guids = ("pk",)
+    inlines = (LegInline,)
+    fieldsets = (
+        (
+            None,
+            {
+                "fields": (
+                    ("guid", "state_label"),
+                    ("window_name", "kinds", "cut"),
+                    ("progress", "waits_for"),
+                    ("trades_link", "customers", "legs_label"),
+                )
+            },
+        ),
+        ("Left out", {"fields": ("left_out",)}),
+        (
+            "Two persons",
+            {"fields": (("made", "confirmed", "confirmed_when"), ("members_sha256",), ("created", "updated"))},
+        ),
+    )
+    readonly_fields = tuple(
+        name for _, part in fieldsets for row in part["fields"] for name in ((row,) if isinstance(row, str) else row)
+    )
+    actions_list = ("preview_cut", "cut_everything")
+    actions_detail = ("confirm_batch", "settle_batch", "cancel_batch", "propose_reversal")
+    has_propose_permission = may("trades.add_correction")
+    has_cut_permission = may("trades.add_settlementbatch")
+    has_run_permission = may("trades.change_settlementbatch")
 
     @admin.display(description="Batch")
     def short_guid(self, batch: SettlementBatch) -> str:
@@ -122,23 +115,64 @@ class SettlementBatchAdmin(ReadOnlyAdmin):
 
     @admin.display(description="State")
     def state_label(self, batch: SettlementBatch) -> str:
-        return shown.chip(batch.state, STATES)
+        return shown.chip(batch.state, STATES, getattr(batch, "note", ""))
 
     @admin.display(description="Completed")
     def progress(self, batch: SettlementBatch) -> str:
-        return f"{batch.completed_count:,} of {batch.trades_count:,}"
+        return shown.bar(batch.percent, f"{batch.completed_count:,} of {batch.trades_count:,}")
+
+    @admin.display(description="Customers")
+    def customers(self, batch: SettlementBatch) -> str:
+        return shown.number(batch.customers_count)
+
+    @admin.display(description="Waits for the legs of")
+    @asked_once
+    def waits_for(self, batch: SettlementBatch) -> str:
+        if batch.state not in (BatchState.SETTLING, BatchState.PARTIALLY_SETTLED):
+            return shown.NOTHING
+        open_ones = SettlementLeg.objects.filter(batch=batch).exclude(status=LegStatus.SETTLED).order_by("asset_id")
+        return ", ".join(open_ones.values_list("asset_id", flat=True)) or shown.NOTHING
 
     @admin.display(description="Trades")
     def trades_link(self, batch: SettlementBatch) -> str:
         return shown.list_link("trades_trade", {"batch__id__exact": batch.pk}, "its trades")
 
+    @admin.display(description="Legs")
+    def legs_label(self, batch: SettlementBatch) -> str:
+        return "settle as expected, at once" if batch.legs_are_automatic else "are reported, one by one"
+
+    @admin.display(description="Trades left out")
+    @asked_once
+    def left_out(self, batch: SettlementBatch) -> str:
+        """By reason and stage, and the way to each of them: a cut may pass over very many."""
+        counted = LeftOut.objects.filter(batch=batch).values_list("stage", "reason").annotate(count=Count("pk"))
+        rows = [
+            (
+                LeftOut.Stage(stage).label,
+                reason_text(reason),
+                shown.list_link(
+                    "trades_leftout",
+                    {"batch__id__exact": batch.pk, "stage__exact": stage, "reason__exact": reason},
+                    f"{count:,}",
+                ),
+            )
+            for stage, reason, count in counted.order_by("stage", "reason")
+        ]
+        return shown.table(("When", "Why", "Trades"), rows, "Nobody.")
+
     @admin.display(description="Made by")
     def made(self, batch: SettlementBatch) -> str:
-        return str(batch.made_by or shown.NOTHING)
+        return shown.who(batch.made_by, batch.made_by_client, "the clock" if batch.window_id else "the system")
 
     @admin.display(description="Confirmed by")
     def confirmed(self, batch: SettlementBatch) -> str:
-        return str(batch.confirmed_by or shown.NOTHING)
+        if batch.confirmed_at is None:
+            return shown.NOTHING
+        return shown.who(batch.confirmed_by, batch.confirmed_by_client)
+
+    @admin.display(description="Confirmed at")
+    def confirmed_when(self, batch: SettlementBatch) -> str:
+        return shown.moment(batch.confirmed_at)
 
     @admin.display(description="Created")
     def created(self, batch: SettlementBatch) -> str:
@@ -147,6 +181,10 @@ class SettlementBatchAdmin(ReadOnlyAdmin):
     @admin.display(description="Changed")
     def updated(self, batch: SettlementBatch) -> str:
         return shown.moment(batch.updated_at)
+
+    @action(description="What would be cut?", icon="visibility", permissions=["view"])
+    def preview_cut(self, request: HttpRequest) -> HttpResponse:
+        return preview_page(self, request, [("Every kind of asset", EVERY_KIND)])
 
     @action(
         description="Cut now",
@@ -158,16 +196,17 @@ class SettlementBatchAdmin(ReadOnlyAdmin):
             "Every trade that is settling, with its exits, is frozen into one batch. You can't confirm a batch that"
             " you cut: a second person does.",
             "Cut",
+            CutForm,
         ),
     )
-    def cut_everything(self, request: HttpRequest, form: BaseDialogForm) -> HttpResponse:
-        try:
-            batch = cut_now(at=timezone.now(), by=_actor(request))
-        except Refusal as refusal:
-            messages.error(request, refusal.text)
-            return leave_dialog(request, "admin:trades_settlementbatch_changelist")
-        messages.success(request, f"{batch.trades_count:,} trades were cut into this batch.")
-        return _page_of(request, batch.pk)
+    def cut_everything(self, request: HttpRequest, form: CutForm) -> HttpResponse:
+        are_automatic = not form.cleaned_data["report_legs"]
+        return carried_out(
+            request,
+            lambda: cut_now(at=timezone.now(), by=actor(request), legs_are_automatic=are_automatic),
+            lambda batch: f"{batch.trades_count:,} trades were cut into batch {batch.pk.hex[-10:]}.",
+            LIST,
+        )
 
     @action(
         description="Confirm",
@@ -177,11 +216,13 @@ class SettlementBatchAdmin(ReadOnlyAdmin):
         dialog=dialog("Confirm this batch?", "From now on it may be settled.", "Confirm"),
     )
     def confirm_batch(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
-        return _step(
+        batch_id = id_in(object_id)
+        return carried_out(
             request,
-            object_id,
-            lambda batch_id, at: confirm(batch_id, by=_actor(request), at=at),
+            lambda: confirm(batch_id, by=actor(request), at=timezone.now()),
             "The batch is confirmed; the workers settle it within seconds.",
+            PAGE,
+            batch_id,
         )
 
     @action(
@@ -191,19 +232,13 @@ class SettlementBatchAdmin(ReadOnlyAdmin):
         permissions=["run"],
         dialog=dialog(
             "Settle this batch now?",
-            "Its trades complete and what was received becomes available. That can't be taken back.",
+            "As far as its legs allow, its trades complete and what was received becomes available.",
             "Settle",
         ),
     )
     def settle_batch(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
-        try:
-            progress = _settled_for(UUID(object_id))
-        except Refusal as refusal:
-            messages.error(request, refusal.text)
-            return _page_of(request, UUID(object_id))
-        done = f"{progress.completed:,} of {progress.total:,} trades are completed"
-        messages.success(request, f"{done}." if progress.is_done else f"{done}; the workers do the rest.")
-        return _page_of(request, UUID(object_id))
+        batch_id = id_in(object_id)
+        return carried_out(request, lambda: _settled_for(batch_id), _told, PAGE, batch_id)
 
     @action(
         description="Cancel",
@@ -217,18 +252,44 @@ class SettlementBatchAdmin(ReadOnlyAdmin):
         ),
     )
     def cancel_batch(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
-        return _step(request, object_id, lambda batch_id, at: cancel(batch_id, at=at), "The batch is cancelled.")
+        batch_id = id_in(object_id)
+        return carried_out(
+            request, lambda: cancel(batch_id, at=timezone.now()), "The batch is cancelled.", PAGE, batch_id
+        )
+
+    @action(
+        description="Propose reversal",
+        icon="undo",
+        permissions=["propose"],
+        dialog=dialog(
+            "Propose to reverse this whole batch?",
+            "Once a second person applies it, every trade of it that isn't reversed yet is taken back, and its legs,"
+            " all or nothing. Who has spent what they received stops it.",
+            "Propose",
+            ReasonForm,
+        ),
+    )
+    def propose_reversal(self, request: HttpRequest, form: ReasonForm, object_id: str) -> HttpResponse:
+        batch_id = id_in(object_id)
+        return carried_out(
+            request,
+            lambda: propose_batch_reversal(
+                batch_id, reason=form.cleaned_data["reason"], by=actor(request), at=timezone.now()
+            ),
+            "The reversal is proposed; a second person applies it.",
+            "admin:trades_correction_changelist",
+        )
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        batch = super().get_object(request, object_id, from_field)
+        if batch is not None and batch.state == BatchState.COMPLETED and batch_is_reversed(batch.pk):
+            batch.note = "and reversed as a whole"
+        return batch
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
         batch = self.get_object(request, str(object_id))  # None for an id that names nothing
-        offered = OFFERED.get(BatchState(batch.state), ()) if batch else ()
+        offered = OFFERED.get(BatchState(batch.state), ()) if batch and not hasattr(batch, "note") else ()
         return [one for one in super().get_actions_detail(request, object_id) if one.action_name.endswith(offered)]
-
-    def has_cut_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        return request.user.has_perm("trades.add_settlementbatch")
-
-    def has_run_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        return request.user.has_perm("trades.change_settlementbatch")
 
 
 def _settled_for(batch_id: UUID) -> Progress:
@@ -240,20 +301,8 @@ def _settled_for(batch_id: UUID) -> Progress:
             return progress
 
 
-def _step(request: HttpRequest, object_id: str, take: Callable[[UUID, datetime], object], done: str) -> HttpResponse:
-    batch_id = UUID(object_id)
-    try:
-        take(batch_id, timezone.now())
-    except Refusal as refusal:
-        messages.error(request, refusal.text)
-    else:
-        messages.success(request, done)
-    return _page_of(request, batch_id)
-
-
-def _actor(request: HttpRequest) -> Actor:
-    return Actor(request.user.pk)
-
-
-def _page_of(request: HttpRequest, batch_id: UUID) -> HttpResponse:
-    return leave_dialog(request, "admin:trades_settlementbatch_change", batch_id)
+def _told(progress: Progress) -> str:
+    done = f"{progress.completed:,} of {progress.total:,} trades are completed"
+    if progress.waits_for:
+        return f"{done}; the others wait for the legs of {', '.join(progress.waits_for)}."
+    return f"{done}." if progress.is_done else f"{done}; the workers do the rest."

@@ -16,15 +16,25 @@ from django_celery_beat.models import PeriodicTask
 
 from accounts.admin import shown
 from accounts.admin.base import MOST_COUNTED
-from accounts.models import LedgerAudit
+from accounts.models import Break, LedgerAudit
 from accounts.money import printed
 from quotes import prices, symbols
+from trades import selectors
 from trades.admin.batches import STATES as BATCH_STATES
 from trades.admin.orders import STATUSES
 from trades.admin.trades import STATES as TRADE_STATES
-from trades.models import EngineLease, Order, Position, SettlementBatch, SettlementWindow, Trade
+from trades.models import (
+    Correction,
+    EngineLease,
+    Order,
+    Position,
+    SettlementBatch,
+    SettlementLeg,
+    SettlementWindow,
+    Trade,
+)
 from trades.orders.lease import LEASE_SECONDS
-from trades.states import BatchState, TradeState
+from trades.states import BatchState, CorrectionState, LegStatus, TradeState
 
 SHOWN = 6
 BEAT_IS_SILENT_AFTER = timedelta(minutes=10)
@@ -49,7 +59,10 @@ def figures(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     latest, feed = _feed(now)
     context.update(
         title="Dashboard",
-        cards=[_positions(), *_waiting(), _batches(), feed, _engine(now), _scheduler(now), _audit(now)],
+        cards=[
+            *(_positions(), *_waiting(), _batches(), _legs(now)),
+            *(_proposals(), _breaks(now), feed, _engine(now), _scheduler(now), _audit(now)),
+        ],
         prices_table=latest,
         batches_table=_newest_batches(),
         trades_table=_newest_trades(),
@@ -113,6 +126,37 @@ def _batches() -> Card:
         BAD if unconfirmed else QUIET,
         _list("trades_settlementbatch"),
     )
+
+
+def _legs(now: datetime) -> Card:
+    """What somebody should carry out now; failed ones wait for their next attempt."""
+    legs = SettlementLeg.objects.filter(batch__state__in=[BatchState.SETTLING, BatchState.PARTIALLY_SETTLED])
+    failed = legs.filter(status=LegStatus.FAILED).count()
+    return Card(
+        "Legs to carry out",
+        _count(SettlementLeg.objects.filter(selectors.is_due(now))),
+        f"{failed:,} failed" if failed else "none failed",
+        BAD if failed else QUIET,
+        _list("trades_settlementleg", "?due=now" if not failed else "?status__exact=failed"),
+    )
+
+
+def _proposals() -> Card:
+    waiting = _count(Correction.objects.filter(state=CorrectionState.PROPOSED))
+    note = "wait for a second person" if waiting != "0" else "nothing to decide"
+    mood = BAD if waiting != "0" else QUIET
+    return Card("Corrections proposed", waiting, note, mood, _list("trades_correction", "?state__exact=proposed"))
+
+
+def _breaks(now: datetime) -> Card:
+    opened = list(
+        Break.objects.filter(state=Break.State.OPEN)
+        .order_by("opened_at")
+        .values_list("opened_at", flat=True)[: MOST_COUNTED + 1]
+    )
+    note = f"the oldest for {shown.for_how_long(now - opened[0])}" if opened else "everything fits"
+    link = _list("accounts_break", "?state__exact=open")
+    return Card("Open breaks", _figure(len(opened)), note, BAD if opened else GOOD, link)
 
 
 def _feed(now: datetime) -> tuple[str, Card]:
@@ -195,7 +239,7 @@ def _newest_batches() -> str:
         (
             shown.link("trades_settlementbatch", batch.pk, shown.short_guid(batch.pk)),
             batch.window or "by hand",
-            f"{batch.completed_count:,} of {batch.trades_count:,}",
+            shown.bar(batch.percent, f"{batch.completed_count:,} of {batch.trades_count:,}"),
             shown.chip(batch.state, BATCH_STATES),
         )
         for batch in batches

@@ -1,22 +1,46 @@
-"""The money that one order, trade or batch moved, as the ledger has it."""
+"""The money that one order, trade, batch, leg or correction moved, as the ledger has it."""
 
 from __future__ import annotations
 
+from datetime import timedelta
 from uuid import UUID
 
+from django.db.models import QuerySet
+
 from accounts.admin import shown
+from accounts.ids import floor_of
 from accounts.models import Transfer
+from trades.models import Correction
 
 MOST_SHOWN = 50
+SLOW_CLOCKS = timedelta(minutes=10)  # a transfer's id may be this much older than its moment
 
 
 def movements_of(customer_id: UUID, subject: UUID) -> str:
     """A table of the transfers about one row of a customer; an id is older than whatever moves its money."""
-    transfers = (
-        Transfer.objects.filter(customer_id=customer_id, pk__gte=subject, subject=subject)
-        .select_related("asset", "debit_account", "credit_account")
-        .order_by("pk")[:MOST_SHOWN]
-    )
+    return _table(Transfer.objects.filter(customer_id=customer_id, pk__gte=subject, subject=subject))
+
+
+def firms_movements_of(subject: UUID) -> str:
+    """Of those that belong to no customer."""
+    return _table(Transfer.objects.filter(customer__isnull=True, pk__gte=subject, subject=subject))
+
+
+def movements_of_correction(correction: Correction) -> str:
+    """Those made when it was applied, whoever's they are.
+
+    No index names a transfer's subject: they are looked for from that moment on, and no further than the last one.
+    """
+    if correction.decided_at is None or not correction.movements_count:
+        return "No money moved."
+    since = floor_of(correction.decided_at - SLOW_CLOCKS)
+    count = min(MOST_SHOWN, correction.movements_count)
+    table = _table(Transfer.objects.filter(pk__gte=since, subject=correction.pk), count)
+    return table if count == correction.movements_count else shown.more(table, count, correction.movements_count)
+
+
+def _table(transfers: QuerySet[Transfer], most: int = MOST_SHOWN) -> str:
+    found = transfers.select_related("asset", "debit_account", "credit_account").order_by("pk")[:most]
     rows = [
         (
             shown.moment(transfer.at),
@@ -25,6 +49,6 @@ def movements_of(customer_id: UUID, subject: UUID) -> str:
             transfer.credit_account.type,
             shown.amount(transfer.amount, transfer.asset),
         )
-        for transfer in transfers
+        for transfer in found
     ]
     return shown.table(("At", "What", "Debited", "Credited", "Amount"), rows, "No money moved.")

@@ -24,7 +24,18 @@ GROUPS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
         "Settlement",
         (
             ("Batches", "inventory_2", "trades_settlementbatch"),
+            ("Legs", "compare_arrows", "trades_settlementleg"),
+            ("Left out", "person_off", "trades_leftout"),
+            ("Held back", "flag", "trades_tradeflag"),
             ("Windows", "schedule", "trades_settlementwindow"),
+        ),
+    ),
+    (
+        "Control",
+        (
+            ("Corrections", "undo", "trades_correction"),
+            ("Breaks", "report", "accounts_break"),
+            ("Reconciliation", "rule", "accounts_reconciliationrun"),
         ),
     ),
     (

@@ -7,16 +7,33 @@ from uuid import UUID
 
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from unfold.decorators import action
+from unfold.enums import ActionVariant
+from unfold.forms import BaseDialogForm
 
 from accounts.admin import shown
-from accounts.admin.base import ReadOnlyAdmin, ReadOnlyInline
+from accounts.admin.base import ReadOnlyAdmin, ReadOnlyInline, asked_once, may
+from accounts.admin.dialogs import ReasonForm, actor, carried_out, dialog, id_in
 from accounts.ids import parse_guid
-from trades.admin.movements import movements_of
+from trades.admin.movements import MOST_SHOWN, movements_of
 from trades.admin.orders import SIDES
-from trades.models import SettlementBatch, Trade, TradeEvent
+from trades.admin.preview import reason_text
+from trades.corrections.propose import propose_trade_reversal
+from trades.corrections.selectors import reversal_of
+from trades.models import LeftOut, SettlementBatch, Trade, TradeEvent, TradeFlag
+from trades.settlement import flags
+from trades.states import TradeState
 
-STATES = {"storing": "info", "settling": "warning", "completed": "success", "failed": "danger"}
+STATES = {
+    "storing": "info",
+    "settling": "warning",
+    "completed": "success",
+    "failed": "danger",
+    "reversed": "danger",
+}
+PAGE = "admin:trades_trade_change"
 
 
 class TradeEventInline(ReadOnlyInline):
@@ -64,13 +81,28 @@ class TradeAdmin(ReadOnlyAdmin):
                 )
             },
         ),
-        ("Settlement", {"fields": (("batch_shown", "original", "exit_shown"), ("taken_shown", "quote_shown"))}),
+        (
+            "Settlement",
+            {
+                "fields": (
+                    ("batch_shown", "original", "exit_shown"),
+                    ("taken_shown", "quote_shown", "reversed_by"),
+                    ("flags_shown",),
+                    ("left_out_shown",),
+                )
+            },
+        ),
         ("Money", {"fields": ("movements", "settled_money")}),
         ("Bookkeeping", {"fields": (("created", "updated"),)}),
     )
     readonly_fields = tuple(
         name for _, part in fieldsets for row in part["fields"] for name in ((row,) if isinstance(row, str) else row)
     )
+
+    actions_detail = ("flag", "clear_flag", "propose_reversal")
+    has_propose_permission = may("trades.add_correction")
+    has_flag_permission = may("trades.add_tradeflag")
+    has_clear_permission = may("trades.change_tradeflag")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """Of a batch, only the range of ids that it remembers: no index says which trades are in it."""
@@ -127,6 +159,7 @@ class TradeAdmin(ReadOnlyAdmin):
         return shown.link("trades_trade", trade.reference_trade_id, shown.short_guid(trade.reference_trade_id))
 
     @admin.display(description="Exited by")
+    @asked_once
     def exit_shown(self, trade: Trade) -> str:
         live = Trade.objects.filter(exiting_trade=trade).values_list("pk", flat=True).first()
         return shown.link("trades_trade", live, shown.short_guid(live))
@@ -139,11 +172,51 @@ class TradeAdmin(ReadOnlyAdmin):
     def quote_shown(self, trade: Trade) -> str:
         return shown.link("quotes_quote", trade.quote_id, shown.short_guid(trade.quote_id))
 
+    @admin.display(description="Reversed by")
+    @asked_once
+    def reversed_by(self, trade: Trade) -> str:
+        correction_id = reversal_of(trade.pk) if trade.state == TradeState.COMPLETED else None
+        return shown.link("trades_correction", correction_id, "a correction")
+
+    @admin.display(description="Held back")
+    @asked_once
+    def flags_shown(self, trade: Trade) -> str:
+        found = TradeFlag.objects.filter(trade=trade).select_related("flagged_by", "cleared_by").order_by("-pk")
+        rows = [
+            (
+                shown.moment(flag.flagged_at),
+                flag.reason,
+                shown.who(flag.flagged_by),
+                shown.moment(flag.cleared_at),
+                shown.who(flag.cleared_by) if flag.cleared_at else shown.NOTHING,
+            )
+            for flag in found[:MOST_SHOWN]
+        ]
+        return shown.table(("Since", "Why", "By", "Until", "Let go by"), rows, "Never.")
+
+    @admin.display(description="Left out of")
+    @asked_once
+    def left_out_shown(self, trade: Trade) -> str:
+        found = LeftOut.objects.filter(trade=trade).select_related("batch").order_by("-pk")
+        rows = [
+            (
+                shown.moment(left.at),
+                shown.link("trades_settlementbatch", left.batch_id, left.batch),
+                left.get_stage_display(),
+                reason_text(left.reason),
+                left.detail,
+            )
+            for left in found[:MOST_SHOWN]
+        ]
+        return shown.table(("At", "Batch", "When", "Why", "Said"), rows, "No batch.")
+
     @admin.display(description="Movements")
+    @asked_once
     def movements(self, trade: Trade) -> str:
         return movements_of(trade.customer_id, trade.pk)
 
     @admin.display(description="Paid out with its batch")
+    @asked_once
     def settled_money(self, trade: Trade) -> str:
         return movements_of(trade.customer_id, trade.batch_id) if trade.batch_id else shown.NOTHING
 
@@ -154,6 +227,81 @@ class TradeAdmin(ReadOnlyAdmin):
     @admin.display(description="Last step")
     def updated(self, trade: Trade) -> str:
         return shown.moment(trade.updated_at)
+
+    @action(
+        description="Hold back",
+        icon="flag",
+        variant=ActionVariant.DANGER,
+        permissions=["flag"],
+        dialog=dialog(
+            "Hold this trade back?",
+            "Batches leave it out, with its exit or original, until the flag is cleared.",
+            "Hold back",
+            ReasonForm,
+        ),
+    )
+    def flag(self, request: HttpRequest, form: ReasonForm, object_id: str) -> HttpResponse:
+        trade_id, reason = id_in(object_id), form.cleaned_data["reason"]
+        return carried_out(
+            request,
+            lambda: flags.flag(trade_id, reason=reason, by=actor(request), at=timezone.now()),
+            "The trade is held back.",
+            PAGE,
+            trade_id,
+        )
+
+    @action(
+        description="Clear the flag",
+        icon="outlined_flag",
+        variant=ActionVariant.SUCCESS,
+        permissions=["clear"],
+        dialog=dialog("Let it settle?", "The next batch takes it.", "Clear the flag"),
+    )
+    def clear_flag(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
+        trade_id = id_in(object_id)
+        return carried_out(
+            request,
+            lambda: flags.clear(trade_id, by=actor(request), at=timezone.now()),
+            "The flag is cleared.",
+            PAGE,
+            trade_id,
+        )
+
+    @action(
+        description="Propose reversal",
+        icon="undo",
+        permissions=["propose"],
+        dialog=dialog(
+            "Propose to reverse this trade?",
+            "Once a second person applies it, its movements go back, with those of its exit or original.",
+            "Propose",
+            ReasonForm,
+        ),
+    )
+    def propose_reversal(self, request: HttpRequest, form: ReasonForm, object_id: str) -> HttpResponse:
+        trade_id, reason = id_in(object_id), form.cleaned_data["reason"]
+        return carried_out(
+            request,
+            lambda: propose_trade_reversal(trade_id, reason=reason, by=actor(request), at=timezone.now()),
+            "The reversal is proposed; a second person applies it.",
+            PAGE,
+            trade_id,
+        )
+
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
+        trade = self.get_object(request, str(object_id))  # None for an id that names nothing
+        offered = _offered(trade) if trade else ()
+        return [one for one in super().get_actions_detail(request, object_id) if one.action_name.endswith(offered)]
+
+
+def _offered(trade: Trade) -> tuple[str, ...]:
+    """What the buttons are; what each really may do is decided by the service."""
+    if trade.state == TradeState.COMPLETED:
+        return () if reversal_of(trade.pk) else ("propose_reversal",)
+    if trade.state == TradeState.FAILED:
+        return ()
+    is_held = TradeFlag.objects.filter(trade=trade, cleared_at__isnull=True).exists()
+    return ("trade_clear_flag",) if is_held else ("trade_flag",)
 
 
 def _within(rows: QuerySet[Any], batch_id: UUID) -> QuerySet[Any]:

@@ -7,17 +7,20 @@ from zoneinfo import ZoneInfo
 
 from django import forms
 from django.contrib import admin
+from django.http import Http404, HttpRequest, HttpResponse
 from django.utils import timezone
+from unfold.decorators import action
 from unfold.widgets import UnfoldAdminSelectWidget
 
 from accounts.admin import shown
 from accounts.admin.base import DeskAdmin, NeverDeleted
 from accounts.models import Asset
+from trades.admin.preview import preview_page
 from trades.errors import BadSchedule
 from trades.models import SettlementWindow
 from trades.settlement.windows import next_cuts
 
-CUTS_SHOWN = 8
+CUTS_SHOWN = 10
 
 
 class WindowForm(forms.ModelForm):
@@ -25,7 +28,16 @@ class WindowForm(forms.ModelForm):
 
     class Meta:
         model = SettlementWindow
-        fields = ("name", "asset_kind", "cron", "time_zone", "calendar", "is_active", "is_automatic")
+        fields = (
+            "name",
+            "asset_kind",
+            "cron",
+            "time_zone",
+            "calendar",
+            "is_active",
+            "is_automatic",
+            "legs_are_automatic",
+        )
 
     def clean(self) -> dict[str, Any]:
         """A schedule that can't be read, or never comes, is refused here and not found out at the cut."""
@@ -44,18 +56,45 @@ class WindowForm(forms.ModelForm):
 @admin.register(SettlementWindow)
 class SettlementWindowAdmin(NeverDeleted, DeskAdmin):
     form = WindowForm
-    list_display = ("name", "asset_kind", "cron", "time_zone", "calendar", "is_active", "is_automatic", "next_cut")
+    list_display = (
+        "name",
+        "asset_kind",
+        "cron",
+        "time_zone",
+        "calendar",
+        "is_active",
+        "is_automatic",
+        "legs_are_automatic",
+        "last_cut",
+        "next_cut",
+    )
     list_filter = ("is_active", "asset_kind")
     ordering = ("name",)
-    readonly_fields = ("preview",)
+    readonly_fields = ("last_cut", "batches", "preview")
     fieldsets = (
-        (None, {"fields": ("name", "asset_kind", "is_active", "is_automatic")}),
-        ("Schedule", {"fields": ("cron", "time_zone", "calendar", "preview")}),
+        (None, {"fields": ("name", "asset_kind", "is_active", "is_automatic", "legs_are_automatic")}),
+        ("Schedule", {"fields": ("cron", "time_zone", "calendar", "last_cut", "batches", "preview")}),
     )
     add_fieldsets = (
-        (None, {"fields": ("name", "asset_kind", "is_active", "is_automatic")}),
+        (None, {"fields": ("name", "asset_kind", "is_active", "is_automatic", "legs_are_automatic")}),
         ("Schedule", {"fields": ("cron", "time_zone", "calendar")}),
     )
+    actions_detail = ("preview_cut",)
+
+    @action(description="What would be cut?", icon="visibility", permissions=["view"])
+    def preview_cut(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        window = self.get_object(request, object_id)
+        if window is None:
+            raise Http404
+        return preview_page(self, request, [(f"{window.name}: {window.asset_kind}", [window.asset_kind])])
+
+    @admin.display(description="Last cut (UTC)")
+    def last_cut(self, window: SettlementWindow) -> str:
+        return shown.moment(window.last_cut_at)
+
+    @admin.display(description="Batches")
+    def batches(self, window: SettlementWindow) -> str:
+        return shown.list_link("trades_settlementbatch", {"window__id__exact": window.pk}, "its batches")
 
     @admin.display(description="Next cut (UTC)")
     def next_cut(self, window: SettlementWindow) -> str:

@@ -19,6 +19,7 @@ from django.db import IntegrityError, connection
 
 from accounts import ledger
 from accounts.ledger import AVAILABLE, SETTLING, Account, Movement
+from accounts.ledger_select import post_selected
 from accounts.models import LedgerAccount, Transfer
 from trades.corrections.errors import AlreadyReversed, CannotPayBack, NotCompleted, NothingToReverse
 from trades.corrections.selectors import batch_is_reversed
@@ -206,7 +207,7 @@ def _take_back(given: dict[str, Any], subject: UUID, at: datetime) -> int:
     """Post the opposite of what the members moved; a polite refusal where the floor would be broken."""
     _refuse_shortage(given)
     try:
-        return ledger.post_pairs(_MOVEMENTS, given, kind=REVERSAL, subject=subject, at=at)
+        return post_selected(_MOVEMENTS, given, kind=REVERSAL, subject=subject, at=at)
     except IntegrityError as error:
         if "customer_never_below_zero" not in str(error):
             raise

@@ -65,8 +65,8 @@ def write_legs(batch_id: UUID, nets: list[Net], at: datetime) -> None:
     there = {leg.asset_id: leg for leg in SettlementLeg.objects.filter(batch_id=batch_id)}
     for net in nets + [Net(asset, 0, 0, 0) for asset in there if asset not in {net.asset for net in nets}]:
         leg = there.get(net.asset) or SettlementLeg(batch_id=batch_id, asset_id=net.asset)
-        leg.received, leg.delivered, leg.fees = net.received, net.delivered, net.fees  # type: ignore[assignment]
-        leg.direction, leg.expected, leg.updated_at = net.direction, net.expected, at  # type: ignore[assignment]
+        leg.received, leg.delivered, leg.fees = net.received, net.delivered, net.fees
+        leg.direction, leg.expected, leg.updated_at = net.direction, net.expected, at
         leg.save()
 
 
@@ -85,7 +85,7 @@ def settle_leg(leg_id: UUID, *, actual: int, reference: str, by: Actor, at: date
         if leg.status == LegStatus.SETTLED and leg.actual == actual and leg.reference == reference:
             return leg
         _must_be_able(leg, LegStatus.SETTLED)
-        leg.status, leg.actual, leg.reference, leg.settled_at = LegStatus.SETTLED, actual, reference, at  # type: ignore[assignment]
+        leg.status, leg.actual, leg.reference, leg.settled_at = LegStatus.SETTLED, actual, reference, at
         _report(leg, by, at)
         leg.next_attempt_at, leg.failure = None, ""
         leg.save()

@@ -24,8 +24,7 @@ from uuid import UUID
 
 from django.db import connection, transaction
 
-from accounts.ledger import AVAILABLE, SETTLING
-from accounts.ledger_columns import Columns, post_columns
+from accounts.ledger_select import post_selected
 from quotes.models import Instrument
 from trades.errors import BatchNotFound, BatchStateForbids
 from trades.models import SettlementBatch, SettlementLeg
@@ -76,6 +75,14 @@ WITH moved AS (
 SELECT (SELECT count(*) FROM moved), array_agg(customer_id)::text, array_agg(asset)::text, array_agg(amount)::text,
        array_agg(%(key)s || asset)::text
 FROM netted
+"""
+
+
+_PAYOUTS = """
+SELECT customer_id, asset_id, amount, key,
+       'settling'::text AS debited, 'available'::text AS credited, NULL::int AS bucket
+FROM unnest(%(customers)s::uuid[], %(assets)s::text[], %(amounts)s::numeric[], %(keys)s::text[])
+    AS w(customer_id, asset_id, amount, key)
 """
 
 
@@ -196,10 +203,9 @@ def _complete_slice(batch: SettlementBatch, at: datetime) -> None:
     with connection.cursor() as cursor:
         cursor.execute(_COMPLETE, given)
         moved, *columns = cursor.fetchone()
-    if columns[0] is not None:
-        post_columns(
-            Columns(*columns), debit_type=SETTLING, credit_type=AVAILABLE, kind=RECEIVED, subject=batch.pk, at=at
-        )
+    if columns[0] is not None:  # as PostgreSQL's own array literals, which go back as they came
+        netted = dict(zip(("customers", "assets", "amounts", "keys"), columns, strict=True))
+        post_selected(_PAYOUTS, netted, kind=RECEIVED, subject=batch.pk, at=at)
     batch.completed_count += moved
     batch.settled_through = end
     if end == _AFTER_ALL:

@@ -9,15 +9,18 @@ from collections.abc import Mapping
 from typing import Any
 
 import psycopg
+from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand
 from django.db.migrations.loader import MigrationLoader
 from psycopg import sql
 
+from brokerage.management.commands.seed import DEMO_WINDOW
 from brokerage.stack.failure import StackError
 from brokerage.stack.processes import MANAGE, NAMES, children
 from brokerage.stack.system import Step, System, numeric
 from brokerage.stack.where import data_dir
+from trades.models import SettlementWindow
 
 
 class Command(BaseCommand):
@@ -69,9 +72,13 @@ def _unmigrated(environ: Mapping[str, str]) -> bool:
 
 
 def _unseeded(environ: Mapping[str, str]) -> bool:
-    """Whether there is no user yet: `seed` makes the first ones, all or none, and has nothing to add later."""
+    """Whether there is no user yet (`seed` makes the first ones, all or none), or the demo's window isn't as wanted."""
     users = sql.Identifier(get_user_model()._meta.db_table)
-    return not _rows(environ, sql.SQL("SELECT 1 FROM {} LIMIT 1").format(users))
+    if not _rows(environ, sql.SQL("SELECT 1 FROM {} LIMIT 1").format(users)):
+        return True
+    windows = sql.Identifier(SettlementWindow._meta.db_table)
+    active = sql.SQL("SELECT 1 FROM {} WHERE name = {} AND is_active").format(windows, sql.Literal(DEMO_WINDOW))
+    return bool(_rows(environ, active)) is not bool(settings.DEMO)
 
 
 def _rows(environ: Mapping[str, str], query: sql.SQL | sql.Composed) -> list[tuple[Any, ...]]:

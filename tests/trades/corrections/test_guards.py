@@ -39,6 +39,7 @@ def refused_by(sql: str, **given: object) -> str:
     return str(refused.value)
 
 
+@pytest.mark.faults
 def test_a_maker_can_not_check_through_the_service(proposed):
     with pytest.raises(MakerIsChecker):
         apply(proposed.pk, by=Actor(user_id=proposed.made_by_id), at=NOW)
@@ -47,17 +48,20 @@ def test_a_maker_can_not_check_through_the_service(proposed):
     assert proposed.state == "proposed"
 
 
+@pytest.mark.faults
 def test_a_maker_can_not_check_through_a_program_of_theirs(proposed):
     with pytest.raises(MakerIsChecker):
         apply(proposed.pk, by=Actor(user_id=proposed.made_by_id, client_id=uuid.uuid4()), at=NOW)
 
 
+@pytest.mark.faults
 def test_a_maker_can_not_check_through_sql(proposed):
     own = APPLIED.format(set="checked_by_id = made_by_id")
 
     assert "correction_maker_is_not_checker" in refused_by(own, id=proposed.pk)
 
 
+@pytest.mark.faults
 def test_a_program_that_made_it_can_not_check_through_sql():
     client = ApiClient.objects.create(name="desk", client_id="desk", secret_sha256="0" * 64, scopes=[])
     alice = a_customer()
@@ -67,6 +71,7 @@ def test_a_program_that_made_it_can_not_check_through_sql():
     assert "correction_maker_client_is_not_checker" in refused_by(own, id=made.pk)
 
 
+@pytest.mark.faults
 def test_nobody_is_no_second_person(proposed):
     assert "correction_applied_by_a_checker" in refused_by(APPLIED.format(set="reason = reason"), id=proposed.pk)
 

@@ -47,6 +47,7 @@ def firms(type_: str, asset: str) -> int:
     return sum(row.balance for row in rows)
 
 
+@pytest.mark.faults
 def test_a_leg_that_failed_is_retried_settles_with_a_difference_and_is_reversed_all_linked_and_balanced(batch):
     leg, untouched = the_leg(batch, "BTC"), all_balances()
     now = timezone.now()

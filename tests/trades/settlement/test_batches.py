@@ -17,6 +17,7 @@ from accounts.errors import KeyReused
 from accounts.identity import SYSTEM, Actor
 from accounts.ids import floor_of
 from accounts.ledger import AVAILABLE, SETTLING
+from accounts.ledger_select import post_selected
 from accounts.models import Customer, LedgerAccount, Transfer, User
 from tests.given import (
     a_customer,
@@ -369,11 +370,11 @@ def test_a_batch_whose_count_was_lost_is_never_called_completed(alice):
 
 
 def _posted(alice: Customer, amount: int) -> int:
-    return ledger.post_selected(
-        "SELECT %(who)s::uuid AS customer_id, 'USD'::text AS asset_id, %(amount)s::numeric AS amount, 'a key' AS key",
+    ledger.lock(ledger.customers(alice.pk, "USD", type_) for type_ in (AVAILABLE, SETTLING))
+    return post_selected(
+        "SELECT %(who)s::uuid AS customer_id, 'USD'::text AS asset_id, %(amount)s::numeric AS amount, 'a key' AS key,"
+        " 'available'::text AS debited, 'settling'::text AS credited, NULL::int AS bucket",
         {"who": alice.pk, "amount": amount},
-        debit_type=AVAILABLE,
-        credit_type=SETTLING,
         kind="trade_settled",
         subject=None,
         at=timezone.now(),

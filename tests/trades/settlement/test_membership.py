@@ -8,6 +8,7 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
+from accounts import audit
 from accounts.errors import Malformed
 from accounts.identity import SYSTEM, Actor
 from accounts.models import Customer, User
@@ -266,3 +267,22 @@ def test_a_preview_says_what_the_cut_then_takes_and_changes_nothing(alice, bob):
     assert [(net.asset, net.direction, net.expected) for net in seen.nets] == [
         (leg.asset_id, leg.direction, leg.expected) for leg in legs
     ]
+
+
+# --- looked at again -------------------------------------------------------------------------------
+
+
+def test_verifying_names_the_batch_whose_members_were_tampered_with(alice, bob):
+    a_settling_buy(alice, btc("0.3"))
+    settles(a_cut())
+    a_settling_buy(bob, btc("0.1"))
+    wrong = a_cut()
+    assert audit.run(timezone.now(), verify=True).findings == []
+
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        cursor.execute("ALTER TABLE trades_trade DISABLE TRIGGER USER")
+        cursor.execute("UPDATE trades_trade SET fee = fee + 1 WHERE batch_id = %s", [wrong.pk])
+
+    found = audit.run(timezone.now(), verify=True).findings
+    assert [(one["check"], one["row"]) for one in found if one["tampered"]] == [("batch fingerprints", wrong.pk.hex)]

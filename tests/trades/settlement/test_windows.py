@@ -64,11 +64,76 @@ def test_an_hourly_cut_runs_in_both_of_the_hours_that_have_one_name():
     assert cuts(window, "2026-11-01T04:30", 3) == ["2026-11-01T05:00", "2026-11-01T06:00", "2026-11-01T07:00"]
 
 
+@pytest.mark.faults
 def test_a_market_calendar_leaves_out_weekends_and_holidays():
     window = a_window("0 12 * * *", calendar="NYSE")
 
     # Thanksgiving is Thursday the 26th; then Friday, a weekend, Monday.
     assert cuts(window, "2026-11-25T00:00", 3) == ["2026-11-25T17:00", "2026-11-27T17:00", "2026-11-30T17:00"]
+
+
+@pytest.mark.faults
+def test_ten_cuts_across_the_end_of_summer_time_are_told_in_the_windows_own_hours():
+    """Fault 32: 2026-11-01, a Sunday. Summer's 09:00 in New York is 13:00 UTC, winter's is 14:00."""
+    window = a_window("0 9,17 * * *")
+
+    assert cuts(window, "2026-10-30T00:00", 10) == [
+        *("2026-10-30T13:00", "2026-10-30T21:00", "2026-10-31T13:00", "2026-10-31T21:00"),
+        *("2026-11-01T14:00", "2026-11-01T22:00", "2026-11-02T14:00", "2026-11-02T22:00"),
+        *("2026-11-03T14:00", "2026-11-03T22:00"),
+    ]
+
+
+@pytest.mark.faults
+def test_ten_cuts_across_the_beginning_of_summer_time_with_one_at_an_hour_that_is_skipped():
+    """Fault 32: 2027-03-14 has no 02:30 in New York; that cut comes right after the gap, and comes once."""
+    window = a_window("30 2 * * *")
+
+    assert cuts(window, "2027-03-09T00:00", 10) == [
+        *(f"2027-03-{day:02}T07:30" for day in range(9, 14)),
+        "2027-03-14T07:00",  # 03:00 in New York, the first moment after the clocks were put forward
+        *(f"2027-03-{day:02}T06:30" for day in range(15, 19)),
+    ]
+
+
+@pytest.mark.faults
+def test_ten_cuts_at_half_past_one_across_the_night_in_which_it_comes_twice():
+    window = a_window("30 1 * * *")
+
+    assert cuts(window, "2026-10-28T00:00", 10) == [
+        *(f"2026-10-{day:02}T05:30" for day in range(28, 32)),
+        "2026-11-01T05:30",  # the first of the two
+        *(f"2026-11-{day:02}T06:30" for day in range(2, 7)),
+    ]
+
+
+@pytest.mark.parametrize("skipped", ["2027-03-14T06:59:59", "2027-03-14T07:00"])
+@pytest.mark.faults
+def test_a_cut_at_an_hour_that_is_skipped_is_due_once(skipped):
+    """Whether the scheduler looks right before the gap or right after it: one cut, and never two."""
+    window = a_window("30 2 * * *", made="2027-03-13T12:00")
+    due = due_cut(window, utc(skipped))
+    assert due == (utc("2027-03-14T07:00") if skipped.endswith("07:00") else None)
+
+    was_cut(window, "2027-03-14T07:00")
+    assert due_cut(window, utc("2027-03-14T23:00")) is None
+    assert due_cut(window, utc("2027-03-15T06:30")) == utc("2027-03-15T06:30")
+
+
+@pytest.mark.faults
+def test_half_trading_days_are_business_days():
+    """The exchange closes at 13:00 on the 27th of November and on Christmas Eve: still days with a cut."""
+    window = a_window("0 16 * * *", calendar="NYSE")
+
+    assert cuts(window, "2026-11-25T00:00", 2) == ["2026-11-25T21:00", "2026-11-27T21:00"]
+    assert cuts(window, "2026-12-23T00:00", 3) == ["2026-12-23T21:00", "2026-12-24T21:00", "2026-12-28T21:00"]
+
+
+def test_a_clock_change_on_a_day_that_is_no_business_day_brings_no_cut_of_its_own():
+    """Fault 32: the skipped 02:30 is not made up for on Sunday where the calendar has no Sundays."""
+    window = a_window("30 2 * * *", calendar="NYSE")
+
+    assert cuts(window, "2027-03-12T00:00", 2) == ["2027-03-12T07:30", "2027-03-15T06:30"]
 
 
 def test_the_day_that_counts_is_the_windows_own():

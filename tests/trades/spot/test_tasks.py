@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from django.conf import settings
 from django.core.cache import cache
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from accounts.identity import SYSTEM
 from brokerage.celery import app
 from quotes import prices
 from tests.given import a_customer, a_cut, a_quote, a_settling_buy, an_exit_quote, btc, btc_at, executes, states
 from trades import tasks
-from trades.models import SettlementBatch, SettlementWindow
+from trades.models import SettlementBatch, SettlementLeg, SettlementWindow
 from trades.settlement.approval import confirm
+from trades.settlement.cut import cut_now
+from trades.settlement.legs import fail_leg, settle_leg
 
 pytestmark = pytest.mark.django_db
 
@@ -93,3 +100,57 @@ def test_a_batch_that_nobody_confirmed_is_left_alone():
     confirm(batch.pk, by=SYSTEM, at=bought.created_at)
     tasks.settle_open()
     assert states(bought) == ["completed"]
+
+
+# --- batches that wait for their legs --------------------------------------------------------------
+
+
+@pytest.fixture
+def waiting():
+    """A confirmed batch whose legs nobody has reported."""
+    a_settling_buy(a_customer(with_usd="10_000.00"), btc("0.1"))
+    batch = cut_now(at=timezone.now(), by=SYSTEM, legs_are_automatic=False)
+    return confirm(batch.pk, by=SYSTEM, at=timezone.now())
+
+
+def settles_quietly(caplog) -> list[str]:
+    """What a turn of the settler says."""
+    caplog.clear()
+    with caplog.at_level("INFO", logger="trades.tasks"):
+        tasks.settle_open()
+    return [record.getMessage().split(": ", 1)[1] for record in caplog.records if record.name == "trades.tasks"]
+
+
+def test_a_batch_that_waits_for_its_legs_is_talked_about_once_per_change(waiting, caplog):
+    assert settles_quietly(caplog) == ["0 of 1 trades completed, waits for the legs of BTC, USD"]
+    assert settles_quietly(caplog) == settles_quietly(caplog) == []
+
+    for leg in SettlementLeg.objects.filter(batch=waiting):
+        settle_leg(leg.pk, actual=int(leg.expected), reference="", by=SYSTEM, at=timezone.now())
+    assert settles_quietly(caplog) == ["1 of 1 trades completed"]
+    assert settles_quietly(caplog) == []
+
+
+def test_looking_at_a_batch_that_waits_is_a_handful_of_queries_and_never_a_loop(waiting):
+    tasks.settle_open()
+
+    with CaptureQueriesContext(connection) as asked:
+        tasks.settle_open()
+
+    assert len(asked) <= 12
+
+
+def test_a_failed_leg_is_due_again_by_the_beat_when_its_pause_is_over(waiting):
+    tasks.settle_open()
+    leg = SettlementLeg.objects.get(asset="BTC")
+    fail_leg(leg.pk, failure="closed", by=SYSTEM, at=timezone.now())
+
+    tasks.retry_legs()
+    leg.refresh_from_db()
+    assert leg.status == "failed"
+
+    SettlementLeg.objects.filter(pk=leg.pk).update(next_attempt_at=timezone.now() - timedelta(seconds=1))
+    for _ in range(2):
+        tasks.retry_legs()
+    leg.refresh_from_db()
+    assert (leg.status, leg.attempts) == ("pending", 1)

@@ -99,6 +99,6 @@ def _written(leg: SettlementLeg) -> str:
         text += f" with {told['actual']:f}"
     if told["difference"]:
         text += f", a difference of {told['difference']:+f}: there is a break"
-    if leg.failure:
-        text += f", {leg.failure}; due again at {leg.next_attempt_at:%Y-%m-%d %H:%M:%S} UTC" if leg.next_attempt_at else ""
+    if leg.next_attempt_at:
+        text += f", {leg.failure}; due again at {leg.next_attempt_at:%Y-%m-%d %H:%M:%S} UTC"
     return text

@@ -93,7 +93,8 @@ def _told(batch: SettlementBatch, last: Progress) -> dict[str, Any]:
 def _written(batch: SettlementBatch, last: Progress) -> str:
     left_out = f", {batch.left_out_count} left out" if batch.left_out_count else ""
     waits = f"; waits for the legs of {', '.join(last.waits_for)}" if last.waits_for else ""
-    return f"{batch.pk.hex} {batch.state}: {batch.completed_count} of {batch.trades_count} trades completed{left_out}{waits}"
+    done = f"{batch.completed_count} of {batch.trades_count} trades completed"
+    return f"{batch.pk.hex} {batch.state}: {done}{left_out}{waits}"
 
 
 def _wanted(guid: str | None) -> Iterator[SettlementBatch]:

@@ -1,0 +1,97 @@
+"""The ledger's way of posting very many movements at once: what a SELECT gives, and nothing passes through Python.
+
+Part of the ledger, with the rules of `ledger.post`: accounts locked in primary-key order, a key posted before changes
+nothing, all or none. What differs is that the accounts must exist, and that the table's own floor is what refuses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import connection, transaction
+
+from accounts.errors import KeyReused
+
+# A type belongs to customers or to the house, so of each two joins one can match.
+_SELECTED = """
+WITH selected AS MATERIALIZED (
+    SELECT w.customer_id, w.asset_id, w.amount, w.key, coalesce(d.id, hd.id) AS debit, coalesce(c.id, hc.id) AS credit
+    FROM ({select}) w
+    LEFT JOIN accounts_ledgeraccount d ON (d.customer_id, d.asset_id, d.type) = (w.customer_id, w.asset_id, w.debited)
+    LEFT JOIN accounts_ledgeraccount c ON (c.customer_id, c.asset_id, c.type) = (w.customer_id, w.asset_id, w.credited)
+    LEFT JOIN accounts_ledgeraccount hd ON (hd.bucket, hd.asset_id, hd.type) = (w.bucket, w.asset_id, w.debited)
+    LEFT JOIN accounts_ledgeraccount hc ON (hc.bucket, hc.asset_id, hc.type) = (w.bucket, w.asset_id, w.credited)
+)
+"""
+
+_LOCK = """
+{selected}
+SELECT (SELECT count(*) FROM selected WHERE debit IS NULL OR credit IS NULL), (
+    SELECT count(*) FROM (
+        SELECT id FROM accounts_ledgeraccount
+        WHERE id IN (SELECT debit FROM selected UNION SELECT credit FROM selected)
+        ORDER BY id FOR NO KEY UPDATE
+    ) locked
+)
+"""
+
+_POST = """
+{selected},
+written AS (
+    INSERT INTO accounts_transfer
+        (id, debit_account_id, credit_account_id, asset_id, amount, kind, key, customer_id, subject, at)
+    SELECT new_uuid7(), debit, credit, asset_id, amount, %(kind)s, key, customer_id, %(subject)s, %(at)s FROM selected
+    ON CONFLICT (customer_id, key) DO NOTHING
+    RETURNING debit_account_id, credit_account_id, amount
+),
+added AS (
+    UPDATE accounts_ledgeraccount a
+    SET debits = a.debits + w.debits, credits = a.credits + w.credits, updated_at = %(at)s
+    FROM (
+        SELECT account, sum(debits) AS debits, sum(credits) AS credits
+        FROM (
+            SELECT debit_account_id AS account, amount AS debits, 0 AS credits FROM written
+            UNION ALL SELECT credit_account_id, 0, amount FROM written
+        ) both_sides GROUP BY account
+    ) w
+    WHERE a.id = w.account
+)
+SELECT (SELECT count(*) FROM selected), (SELECT count(*) FROM written)
+"""
+
+_CONTRADICTED = """
+{selected}
+SELECT t.key FROM selected s
+JOIN accounts_transfer t ON t.key = s.key AND t.customer_id = s.customer_id
+WHERE (t.debit_account_id, t.credit_account_id, t.amount, t.kind) <> (s.debit, s.credit, s.amount, %(kind)s)
+LIMIT 1
+"""
+
+
+@transaction.atomic
+def post_selected(select: str, params: Mapping[str, Any], *, kind: str, subject: UUID | None, at: datetime) -> int:
+    """Post what a SELECT gives, between accounts that exist; `post` for very many.
+
+    `select` is our own SQL and yields customer_id, asset_id, amount (base units, > 0), key, the types of the accounts
+    `debited` and `credited`, and `bucket`, where one of them is the house's. It is run twice and must give the same
+    rows both times: the caller holds locks on what it reads.
+
+    Returns how many movements were new. Raises KeyReused when a key names a movement that said something else,
+    IntegrityError when an account would fall below zero, RuntimeError when one isn't there.
+    """
+    given = dict(params, kind=kind, subject=subject, at=at)
+    selected = _SELECTED.format(select=select)
+    with connection.cursor() as cursor:
+        cursor.execute(_LOCK.format(selected=selected), given)
+        if cursor.fetchone()[0]:
+            raise RuntimeError("A movement names an account that nobody opened: nothing is posted.")
+        cursor.execute(_POST.format(selected=selected), given)
+        found, written = cursor.fetchone()
+        if written != found:
+            cursor.execute(_CONTRADICTED.format(selected=selected), given)
+            if contradicted := cursor.fetchone():
+                raise KeyReused(f"The key {contradicted[0]} names another movement.")
+    return int(written)

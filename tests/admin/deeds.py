@@ -1,0 +1,51 @@
+"""What people do at the desk in tests: each in a browser of their own, through the actions' dialogs."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from django.contrib.auth.models import Permission
+from django.test import Client
+from django.urls import reverse
+
+from accounts.models import User
+
+
+def sits_down(email: str, *permissions: str) -> Client:
+    """A member of staff at the desk, logged in: a superuser, or somebody with just these of Django's permissions."""
+    user = User.objects.create_user(email, "a long enough word", is_staff=True, is_superuser=not permissions)
+    for name in permissions:
+        app, codename = name.split(".")
+        user.user_permissions.add(Permission.objects.get(content_type__app_label=app, codename=codename))
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def act(client: Client, action: str, *args: object, **answers: Any) -> Any:
+    """Open an action's dialog (app_model_action) and answer it; the page that follows."""
+    url = reverse(f"admin:{action}", args=args)
+    opened = client.get(url)
+    assert opened.status_code == 200, opened.status_code
+    assert b"<form" in opened.content
+    return client.post(url, {"_form_submitted": "True", **answers}, follow=True)
+
+
+def said(answer: Any) -> list[str]:
+    return [str(message) for message in answer.context["messages"]]
+
+
+def shown(answer: Any) -> str:
+    """A page's words, without its tags."""
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", answer.content.decode()))
+
+
+def page(name: str, pk: object) -> str:
+    return reverse(f"admin:{name}_change", args=[pk])
+
+
+def offers(client: Client, name: str, pk: object) -> set[str]:
+    """The actions whose buttons a row's page shows."""
+    text = client.get(page(name, pk)).content.decode()
+    return set(re.findall(rf"/{pk}/([a-z_]+)/?\"", text)) - {"history", "change", "delete"}

@@ -1,0 +1,231 @@
+"""Corrections: what one person proposed, and a second one applies or rejects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+from django import forms
+from django.contrib import admin
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from unfold.decorators import action
+from unfold.enums import ActionVariant
+from unfold.forms import BaseDialogForm
+from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
+
+from accounts.admin import shown
+from accounts.admin.base import ReadOnlyAdmin, asked_once, may
+from accounts.admin.dialogs import ReasonAndReferenceForm, actor, base_units, carried_out, dialog, id_in
+from accounts.errors import Refusal
+from accounts.selectors import assets, customer_named
+from trades.admin.movements import movements_of_correction
+from trades.corrections import decide
+from trades.corrections.propose import LONGEST_REASON, propose_adjustment
+from trades.models import Correction
+from trades.states import CorrectionState
+
+STATES = {"proposed": "warning", "applied": "success", "rejected": ""}
+PAGE, LIST = "admin:trades_correction_change", "admin:trades_correction_changelist"
+ABOUT = {
+    Correction.Kind.REVERSE_TRADE: "trades_trade",
+    Correction.Kind.REVERSE_BATCH: "trades_settlementbatch",
+    Correction.Kind.REVERSE_LEG: "trades_settlementleg",
+    Correction.Kind.BREAK_PAID: "accounts_break",
+    Correction.Kind.BREAK_WRITTEN_OFF: "accounts_break",
+}
+
+
+class AdjustmentForm(ReasonAndReferenceForm):
+    """How much of what, to or from a customer, and why."""
+
+    asset = forms.ChoiceField(widget=UnfoldAdminSelectWidget)
+    amount = forms.CharField(
+        max_length=64, widget=UnfoldAdminTextInputWidget, help_text="In units of the asset, e.g. 25.00"
+    )
+    direction = forms.ChoiceField(
+        choices=[(value, label.capitalize()) for value, label in Correction.Direction.choices],
+        widget=UnfoldAdminSelectWidget,
+    )
+    reason = forms.CharField(max_length=LONGEST_REASON, widget=UnfoldAdminTextInputWidget)
+    field_order: Any = ("direction", "amount", "asset", "reason", "reference")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["asset"].choices = [(asset.code, asset.code) for asset in assets()]
+        self.fields["asset"].initial = "USD"
+
+    def clean(self) -> dict[str, Any]:
+        given: dict[str, Any] = super().clean() or {}
+        if "amount" in given and "asset" in given:
+            try:
+                given["amount"] = base_units(given["asset"], given["amount"])
+            except ValidationError as wrong:
+                self.add_error("amount", wrong)
+        return given
+
+
+class AnybodysAdjustmentForm(AdjustmentForm):
+    customer = forms.CharField(max_length=254, widget=UnfoldAdminTextInputWidget, help_text="Guid or e-mail address.")
+    field_order: Any = ("customer", *AdjustmentForm.field_order)
+
+    def clean_customer(self) -> UUID:
+        try:
+            return customer_named(self.cleaned_data["customer"].strip()).pk
+        except Refusal as refusal:
+            raise ValidationError(refusal.text) from None
+
+
+ASK_ADJUSTMENT = (
+    "Propose an adjustment?",
+    "It moves money between the customer's available balance and the firm. Within the asset's limit it is applied at"
+    " once; above it a second person applies it.",
+    "Propose",
+)
+
+
+def adjust(request: HttpRequest, customer_id: UUID, given: dict[str, Any], to: str, *args: object) -> HttpResponse:
+    """Propose what the form says, and tell whether that was all."""
+    return carried_out(
+        request,
+        lambda: propose_adjustment(
+            customer_id,
+            given["asset"],
+            given["amount"],
+            given["direction"],
+            reason=given["reason"],
+            reference=given["reference"],
+            by=actor(request),
+            at=timezone.now(),
+        ),
+        lambda made: (
+            "The adjustment is applied: it is within the limit."
+            if made.state == CorrectionState.APPLIED
+            else "The adjustment is proposed; a second person applies it."
+        ),
+        to,
+        *args,
+    )
+
+
+@admin.register(Correction)
+class CorrectionAdmin(ReadOnlyAdmin):
+    """Nothing is edited: an applied correction is further movements, which name it."""
+
+    list_display = ("made_when", "kind_link", "about", "amount_shown", "state_label", "maker", "checker", "reason")
+    list_filter = ("state", "kind")
+    related = ("customer", "asset", "made_by", "made_by_client", "checked_by", "checked_by_client")
+    search_guids = ("pk", "subject", "customer_id")
+    search_customer = "customer_id"
+    fieldsets = (
+        (None, {"fields": (("guid", "kind", "state_label"), ("about", "amount_shown"), ("reason", "reference"))}),
+        ("Two persons", {"fields": (("maker", "made_when"), ("checker", "decided_when"))}),
+        ("Money", {"fields": ("movements",)}),
+    )
+    readonly_fields = tuple(
+        name for _, part in fieldsets for row in part["fields"] for name in ((row,) if isinstance(row, str) else row)
+    )
+    actions_list = ("propose_adjustment",)
+    actions_detail = ("apply", "reject")
+    has_propose_permission = may("trades.add_correction")
+    has_decide_permission = may("trades.change_correction")
+
+    @admin.display(description="Guid")
+    def guid(self, correction: Correction) -> str:
+        return shown.guid(correction.pk)
+
+    @admin.display(description="Kind")
+    def kind_link(self, correction: Correction) -> str:
+        return shown.link("trades_correction", correction.pk, correction.get_kind_display())
+
+    @admin.display(description="About")
+    def about(self, correction: Correction) -> str:
+        if correction.subject is None:
+            return shown.customer_link(correction.customer)
+        model = ABOUT[Correction.Kind(correction.kind)]
+        return shown.link(model, correction.subject, shown.short_guid(correction.subject))
+
+    @admin.display(description="Amount")
+    def amount_shown(self, correction: Correction) -> str:
+        if correction.amount is None or correction.asset is None:
+            return shown.NOTHING
+        sign = -1 if correction.direction == Correction.Direction.DEBIT else 1
+        return (shown.gain if correction.direction else shown.amount)(sign * correction.amount, correction.asset)
+
+    @admin.display(description="State")
+    def state_label(self, correction: Correction) -> str:
+        return shown.chip(correction.state, STATES)
+
+    @admin.display(description="Maker")
+    def maker(self, correction: Correction) -> str:
+        return shown.who(correction.made_by, correction.made_by_client)
+
+    @admin.display(description="Checker")
+    def checker(self, correction: Correction) -> str:
+        if correction.state == CorrectionState.APPLIED and not correction.needs_checker:
+            return "within the limit"
+        otherwise = "withdrawn" if correction.decided_at else shown.NOTHING
+        return shown.who(correction.checked_by, correction.checked_by_client, otherwise)
+
+    @admin.display(description="Proposed at")
+    def made_when(self, correction: Correction) -> str:
+        return shown.moment(correction.made_at)
+
+    @admin.display(description="Decided at")
+    def decided_when(self, correction: Correction) -> str:
+        return shown.moment(correction.decided_at)
+
+    @admin.display(description="Movements")
+    @asked_once
+    def movements(self, correction: Correction) -> str:
+        return movements_of_correction(correction)
+
+    @action(
+        description="Propose adjustment",
+        icon="add_card",
+        variant=ActionVariant.PRIMARY,
+        permissions=["propose"],
+        dialog=dialog(*ASK_ADJUSTMENT, AnybodysAdjustmentForm),
+    )
+    def propose_adjustment(self, request: HttpRequest, form: AnybodysAdjustmentForm) -> HttpResponse:
+        return adjust(request, form.cleaned_data["customer"], form.cleaned_data, LIST)
+
+    @action(
+        description="Apply",
+        icon="verified",
+        variant=ActionVariant.SUCCESS,
+        permissions=["decide"],
+        dialog=dialog(
+            "Apply this correction?",
+            "Its movements are made now, all of them or none. Whoever proposed it can't apply it.",
+            "Apply",
+        ),
+    )
+    def apply(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
+        return _decided(request, object_id, decide.apply, lambda made: f"Applied: {made.movements_count:,} movements.")
+
+    @action(
+        description="Reject",
+        icon="block",
+        variant=ActionVariant.DANGER,
+        permissions=["decide"],
+        dialog=dialog("Reject this correction?", "Nothing moves. Its maker withdraws it this way.", "Reject"),
+    )
+    def reject(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
+        return _decided(request, object_id, decide.reject, lambda made: "The correction is rejected; nothing moved.")
+
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
+        correction = self.get_object(request, str(object_id))  # None for an id that names nothing
+        is_open = correction is not None and correction.state == CorrectionState.PROPOSED
+        return super().get_actions_detail(request, object_id) if is_open else []
+
+
+def _decided(
+    request: HttpRequest, object_id: str, decides: Callable[..., Correction], told: Callable[[Correction], str]
+) -> HttpResponse:
+    correction_id = id_in(object_id)
+    return carried_out(
+        request, lambda: decides(correction_id, by=actor(request), at=timezone.now()), told, PAGE, correction_id
+    )

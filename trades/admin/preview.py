@@ -1,0 +1,73 @@
+"""What a cut would take, shown before anybody cuts: totals, legs, and who would be left out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django import forms
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.utils import timezone
+from unfold.admin import ModelAdmin
+from unfold.forms import BaseDialogForm
+from unfold.widgets import UnfoldBooleanWidget
+
+from accounts.admin import shown
+from accounts.models import Asset
+from trades.models import LeftOut
+from trades.settlement.cut import EVERY_KIND, preview
+
+
+def previewed(kinds: Sequence[str]) -> dict[str, Any]:
+    """The context of admin/cut_preview.html."""
+    found = preview(kinds, timezone.now())
+    assets = Asset.objects.in_bulk([net.asset for net in found.nets])
+    rows = [
+        (
+            net.asset,
+            net.direction,
+            shown.amount(net.expected, assets[net.asset]),
+            shown.amount(net.received, assets[net.asset]),
+            shown.amount(net.delivered, assets[net.asset]),
+            shown.amount(net.fees, assets[net.asset]),
+        )
+        for net in found.nets
+    ]
+    headers = ("Asset", "Direction", "Leg", "Customers receive", "Customers deliver", "Fees")
+    return {
+        "preview": found,
+        "legs_table": shown.table(headers, rows, "No legs."),
+        "left_out": [f"{count:,} left out: {reason_text(reason)}." for reason, count in found.left_out],
+    }
+
+
+def reason_text(reason: str) -> str:
+    """customer_frozen -> customer frozen."""
+    return LeftOut.Reason(reason).label.lower()
+
+
+def preview_page(desk: ModelAdmin, request: HttpRequest, parts: list[tuple[str, Any]]) -> HttpResponse:
+    """The dry run as a page of its own."""
+    context = {
+        **desk.admin_site.each_context(request),
+        "title": "What would be cut?",
+        "opts": desk.model._meta,
+        "parts": [{"title": title, **previewed(kinds)} for title, kinds in parts],
+    }
+    return TemplateResponse(request, "admin/cut_preview_page.html", context)
+
+
+class CutForm(BaseDialogForm):
+    """Shows what would be cut, and asks how its legs are settled."""
+
+    form_before_template = "admin/cut_preview.html"
+    report_legs = forms.BooleanField(
+        required=False,
+        label="Its legs are reported by hand",
+        help_text="Else each leg settles as expected, at once.",
+        widget=UnfoldBooleanWidget,
+    )
+
+    def get_before_template_context(self, request: HttpRequest, object_id: Any = None) -> dict[str, Any]:
+        return previewed(EVERY_KIND)

@@ -1,0 +1,30 @@
+"""Whether the batches' members still say what they said when they were cut: part of `audit_ledger --verify`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from accounts.audit import Finding, Looked, register
+from trades.models import SettlementBatch
+from trades.settlement.membership import fingerprint
+from trades.states import BatchState
+
+NAME = "batch fingerprints"
+
+
+def members() -> Looked:
+    """Recompute each batch's fingerprint; a cancelled one has given its members back."""
+    kept = SettlementBatch.objects.exclude(members_sha256="").exclude(state=BatchState.CANCELLED).order_by("pk")
+    return Looked(kept.count(), _changed(kept.iterator(chunk_size=100)))
+
+
+def _changed(batches: Iterator[SettlementBatch]) -> Iterator[Finding]:
+    for batch in batches:
+        if fingerprint(batch) != batch.members_sha256:
+            sentence = f"The members of batch {batch.pk.hex} are not those that were cut, or say something else."
+            yield Finding(NAME, batch.pk.hex, sentence, tampered=True)
+
+
+def register_checks() -> None:
+    """Add this check to the audit that verifies."""
+    register(NAME, members, only_verifying=True)
