@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -77,22 +77,24 @@ def measure(system: System, sizes: Sizes = Sizes()) -> list[Row]:
 
     people = [customer.pk for customer in customers(sizes.customers)]
     _store(sizes.trades, people)
-    draining = _drain()
-    tps = [pgbench.transactions_per_second(superuser_url(), SECONDS)]
-    _sql("VACUUM ANALYZE trades_trade")
-    started = time.perf_counter()
-    batch = cut_now(at=timezone.now(), by=SYSTEM)
-    cutting = time.perf_counter() - started
-    bare = Bare(batch.pk)
-    bare_seconds = [bare.seconds()]
-    confirm(batch.pk, by=SYSTEM, at=timezone.now())
-    hot_before = _updates()
-    _sql("CHECKPOINT")
-    settling, peak = settled_by_a_worker(system, batch.pk)
-    time.sleep(2)  # a worker reports its statistics when it has been idle for a second
-    updates, hot = (after - before for after, before in zip(_updates(), hot_before, strict=True))
+    with Worker(system) as worker:
+        draining = _drain(worker)
+        tps = [pgbench.transactions_per_second(superuser_url(), SECONDS)]
+        _sql("VACUUM ANALYZE trades_trade")
+        started = time.perf_counter()
+        batch = cut_now(at=timezone.now(), by=SYSTEM)
+        cutting = time.perf_counter() - started
+        bare = Bare(batch.pk)
+        bare_seconds = [bare.seconds()]
+        confirm(batch.pk, by=SYSTEM, at=timezone.now())
+        hot_before = _updates()
+        _sql("CHECKPOINT")
+        settling = worker.seconds_for("trades.tasks.settle_open", 1, lambda: _is_completed(batch.pk))
+        peak = worker.peak_memory_mb
     bare_seconds.append(bare.seconds())
     tps.append(pgbench.transactions_per_second(superuser_url(), SECONDS))
+    time.sleep(2)  # a worker reports its statistics when it has been idle for a second
+    updates, hot = (after - before for after, before in zip(_updates(), hot_before, strict=True))
     started = time.perf_counter()
     books = audit.run(timezone.now())
     auditing = time.perf_counter() - started
@@ -118,25 +120,49 @@ def measure(system: System, sizes: Sizes = Sizes()) -> list[Row]:
     ]
 
 
-def settled_by_a_worker(system: System, batch_id: UUID) -> tuple[float, float]:
-    """Have a real worker settle the batch; seconds from the task's sending to the end, and its peak memory in MB."""
-    from celery import current_app
+class Worker:
+    """The system's Celery worker, as `manage.py up` would start it."""
 
-    from brokerage.stack.processes import children
-    from trades.models import SettlementBatch
+    def __init__(self, system: System) -> None:
+        from brokerage.stack.processes import children
 
-    command = next(c.command for c in children("", 0, {"WORKER_CONCURRENCY": "1"}) if c.name == "worker")
-    worker = subprocess.Popen(command, cwd=CHECKOUT, env=system.environment)
-    try:
+        command = next(c.command for c in children("", 0, system.environment) if c.name == "worker")
+        self._process = subprocess.Popen(command, cwd=CHECKOUT, env=system.environment)
+
+    def __enter__(self) -> Worker:
+        from celery import current_app
+
         _until_it_works(current_app)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.terminate()
+        self._process.wait(20)
+
+    @staticmethod
+    def seconds_for(task: str, times: int, is_done: Callable[[], bool]) -> float:
+        """Send a task so many times; the seconds until what it is for is done."""
+        from celery import current_app
+
         started = time.perf_counter()
-        current_app.send_task("trades.tasks.settle_open", ignore_result=True)
-        while SettlementBatch.objects.values_list("state", flat=True).get(pk=batch_id) != "completed":
-            time.sleep(0.05)
-        return time.perf_counter() - started, _peak_memory_mb(worker.pid)
-    finally:
-        worker.terminate()
-        worker.wait(20)
+        for _ in range(times):
+            current_app.send_task(task, ignore_result=True)
+        while not is_done():
+            time.sleep(0.1)
+        return time.perf_counter() - started
+
+    @property
+    def peak_memory_mb(self) -> float:
+        """The highest resident size that one of its processes ever had."""
+        pid = self._process.pid
+        found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        sizes = [
+            int(line.split()[1])
+            for one in (str(pid), *found)
+            for line in Path(f"/proc/{one}/status").read_text().splitlines()
+            if line.startswith("VmHWM")
+        ]
+        return max(sizes) / 1024
 
 
 def _until_it_works(app: Any) -> None:
@@ -144,18 +170,6 @@ def _until_it_works(app: Any) -> None:
     while not app.control.ping(timeout=0.5):
         if time.monotonic() > give_up:
             raise RuntimeError("the worker doesn't answer")
-
-
-def _peak_memory_mb(pid: int) -> float:
-    """The highest resident size that the worker or one of its processes ever had."""
-    found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    sizes = [
-        int(line.split()[1])
-        for one in (str(pid), *found)
-        for line in Path(f"/proc/{one}/status").read_text().splitlines()
-        if line.startswith("VmHWM")
-    ]
-    return max(sizes) / 1024
 
 
 def _store(count: int, people: Sequence[UUID]) -> None:
@@ -176,21 +190,26 @@ def _store(count: int, people: Sequence[UUID]) -> None:
     _sql("ANALYZE trades_trade")
 
 
-def _drain() -> float:
-    """Move everything from storing to settling, originals first and then their exits; the seconds it took."""
-    from django.utils import timezone
-
-    from trades.spot.sweep import sweep
-
+def _drain(worker: Worker) -> float:
+    """Have the worker's two processes move everything from storing to settling, originals first and then their
+    exits; the seconds it took."""
     took = 0.0
     for step in (None, _EXIT_QUOTES):
         if step:
             _sql(step, {"every": EXITS_EVERY})
             _sql(_TRADES)
-        started = time.perf_counter()
-        sweep(low_water=None, at=timezone.now(), prices=None)
-        took += time.perf_counter() - started
+        took += worker.seconds_for("trades.tasks.sweep", 2, _nothing_is_stored)
     return took
+
+
+def _nothing_is_stored() -> bool:
+    ((any_left,),) = _sql("SELECT EXISTS (SELECT FROM trades_trade WHERE state = 'storing')")
+    return not any_left
+
+
+def _is_completed(batch_id: UUID) -> bool:
+    ((state,),) = _sql("SELECT state FROM trades_settlementbatch WHERE id = %(id)s", {"id": batch_id})
+    return state == "completed"
 
 
 def _updates() -> tuple[int, int]:

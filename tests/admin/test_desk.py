@@ -136,7 +136,7 @@ def test_one_person_cuts_a_second_confirms_and_settles(desk, second_person, boug
     assert said(answer) == [f"1 trades were cut into batch {batch.pk.hex[-10:]}."]
     assert (batch.made_by.email, batch.state) == ("operator@example.com", BatchState.CUT)
 
-    assert said(act(desk, "confirm_batch", batch.pk)) == ["Whoever cut a batch can't confirm it."]
+    assert said(act(desk, "confirm_batch", batch.pk)) == ["Whoever cut a batch can't decide on it: a second person confirms it or gives it up."]
 
     act(second_person, "confirm_batch", batch.pk)
     batch.refresh_from_db()

@@ -105,9 +105,9 @@ def test_a_batch_shows_its_progress_people_legs_and_fingerprint(maker, checker, 
 
     text = shown(maker.get(page(BATCH, batch.pk)))
 
-    for wanted in ("0 % · 0 of 1", batch.members_sha256, "maker@firm.example", "checker@firm.example", "incoming"):
+    for wanted in ("0 % · 0 of 1", batch.members_sha256, "maker@firm.example", "checker@firm.example", "Incoming"):
         assert wanted in text
-    settles(batch)
+    settles(SettlementBatch.objects.get())
     assert "100 % · 1 of 1" in shown(maker.get(page(BATCH, batch.pk)))
 
 
@@ -118,7 +118,7 @@ def test_a_request_approved_by_oneself_is_refused_also_straight_at_the_actions_a
     address = reverse(f"admin:{BATCH}_confirm_batch", args=[batch.pk])
 
     answer = maker.post(address, {"_form_submitted": "True"}, follow=True)
-    assert said(answer) == ["Whoever cut a batch can't confirm it."]
+    assert said(answer) == ["Whoever cut a batch can't decide on it: a second person confirms it or gives it up."]
     batch.refresh_from_db()
     assert (batch.state, batch.confirmed_by) == (BatchState.CUT, None)
 

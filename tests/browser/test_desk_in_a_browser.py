@@ -84,11 +84,81 @@ def test_an_operator_cuts_a_batch_in_a_dialog_and_looks_at_its_trades(operator, 
         page.goto(f"{live_server.url}{reverse('admin:trades_settlementbatch_changelist')}")
         page.get_by_role("link", name="Cut now").click()
         expect(page.get_by_text("a second person does")).to_be_visible()
+        expect(page.get_by_text("of 1 customer.")).to_be_visible()
         page.get_by_role("button", name="Cut", exact=True).click()
 
-        expect(page.get_by_text("1 trades were cut into this batch.")).to_be_visible()
+        expect(page.get_by_text("1 trades were cut into batch")).to_be_visible()
+        page.locator("#result_list a").first.click()
         expect(page.get_by_text("Settlement legs").first).to_be_visible()
         page.get_by_role("link", name="its trades").click()
         expect(page.get_by_text("0.10 BTC")).to_be_visible()
+
+    assert troubles == []
+
+
+def answer(page: Page, action: str, button: str, **fields: str) -> None:
+    """Open an action's dialog on the page at hand, fill it in and submit it."""
+    page.get_by_role("link", name=action).click()
+    for name, text in fields.items():
+        page.fill(f"#dialog-form [name={name}]", text)
+    page.get_by_role("button", name=button, exact=True).click()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_maker_cuts_a_checker_confirms_and_a_leg_that_came_short_is_a_break(live_server, chromium):
+    """Fault 34 with two real browsers: what the maker cut, the maker can't confirm; the checker can."""
+    home = live_server.url
+    maker, checker = (User.objects.create_superuser(f"{name}@firm.example", WORD) for name in ("maker", "checker"))
+    every_price_at_its_start()
+    a_settling_buy(a_customer("alice", with_usd="10_000.00"), btc("0.1"))
+
+    with a_browser(chromium, home, "light") as (page, troubles):
+        log_in(page, home, maker.email)
+        page.goto(f"{home}{reverse('admin:trades_settlementbatch_changelist')}")
+        page.get_by_role("link", name="Cut now").click()
+        page.check("#dialog-form [name=report_legs]")
+        page.get_by_role("button", name="Cut", exact=True).click()
+        expect(page.get_by_text("1 trades were cut into batch")).to_be_visible()
+        page.locator("#result_list a").first.click()
+        expect(page.get_by_role("link", name="its trades")).to_be_visible()
+        batch = page.url
+        answer(page, "Confirm", "Confirm")
+        expect(page.get_by_text("Whoever cut a batch can't confirm it.")).to_be_visible()
+    assert troubles == []
+
+    with a_browser(chromium, home, "light") as (page, troubles):
+        log_in(page, home, checker.email)
+        page.goto(batch)
+        answer(page, "Confirm", "Confirm")
+        expect(page.get_by_text("The batch is confirmed")).to_be_visible()
+        answer(page, "Settle now", "Settle")
+        expect(page.get_by_text("wait for the legs of BTC, USD")).to_be_visible()
+
+        page.locator(".field-leg_link a", has_text="BTC").click()
+        answer(page, "Report settled", "Report it settled", actual="a lot")
+        expect(page.get_by_text("is not an amount")).to_be_visible()
+        page.fill("#dialog-form [name=actual]", "0.09")
+        page.fill("#dialog-form [name=reference]", "wire-1")
+        page.get_by_role("button", name="Report it settled", exact=True).click()
+        expect(page.get_by_text("with a difference: there is a break")).to_be_visible()
+
+        page.goto(f"{home}{reverse('admin:accounts_break_changelist')}")
+        expect(page.get_by_text("-0.01 BTC")).to_be_visible()
+    assert troubles == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_statement_is_uploaded_and_its_drift_is_shown(operator, live_server, chromium):
+    with a_browser(chromium, live_server.url, "light") as (page, troubles):
+        log_in(page, live_server.url, operator.email)
+        page.goto(f"{live_server.url}{reverse('admin:accounts_reconciliationrun_add')}")
+        statement = {"name": "bank.csv", "mimeType": "text/csv", "buffer": b"asset,balance\nUSD,70.00\n"}
+        page.set_input_files("[name=statement]", [statement])
+        page.fill("[name=as_of_0]", "2026-01-01")
+        page.fill("[name=as_of_1]", "00:00:00")
+        page.locator("[name=_save]").click()
+
+        expect(page.get_by_text("each asset that drifts has an open break")).to_be_visible()
+        expect(page.get_by_text("+70.00 USD")).to_be_visible()
 
     assert troubles == []

@@ -171,11 +171,11 @@ def test_of_two_confirmers_one_wins_and_what_was_cancelled_stays_cancelled():
         confirms = partial(confirm, batch.pk, by=SYSTEM, at=now)
         results = together([confirms] * 4)
         assert Counter(type(result) for result in results) == {SettlementBatch: 1, BatchStateForbids: 3}
-        cancel(batch.pk, at=now)
+        cancel(batch.pk, by=SYSTEM, at=now)
 
         batch = a_cut()
         confirmed, cancelled = together(
-            [partial(confirm, batch.pk, by=SYSTEM, at=now), partial(cancel, batch.pk, at=now)]
+            [partial(confirm, batch.pk, by=SYSTEM, at=now), partial(cancel, batch.pk, by=SYSTEM, at=now)]
         )
         assert isinstance(cancelled, SettlementBatch)
         assert isinstance(confirmed, (SettlementBatch, BatchStateForbids))

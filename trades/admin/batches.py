@@ -254,7 +254,11 @@ class SettlementBatchAdmin(ReadOnlyAdmin):
     def cancel_batch(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
         batch_id = id_in(object_id)
         return carried_out(
-            request, lambda: cancel(batch_id, at=timezone.now()), "The batch is cancelled.", PAGE, batch_id
+            request,
+            lambda: cancel(batch_id, by=actor(request), at=timezone.now()),
+            "The batch is cancelled.",
+            PAGE,
+            batch_id,
         )
 
     @action(

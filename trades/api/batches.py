@@ -101,7 +101,7 @@ class Cancel(APIView):
     scopes = {"POST": EXECUTE}
 
     def post(self, request: Request, guid: str) -> Response:
-        return Response(batch_out(approval.cancel(guid_in_path(guid), at=timezone.now())))
+        return Response(batch_out(approval.cancel(guid_in_path(guid), by=caller(request).actor, at=timezone.now())))
 
 
 def batch_out(batch: SettlementBatch) -> dict[str, Any]:

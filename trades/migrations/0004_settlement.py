@@ -667,4 +667,44 @@ class Migration(migrations.Migration):
                 condition=models.Q(("cleared_at__isnull", True)), fields=("trade",), name="one_open_flag_per_trade"
             ),
         ),
+        migrations.AddField(
+            model_name="settlementbatch",
+            name="cancelled_by",
+            field=models.ForeignKey(
+                blank=True,
+                db_index=False,
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="+",
+                to=settings.AUTH_USER_MODEL,
+            ),
+        ),
+        migrations.AddField(
+            model_name="settlementbatch",
+            name="cancelled_by_client",
+            field=models.ForeignKey(
+                blank=True,
+                db_index=False,
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="+",
+                to="accounts.apiclient",
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="settlementbatch",
+            constraint=models.CheckConstraint(
+                condition=(
+                    models.Q(("made_by__isnull", True))
+                    | models.Q(("cancelled_by__isnull", True))
+                    | ~models.Q(("made_by", models.F("cancelled_by")))
+                )
+                & (
+                    models.Q(("made_by_client__isnull", True))
+                    | models.Q(("cancelled_by_client__isnull", True))
+                    | ~models.Q(("made_by_client", models.F("cancelled_by_client")))
+                ),
+                name="batch_maker_does_not_cancel",
+            ),
+        ),
     ]

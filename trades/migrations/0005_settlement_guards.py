@@ -49,6 +49,11 @@ CREATE TRIGGER confirmed_by_a_second BEFORE UPDATE ON trades_settlementbatch FOR
           AND (NEW.made_by_id IS NOT NULL OR NEW.made_by_client_id IS NOT NULL)
           AND NEW.confirmed_by_id IS NULL AND NEW.confirmed_by_client_id IS NULL)
     EXECUTE FUNCTION refuse_alone();
+CREATE TRIGGER cancelled_by_a_second BEFORE UPDATE ON trades_settlementbatch FOR EACH ROW
+    WHEN (OLD.state <> 'cancelled' AND NEW.state = 'cancelled'
+          AND (NEW.made_by_id IS NOT NULL OR NEW.made_by_client_id IS NOT NULL)
+          AND NEW.cancelled_by_id IS NULL AND NEW.cancelled_by_client_id IS NULL)
+    EXECUTE FUNCTION refuse_alone();
 CREATE TRIGGER made_once BEFORE UPDATE ON trades_settlementbatch FOR EACH ROW
     WHEN (NEW.id <> OLD.id OR NEW.cut_at <> OLD.cut_at OR NEW.window_id IS DISTINCT FROM OLD.window_id
           OR NEW.made_by_id IS DISTINCT FROM OLD.made_by_id

@@ -93,6 +93,12 @@ class SettlementBatch(models.Model):
         "accounts.ApiClient", null=True, blank=True, on_delete=models.PROTECT, related_name="+", db_index=False
     )
     confirmed_at = models.DateTimeField(null=True, blank=True)
+    cancelled_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    cancelled_by_client = models.ForeignKey(
+        "accounts.ApiClient", null=True, blank=True, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
 
@@ -112,6 +118,15 @@ class SettlementBatch(models.Model):
                 | Q(confirmed_by_client__isnull=True)
                 | ~Q(made_by_client=F("confirmed_by_client")),
                 name="batch_maker_client_is_not_checker",
+            ),
+            models.CheckConstraint(
+                condition=(Q(made_by__isnull=True) | Q(cancelled_by__isnull=True) | ~Q(made_by=F("cancelled_by")))
+                & (
+                    Q(made_by_client__isnull=True)
+                    | Q(cancelled_by_client__isnull=True)
+                    | ~Q(made_by_client=F("cancelled_by_client"))
+                ),
+                name="batch_maker_does_not_cancel",
             ),
         )
 

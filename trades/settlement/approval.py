@@ -35,9 +35,7 @@ def confirm(batch_id: UUID, *, by: Actor, at: datetime) -> SettlementBatch:
     Raises BatchNotFound, BatchStateForbids, MakerIsChecker.
     """
     batch = _locked(batch_id, BatchState.CONFIRMED)
-    maker = Actor(batch.made_by_id, batch.made_by_client_id)
-    if not maker.is_system and (by.is_system or by == maker):
-        raise MakerIsChecker
+    _must_be_a_second(batch, by)
     batch.state, batch.confirmed_at, batch.updated_at = BatchState.CONFIRMED, at, at
     batch.confirmed_by_id, batch.confirmed_by_client_id = by.user_id, by.client_id
     batch.save(update_fields=["state", "confirmed_by", "confirmed_by_client", "confirmed_at", "updated_at"])
@@ -45,13 +43,15 @@ def confirm(batch_id: UUID, *, by: Actor, at: datetime) -> SettlementBatch:
 
 
 @transaction.atomic
-def cancel(batch_id: UUID, *, at: datetime) -> SettlementBatch:
+def cancel(batch_id: UUID, *, by: Actor, at: datetime) -> SettlementBatch:
     """Give a batch up before any money moved: its trades wait for the next cut and can be exited again.
 
-    The batch keeps its count and legs as a record of what it was. Raises BatchNotFound, BatchStateForbids.
+    Who may confirm a batch may give it up. It keeps its count and legs as a record of what it was. Raises
+    BatchNotFound, BatchStateForbids, MakerIsChecker.
     """
     hold_membership()
     batch = _locked(batch_id, BatchState.CANCELLED)
+    _must_be_a_second(batch, by)
     given = {
         "batch": batch.pk,
         "first": batch.first_trade_id,
@@ -62,8 +62,16 @@ def cancel(batch_id: UUID, *, at: datetime) -> SettlementBatch:
         cursor.execute(_UNBATCH, given)
     lower_water(batch)
     batch.state, batch.updated_at = BatchState.CANCELLED, at
-    batch.save(update_fields=["state", "updated_at"])
+    batch.cancelled_by_id, batch.cancelled_by_client_id = by.user_id, by.client_id
+    batch.save(update_fields=["state", "cancelled_by", "cancelled_by_client", "updated_at"])
     return batch
+
+
+def _must_be_a_second(batch: SettlementBatch, by: Actor) -> None:
+    """What a person or a program made, another one decides on; what the system made, anybody."""
+    maker = Actor(batch.made_by_id, batch.made_by_client_id)
+    if not maker.is_system and (by.is_system or by == maker):
+        raise MakerIsChecker
 
 
 def lower_water(batch: SettlementBatch) -> None:

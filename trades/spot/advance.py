@@ -8,7 +8,8 @@ Set-based, up to 1,000 trades in one transaction:
    waits for a trade, and can't be part of a deadlock with the cut, which locks in whatever order it scans;
 3. read which originals have a live exit, in a new statement: it must see what committed before the lock;
 4. judge what needs no balance, lock the accounts in id order, then give out the money in id order;
-5. write states, events and movements, one statement each.
+5. write states, one statement for each way that a trade can go, then events and movements, which are streamed
+   with COPY: PostgreSQL inserts them while the next ones are made.
 
 A trade moves once: the guarded UPDATE, the unique event per step and the unique keys of its movements
 each refuse a second time by themselves.

@@ -238,6 +238,40 @@ def test_whoever_cut_a_batch_can_not_confirm_it_not_even_around_the_service(alic
     assert confirm(batch.pk, by=Actor(checker.pk), at=timezone.now()).state == "confirmed"
 
 
+def test_whoever_cut_a_batch_can_not_give_it_up_alone_either(alice):
+    maker, checker = (User.objects.create_user(f"{name}@firm.example") for name in ("maker", "checker"))
+    a_settling_buy(alice, btc("0.1"))
+    batch = a_cut(by=Actor(maker.pk))
+
+    for alone in (Actor(maker.pk), SYSTEM):
+        with pytest.raises(MakerIsChecker):
+            cancel(batch.pk, by=alone, at=timezone.now())
+    for around in ({"cancelled_by": maker}, {}):
+        with pytest.raises(IntegrityError), transaction.atomic():
+            SettlementBatch.objects.filter(pk=batch.pk).update(state="cancelled", **around)
+
+    assert cancel(batch.pk, by=Actor(checker.pk), at=timezone.now()).cancelled_by == checker
+
+
+def test_a_batch_that_a_person_made_is_not_confirmed_by_nobody_behind_the_services_back(alice):
+    """Guards: the triggers `confirmed_by_a_second` and `made_unconfirmed`; a CHECK can't ask for the checker alone."""
+    maker = User.objects.create_user("maker@firm.example")
+    a_settling_buy(alice, btc("0.1"))
+    batch = a_cut(by=Actor(maker.pk))
+
+    for change in ({"state": "confirmed"}, {"made_by": None}):
+        with pytest.raises(IntegrityError), transaction.atomic():
+            SettlementBatch.objects.filter(pk=batch.pk).update(**change)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        SettlementBatch.objects.create(
+            asset_kinds="crypto",
+            cut_at=batch.cut_at,
+            state="confirmed",
+            created_at=batch.cut_at,
+            updated_at=batch.cut_at,
+        )
+
+
 def test_a_batch_that_is_only_cut_does_not_settle(alice):
     bought = a_settling_buy(alice, btc("0.1"))
     batch = a_cut()
@@ -255,7 +289,7 @@ def test_cancelling_gives_the_trades_back_to_be_exited_or_cut_again(alice, was_c
     window.refresh_from_db()
     assert window.low_water > second.pk
 
-    assert cancel(batch.pk, at=now).state == "cancelled"
+    assert cancel(batch.pk, by=SYSTEM, at=now).state == "cancelled"
 
     assert exits(second).state == "settling"
     later = now + timedelta(hours=1)
@@ -274,7 +308,7 @@ def test_a_batch_whose_money_moved_can_not_be_cancelled(alice):
     settle_chunk(batch.pk, at=timezone.now(), chunk=1)
 
     with pytest.raises(BatchStateForbids):
-        cancel(batch.pk, at=timezone.now())
+        cancel(batch.pk, by=SYSTEM, at=timezone.now())
     assert states(bought) == ["completed"]
 
 
@@ -411,7 +445,7 @@ def test_an_operator_cuts_and_settles_from_the_command_line(alice):
     assert (cut["state"], cut["trades"]) == ("cut", 1)
     assert states(bought) == ["settling"]
     assert json.loads(said("settle_batch", cut["guid"], "--json")) == [
-        {"guid": cut["guid"], "state": "completed", "completed": 1}
+        {"guid": cut["guid"], "state": "completed", "completed": 1, "trades": 1, "left_out": 0, "waits_for": []}
     ]
     assert states(bought) == ["completed"]
 
