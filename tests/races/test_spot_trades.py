@@ -87,9 +87,9 @@ def test_one_trade_advanced_by_many_workers_at_once_moves_once():
 def test_twenty_exits_of_one_trade_at_once_leave_one_live():
     """Guard: the original's row is locked, and the live exits are read in a statement after the lock. Without it
     several find the original free, and the table breaks their sets instead of failing them with their code."""
-    btc_at("40_000.00")
     alice = a_customer(with_usd="10_000.00")
     for _ in range(size(1, 100)):
+        btc_at("40_000.00")
         bought = a_settling_buy(alice, btc("0.001"))
         exits = [executes(an_exit_quote(bought)) for _ in range(20)]
 
