@@ -105,7 +105,9 @@ class Live:
 
     def client(self, token: str = "", **options: Any) -> httpx.Client:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        return httpx.Client(base_url=self.url, headers=headers, timeout=15, **options)
+        # Its pool closes surplus idle connections, sometimes in a thread's hands: none is surplus here.
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=60)
+        return httpx.Client(base_url=self.url, headers=headers, timeout=15, limits=limits, **options)
 
     def _wait_for_web(self) -> None:
         give_up = time.monotonic() + START_SECONDS

@@ -9,7 +9,11 @@ from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
 from django.core.files.uploadedfile import UploadedFile
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import format_html
+from unfold.decorators import action
+from unfold.enums import ActionVariant
 from unfold.widgets import UnfoldAdminFileFieldWidget, UnfoldAdminSplitDateTimeWidget
 
 from accounts.admin import shown
@@ -19,6 +23,7 @@ from accounts.errors import Refusal
 from accounts.models import ReconciliationLine, ReconciliationRun
 from accounts.services.reconciliation import LONGEST_STATEMENT, reconcile
 
+ONE_WAY_ON = {"title": "Reconcile a statement", "show_save_and_continue": False, "show_save_and_add_another": False}
 RESULTS = {"OK": "success", "drift": "danger"}
 
 
@@ -79,10 +84,11 @@ class ReconciliationRunAdmin(DeskAdmin):
     search_guids = ("pk",)
     inlines = (LineInline,)
     fieldsets = (
-        (None, {"fields": (("guid", "result"), ("as_of_shown", "when", "made"), ("source", "source_sha256"))}),
+        (None, {"fields": (("guid", "result"), ("as_of_shown", "when"), ("source", "made"), ("fingerprint",))}),
     )
     add_fieldsets = ((None, {"fields": ("statement", "as_of")}),)
-    readonly_fields = ("guid", "result", "as_of_shown", "when", "made", "source", "source_sha256")
+    readonly_fields = ("guid", "result", "as_of_shown", "when", "made", "source", "fingerprint")
+    actions_list = ("reconcile_statement",)
 
     def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
         return False
@@ -97,9 +103,7 @@ class ReconciliationRunAdmin(DeskAdmin):
         self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         try:
-            answer: HttpResponse = super().add_view(
-                request, form_url, {**(extra_context or {}), "title": "Reconcile a statement"}
-            )
+            answer: HttpResponse = super().add_view(request, form_url, {**(extra_context or {}), **ONE_WAY_ON})
         except Refusal as refusal:  # the file's line that can't be read, or a moment that is still to come
             messages.error(request, refusal.text)
             return HttpResponseRedirect(request.path)
@@ -123,6 +127,14 @@ class ReconciliationRunAdmin(DeskAdmin):
         else:
             messages.warning(request, "The books and this statement differ: each asset that drifts has an open break.")
         return HttpResponseRedirect(shown.path_of("accounts_reconciliationrun", run.pk))
+
+    @action(description="Reconcile a statement", icon="rule", variant=ActionVariant.PRIMARY, permissions=["add"])
+    def reconcile_statement(self, request: HttpRequest) -> HttpResponse:
+        return HttpResponseRedirect(reverse("admin:accounts_reconciliationrun_add"))
+
+    @admin.display(description="Fingerprint of the statement (SHA-256)")
+    def fingerprint(self, run: ReconciliationRun) -> str:
+        return format_html('<span class="desk-id">{}</span>', run.source_sha256)
 
     @admin.display(description="Run")
     def short_guid(self, run: ReconciliationRun) -> str:

@@ -95,4 +95,4 @@ class Break(models.Model):
         )
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.amount} {self.asset_id}"
+        return f"{self.asset_id}, {self.get_kind_display().lower()}"

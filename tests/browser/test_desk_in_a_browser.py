@@ -123,7 +123,7 @@ def test_a_maker_cuts_a_checker_confirms_and_a_leg_that_came_short_is_a_break(li
         expect(page.get_by_role("link", name="its trades")).to_be_visible()
         batch = page.url
         answer(page, "Confirm", "Confirm")
-        expect(page.get_by_text("Whoever cut a batch can't confirm it.")).to_be_visible()
+        expect(page.get_by_text("Whoever cut a batch can't decide on it")).to_be_visible()
     assert troubles == []
 
     with a_browser(chromium, home, "light") as (page, troubles):

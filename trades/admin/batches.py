@@ -10,6 +10,7 @@ from django.contrib import admin
 from django.db.models import Count
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
+from django.utils.html import format_html
 from unfold.decorators import action
 from unfold.enums import ActionVariant
 from unfold.forms import BaseDialogForm
@@ -55,15 +56,21 @@ class SettlementBatchAdmin(ReadOnlyAdmin):
         "short_guid",
         "cut",
         "window_name",
-        "kinds",
         "state_label",
         "progress",
-        "customers",
         "made",
         "confirmed",
     )
     list_filter = ("state", "window")
-    related = ("window", "made_by", "made_by_client", "confirmed_by", "confirmed_by_client")
+    related = (
+        "window",
+        "made_by",
+        "made_by_client",
+        "confirmed_by",
+        "confirmed_by_client",
+        "cancelled_by",
+        "cancelled_by_client",
+    )
     search_guids = ("pk",)
     inlines = (LegInline,)
     fieldsets = (
@@ -72,16 +79,24 @@ class SettlementBatchAdmin(ReadOnlyAdmin):
             {
                 "fields": (
                     ("guid", "state_label"),
-                    ("window_name", "kinds", "cut"),
+                    ("window_name", "cut"),
+                    ("kinds", "legs_label"),
                     ("progress", "waits_for"),
-                    ("trades_link", "customers", "legs_label"),
+                    ("trades_link", "customers"),
                 )
             },
         ),
         ("Left out", {"fields": ("left_out",)}),
         (
             "Two persons",
-            {"fields": (("made", "confirmed", "confirmed_when"), ("members_sha256",), ("created", "updated"))},
+            {
+                "fields": (
+                    ("made", "created"),
+                    ("confirmed", "confirmed_when"),
+                    ("cancelled", "updated"),
+                    ("fingerprint",),
+                )
+            },
         ),
     )
     readonly_fields = tuple(
@@ -170,11 +185,21 @@ class SettlementBatchAdmin(ReadOnlyAdmin):
             return shown.NOTHING
         return shown.who(batch.confirmed_by, batch.confirmed_by_client)
 
+    @admin.display(description="Given up by")
+    def cancelled(self, batch: SettlementBatch) -> str:
+        if batch.state != BatchState.CANCELLED:
+            return shown.NOTHING
+        return shown.who(batch.cancelled_by, batch.cancelled_by_client)
+
     @admin.display(description="Confirmed at")
     def confirmed_when(self, batch: SettlementBatch) -> str:
         return shown.moment(batch.confirmed_at)
 
-    @admin.display(description="Created")
+    @admin.display(description="Fingerprint of its members' terms (SHA-256)")
+    def fingerprint(self, batch: SettlementBatch) -> str:
+        return format_html('<span class="desk-id">{}</span>', batch.members_sha256)
+
+    @admin.display(description="Made at")
     def created(self, batch: SettlementBatch) -> str:
         return shown.moment(batch.created_at)
 

@@ -31,13 +31,16 @@ OFFERED = {
 class BreakAdmin(ReadOnlyAdmin):
     """Open ones first, the oldest at the top. Above zero there is more outside than there should be."""
 
-    list_display = ("short_guid", "kind_label", "asset", "amount_shown", "state_label", "age", "owner_shown", "note")
+    list_display = ("short_guid", "kind_label", "asset", "amount_shown", "state_label", "age", "owner_name", "note")
     list_filter = ("state", "kind", "asset")
     related = ("asset", "owner")
     ordering = ("state", "opened_at", "pk")
     search_guids = ("pk", "subject")
     fieldsets = (
-        (None, {"fields": (("guid", "state_label"), ("kind_label", "amount_shown", "about"), ("age", "owner_shown"))}),
+        (
+            None,
+            {"fields": (("guid", "state_label"), ("kind_label", "about"), ("amount_shown",), ("age", "owner_name"))},
+        ),
         ("What is known", {"fields": (("note",), ("resolution",), ("corrections",), ("opened", "resolved"))}),
     )
     readonly_fields = tuple(
@@ -72,7 +75,7 @@ class BreakAdmin(ReadOnlyAdmin):
         return shown.for_how_long((found.resolved_at or timezone.now()) - found.opened_at)
 
     @admin.display(description="Owner")
-    def owner_shown(self, found: Break) -> str:
+    def owner_name(self, found: Break) -> str:
         return shown.who(found.owner, otherwise="nobody")
 
     @admin.display(description="Leg")

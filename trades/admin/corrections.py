@@ -120,7 +120,7 @@ class CorrectionAdmin(ReadOnlyAdmin):
     search_guids = ("pk", "subject", "customer_id")
     search_customer = "customer_id"
     fieldsets = (
-        (None, {"fields": (("guid", "kind", "state_label"), ("about", "amount_shown"), ("reason", "reference"))}),
+        (None, {"fields": (("guid", "state_label"), ("kind", "about"), ("amount_shown", "reference"), ("reason",))}),
         ("Two persons", {"fields": (("maker", "made_when"), ("checker", "decided_when"))}),
         ("Money", {"fields": ("movements",)}),
     )
@@ -150,7 +150,7 @@ class CorrectionAdmin(ReadOnlyAdmin):
     @admin.display(description="Amount")
     def amount_shown(self, correction: Correction) -> str:
         if correction.amount is None or correction.asset is None:
-            return shown.NOTHING
+            return shown.number(None)
         sign = -1 if correction.direction == Correction.Direction.DEBIT else 1
         return (shown.gain if correction.direction else shown.amount)(sign * correction.amount, correction.asset)
 

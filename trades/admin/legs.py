@@ -42,6 +42,10 @@ class LegColumns:
     def leg_link(self, leg: SettlementLeg) -> str:
         return shown.link("trades_settlementleg", leg.pk, leg.asset_id)
 
+    @admin.display(description="Batch")
+    def batch_short(self, leg: SettlementLeg) -> str:
+        return shown.link("trades_settlementbatch", leg.batch_id, shown.short_guid(leg.batch_id))
+
     @admin.display(description="Expected")
     def expected_shown(self, leg: SettlementLeg) -> str:
         return shown.amount(leg.expected, leg.asset)
@@ -123,7 +127,7 @@ class DueFilter(admin.SimpleListFilter):
 class SettlementLegAdmin(LegColumns, ReadOnlyAdmin):
     list_display = (
         "leg_link",
-        "batch_link",
+        "batch_short",
         "direction",
         "expected_shown",
         "actual_shown",
@@ -137,14 +141,14 @@ class SettlementLegAdmin(LegColumns, ReadOnlyAdmin):
     related = ("asset", "batch", "reported_by", "reported_by_client")
     search_guids = ("pk", "batch_id")
     fieldsets = (
-        (None, {"fields": (("guid", "status_label"), ("batch_link", "asset", "direction"))}),
+        (None, {"fields": (("guid", "status_label"), ("batch_link", "direction"))}),
         (
             "Amounts",
             {
                 "fields": (
-                    ("expected_shown", "actual_shown", "difference_shown"),
+                    ("expected_shown", "actual_shown"),
+                    ("difference_shown", "break_link"),
                     ("received_shown", "delivered_shown", "fees_shown"),
-                    ("break_link",),
                 )
             },
         ),
@@ -152,8 +156,9 @@ class SettlementLegAdmin(LegColumns, ReadOnlyAdmin):
             "Reports",
             {
                 "fields": (
-                    ("attempts", "next_attempt", "settled"),
-                    ("reported", "reference", "failure"),
+                    ("attempts", "next_attempt"),
+                    ("reported", "settled"),
+                    ("reference", "failure"),
                 )
             },
         ),
@@ -198,7 +203,7 @@ class SettlementLegAdmin(LegColumns, ReadOnlyAdmin):
     @asked_once
     def break_link(self, leg: SettlementLeg) -> str:
         found = Break.objects.filter(subject=leg.pk).order_by("-pk").first()
-        return shown.link("accounts_break", found.pk if found else None, found.state if found else "")
+        return shown.link("accounts_break", found.pk, f"{found.state} break") if found else shown.NOTHING
 
     @admin.display(description="Movements")
     @asked_once

@@ -18,8 +18,10 @@ from accounts.models import Asset
 from trades.models import LeftOut
 from trades.settlement.cut import EVERY_KIND, preview
 
+SUMS = ("Customers receive", "Customers deliver", "Fees")
 
-def previewed(kinds: Sequence[str]) -> dict[str, Any]:
+
+def previewed(kinds: Sequence[str], *, in_full: bool = True) -> dict[str, Any]:
     """The context of admin/cut_preview.html."""
     found = preview(kinds, timezone.now())
     assets = Asset.objects.in_bulk([net.asset for net in found.nets])
@@ -28,13 +30,11 @@ def previewed(kinds: Sequence[str]) -> dict[str, Any]:
             net.asset,
             net.direction,
             shown.amount(net.expected, assets[net.asset]),
-            shown.amount(net.received, assets[net.asset]),
-            shown.amount(net.delivered, assets[net.asset]),
-            shown.amount(net.fees, assets[net.asset]),
+            *(shown.amount(sum_, assets[net.asset]) for sum_ in (net.received, net.delivered, net.fees) if in_full),
         )
         for net in found.nets
     ]
-    headers = ("Asset", "Direction", "Leg", "Customers receive", "Customers deliver", "Fees")
+    headers = ("Leg", "Direction", "Expected", *(SUMS if in_full else ()))
     return {
         "preview": found,
         "legs_table": shown.table(headers, rows, "No legs."),
@@ -70,4 +70,4 @@ class CutForm(BaseDialogForm):
     )
 
     def get_before_template_context(self, request: HttpRequest, object_id: Any = None) -> dict[str, Any]:
-        return previewed(EVERY_KIND)
+        return previewed(EVERY_KIND, in_full=False)

@@ -197,11 +197,11 @@ class TradeAdmin(ReadOnlyAdmin):
     @admin.display(description="Left out of")
     @asked_once
     def left_out_shown(self, trade: Trade) -> str:
-        found = LeftOut.objects.filter(trade=trade).select_related("batch").order_by("-pk")
+        found = LeftOut.objects.filter(trade=trade).order_by("-pk")
         rows = [
             (
                 shown.moment(left.at),
-                shown.link("trades_settlementbatch", left.batch_id, left.batch),
+                shown.link("trades_settlementbatch", left.batch_id, shown.short_guid(left.batch_id)),
                 left.get_stage_display(),
                 reason_text(left.reason),
                 left.detail,

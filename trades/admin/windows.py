@@ -9,6 +9,7 @@ from django import forms
 from django.contrib import admin
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils import timezone
+from django.utils.html import format_html
 from unfold.decorators import action
 from unfold.widgets import UnfoldAdminSelectWidget
 
@@ -59,9 +60,7 @@ class SettlementWindowAdmin(NeverDeleted, DeskAdmin):
     list_display = (
         "name",
         "asset_kind",
-        "cron",
-        "time_zone",
-        "calendar",
+        "schedule",
         "is_active",
         "is_automatic",
         "legs_are_automatic",
@@ -87,6 +86,11 @@ class SettlementWindowAdmin(NeverDeleted, DeskAdmin):
         if window is None:
             raise Http404
         return preview_page(self, request, [(f"{window.name}: {window.asset_kind}", [window.asset_kind])])
+
+    @admin.display(description="Schedule")
+    def schedule(self, window: SettlementWindow) -> str:
+        where = f"{window.time_zone}, {window.calendar or 'any day'}"
+        return format_html('<span class="desk-id">{}</span><br>{}', window.cron, where)
 
     @admin.display(description="Last cut (UTC)")
     def last_cut(self, window: SettlementWindow) -> str:

@@ -126,6 +126,8 @@ def batch_out(batch: SettlementBatch) -> dict[str, Any]:
         "confirmed_by_user_guid": batch.confirmed_by_id,
         "confirmed_by_client_guid": batch.confirmed_by_client_id,
         "confirmed_at": batch.confirmed_at,
+        "cancelled_by_user_guid": batch.cancelled_by_id,
+        "cancelled_by_client_guid": batch.cancelled_by_client_id,
     }
 
 

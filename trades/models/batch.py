@@ -190,7 +190,7 @@ class SettlementLeg(models.Model):
         )
 
     def __str__(self) -> str:
-        return f"{self.direction} {self.expected} {self.asset_id}"
+        return f"{self.asset_id}, {self.direction}"
 
 
 class LeftOut(models.Model):

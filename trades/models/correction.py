@@ -104,4 +104,4 @@ class Correction(models.Model):
         )
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.state}"
+        return f"{self.get_kind_display()}, {self.state}"

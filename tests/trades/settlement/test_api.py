@@ -123,6 +123,7 @@ def test_a_batch_says_all_about_itself(maker, alice):
         *("members_sha256", "legs_are_automatic"),
         *("made_by_user_guid", "made_by_client_guid"),
         *("confirmed_by_user_guid", "confirmed_by_client_guid", "confirmed_at"),
+        *("cancelled_by_user_guid", "cancelled_by_client_guid"),
     }
     assert (cut["customers_count"], cut["left_out_count"], cut["percent"]) == (1, 0, 0)
     assert cut["legs_are_automatic"] is False

@@ -422,7 +422,8 @@ def test_a_batch_is_cut_shown_confirmed_and_can_not_be_cancelled_after(firm, ali
     another = a_firm()
     assert another.post(f"{path}/confirm")[1]["state"] == "confirmed"
     assert code(another.post(f"{path}/confirm")) == (422, "batch_state")
-    assert firm.post(f"{path}/cancel")[1]["state"] == "cancelled"
+    assert code(firm.post(f"{path}/cancel")) == (422, "maker_is_checker")
+    assert another.post(f"{path}/cancel")[1]["state"] == "cancelled"
     assert code(firm.post(f"{path}/confirm")) == (422, "batch_state")
     assert firm.get(f"{path}/trades")[1]["objects"] == []
     for action in ("confirm", "cancel", "legs", "left_out", "trades"):
