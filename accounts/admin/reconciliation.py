@@ -78,16 +78,16 @@ class ReconciliationRunAdmin(DeskAdmin):
     """Never changed, never removed. Adding one is reconciling a statement."""
 
     form = StatementForm
-    list_display = ("short_guid", "as_of_shown", "result", "source", "made", "when")
+    list_display = ("short_guid", "as_of_moment", "result", "source", "made", "when")
     list_filter = ("ok",)
     related = ("made_by",)
     search_guids = ("pk",)
     inlines = (LineInline,)
     fieldsets = (
-        (None, {"fields": (("guid", "result"), ("as_of_shown", "when"), ("source", "made"), ("fingerprint",))}),
+        (None, {"fields": (("guid", "result"), ("as_of_moment", "when"), ("source", "made"), ("fingerprint",))}),
     )
     add_fieldsets = ((None, {"fields": ("statement", "as_of")}),)
-    readonly_fields = ("guid", "result", "as_of_shown", "when", "made", "source", "fingerprint")
+    readonly_fields = ("guid", "result", "as_of_moment", "when", "made", "source", "fingerprint")
     actions_list = ("reconcile_statement",)
 
     def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
@@ -145,7 +145,7 @@ class ReconciliationRunAdmin(DeskAdmin):
         return shown.guid(run.pk)
 
     @admin.display(description="As of")
-    def as_of_shown(self, run: ReconciliationRun) -> str:
+    def as_of_moment(self, run: ReconciliationRun) -> str:
         return shown.moment(run.as_of)
 
     @admin.display(description="Compared at")

@@ -15,7 +15,7 @@ from accounts.api.lists import parse_moment
 from brokerage.demo.stage import Stage, dollars
 
 SYMBOL = "BTC-USD"
-CLEAR_OF_A_CUT = timedelta(seconds=20)
+CLEAR_OF_A_CUT = timedelta(seconds=30)
 CUT_TAKES_SECONDS = 12  # beat looks every ten
 
 

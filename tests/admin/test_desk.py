@@ -16,6 +16,8 @@ from accounts.models import ApiClient, Customer, LedgerAudit, User
 from quotes import symbols
 from quotes.models import Instrument
 from tests.admin.crowd import a_crowd
+from tests.admin.deeds import act as acts
+from tests.admin.deeds import page, said, shown
 from tests.given import (
     a_customer,
     a_cut,
@@ -31,19 +33,6 @@ from trades.models import Order, SettlementBatch, SettlementWindow
 from trades.states import BatchState
 
 pytestmark = pytest.mark.django_db
-
-
-def shown(answer) -> str:
-    """A page's words, without its tags."""
-    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", answer.content.decode()))
-
-
-def page(name: str, pk: object) -> str:
-    return reverse(f"admin:{name}_change", args=[pk])
-
-
-def said(answer) -> list[str]:
-    return [str(message) for message in answer.context["messages"]]
 
 
 # --- positions -------------------------------------------------------------------------------------
@@ -122,12 +111,8 @@ def second_person(db) -> Client:
 
 
 def act(client: Client, name: str, *args: object):
-    """Open an action's dialog and answer it."""
-    url = reverse(f"admin:trades_settlementbatch_{name}", args=args)
-    opened = client.get(url)
-    assert opened.status_code == 200
-    assert b"<form" in opened.content
-    return client.post(url, {"_form_submitted": "True"}, follow=True)
+    """Open a batch's action and answer its dialog."""
+    return acts(client, f"trades_settlementbatch_{name}", *args)
 
 
 def test_one_person_cuts_a_second_confirms_and_settles(desk, second_person, bought):
@@ -136,7 +121,9 @@ def test_one_person_cuts_a_second_confirms_and_settles(desk, second_person, boug
     assert said(answer) == [f"1 trades were cut into batch {batch.pk.hex[-10:]}."]
     assert (batch.made_by.email, batch.state) == ("operator@example.com", BatchState.CUT)
 
-    assert said(act(desk, "confirm_batch", batch.pk)) == ["Whoever cut a batch can't decide on it: a second person confirms it or gives it up."]
+    assert said(act(desk, "confirm_batch", batch.pk)) == [
+        "Whoever cut a batch can't decide on it: a second person confirms it or gives it up."
+    ]
 
     act(second_person, "confirm_batch", batch.pk)
     batch.refresh_from_db()

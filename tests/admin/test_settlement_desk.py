@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from zoneinfo import ZoneInfo
+
 import pytest
 from django.test import Client
 from django.urls import reverse
@@ -16,6 +18,7 @@ from trades.settlement import flags
 from trades.settlement.approval import confirm
 from trades.settlement.cut import cut_now
 from trades.settlement.settle import settle
+from trades.settlement.windows import next_cuts
 from trades.states import BatchState
 
 pytestmark = pytest.mark.django_db
@@ -87,6 +90,18 @@ def test_a_windows_page_says_what_its_cut_would_take(maker, bought):
 
     assert "no trade is waiting" in found(metals)
     assert "of 1 customer." in found(crypto)
+
+
+def test_a_windows_page_lists_its_next_ten_cuts_in_its_own_time_and_in_utc(maker):
+    window = SettlementWindow.objects.get(asset_kind="metal")
+    cuts = next_cuts(window, timezone.now(), 11)
+
+    text = shown(maker.get(page("trades_settlementwindow", window.pk)))
+
+    there = ZoneInfo("America/New_York")
+    for cut in cuts[:10]:
+        assert f"{cut.astimezone(there):%A, %Y-%m-%d %H:%M} {cut:%Y-%m-%d %H:%M:%S}" in text
+    assert f"{cuts[10]:%Y-%m-%d %H:%M:%S}" not in text
 
 
 def test_a_batch_whose_legs_are_reported_by_hand_is_cut_by_ticking_that(maker, bought):
