@@ -16,7 +16,17 @@ FIRM = PARTITIONS  # the bucket of house accounts for movements that belong to n
 
 _GUID = re.compile(r"[0-9a-f]{32}", re.ASCII)
 
-__all__ = ["FIRM", "PARTITIONS", "floor_of", "order_code", "parse_guid", "partition_of", "uuid7", "uuid7_hex"]
+__all__ = [
+    "FIRM",
+    "PARTITIONS",
+    "floor_of",
+    "order_code",
+    "parse_guid",
+    "partition_of",
+    "stamp_of",
+    "uuid7",
+    "uuid7_hex",
+]
 
 
 def uuid7_hex() -> str:
@@ -28,6 +38,15 @@ def floor_of(at: datetime) -> UUID:
     """The smallest UUIDv7 of a moment (to the millisecond): ids below it were made earlier."""
     milliseconds = int(at.timestamp() * 1000)
     return UUID(int=(milliseconds << 80) | (7 << 76) | (2 << 62))
+
+
+def stamp_of(at: datetime) -> str:
+    """The time in a UUIDv7 of a moment, as it is written: 48 bits, to the millisecond, 13 characters.
+
+    With the rest of another row's id behind it, it makes an id for a row that belongs to that one: as unique, and
+    without asking the system for random bits, which costs PostgreSQL ten times the rest.
+    """
+    return str(floor_of(at))[:13]
 
 
 def parse_guid(text: object) -> UUID | None:

@@ -19,7 +19,7 @@ _STATEMENTS = (
     """UPDATE bare.trades_trade SET state = 'completed', updated_at = now()
        WHERE batch_id = %(batch)s AND state = 'settling'""",
     """INSERT INTO bare.trades_tradeevent (id, trade_id, customer_id, became, detail, at)
-       SELECT new_uuid7(), id, customer_id, 'completed', %(detail)s, now() FROM bare.trades_trade
+       SELECT (%(stamp)s || substr(id::text, 14))::uuid, id, customer_id, 'completed', %(detail)s, now() FROM bare.trades_trade
        WHERE batch_id = %(batch)s""",
     """CREATE TEMP TABLE netted ON COMMIT DROP AS
        SELECT customer_id, asset, sum(amount) AS amount FROM (
@@ -50,7 +50,12 @@ class Bare:
     """Copies of the tables as they are now, with a batch that was cut."""
 
     def __init__(self, batch_id: UUID) -> None:
-        self._given = {"batch": batch_id, "detail": batch_id.hex, "key": f"batch:{batch_id.hex}:1:"}
+        self._given = {
+            "batch": batch_id,
+            "detail": batch_id.hex,
+            "key": f"batch:{batch_id.hex}:1:",
+            "stamp": str(batch_id)[:13],
+        }
         with self._connect() as connection:
             connection.execute("CREATE SCHEMA bare")
             for table in _TABLES:
@@ -70,7 +75,6 @@ class Bare:
         with self._connect() as connection:
             for table in _TABLES:
                 connection.execute(f"VACUUM ANALYZE bare.{table}")
-            connection.execute("CHECKPOINT")
             started = time.perf_counter()
             with connection.transaction(force_rollback=True):
                 for statement in _STATEMENTS:

@@ -88,7 +88,6 @@ def measure(system: System, sizes: Sizes = Sizes()) -> list[Row]:
         bare_seconds = [bare.seconds()]
         confirm(batch.pk, by=SYSTEM, at=timezone.now())
         hot_before = _updates()
-        _sql("CHECKPOINT")
         settling = worker.seconds_for("trades.tasks.settle_open", 1, lambda: _is_completed(batch.pk))
         peak = worker.peak_memory_mb
     bare_seconds.append(bare.seconds())

@@ -24,6 +24,7 @@ from uuid import UUID
 
 from django.db import connection, transaction
 
+from accounts.ids import stamp_of
 from accounts.ledger_select import post_selected
 from quotes.models import Instrument
 from trades.errors import BatchNotFound, BatchStateForbids
@@ -34,7 +35,7 @@ from trades.settlement.legs import settle_as_expected
 from trades.settlement.membership import take_out_held
 from trades.states import BatchState, LegStatus
 
-CHUNK: Final = 50_000
+CHUNK: Final = 100_000
 RECEIVED: Final = "trade_settled"
 SETTLEABLE: Final = frozenset({BatchState.CONFIRMED, BatchState.SETTLING, BatchState.PARTIALLY_SETTLED})
 _BEFORE_ALL, _AFTER_ALL = UUID(int=0), UUID(int=2**128 - 1)
@@ -62,7 +63,7 @@ WITH moved AS (
     RETURNING id, customer_id, receive_asset_id, receive_amount, deliver_asset_id, taken_from_settling
 ), recorded AS (
     INSERT INTO trades_tradeevent (id, trade_id, customer_id, became, detail, at)
-    SELECT new_uuid7(), id, customer_id, 'completed', %(detail)s, %(at)s FROM moved
+    SELECT (%(stamp)s || substr(id::text, 14))::uuid, id, customer_id, 'completed', %(detail)s, %(at)s FROM moved
 ), netted AS (
     SELECT customer_id, asset, sum(amount) AS amount
     FROM (
@@ -198,6 +199,7 @@ def _complete_slice(batch: SettlementBatch, at: datetime) -> None:
         "end": end,
         "at": at,
         "detail": batch.pk.hex,
+        "stamp": stamp_of(at),
         "key": f"batch:{batch.pk.hex}:{batch.round}:",
     }
     with connection.cursor() as cursor:
