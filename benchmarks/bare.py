@@ -19,8 +19,8 @@ _STATEMENTS = (
     """UPDATE bare.trades_trade SET state = 'completed', updated_at = now()
        WHERE batch_id = %(batch)s AND state = 'settling'""",
     """INSERT INTO bare.trades_tradeevent (id, trade_id, customer_id, became, detail, at)
-       SELECT (%(stamp)s || substr(id::text, 14))::uuid, id, customer_id, 'completed', %(detail)s, now() FROM bare.trades_trade
-       WHERE batch_id = %(batch)s""",
+       SELECT (%(stamp)s || substr(id::text, 14))::uuid, id, customer_id, 'completed', %(detail)s, now()
+       FROM bare.trades_trade WHERE batch_id = %(batch)s""",
     """CREATE TEMP TABLE netted ON COMMIT DROP AS
        SELECT customer_id, asset, sum(amount) AS amount FROM (
            SELECT customer_id, receive_asset_id AS asset, receive_amount AS amount FROM bare.trades_trade
