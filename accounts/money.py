@@ -18,6 +18,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 MAX_AMOUNT = 10**38 - 1  # NUMERIC(38,0)
+MAX_POSTING = 10**32  # base units moved at once: a million of them still fit NUMERIC(38,0)
 MAX_DECIMALS = 18  # NUMERIC(38,18)
 MAX_WHOLE_DIGITS = 20
 

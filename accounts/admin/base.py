@@ -55,6 +55,13 @@ def asked_once(method: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     return shown_of
 
 
+def names_in(fieldsets: Any) -> tuple[str, ...]:
+    """Every field that a page shows: what a page that only shows calls read-only."""
+    return tuple(
+        name for _, part in fieldsets for row in part["fields"] for name in ((row,) if isinstance(row, str) else row)
+    )
+
+
 class BoundedPaginator(Paginator):
     """Counts no further than MOST_COUNTED rows, so a list of ten million opens as fast as one of ten.
 

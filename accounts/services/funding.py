@@ -10,12 +10,11 @@ from accounts import ledger
 from accounts.errors import Malformed, UnknownAsset
 from accounts.ledger import Movement
 from accounts.models import Asset, Customer
-from accounts.money import exact, parse_decimal
+from accounts.money import MAX_POSTING, exact, parse_decimal
 
 log = logging.getLogger(__name__)
 
 LONGEST_KEY: Final = 128
-_MOST = 10**32  # base units at once: a million of them still fit NUMERIC(38,0)
 
 
 def deposit(customer: Customer, asset: str, amount: int, key: str, at: datetime, by: str) -> bool:
@@ -64,7 +63,7 @@ def _move(
     by: str,
 ) -> bool:
     _asset(debit.asset)
-    if not 0 < amount <= _MOST:
+    if not 0 < amount <= MAX_POSTING:
         raise Malformed("The amount must be above zero, and one that can exist.")
     if not 0 < len(key) <= LONGEST_KEY or not key.isprintable():
         raise Malformed(f"A key has 1 to {LONGEST_KEY} characters.")

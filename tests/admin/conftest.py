@@ -4,6 +4,7 @@ import pytest
 from django.test import Client
 
 from accounts.models import User
+from tests.admin.deeds import sits_down
 
 
 @pytest.fixture
@@ -17,3 +18,13 @@ def desk(operator: User) -> Client:
     client = Client()
     client.force_login(operator)
     return client
+
+
+@pytest.fixture
+def maker(db: None) -> Client:
+    return sits_down("maker@firm.example")
+
+
+@pytest.fixture
+def checker(db: None) -> Client:
+    return sits_down("checker@firm.example")

@@ -40,16 +40,6 @@ WHY = {"reason": "the price was wrong"}
 
 
 @pytest.fixture
-def maker(db: None) -> Client:
-    return sits_down("maker@firm.example")
-
-
-@pytest.fixture
-def checker(db: None) -> Client:
-    return sits_down("checker@firm.example")
-
-
-@pytest.fixture
 def alice() -> Customer:
     btc_at("40_000.00")
     return a_customer(with_usd="10_000.00")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from zoneinfo import ZoneInfo
 
 import pytest
-from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
@@ -24,16 +23,6 @@ from trades.states import BatchState
 pytestmark = pytest.mark.django_db
 
 BATCH, LEG, TRADE = "trades_settlementbatch", "trades_settlementleg", "trades_trade"
-
-
-@pytest.fixture
-def maker(db: None) -> Client:
-    return sits_down("maker@firm.example")
-
-
-@pytest.fixture
-def checker(db: None) -> Client:
-    return sits_down("checker@firm.example")
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from unfold.enums import ActionVariant
 from unfold.forms import BaseDialogForm
 
 from accounts.admin import shown
-from accounts.admin.base import ReadOnlyAdmin, asked_once, may
+from accounts.admin.base import ReadOnlyAdmin, asked_once, may, names_in
 from accounts.admin.dialogs import ReasonForm, actor, carried_out, dialog, id_in
 from trades.admin.legs import LegInline
 from trades.admin.preview import CutForm, preview_page, reason_text
@@ -99,9 +99,7 @@ class SettlementBatchAdmin(ReadOnlyAdmin):
             },
         ),
     )
-    readonly_fields = tuple(
-        name for _, part in fieldsets for row in part["fields"] for name in ((row,) if isinstance(row, str) else row)
-    )
+    readonly_fields = names_in(fieldsets)
     actions_list = ("preview_cut", "cut_everything")
     actions_detail = ("confirm_batch", "settle_batch", "cancel_batch", "propose_reversal")
     has_propose_permission = may("trades.add_correction")

@@ -12,7 +12,7 @@ from unfold.enums import ActionVariant
 from unfold.forms import BaseDialogForm
 
 from accounts.admin import shown
-from accounts.admin.base import ReadOnlyAdmin, asked_once, may
+from accounts.admin.base import ReadOnlyAdmin, asked_once, may, names_in
 from accounts.admin.dialogs import ReasonAndReferenceForm, ReasonForm, actor, carried_out, dialog, id_in
 from accounts.models import Break
 from accounts.services import breaks
@@ -43,9 +43,7 @@ class BreakAdmin(ReadOnlyAdmin):
         ),
         ("What is known", {"fields": (("note",), ("resolution",), ("corrections",), ("opened", "resolved"))}),
     )
-    readonly_fields = tuple(
-        name for _, part in fieldsets for row in part["fields"] for name in ((row,) if isinstance(row, str) else row)
-    )
+    readonly_fields = names_in(fieldsets)
     actions_detail = ("take", "explain", "propose_paid", "propose_written_off")
     has_propose_permission = may("trades.add_correction")
     has_look_after_permission = may("accounts.change_break")

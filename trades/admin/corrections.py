@@ -17,7 +17,7 @@ from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from accounts.admin import shown
-from accounts.admin.base import ReadOnlyAdmin, asked_once, may
+from accounts.admin.base import ReadOnlyAdmin, asked_once, may, names_in
 from accounts.admin.dialogs import ReasonAndReferenceForm, actor, base_units, carried_out, dialog, id_in
 from accounts.errors import Refusal
 from accounts.selectors import assets, customer_named
@@ -124,9 +124,7 @@ class CorrectionAdmin(ReadOnlyAdmin):
         ("Two persons", {"fields": (("maker", "made_when"), ("checker", "decided_when"))}),
         ("Money", {"fields": ("movements",)}),
     )
-    readonly_fields = tuple(
-        name for _, part in fieldsets for row in part["fields"] for name in ((row,) if isinstance(row, str) else row)
-    )
+    readonly_fields = names_in(fieldsets)
     actions_list = ("propose_adjustment",)
     actions_detail = ("apply", "reject")
     has_propose_permission = may("trades.add_correction")

@@ -15,7 +15,7 @@ from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from accounts.admin import shown
-from accounts.admin.base import ReadOnlyAdmin, ReadOnlyInline, asked_once, may
+from accounts.admin.base import ReadOnlyAdmin, ReadOnlyInline, asked_once, may, names_in
 from accounts.admin.dialogs import ReasonForm, actor, base_units, carried_out, dialog, id_in
 from accounts.models import Break
 from accounts.money import from_base_units
@@ -164,9 +164,7 @@ class SettlementLegAdmin(LegColumns, ReadOnlyAdmin):
         ),
         ("Money", {"fields": ("movements",)}),
     )
-    readonly_fields = tuple(
-        name for _, part in fieldsets for row in part["fields"] for name in ((row,) if isinstance(row, str) else row)
-    )
+    readonly_fields = names_in(fieldsets)
     actions_detail = ("report_settled", "report_failed", "propose_reversal")
     has_report_permission = may("trades.change_settlementleg")
     has_propose_permission = may("trades.add_correction")

@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from unfold.views import ChangeList
 
 from accounts.admin import shown
-from accounts.admin.base import DeskList, ReadOnlyAdmin, ReadOnlyInline
+from accounts.admin.base import DeskList, ReadOnlyAdmin, ReadOnlyInline, names_in
 from accounts.models import Asset
 from quotes.prices import Prices, latest
 from trades.admin.movements import movements_of
@@ -190,9 +190,7 @@ class OrderAdmin(OrderColumns):
         ),
         *BOOKKEEPING,
     )
-    readonly_fields = tuple(
-        name for _, part in fieldsets for row in part["fields"] for name in ((row,) if isinstance(row, str) else row)
-    )
+    readonly_fields = names_in(fieldsets)
 
 
 class PricedList(DeskList):
@@ -225,9 +223,7 @@ class PositionAdmin(OrderColumns):
         ("Now", {"fields": (("current_price_shown", "floating_profit_shown"),)}),
         *BOOKKEEPING,
     )
-    readonly_fields = tuple(
-        name for _, part in fieldsets for row in part["fields"] for name in ((row,) if isinstance(row, str) else row)
-    )
+    readonly_fields = names_in(fieldsets)
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return PricedList

@@ -14,7 +14,7 @@ from unfold.enums import ActionVariant
 from unfold.forms import BaseDialogForm
 
 from accounts.admin import shown
-from accounts.admin.base import ReadOnlyAdmin, ReadOnlyInline, asked_once, may
+from accounts.admin.base import ReadOnlyAdmin, ReadOnlyInline, asked_once, may, names_in
 from accounts.admin.dialogs import ReasonForm, actor, carried_out, dialog, id_in
 from accounts.ids import parse_guid
 from trades.admin.movements import MOST_SHOWN, movements_of
@@ -95,9 +95,7 @@ class TradeAdmin(ReadOnlyAdmin):
         ("Money", {"fields": ("movements", "settled_money")}),
         ("Bookkeeping", {"fields": (("created", "updated"),)}),
     )
-    readonly_fields = tuple(
-        name for _, part in fieldsets for row in part["fields"] for name in ((row,) if isinstance(row, str) else row)
-    )
+    readonly_fields = names_in(fieldsets)
 
     actions_detail = ("flag", "clear_flag", "propose_reversal")
     has_propose_permission = may("trades.add_correction")

@@ -16,6 +16,7 @@ from django.db.models import Sum
 from accounts.errors import BreakNeedsExplanation, CustomerNotFound, Malformed, NobodyAnswers, UnknownAsset
 from accounts.identity import SYSTEM, Actor
 from accounts.models import Asset, Break, Customer
+from accounts.money import MAX_POSTING
 from accounts.services import breaks
 from trades.corrections.decide import carry_out
 from trades.corrections.errors import AlreadyProposed, NothingToReverse
@@ -27,7 +28,6 @@ from trades.states import CorrectionState, LegStatus
 LONGEST_REASON: Final = 500
 LONGEST_REFERENCE: Final = 128
 SPLITTING: Final = timedelta(hours=24)  # adjustments of one person that count as one
-MOST: Final = 10**32  # base units at once: a million of them still fit NUMERIC(38,0)
 
 
 def propose_trade_reversal(trade_id: UUID, *, reason: str, by: Actor, at: datetime) -> Correction:
@@ -80,7 +80,7 @@ def propose_adjustment(
     """
     if direction not in Correction.Direction.values:
         raise Malformed("The direction is credit (to the customer) or debit (from the customer).")
-    if not 0 < amount <= MOST:
+    if not 0 < amount <= MAX_POSTING:
         raise Malformed("The amount must be above zero, and one that can exist.")
     if not Customer.objects.filter(pk=customer_id).exists():
         raise CustomerNotFound

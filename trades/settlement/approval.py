@@ -82,11 +82,17 @@ def lower_water(batch: SettlementBatch) -> None:
         cursor.execute(_LOWER_WATER, {"first": batch.first_trade_id, "kinds": batch.asset_kinds.split(",")})
 
 
-def _locked(batch_id: UUID, wanted: BatchState) -> SettlementBatch:
-    """The batch, locked, if the wanted state may follow its own."""
+def locked_batch(batch_id: UUID) -> SettlementBatch:
+    """The batch, its row locked until the transaction ends. Raises BatchNotFound."""
     batch = SettlementBatch.objects.select_for_update(no_key=True).filter(pk=batch_id).first()
     if batch is None:
         raise BatchNotFound
+    return batch
+
+
+def _locked(batch_id: UUID, wanted: BatchState) -> SettlementBatch:
+    """The batch, locked, if the wanted state may follow its own."""
+    batch = locked_batch(batch_id)
     if wanted not in BATCH_MOVES[batch.state]:
         raise BatchStateForbids(f"The batch is {batch.state}.")
     return batch

@@ -33,9 +33,11 @@ from trades.errors import BadSchedule, NothingToCut
 from trades.models import SettlementBatch, SettlementWindow
 from trades.settlement.legs import Net, write_legs
 from trades.settlement.membership import (
+    IS_HELD,
     MAY_BE_CUT,
     MEMBERS,
     WAITING,
+    WHY_HELD,
     fingerprint,
     held_back,
     record_left_at_the_cut,
@@ -80,10 +82,7 @@ _WOULD_BE_IN = f"""(
 ) members"""  # noqa: S608 - our own text
 
 _WOULD_BE_LEFT_OUT = f"""
-SELECT CASE WHEN customer_id = ANY(%(frozen)s::uuid[]) THEN 'customer_frozen' ELSE 'trade_flagged' END AS reason,
-       count(*)
-FROM trades_trade
-WHERE {WAITING} AND (customer_id = ANY(%(frozen)s::uuid[]) OR coalesce(exiting_trade_id, id) = ANY(%(held)s::uuid[]))
+SELECT {WHY_HELD} AS reason, count(*) FROM trades_trade WHERE {WAITING} AND {IS_HELD}
 GROUP BY reason ORDER BY reason
 """  # noqa: S608 - our own text
 

@@ -25,6 +25,7 @@ from accounts.errors import Malformed
 from accounts.identity import SYSTEM, Actor
 from accounts.ledger import DIFFERENCES, EXTERNAL, LIQUIDITY, Account, Movement, firm
 from accounts.models import Break
+from accounts.money import MAX_POSTING
 from trades.errors import LegNotFound, LegStateForbids
 from trades.models import Correction, SettlementLeg
 from trades.states import LEG_MOVES, BatchState, CorrectionState, LegStatus
@@ -34,7 +35,6 @@ FIRST_PAUSE, LONGEST_PAUSE = timedelta(minutes=1), timedelta(hours=1)
 LONGEST_REFERENCE: Final = 128
 LONGEST_FAILURE: Final = 200
 _NO_LEGS_YET = frozenset({BatchState.CUT, BatchState.CONFIRMED, BatchState.CANCELLED})
-MOST: Final = 10**32  # base units: a million of them still fit NUMERIC(38,0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ def settle_leg(leg_id: UUID, *, actual: int, reference: str, by: Actor, at: date
     Reporting the same amount and reference again changes nothing. Raises Malformed, LegNotFound,
     LegStateForbids.
     """
-    if not 0 <= actual <= MOST:
+    if not 0 <= actual <= MAX_POSTING:
         raise Malformed("The actual amount must be zero or above, and one that can exist.")
     if len(reference) > LONGEST_REFERENCE or not reference.isprintable():
         raise Malformed(f"A reference has up to {LONGEST_REFERENCE} printable characters.")

@@ -36,23 +36,24 @@ WAITING = "id >= %(low)s AND state = 'settling' AND batch_id IS NULL AND instrum
 _NOT_HELD = "customer_id <> ALL(%(frozen)s::uuid[]) AND id <> ALL(%(held)s::uuid[])"
 MAY_BE_CUT = f"{WAITING} AND trade_type = 'platform' AND {_NOT_HELD}"
 
-_IS_HELD = "(customer_id = ANY(%(frozen)s::uuid[]) OR coalesce(exiting_trade_id, id) = ANY(%(held)s::uuid[]))"
+IS_HELD = "(customer_id = ANY(%(frozen)s::uuid[]) OR coalesce(exiting_trade_id, id) = ANY(%(held)s::uuid[]))"
+WHY_HELD = "CASE WHEN customer_id = ANY(%(frozen)s::uuid[]) THEN 'customer_frozen' ELSE 'trade_flagged' END"
 
-_RECORD = """
+_RECORD = f"""
 INSERT INTO trades_leftout (id, batch_id, trade_id, customer_id, stage, reason, detail, at)
 SELECT new_uuid7(), %(batch)s, t.id, t.customer_id, %(stage)s,
-       CASE WHEN t.customer_id = ANY(%(frozen)s::uuid[]) THEN 'customer_frozen' ELSE 'trade_flagged' END,
+       {WHY_HELD},
        coalesce(h.reason, ''), %(at)s
-FROM {trades} t
+FROM {{trades}} t
 LEFT JOIN unnest(%(held)s::uuid[], %(reasons)s::text[]) AS h(id, reason) ON h.id = coalesce(t.exiting_trade_id, t.id)
-"""
+"""  # noqa: S608 - our own text
 _LEFT_AT_THE_CUT = _RECORD.format(
-    trades=f"(SELECT * FROM trades_trade WHERE {WAITING} AND {_IS_HELD})"  # noqa: S608 - our own text
+    trades=f"(SELECT * FROM trades_trade WHERE {WAITING} AND {IS_HELD})"  # noqa: S608 - our own text
 )
 _TAKEN_OUT = f"""
 WITH gone AS (
     UPDATE trades_trade SET batch_id = NULL
-    WHERE batch_id = %(batch)s AND id BETWEEN %(first)s AND %(last)s AND state = 'settling' AND {_IS_HELD}
+    WHERE batch_id = %(batch)s AND id BETWEEN %(first)s AND %(last)s AND state = 'settling' AND {IS_HELD}
     RETURNING *
 )
 {_RECORD.format(trades="gone")}

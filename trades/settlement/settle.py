@@ -27,9 +27,9 @@ from django.db import connection, transaction
 from accounts.ids import stamp_of
 from accounts.ledger_select import post_selected
 from quotes.models import Instrument
-from trades.errors import BatchNotFound, BatchStateForbids
+from trades.errors import BatchStateForbids
 from trades.models import SettlementBatch, SettlementLeg
-from trades.settlement.approval import lower_water
+from trades.settlement.approval import locked_batch, lower_water
 from trades.settlement.cut import count_members, hold_membership
 from trades.settlement.legs import settle_as_expected
 from trades.settlement.membership import take_out_held
@@ -116,7 +116,7 @@ def settle_chunk(batch_id: UUID, *, at: datetime, chunk: int = CHUNK) -> Progres
     """
     begin(batch_id, at)
     with transaction.atomic():
-        batch = _locked(batch_id)
+        batch = locked_batch(batch_id)
         if batch.state == BatchState.COMPLETED:
             return _progress(batch)
         if batch.state not in SETTLEABLE:
@@ -140,7 +140,7 @@ def begin(batch_id: UUID, at: datetime) -> None:
     if state is not None and state != BatchState.CONFIRMED:
         return
     hold_membership()  # before the batch's row, as whoever cancels does
-    batch = _locked(batch_id)
+    batch = locked_batch(batch_id)
     if batch.state != BatchState.CONFIRMED:
         return
     with connection.cursor() as cursor:
@@ -238,10 +238,3 @@ def _progress(batch: SettlementBatch, *, is_done: bool = False) -> Progress:
     done = is_done or batch.state == BatchState.COMPLETED
     waits_for = sorted({asset for assets in _waiting_legs(batch).values() for asset in assets}) if done else []
     return Progress(batch.completed_count, batch.trades_count, done, tuple(waits_for))
-
-
-def _locked(batch_id: UUID) -> SettlementBatch:
-    batch = SettlementBatch.objects.select_for_update(no_key=True).filter(pk=batch_id).first()
-    if batch is None:
-        raise BatchNotFound
-    return batch

@@ -8,11 +8,10 @@ completes. An exit delivers from `settling` what its original left there, then f
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import datetime
 from typing import Final, Generic, NamedTuple, TypeVar
 from uuid import UUID
 
-from accounts.ledger import AVAILABLE, FEES, LIQUIDITY, SETTLING, Account, Locked, Movement, customers, house
+from accounts.ledger import AVAILABLE, FEES, LIQUIDITY, SETTLING, Account, Locked, customers, house
 from accounts.ledger_copy import Posting
 from trades.models import Trade
 
@@ -80,23 +79,15 @@ def places_of(terms: Terms, *, is_exit: bool) -> Places[Account]:
     )
 
 
-def movements_of(terms: Terms, taken_from_settling: int, at: datetime) -> Iterator[Movement]:
-    """The movements that take a trade from storing to settling; at most five, each above zero."""
-    places = places_of(terms, is_exit=taken_from_settling > 0)
-    for debit, credit, amount, kind in _moves(terms, places, taken_from_settling):
-        key = f"trade:{terms.id.hex}:{debit.type}:{credit.type}"
-        yield Movement(debit, credit, amount, kind, key, terms.customer_id, terms.id, at)
-
-
 def postings_of(terms: Terms, places: Places[Locked], taken_from_settling: int) -> Iterator[Posting]:
-    """The same movements between accounts that are locked."""
+    """The movements that take a trade from storing to settling; at most five, each above zero."""
     trade, customer, name = terms.id, terms.customer_id, f"trade:{terms.id.hex}"
     for debit, credit, amount, kind in _moves(terms, places, taken_from_settling):
         key = f"{name}:{debit.account.type}:{credit.account.type}"
         yield Posting(debit, credit, amount, kind, key, customer, trade)
 
 
-def _moves(terms: Terms, places: Places[A], taken_from_settling: int) -> Iterator[tuple[A, A, int, str]]:
+def _moves(terms: Terms, places: Places[Locked], taken_from_settling: int) -> Iterator[tuple[Locked, Locked, int, str]]:
     """Debit, credit, amount and kind."""
     buys = terms.buys
     sources = [(places.available, terms.deliver_amount - taken_from_settling)]
@@ -111,7 +102,9 @@ def _moves(terms: Terms, places: Places[A], taken_from_settling: int) -> Iterato
         yield places.giver, places.fees, terms.fee, FEE
 
 
-def _paired(sources: list[tuple[A, int]], sinks: list[tuple[A, str, int]]) -> Iterator[tuple[A, A, int, str]]:
+def _paired(
+    sources: list[tuple[Locked, int]], sinks: list[tuple[Locked, str, int]]
+) -> Iterator[tuple[Locked, Locked, int, str]]:
     """Pour the sources, in order, into the sinks, in order; both sum to the same."""
     for debit, left in sources:
         for turn, (credit, kind, room) in enumerate(sinks):
