@@ -268,6 +268,10 @@ CLIENT_TOKEN_SECONDS = env.int("CLIENT_TOKEN_SECONDS", default=1800)
 
 BANK_GUID = env.str("BANK_GUID", default="018f0000000070008000000000000001")  # this firm, to API clients
 ACCOUNT_CURRENCY = "USD"  # margin accounts are kept in it
+MARGIN_CALL_PERCENT = env.int("MARGIN_CALL_PERCENT", default=100)  # margin level at or below which it is called
+STOP_OUT_PERCENT = env.int("STOP_OUT_PERCENT", default=50)  # and at or below which positions are closed
+SWAP_TIME = env.str("SWAP_TIME", default="17:00")  # when a position counts as held overnight, in SWAP_ZONE
+SWAP_ZONE = env.str("SWAP_ZONE", default="America/New_York")
 CLOSE_DEADLINE_SECONDS = 5  # contract: POST /trade/close
 CREATE_DEADLINE_SECONDS = 3  # contract: POST /trade/create
 MAX_WAITING_REQUESTS = env.int("MAX_WAITING_REQUESTS", default=320)  # per web process; past it 503 at once

@@ -30,6 +30,7 @@ APPEND_ONLY = {
     "trades_deal",
     "trades_idempotentanswer",
     "trades_leftout",
+    "trades_orderevent",
     "trades_tradeevent",
 }
 NEVER_DELETED = {
@@ -38,9 +39,11 @@ NEVER_DELETED = {
     "accounts_customer",
     "accounts_ledgeraccount",
     "trades_correction",
+    "trades_marginaccount",
     "trades_order",
     "trades_settlementbatch",
     "trades_settlementleg",
+    "trades_swaprun",
     "trades_trade",
     "trades_tradeflag",
 }

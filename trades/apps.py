@@ -14,5 +14,5 @@ class TradesConfig(AppConfig):
         audit.register_checks()
         orders_audit.register_checks()
         settlement_audit.register_checks()
-        for table in ("trades_deal", "trades_tradeevent"):
+        for table in ("trades_deal", "trades_orderevent", "trades_tradeevent"):
             seals.register(table)

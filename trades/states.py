@@ -65,6 +65,15 @@ class CloseReason(TextChoices):
     CLOSE_ALL = "close_all"
 
 
+class CancelReason(TextChoices):
+    """Why a pending order never opened."""
+
+    MANUAL = "manual"
+    STOP_OUT = "stop_out"
+    NO_MARGIN = "no_margin", "not enough free margin when its price came"
+    FORBIDDEN = "forbidden", "the customer or the instrument was not open to new orders when its price came"
+
+
 Moves = Mapping[str, frozenset[str]]
 
 ORDER_MOVES: Final[Moves] = {

@@ -34,6 +34,27 @@ class Instrument(models.Model):
         max_digits=8, decimal_places=3, default=Decimal(0), help_text="Of a spot trade's value, unless a quote says."
     )
     price_age_limit_seconds = models.PositiveSmallIntegerField(default=10, help_text="An older price is no price.")
+    jump_limit_percent = models.DecimalField(
+        max_digits=6,
+        decimal_places=3,
+        default=Decimal(50),
+        help_text="A price that differs more from the one before is no price until an operator accepts it.",
+    )
+    swap_long_bps = models.DecimalField(
+        max_digits=8,
+        decimal_places=3,
+        default=Decimal(0),
+        help_text="Paid to a buy position held overnight, in hundredths of a percent of its value; negative: charged.",
+    )
+    swap_short_bps = models.DecimalField(
+        max_digits=8, decimal_places=3, default=Decimal(0), help_text="The same for a sell position."
+    )
+    swap_triple_weekday = models.PositiveSmallIntegerField(
+        null=True,
+        blank=True,
+        choices=[(0, "Monday"), (1, "Tuesday"), (2, "Wednesday"), (3, "Thursday"), (4, "Friday")],
+        help_text="The night that counts three times, for markets that rest at weekends; empty: every night once.",
+    )
     quote_life_seconds = models.PositiveSmallIntegerField(default=30)
     volatility_limit_percent = models.DecimalField(
         max_digits=6,
@@ -56,6 +77,7 @@ class Instrument(models.Model):
                 condition=Q(min_quantity__gt=0, max_quantity__gte=F("min_quantity")), name="instrument_quantity_range"
             ),
             models.CheckConstraint(condition=Q(leverage_cap__gte=1), name="instrument_leverage_cap_positive"),
+            models.CheckConstraint(condition=Q(jump_limit_percent__gt=0), name="instrument_jump_limit_positive"),
         )
 
     def __str__(self) -> str:

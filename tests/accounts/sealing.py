@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from accounts import audit, seals
 
-TABLES = ("accounts_transfer", "accounts_ledgeraudit", "trades_deal", "trades_tradeevent")
+TABLES = ("accounts_transfer", "accounts_ledgeraudit", "trades_deal", "trades_orderevent", "trades_tradeevent")
 
 
 def seal() -> seals.Sealed:

@@ -1,7 +1,7 @@
 from trades.models.batch import LeftOut, SettlementBatch, SettlementLeg, SettlementWindow, TradeFlag
 from trades.models.correction import Correction
-from trades.models.engine import EngineLease, IdempotentAnswer
-from trades.models.order import Deal, Order
+from trades.models.engine import EngineLease, IdempotentAnswer, MarginAccount, PriceExtreme, SwapRun
+from trades.models.order import Deal, Order, OrderEvent
 from trades.models.position import Position
 from trades.models.trade import Trade, TradeEvent
 
@@ -11,11 +11,15 @@ __all__ = [
     "EngineLease",
     "IdempotentAnswer",
     "LeftOut",
+    "MarginAccount",
     "Order",
+    "OrderEvent",
     "Position",
+    "PriceExtreme",
     "SettlementBatch",
     "SettlementLeg",
     "SettlementWindow",
+    "SwapRun",
     "Trade",
     "TradeEvent",
     "TradeFlag",

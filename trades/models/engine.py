@@ -15,6 +15,7 @@ class EngineLease(models.Model):
     epoch = models.BigIntegerField(default=0)
     holder = models.CharField(max_length=120, blank=True)
     renewed_at = models.DateTimeField(null=True)
+    partitions = models.PositiveSmallIntegerField(default=1, help_text="How many its holder believes there are.")
 
     def __str__(self) -> str:
         return f"partition {self.partition}, epoch {self.epoch}: {self.holder}"
@@ -42,3 +43,74 @@ class IdempotentAnswer(models.Model):
 
     def __str__(self) -> str:
         return self.key
+
+
+class MarginAccount(models.Model):
+    """What the engine notes about a customer's margin account as a whole; without a row there is nothing to note."""
+
+    customer = models.OneToOneField(
+        "accounts.Customer", on_delete=models.PROTECT, primary_key=True, related_name="margin_account"
+    )
+    called_at = models.DateTimeField(null=True, help_text="Since when the margin level is at or below the call's mark.")
+    drawn = models.DecimalField(
+        max_digits=38,
+        decimal_places=0,
+        default=0,
+        help_text="How much of the open orders' margin losses have consumed: by this the reserve falls short.",
+    )
+    updated_at = models.DateTimeField()
+
+    class Meta:
+        constraints = (models.CheckConstraint(condition=Q(drawn__gte=0), name="drawn_not_negative"),)
+
+    def __str__(self) -> str:
+        return f"{self.customer_id.hex}: {'called' if self.called_at else 'not called'}"
+
+
+class PriceExtreme(models.Model):
+    """The best prices that an engine has judged since `at`, while it watched trailing stops of an instrument.
+
+    A trailing stop follows the best exit price since it was set: the best of its own first price and of the rows
+    that began no earlier. So a killed engine's successor knows how far every stop had moved, at the price of a row an
+    instrument, not of a row an order.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    partition = models.PositiveSmallIntegerField()
+    instrument = models.ForeignKey(
+        "quotes.Instrument", on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False
+    )
+    at = models.DateTimeField()
+    highest_bid = models.DecimalField(max_digits=38, decimal_places=18)
+    lowest_ask = models.DecimalField(max_digits=38, decimal_places=18)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=["partition", "instrument", "at"], name="one_extreme_per_beginning"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.instrument_id} since {self.at:%Y-%m-%d %H:%M:%S}"
+
+
+class SwapRun(models.Model):
+    """One night's swap of a partition's customers: at which prices, how far it came, and whether it is done.
+
+    By the sixteen partitions that never change, so it holds whatever the number of engines becomes.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    partition = models.PositiveSmallIntegerField()
+    night = models.DateField(help_text="The day whose evening it is, in the swap's own zone.")
+    cutoff = models.DateTimeField(help_text="Orders that were open at this moment are held overnight.")
+    prices = models.JSONField(help_text="By symbol: the mid price that positions are valued at.")
+    through_id = models.UUIDField(null=True, help_text="The last order that was looked at.")
+    orders_count = models.PositiveIntegerField(default=0)
+    started_at = models.DateTimeField()
+    done_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=["partition", "night"], name="one_swap_run_per_night"),)
+
+    def __str__(self) -> str:
+        return f"{self.night:%Y-%m-%d}, partition {self.partition}"

@@ -6,7 +6,7 @@ from django.db import models
 from django.db.models import Q
 
 from accounts.ids import order_code, uuid7
-from trades.states import CloseReason, OrderStatus
+from trades.states import CancelReason, CloseReason, OrderStatus
 
 
 class Order(models.Model):
@@ -40,16 +40,22 @@ class Order(models.Model):
     open_price = models.DecimalField(max_digits=38, decimal_places=18, null=True)
     take_profit = models.DecimalField(max_digits=38, decimal_places=18, null=True)
     stop_loss = models.DecimalField(max_digits=38, decimal_places=18, null=True)
-    trailing_stop = models.DecimalField(max_digits=38, decimal_places=18, null=True)
+    trailing_stop = models.DecimalField(max_digits=38, decimal_places=18, null=True, help_text="Distance in price.")
+    trail_peak = models.DecimalField(
+        max_digits=38, decimal_places=18, null=True, help_text="The exit price when the trailing stop was set."
+    )
+    trail_at = models.DateTimeField(null=True, help_text="From when on prices move the trailing stop.")
     status = models.CharField(max_length=10, choices=OrderStatus)
     created_at = models.DateTimeField()
     opened_at = models.DateTimeField(null=True)
     closed_at = models.DateTimeField(null=True)
     close_price = models.DecimalField(max_digits=38, decimal_places=18, null=True)
     profit = models.DecimalField(max_digits=38, decimal_places=0, null=True, help_text="Signed, base units.")
-    swap = models.DecimalField(max_digits=38, decimal_places=0, default=0)
+    swap = models.DecimalField(max_digits=38, decimal_places=0, default=0, help_text="Signed, base units, so far.")
     fee = models.DecimalField(max_digits=38, decimal_places=0, default=0)
-    close_reason = models.CharField(max_length=16, choices=CloseReason, blank=True)
+    close_reason = models.CharField(
+        max_length=16, choices=dict([*CloseReason.choices, *CancelReason.choices]), blank=True
+    )
     parent_id = models.UUIDField(null=True, help_text="The order that this closed part was taken from.")
 
     class Meta:
@@ -66,6 +72,9 @@ class Order(models.Model):
                 name="one_order_per_command",
             ),
             models.CheckConstraint(condition=Q(quantity__gt=0, leverage__gte=1, margin__gte=0), name="order_sane"),
+            models.CheckConstraint(
+                condition=Q(trailing_stop__isnull=True) | Q(trailing_stop__gt=0), name="trailing_sane"
+            ),
             models.CheckConstraint(
                 condition=Q(status="PENDING", price__isnull=False, open_price__isnull=True)
                 | Q(status="OPEN", open_price__gt=0, opened_at__isnull=False, closed_at__isnull=True)
@@ -119,3 +128,39 @@ class Deal(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.order_id.hex}"
+
+
+class OrderEvent(models.Model):
+    """What happened to an order or a margin account, in the order of `id`. Never changed, never removed.
+
+    Whoever tells others of it (webhooks, streams) reads on from the last id it has seen. `order_id` is empty where it
+    is about the whole account; `detail` says what the order's row and its deals don't.
+    """
+
+    class Kind(models.TextChoices):
+        PLACED = "placed", "a pending order was placed"
+        OPENED = "opened"
+        CHANGED = "changed"
+        CANCELLED = "cancelled"
+        REDUCED = "reduced", "a part was closed"
+        CLOSED = "closed"
+        SWAPPED = "swapped", "held overnight"
+        MARGIN_CALL = "margin_call"
+        MARGIN_CALL_OVER = "margin_call_over"
+        STOP_OUT = "stop_out"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    customer = models.ForeignKey(
+        "accounts.Customer", on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False
+    )
+    order_id = models.UUIDField(null=True)
+    kind = models.CharField(max_length=16, choices=Kind)
+    command_id = models.UUIDField(null=True, help_text="The command it answers; null when a price or the clock did it.")
+    detail = models.JSONField(null=True)
+    at = models.DateTimeField()
+
+    class Meta:
+        indexes = (models.Index(fields=["customer", "id"], name="order_event_by_customer"),)
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.order_id.hex if self.order_id else self.customer_id.hex}"
