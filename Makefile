@@ -6,7 +6,7 @@
 PY := .venv/bin/python
 ARGS ?=
 
-.PHONY: help run demo test faults bench bench-settlement lint types contracts check clean env env-dev
+.PHONY: help run demo test faults bench bench-settlement bench-orders lint types contracts check clean env env-dev
 
 help:
 	@echo "make run        start everything: PostgreSQL, Valkey, web, engine, worker, beat, feed (PORT=8000)"
@@ -14,6 +14,7 @@ help:
 	@echo "make test       the whole test suite (ARGS='-k exits' for some of it)"
 	@echo "make faults     races, killed processes and forgeries at full size (tens of minutes)"
 	@echo "make bench      measure, beside pgbench on the same PostgreSQL"
+	@echo "make bench-orders  margin orders over HTTP, the engines alone, a book of a million"
 	@echo "make bench-settlement  a million trades, beside bare SQL on the same rows"
 	@echo "make check      lint, types and import contracts"
 	@echo "make clean      remove what the tools left behind; never .data"
@@ -33,6 +34,9 @@ faults: env-dev
 
 bench: env-dev
 	@exec $(PY) -m benchmarks $(ARGS)
+
+bench-orders: env-dev
+	@exec $(PY) -m benchmarks engine
 
 bench-settlement: env-dev
 	@exec $(PY) -m benchmarks million

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import decimal
 from collections.abc import Callable
-from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal, localcontext
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal, getcontext, localcontext
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
@@ -35,10 +35,15 @@ EXACT = Context(
 
 
 def exact(function: Callable[P, R]) -> Callable[P, R]:
-    """Run a calculation with 120 digits, whatever the calling thread's decimal context is."""
+    """Run a calculation with 120 digits, whatever the calling thread's decimal context is.
+
+    Whoever makes many sets `EXACT` for all of them; making a context for each costs more than most of them.
+    """
 
     @wraps(function)
     def calculate(*args: P.args, **kwargs: P.kwargs) -> R:
+        if getcontext().prec == EXACT.prec:
+            return function(*args, **kwargs)
         with localcontext(EXACT):
             return function(*args, **kwargs)
 

@@ -13,19 +13,31 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 BLOCK_SECONDS = 1  # the longest a blocking read may sleep: well below the socket's timeout
+PROMPT_SECONDS = 1  # what somebody waits for: a Redis that takes longer than this is away
 
 
 @cache
 def client() -> redis.Redis:
-    """This process' client, shared by its threads; one attempt per call, so that a deadline stays one.
+    """This process' client, shared by its threads, for loops and for reads that may block."""
+    return _client(BLOCK_SECONDS + 2)
 
-    redis-py would retry by itself and stretch a 5 s deadline to 20 s.
+
+@cache
+def prompt_client() -> redis.Redis:
+    """The same for requests with a deadline: a Redis that hangs is noticed within PROMPT_SECONDS."""
+    return _client(PROMPT_SECONDS)
+
+
+def _client(timeout: float) -> redis.Redis:
+    """A connection that was closed meanwhile (Redis restarted) is opened again, once; a timeout is not repeated.
+
+    redis-py would repeat both by itself and stretch a 5 s deadline to 20 s.
     """
     return redis.Redis.from_url(
         settings.STREAM_URL or "redis://127.0.0.1:6379/0",
-        socket_timeout=BLOCK_SECONDS + 2,
+        socket_timeout=timeout,
         socket_connect_timeout=1,
-        retry=Retry(NoBackoff(), 1),
+        retry=Retry(NoBackoff(), 1, (redis.ConnectionError,)),
         health_check_interval=0,
         decode_responses=True,
         max_connections=1024,

@@ -1,6 +1,7 @@
 """`make bench`: the foundation's table. `make bench ARGS=orders` or `ARGS=settlement`: a part, and nothing is kept.
 
 `make bench-settlement`: a million trades of a hundred thousand customers.
+`make bench-orders`: margin orders over HTTP, the engines alone, and a book of a million orders.
 """
 
 from __future__ import annotations
@@ -11,12 +12,15 @@ from benchmarks.results import Row, report, show
 from benchmarks.system import running
 
 PARTS = ("orders", "settlement")
-MILLION = "million"
+MILLION, ENGINE = "million", "engine"
 
 
 def main(names: list[str]) -> None:
     if names == [MILLION]:
         settle_a_million()
+        return
+    if names == [ENGINE]:
+        engine()
         return
     if unknown := set(names).difference(PARTS):
         sys.exit(f"There is no part {', '.join(sorted(unknown))}; the parts are {', '.join(PARTS)}.")
@@ -46,6 +50,16 @@ def settle_a_million() -> None:
         from benchmarks import settlement
 
         report("settlement", settlement.measure(system, settlement.Sizes(1_000_000, 100_000)))
+
+
+def engine() -> None:
+    with running("engine,feed,beat,worker", WEB_THREADS="64") as system:
+        import django
+
+        django.setup()
+        from benchmarks import book, orders
+
+        report("orders", [*orders.measure(system), *book.measure(system)])
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Closes per second: over HTTP with 16 clients and with one, and by the engine alone."""
+"""Margin orders: over HTTP with one, 16 and 64 clients, and the engines alone, even and on few customers."""
 
 from __future__ import annotations
 
@@ -6,32 +6,42 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import count
 from statistics import median
 
 from benchmarks import load, pgbench
 from benchmarks.results import Row
 from benchmarks.system import CHECKOUT, System, superuser_url
 
-EMPTY, CLOSE = "/api/v1/bench/empty", "/api/v1/trade/close"
+EMPTY, CLOSE, CREATE = "/api/v1/bench/empty", "/api/v1/trade/close", "/api/v1/trade/create"
 LATENCY = "pgbench's mean latency"
 ROUNDS = 3
-CLOSES, CLIENTS, ALONE = 3000, 16, 300
-ENGINE_CLOSES = 20_000
+CLOSES, ALONE = 3000, 300
+ENGINE_CLOSES, ENGINE_CUSTOMERS = 20_000, 2000
+BUSY_SHARE, BUSY_CUSTOMERS = 0.8, 0.01  # four fifths of the closes on one in a hundred customers
+PARTITIONS = 2  # engines in the runs of the engines alone, as many as this kind of machine has cores
 
 
 def measure(system: System) -> list[Row]:
     """pgbench's tps and the rows; everything in turns on one system, medians of three rounds."""
-    tps, http = _over_http(system)
-    tps_too, engine = _engine_alone(system)
-    return [Row("pgbench_tps", median([*tps, *tps_too]), "transactions/s"), *http, *engine]
+    over_http = _OverHTTP(system)
+    over_http.run()
+    tps, engine = _engines_alone(system)
+    everything = [*over_http.tps, *tps]
+    return [Row("pgbench_tps", median(everything), "transactions/s"), *over_http.rows(), *engine]
 
 
 @contextmanager
-def _engine(system: System) -> Iterator[None]:
-    """An engine process that this benchmark starts and ends itself."""
-    engine = subprocess.Popen([sys.executable, "manage.py", "run_engine"], cwd=CHECKOUT, env=system.environment)
+def _engines(system: System, partitions: int) -> Iterator[None]:
+    """Engine processes that this benchmark starts and ends itself."""
+    engine = subprocess.Popen(
+        [sys.executable, "manage.py", "run_engine", "--partitions", str(partitions)],
+        cwd=CHECKOUT,
+        env={**system.environment, "ENGINE_PARTITIONS": str(partitions)},
+    )
     try:
         yield
     finally:
@@ -39,83 +49,138 @@ def _engine(system: System) -> Iterator[None]:
         engine.wait(10)
 
 
-def _over_http(system: System) -> tuple[list[float], list[Row]]:
+@dataclass
+class _OverHTTP:
+    """The whole path, web, stream, engine, commit and reply, with the load on the same cores."""
+
+    system: System
+    tps: list[float] = field(default_factory=list)
+    empty: list[load.Load] = field(default_factory=list)
+    sixteen: list[load.Load] = field(default_factory=list)
+    sixty_four: list[load.Load] = field(default_factory=list)
+    alone: list[load.Load] = field(default_factory=list)
+    creates: list[load.Load] = field(default_factory=list)
+
+    def run(self) -> None:
+        from benchmarks import cast
+
+        people = cast.customers(500)
+        tokens = cast.access_tokens(people)
+        orders = cast.open_orders(people, (2 * CLOSES + ALONE) * ROUNDS + 200)
+        wanted = json.dumps({"symbol": "BTC-USD", "type": "buy", "quantity": "0.01", "leverage": 10}).encode()
+        numbers = count()
+
+        def closes(number: int) -> list[bytes]:
+            taken = [orders.pop() for _ in range(number)]
+            return [load.post(CLOSE, tokens[who.pk.hex], json.dumps({"orderId": code}).encode()) for who, code in taken]
+
+        def creates(number: int) -> list[bytes]:
+            takers = [people[next(numbers) % len(people)] for _ in range(number)]
+            return [load.post(CREATE, tokens[who.pk.hex], wanted) for who in takers]
+
+        empties = [load.post(EMPTY, token, b"{}") for token in tokens.values()]
+        with cast.FreshPrices(), _engines(self.system, 1):
+            self._all_right(16, closes(200))
+            for _ in range(ROUNDS):
+                self.tps.append(pgbench.transactions_per_second(superuser_url(), 5))
+                self.empty.append(load.run(self.system.port, 16, empties * 6))
+                self.sixteen.append(self._all_right(16, closes(CLOSES)))
+                self.alone.append(self._all_right(1, closes(ALONE)))
+                self.sixty_four.append(self._all_right(64, closes(CLOSES)))
+                self.creates.append(self._all_right(16, creates(CLOSES)))
+
+    def _all_right(self, clients: int, requests: list[bytes]) -> load.Load:
+        run = load.run(self.system.port, clients, requests)
+        if set(run.statuses) != {200}:
+            raise RuntimeError(f"not every request succeeded: {run.statuses}")
+        return run
+
+    def rows(self) -> list[Row]:
+        tps, empty = median(self.tps), _rate(self.empty)
+        latency = pgbench.CLIENTS / tps * 1000
+        rate, p50, p99 = _rate(self.sixteen), _milliseconds(self.sixteen, 50), _milliseconds(self.sixteen, 99)
+        alone, more, creates = _milliseconds(self.alone, 50), _rate(self.sixty_four), _rate(self.creates)
+        return [
+            Row("http_empty_16_per_s", empty, "requests/s", "pgbench_tps", empty / tps),
+            Row("http_close_16_per_s", rate, "closes/s", "pgbench_tps", rate / tps),
+            Row("http_close_16_over_empty", rate / empty, "times", "http_empty_16_per_s", rate / empty),
+            Row("http_close_16_p50_ms", p50, "ms", LATENCY, p50 / latency),
+            Row("http_close_16_p99_ms", p99, "ms", LATENCY, p99 / latency),
+            Row("http_close_1_p50_ms", alone, "ms", LATENCY, alone / latency),
+            Row("http_close_64_per_s", more, "closes/s", "pgbench_tps", more / tps),
+            Row("http_create_16_per_s", creates, "creates/s", "pgbench_tps", creates / tps),
+        ]
+
+
+def _rate(runs: list[load.Load]) -> float:
+    return median(run.per_second for run in runs)
+
+
+def _milliseconds(runs: list[load.Load], percent: float) -> float:
+    return median(run.percentile_ms(percent) for run in runs)
+
+
+def _engines_alone(system: System) -> tuple[list[float], list[Row]]:
+    """Fill the streams, then start the engines on them: from their first commit to the last acknowledgement."""
     from benchmarks import cast
 
-    people = cast.customers(500)
-    tokens = cast.access_tokens(people)
-    orders = cast.open_orders(people, (CLOSES + ALONE) * ROUNDS + 200)
-
-    def closes(count: int) -> list[bytes]:
-        taken = [orders.pop() for _ in range(count)]
-        return [load.post(CLOSE, tokens[who.pk.hex], json.dumps({"orderId": code}).encode()) for who, code in taken]
-
-    empties = [load.post(EMPTY, token, b"{}") for token in tokens.values()]
-    tps, empty, sixteen, one = [], [], [], []
-    with cast.FreshPrices(), _engine(system):
-        load.run(system.port, CLIENTS, closes(200))
-        for _ in range(ROUNDS):
-            tps.append(pgbench.transactions_per_second(superuser_url(), 5))
-            empty.append(load.run(system.port, CLIENTS, empties * 6))
-            sixteen.append(_all_closed(load.run(system.port, CLIENTS, closes(CLOSES))))
-            one.append(_all_closed(load.run(system.port, 1, closes(ALONE))))
-    empty_rate = median(run.per_second for run in empty)
-    rate = median(run.per_second for run in sixteen)
-    tps_now = median(tps)
-    latency = pgbench.CLIENTS / tps_now * 1000
-
-    p50, p99 = (median(run.percentile_ms(percent) for run in sixteen) for percent in (50, 99))
-    alone = median(run.percentile_ms(50) for run in one)
+    people = cast.customers(ENGINE_CUSTOMERS)
+    busy = people[: int(ENGINE_CUSTOMERS * BUSY_CUSTOMERS)]
+    tps, even, one, hot = [], [], [], []
+    for _ in range(ROUNDS):
+        tps.append(pgbench.transactions_per_second(superuser_url(), 5))
+        even.append(_closed_per_s(system, PARTITIONS, lambda: cast.open_orders(people, ENGINE_CLOSES)))
+        one.append(_closed_per_s(system, 1, lambda: cast.open_orders(people, ENGINE_CLOSES // 2)))
+        hot.append(_closed_per_s(system, PARTITIONS, lambda: _mostly_on(busy, people)))
+    rate, tps_now = median(even), median(tps)
     return tps, [
-        Row("http_empty_16_per_s", empty_rate, "requests/s", "pgbench_tps", empty_rate / tps_now),
-        Row("http_close_16_per_s", rate, "closes/s", "pgbench_tps", rate / tps_now),
-        Row("http_close_16_over_empty", rate / empty_rate, "times", "http_empty_16_per_s", rate / empty_rate),
-        Row("http_close_16_p50_ms", p50, "ms", LATENCY, p50 / latency),
-        Row("http_close_16_p99_ms", p99, "ms", LATENCY, p99 / latency),
-        Row("http_close_1_p50_ms", alone, "ms", LATENCY, alone / latency),
+        Row("engine_closes_per_s", rate, "closes/s", "pgbench_tps", rate / tps_now),
+        Row("engine_1_closes_per_s", median(one), "closes/s", "pgbench_tps", median(one) / tps_now),
+        Row("engine_hotspot_ratio", median(hot) / rate, "times", "engine_closes_per_s", median(hot) / rate),
     ]
 
 
-def _all_closed(run: load.Load) -> load.Load:
-    if set(run.statuses) != {200}:
-        raise RuntimeError(f"not every close succeeded: {run.statuses}")
-    return run
+def _mostly_on(busy: list, everybody: list) -> list:  # type: ignore[type-arg]
+    """Open orders of which four fifths are the busy customers', in no particular order."""
+    import random
+
+    from benchmarks import cast
+
+    hot = cast.open_orders(busy, int(ENGINE_CLOSES * BUSY_SHARE))
+    orders = hot + cast.open_orders(everybody, ENGINE_CLOSES - len(hot))
+    random.Random(1).shuffle(orders)  # noqa: S311 - the same shuffle each time
+    return orders
 
 
-def _engine_alone(system: System) -> tuple[list[float], list[Row]]:
-    """Fill the stream, then start the engine on it: from its first commit to the last acknowledgement."""
+def _closed_per_s(system: System, partitions: int, opened: Callable[[], list]) -> float:  # type: ignore[type-arg]
     from accounts import streams
-    from accounts.ids import uuid7
+    from accounts.ids import partition_of, uuid7
     from benchmarks import cast
     from trades.orders.commands import CLOSE as CLOSE_COMMAND
     from trades.orders.commands import Command, encode, stream_name
 
-    people = cast.customers(2000)
-    tps, rates = [], []
-    for _ in range(ROUNDS):
-        tps.append(pgbench.transactions_per_second(superuser_url(), 5))
-        orders = cast.open_orders(people, ENGINE_CLOSES)
-        pipe = streams.client().pipeline(transaction=False)
-        for who, code in orders:
-            command = Command(uuid7(), CLOSE_COMMAND, who.pk, who.user_id, {"orderId": code}, 600_000)
-            pipe.xadd(stream_name(0), encode(command))  # type: ignore[arg-type]
-        pipe.execute()
-        with cast.FreshPrices():
-            rates.append(_drain(system, stream_name(0)))
-    rate, tps_now = median(rates), median(tps)
-    return tps, [Row("engine_closes_per_s", rate, "closes/s", "pgbench_tps", rate / tps_now)]
+    pipe = streams.client().pipeline(transaction=False)
+    for who, code in opened():
+        command = Command(uuid7(), CLOSE_COMMAND, who.pk, who.user_id, {"orderId": code}, 600_000)
+        pipe.xadd(stream_name(partition_of(who.pk) % partitions), encode(command))  # type: ignore[arg-type]
+    pipe.execute()
+    names = [stream_name(partition) for partition in range(partitions)]
+    with cast.FreshPrices(), _engines(system, partitions):
+        return _drained_per_s(names)
 
 
-def _drain(system: System, stream: str) -> float:
+def _drained_per_s(names: list[str]) -> float:
+    """From when every engine is at work; those that start earlier have done a tick or two by then."""
     from accounts import streams
 
-    with _engine(system):
-        left = total = streams.client().xlen(stream)
-        while left == total:
-            time.sleep(0.002)
-            left = streams.client().xlen(stream)
-        first, started = left, time.perf_counter()
-        while left:
-            time.sleep(0.01)
-            left = streams.client().xlen(stream)
-        return first / (time.perf_counter() - started)
+    def left() -> list[int]:
+        return [streams.client().xlen(name) for name in names]
+
+    full = now = left()
+    while any(was == is_ for was, is_ in zip(full, now, strict=True)):
+        time.sleep(0.002)
+        now = left()
+    first, started = sum(now), time.perf_counter()
+    while sum(left()):
+        time.sleep(0.01)
+    return first / (time.perf_counter() - started)

@@ -8,10 +8,11 @@ A production start (SANDBOX=0) refuses to make up a secret.
 from __future__ import annotations
 
 import secrets
-from datetime import timedelta
+from datetime import datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
+from zoneinfo import ZoneInfo
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
@@ -153,6 +154,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "brokerage.http.arrival.ArrivalMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "brokerage.http.express.ExpressMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -270,14 +272,33 @@ BANK_GUID = env.str("BANK_GUID", default="018f0000000070008000000000000001")  # 
 ACCOUNT_CURRENCY = "USD"  # margin accounts are kept in it
 MARGIN_CALL_PERCENT = env.int("MARGIN_CALL_PERCENT", default=100)  # margin level at or below which it is called
 STOP_OUT_PERCENT = env.int("STOP_OUT_PERCENT", default=50)  # and at or below which positions are closed
-SWAP_TIME = env.str("SWAP_TIME", default="17:00")  # when a position counts as held overnight, in SWAP_ZONE
-SWAP_ZONE = env.str("SWAP_ZONE", default="America/New_York")
+if not 0 < STOP_OUT_PERCENT < MARGIN_CALL_PERCENT:
+    raise ImproperlyConfigured("STOP_OUT_PERCENT must be above 0 and below MARGIN_CALL_PERCENT.")
+
+
+def _time_of_day(text: str) -> time:
+    try:
+        return datetime.strptime(text, "%H:%M").time()
+    except ValueError:
+        raise ImproperlyConfigured("SWAP_TIME must be a time of day such as 17:00.") from None
+
+
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (KeyError, OSError, ValueError):  # unknown, or no name of a zone at all
+        raise ImproperlyConfigured("SWAP_ZONE must be the name of a time zone such as America/New_York.") from None
+
+
+SWAP_TIME = _time_of_day(env.str("SWAP_TIME", default="17:00"))  # when a position counts as held overnight
+SWAP_ZONE = _zone(env.str("SWAP_ZONE", default="America/New_York"))  # and where
 CLOSE_DEADLINE_SECONDS = 5  # contract: POST /trade/close
 CREATE_DEADLINE_SECONDS = 3  # contract: POST /trade/create
 MAX_WAITING_REQUESTS = env.int("MAX_WAITING_REQUESTS", default=320)  # per web process; past it 503 at once
 ENGINE_TICK_COMMANDS = env.int("ENGINE_TICK_COMMANDS", default=256)
 FEED_TICK_MILLISECONDS = env.int("FEED_TICK_MILLISECONDS", default=250)
 FEED_SEED = env.int("FEED_SEED", default=None)  # the same seed, the same simulated prices
+ENGINE_PARENT = env.int("ENGINE_PARENT", default=0)  # set by `run_engine --partitions` for the engines it starts
 ENGINE_PARTITIONS = env.int("ENGINE_PARTITIONS", default=1)  # streams, and so engines; customers are spread over them
 
 # --- Celery ----------------------------------------------------------------------------------------

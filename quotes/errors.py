@@ -17,6 +17,20 @@ class UnknownSymbol(Malformed):
     sentence = "There is no such symbol."
 
 
+class NoRefusedPrice(Refusal):
+    """There is nothing to accept: the feed is back where it was, or somebody accepted it before."""
+
+    code = "no_refused_price"
+    sentence = "No price of this symbol is refused at the moment."
+
+
+class RefusedPriceMoved(Refusal):
+    """The refused price is another one than whoever accepts it saw."""
+
+    code = "refused_price_moved"
+    sentence = "The refused price has moved on since you saw it: look again."
+
+
 # --- quotes ----------------------------------------------------------------------------------------
 
 

@@ -1,8 +1,9 @@
-"""The latest price of each instrument, and whether it may be used.
+"""The latest price of each instrument, whether it may be used, and which of the feed's prices don't become one.
 
 Prices live in one Redis hash; the feed writes it, everybody reads it. A price carries the time at which
 it was published and is judged old by the same clock, Redis' own, so no two machines' clocks are compared.
 Redis is not the truth about money: whatever executes copies the price it used into its own row.
+What happens to a price on its way into the hash is in `price_scripts.py`.
 """
 
 from __future__ import annotations
@@ -11,27 +12,26 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from enum import StrEnum
+from typing import Any, Final
 
 from accounts import streams
 from accounts.money import parse_decimal
-from quotes.errors import StalePrice
+from quotes import price_scripts
+from quotes.errors import NoRefusedPrice, RefusedPriceMoved, StalePrice
+from quotes.price_scripts import AHEAD, HOLDS, KEYS, PRICES, REFUSED
 
-_PRICES = "prices"
-_HOLDS = "prices:held"
+JUMP_LIMIT_PERCENT: Final = Decimal(50)
+"""For a symbol that comes without a limit of its own: no price goes unjudged because somebody forgot one."""
 
-# Atomic, so that a tick computed before a hold was set can't overwrite the held price.
-_PUBLISH = """
-local clock = redis.call('TIME')
-local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
-for i = 1, #ARGV, 4 do
-    local symbol, bid, ask, at = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
-    local held = redis.call('HGET', KEYS[2], symbol)
-    if at == '' then at = string.format('%.0f', now) end
-    redis.call('HSET', KEYS[1], symbol, (held or (bid .. '|' .. ask)) .. '|' .. at)
-end
-return 0
-"""
+
+class Fault(StrEnum):
+    """Why a price of the feed is not the latest one."""
+
+    UNSOUND = "unsound"  # not a number, not above zero, or crossed
+    JUMP = "jump"  # further from the price before than the instrument's limit
+    LATE = "late"  # older than the one that stands: a shuffled feed
+    FUTURE = "future"  # dated later than Redis' clock says it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +64,12 @@ class Prices:
     by_symbol: Mapping[str, Price]
 
     def usable(self, symbol: str, age_limit_seconds: int) -> Price | None:
-        """The price of a symbol if it may be executed at, else None. The limit itself is still fresh."""
+        """The price of a symbol if it may be executed at, else None. The limit itself is still fresh.
+
+        A price from the future is none either: Redis' clock was set back, and it would stay fresh for as long.
+        """
         price = self.by_symbol.get(symbol)
-        if price is None or self.now - price.at > timedelta(seconds=age_limit_seconds):
+        if price is None or not -AHEAD <= self.now - price.at <= timedelta(seconds=age_limit_seconds):
             return None
         return price
 
@@ -111,7 +114,7 @@ def latest() -> Prices:
 
 def queue_latest(pipe: Any) -> None:
     """Put the reading of all prices on a caller's pipeline: two commands, whose answers `read_latest` takes."""
-    pipe.hgetall(_PRICES)
+    pipe.hgetall(PRICES)
     pipe.time()
 
 
@@ -119,33 +122,85 @@ def read_latest(rows: Mapping[str, str], clock: tuple[int, int]) -> Prices:
     return Prices(moment(clock[0] * 1000 + clock[1] // 1000), parsed(rows))
 
 
-def publish(quoted: Iterable[tuple[str, Decimal, Decimal]], *, at: datetime | None = None) -> None:
-    """Make (symbol, bid, ask) the latest prices, as of `at` or of Redis' clock.
+# --- what the feed says ----------------------------------------------------------------------------
 
-    A held symbol keeps its held price and gets the new time. Unsound prices are dropped here, too.
+
+def publish(
+    quoted: Iterable[tuple[str, Decimal, Decimal]],
+    *,
+    limits: Mapping[str, Decimal] | None = None,
+    at: datetime | None = None,
+) -> dict[str, Fault]:
+    """Make (symbol, bid, ask) the latest prices, as of `at` or of Redis' clock; gives those that didn't become it.
+
+    `limits` are the jump limits by symbol, in percent of the mid price before. Refused is what is unsound, jumps
+    further than that, is older than what stands, or comes from the future: then the price before stands and grows
+    old. The first price of a symbol isn't judged by its distance, nor the first after PAUSE without any.
+    A held symbol keeps its held price and gets the new time. Raises redis.RedisError.
     """
     stamp = "" if at is None else str(int(at.timestamp() * 1000))
+    faults: dict[str, Fault] = {}
+    judged: list[str] = []
     arguments: list[str] = []
     for symbol, bid, ask in quoted:
-        if is_sound(parse_decimal(bid), parse_decimal(ask)):
-            arguments += [symbol, f"{bid:f}", f"{ask:f}", stamp]
-    if arguments:
-        streams.client().eval(_PUBLISH, 2, _PRICES, _HOLDS, *arguments)
+        if not is_sound(parse_decimal(bid), parse_decimal(ask)):
+            faults[symbol] = Fault.UNSOUND
+            continue
+        limit = (limits or {}).get(symbol, JUMP_LIMIT_PERCENT)
+        judged.append(symbol)
+        arguments += [symbol, f"{bid:f}", f"{ask:f}", stamp, f"{limit:f}"]
+    if judged:
+        answers = streams.client().eval(price_scripts.PUBLISH, len(KEYS), *KEYS, *arguments)
+        faults |= {symbol: Fault(why) for symbol, why in zip(judged, answers, strict=True) if why}
+    return faults
+
+
+def refused() -> dict[str, Price]:
+    """The prices that jumped too far, by symbol, the latest of each, until the feed is back or one is accepted."""
+    rows: Any = streams.client().hgetall(REFUSED)  # texts: the client decodes its answers
+    return parsed(rows)
+
+
+def accept(symbol: str, *, seen: Price | None = None, limit: Decimal = JUMP_LIMIT_PERCENT) -> Price:
+    """Take the refused price as the one that counts: the feed's next ones are compared with it. Gives it.
+
+    It keeps the time at which the feed said it, so accepting the word of a feed that fell silent makes nothing
+    fresh. `seen` is what whoever accepts had before them: where the refused price has gone further than the
+    limit from that, they are asked again. A held symbol keeps its held price.
+    Raises NoRefusedPrice, RefusedPriceMoved, redis.RedisError.
+    """
+    before = f"{seen.bid:f}|{seen.ask:f}|0" if seen else ""
+    answer = streams.client().eval(price_scripts.ACCEPT, len(KEYS), *KEYS, symbol, before, f"{limit:f}")
+    if answer == "moved":
+        raise RefusedPriceMoved
+    accepted = parsed({symbol: answer}).get(symbol)
+    if accepted is None:
+        raise NoRefusedPrice
+    return accepted
+
+
+# --- what an operator says -------------------------------------------------------------------------
 
 
 def hold(symbol: str, bid: Decimal, ask: Decimal) -> None:
-    """Hold a symbol at this price, from now on and until `release`, whatever the simulator walks to."""
-    pipe = streams.client().pipeline(transaction=True)
-    pipe.hset(_HOLDS, symbol, f"{bid:f}|{ask:f}")
-    pipe.eval(_PUBLISH, 2, _PRICES, _HOLDS, symbol, f"{bid:f}", f"{ask:f}", "")
-    pipe.execute()
+    """Hold a symbol at this price, from now on and until `release`, whatever the feed says.
+
+    It is trusted: no limit is asked. The feed's own price is followed behind it, so that `release` finds it.
+    """
+    streams.client().eval(price_scripts.HOLD, len(KEYS), *KEYS, symbol, f"{bid:f}|{ask:f}")
 
 
 def release(symbol: str) -> None:
-    """Let the feed's own price through again."""
-    streams.client().hdel(_HOLDS, symbol)
+    """Let the feed's own price through again: the next one, compared with the feed's last and not with the held."""
+    streams.client().hdel(HOLDS, symbol)
 
 
-def forget() -> None:
-    """Drop every price and hold (tests; what FLUSHALL does to a live system)."""
-    streams.client().delete(_PRICES, _HOLDS)
+def forget(symbol: str | None = None) -> None:
+    """Drop every price and hold, or one symbol's (tests; what FLUSHALL does to a live system)."""
+    if symbol is None:
+        streams.client().delete(*KEYS)
+    else:
+        pipe = streams.client().pipeline(transaction=True)
+        for key in KEYS:
+            pipe.hdel(key, symbol)
+        pipe.execute()

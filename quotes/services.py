@@ -1,4 +1,4 @@
-"""Quotes are issued here: an offer written down with the price it was made at."""
+"""Quotes are issued here, an offer written down with the price it was made at; and refused prices are accepted."""
 
 from __future__ import annotations
 
@@ -6,10 +6,18 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
+import redis
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.contenttypes.models import ContentType
+from django.db import transaction
+
+from accounts.errors import Unavailable
+from accounts.money import printed
+from quotes import prices as market
 from quotes import symbols
 from quotes.errors import SymbolNotTraded
 from quotes.models import Instrument, Quote
-from quotes.prices import Prices
+from quotes.prices import Price, Prices
 from quotes.quoting import FeeTerms, Pair, amounts
 
 
@@ -78,3 +86,25 @@ def issue(
         issued_at=issued_at,
         expires_at=issued_at + timedelta(seconds=instrument.quote_life_seconds),
     )
+
+
+@transaction.atomic
+def accept_price(instrument: Instrument, *, seen: Price, by: UUID) -> Price:
+    """Accept the feed's price that was refused as a jump, in the name of a member of the staff. Gives it.
+
+    `seen` is the refused price that was before their eyes. The deed stands in the instrument's history, and is
+    written there first: what can't be written down doesn't happen.
+    Raises NoRefusedPrice, RefusedPriceMoved, Unavailable.
+    """
+    LogEntry.objects.create(
+        user_id=by,
+        content_type=ContentType.objects.get_for_model(Instrument),
+        object_id=instrument.symbol,
+        object_repr=instrument.symbol,
+        action_flag=CHANGE,
+        change_message=f"Accepted the refused price {printed(seen.bid)} / {printed(seen.ask)}.",
+    )
+    try:
+        return market.accept(instrument.symbol, seen=seen, limit=instrument.jump_limit_percent)
+    except redis.RedisError as error:
+        raise Unavailable("Redis can't be reached; look whether the price is still refused.") from error

@@ -70,12 +70,21 @@ def balance(customer: Customer, type_: str = ledger.AVAILABLE, asset: str = "USD
     return row.balance if row else 0
 
 
+ANYWHERE = Decimal(10) ** 30
+"""A jump limit in percent that no test's market reaches: what a story says the price is, the price is."""
+
+
 def price_at(symbol: str, bid: str, ask: str = "", *, at: datetime | None = None) -> None:
-    """Make this the latest price; one number means bid and ask are the same."""
+    """Make this the latest price, wherever the one before was; one number means bid and ask are the same.
+
+    With `at` it is as old as that says, also where a newer one stood.
+    """
     name = canonical(symbol)
     assert name is not None
     bid = bid.replace("_", "")
-    prices.publish([(name, Decimal(bid), Decimal(ask.replace("_", "") or bid))], at=at)
+    if at is not None:
+        prices.forget(name)
+    prices.publish([(name, Decimal(bid), Decimal(ask.replace("_", "") or bid))], limits={name: ANYWHERE}, at=at)
 
 
 def btc_at(bid: str, ask: str = "") -> None:
@@ -83,7 +92,8 @@ def btc_at(bid: str, ask: str = "") -> None:
 
 
 def every_price_at_its_start() -> None:
-    prices.publish([(row.symbol, row.simulator_price, row.simulator_price) for row in Instrument.objects.all()])
+    for row in Instrument.objects.all():
+        price_at(row.symbol, f"{row.simulator_price:f}")
 
 
 # --- quotes, trades and settlement -----------------------------------------------------------------

@@ -57,20 +57,24 @@ class ArrivalMiddleware:
         return response
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
-        """What a view raised and nobody answered."""
-        if isinstance(error, Refusal):
-            return errors.answer(error, request.path)
-        if isinstance(error, _UNREACHABLE):
-            log.error("%s %s: %s: %s", request.method, request.path, type(error).__name__, error)
-            return errors.plain(request.path, 503, _UNAVAILABLE)
-        if isinstance(error, RequestDataTooBig):
-            return errors.plain(request.path, 413, _TEXTS[413])
-        if isinstance(error, UnreadablePostError):
-            return errors.plain(request.path, 400, _TEXTS[400])
-        if isinstance(error, (Http404, PermissionDenied, SuspiciousOperation)) or not _is_api(request):
-            return None  # Django's own answer; in an API path it is put into JSON above
-        log.exception("%s %s failed", request.method, request.path, exc_info=error)
-        return errors.plain(request.path, 500, _TEXTS[500])
+        return answer_to(request, error)
+
+
+def answer_to(request: HttpRequest, error: Exception) -> HttpResponse | None:
+    """What a view raised and nobody answered; None where that is left to Django."""
+    if isinstance(error, Refusal):
+        return errors.answer(error, request.path)
+    if isinstance(error, _UNREACHABLE):
+        log.error("%s %s: %s: %s", request.method, request.path, type(error).__name__, error)
+        return errors.plain(request.path, 503, _UNAVAILABLE)
+    if isinstance(error, RequestDataTooBig):
+        return errors.plain(request.path, 413, _TEXTS[413])
+    if isinstance(error, UnreadablePostError):
+        return errors.plain(request.path, 400, _TEXTS[400])
+    if isinstance(error, (Http404, PermissionDenied, SuspiciousOperation)) or not _is_api(request):
+        return None  # Django's own answer; in an API path it is put into JSON above
+    log.exception("%s %s failed", request.method, request.path, exc_info=error)
+    return errors.plain(request.path, 500, _TEXTS[500])
 
 
 def _is_api(request: HttpRequest) -> bool:

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
+from uuid import UUID
 
 import redis
+from django import forms
 from django.contrib import admin
+from django.contrib.admin.utils import unquote
 from django.core.exceptions import ValidationError
 from django.forms import ModelForm
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from unfold.decorators import action
+from unfold.enums import ActionVariant
+from unfold.forms import BaseDialogForm
 from unfold.views import ChangeList
 
 from accounts.admin import shown
-from accounts.admin.base import DeskAdmin, DeskList, NeverDeleted, ReadOnlyAdmin
+from accounts.admin.base import DeskAdmin, DeskList, NeverDeleted, ReadOnlyAdmin, asked_once, may
+from accounts.admin.dialogs import carried_out, dialog
+from accounts.money import printed
 from quotes import prices, symbols
+from quotes.errors import NoRefusedPrice
 from quotes.models import Candle, Instrument
+from quotes.prices import Price
+from quotes.services import accept_price
+
+PAGE = "admin:quotes_instrument_change"
 
 
 class InstrumentForm(ModelForm):
@@ -24,12 +37,15 @@ class InstrumentForm(ModelForm):
         symbol = given.get("symbol", self.instance.symbol)
         if base and counter and symbol != f"{base.code}-{counter.code}":
             raise ValidationError("The symbol must be the two assets' codes, e.g. BTC-USD.")
-        for name in ("simulator_price", "min_quantity"):
+        for name in ("simulator_price", "min_quantity", "jump_limit_percent"):
             if (value := given.get(name)) is not None and value <= 0:
                 self.add_error(name, "Must be greater than 0.")
         for name in ("spread_bps", "fee_bps", "simulator_step_bps"):
             if (value := given.get(name)) is not None and not 0 <= value < 10_000:
                 self.add_error(name, "Must be from 0 to below 10000.")
+        for name in ("swap_long_bps", "swap_short_bps"):
+            if (value := given.get(name)) is not None and abs(value) >= 10_000:
+                self.add_error(name, "Must be above -10000 and below 10000.")
         for name in ("price_decimals", "quantity_decimals"):
             if (value := given.get(name)) is not None and value > 18:
                 self.add_error(name, "At most 18.")
@@ -42,11 +58,37 @@ class PricedList(DeskList):
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
         try:
-            latest = prices.latest()
+            latest, refused = prices.latest(), prices.refused()
         except redis.RedisError:
             return
         for instrument in self.result_list:
             instrument.price_now = latest.usable(instrument.symbol, instrument.price_age_limit_seconds)
+            instrument.price_refused = refused.get(instrument.symbol)
+
+
+class AcceptForm(BaseDialogForm):
+    """Shows both prices, and carries the refused one along: nobody accepts another than they saw."""
+
+    seen = forms.CharField(widget=forms.HiddenInput, required=False, max_length=100)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.refused = _refused(_symbol_in(self.object_id))
+        if self.refused:
+            self.fields["seen"].initial = f"{self.refused.bid:f}|{self.refused.ask:f}|0"
+
+    def render_before_template(self) -> str:
+        symbol = _symbol_in(self.object_id)
+        known = {"stands": prices.latest().by_symbol.get(symbol), "refused": self.refused}
+        rows = [
+            (what, shown.number(price.bid), shown.number(price.ask), shown.moment(price.at))
+            for what, price in known.items()
+            if price
+        ]
+        return shown.table(("", "Bid", "Ask", "As of, UTC"), rows, NoRefusedPrice.sentence)
+
+    def clean_seen(self) -> Price | None:
+        return prices.parsed({"seen": self.cleaned_data["seen"]}).get("seen")
 
 
 @admin.register(Instrument)
@@ -60,6 +102,7 @@ class InstrumentAdmin(NeverDeleted, DeskAdmin):
         "is_active",
         "bid_shown",
         "ask_shown",
+        "refused_listed",
         "spread_shown",
         "leverage_cap",
         "range_shown",
@@ -75,6 +118,8 @@ class InstrumentAdmin(NeverDeleted, DeskAdmin):
                 "fields": (
                     "price_decimals",
                     "price_age_limit_seconds",
+                    "jump_limit_percent",
+                    "refused_price",
                     "spread_bps",
                     "volatility_limit_percent",
                     "quote_life_seconds",
@@ -82,14 +127,51 @@ class InstrumentAdmin(NeverDeleted, DeskAdmin):
             },
         ),
         ("Trading", {"fields": ("leverage_cap", "quantity_decimals", "min_quantity", "max_quantity", "fee_bps")}),
+        (
+            "Overnight swap",
+            {
+                "fields": ("swap_long_bps", "swap_short_bps", "swap_triple_weekday"),
+                "description": "What holding a position over the cut-off of a day brings or costs, once a night.",
+            },
+        ),
         ("Simulator", {"fields": ("simulator_price", "simulator_step_bps")}),
     )
+    actions_detail = ("accept_refused",)
+    has_accept_permission = may("quotes.change_instrument")
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return PricedList
 
     def get_readonly_fields(self, request: HttpRequest, obj: Instrument | None = None) -> tuple[str, ...]:
-        return ("symbol", "base_asset", "counter_asset") if obj else ()
+        return ("refused_price", *(("symbol", "base_asset", "counter_asset") if obj else ()))
+
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
+        offered: list[Any] = super().get_actions_detail(request, object_id)
+        return offered if _refused(_symbol_in(object_id)) else []
+
+    @action(
+        description="Accept the refused price",
+        icon="rule",
+        variant=ActionVariant.DANGER,
+        permissions=["accept"],
+        dialog=dialog(
+            "Accept the refused price?",
+            "It is further from the one that stands than the jump limit. Accept it only if the market really is there:"
+            " from then on orders execute, stop losses fire and margins are judged at it.",
+            "Accept it",
+            AcceptForm,
+        ),
+    )
+    def accept_refused(self, request: HttpRequest, form: AcceptForm, object_id: str) -> HttpResponse:
+        symbol, staff_id = _symbol_in(object_id), cast(UUID, request.user.pk)
+
+        def accepted() -> Price:
+            seen = form.cleaned_data["seen"]
+            if seen is None:
+                raise NoRefusedPrice
+            return accept_price(symbols.instrument(symbol), seen=seen, by=staff_id)
+
+        return carried_out(request, accepted, "Accepted: the feed's next prices are compared with it.", PAGE, object_id)
 
     def save_model(self, request: HttpRequest, obj: Instrument, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)
@@ -104,6 +186,15 @@ class InstrumentAdmin(NeverDeleted, DeskAdmin):
     def ask_shown(self, instrument: Instrument) -> str:
         price = getattr(instrument, "price_now", None)
         return shown.number(price.ask, instrument.price_decimals) if price else shown.NOTHING
+
+    @admin.display(description="Refused")
+    def refused_listed(self, instrument: Instrument) -> str:
+        return _refused_text(getattr(instrument, "price_refused", None))
+
+    @admin.display(description="Refused price")
+    @asked_once
+    def refused_price(self, instrument: Instrument) -> str:
+        return _refused_text(_refused(instrument.symbol))
 
     @admin.display(description="Spread, bps")
     def spread_shown(self, instrument: Instrument) -> str:
@@ -156,3 +247,22 @@ class CandleAdmin(ReadOnlyAdmin):
     @admin.display(description="Close")
     def closed_shown(self, candle: Candle) -> str:
         return shown.number(candle.close, candle.instrument.price_decimals)
+
+
+def _symbol_in(object_id: object) -> str:
+    """The symbol in a page's path."""
+    return unquote(str(object_id))
+
+
+def _refused(symbol: str) -> Price | None:
+    """The refused price of a symbol; none, too, while Redis is away."""
+    try:
+        return prices.refused().get(symbol)
+    except redis.RedisError:
+        return None
+
+
+def _refused_text(price: Price | None) -> str:
+    if price is None:
+        return shown.NOTHING
+    return shown.chip("refused", {"refused": "danger"}, f"{printed(price.bid)} / {printed(price.ask)}")

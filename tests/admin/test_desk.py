@@ -301,7 +301,8 @@ def test_a_new_user_logs_in_with_an_email_address(desk):
 def instrument_form(**changed: object) -> dict[str, object]:
     row = Instrument.objects.get(pk="BTC-USD")
     names = [field.attname for field in Instrument._meta.concrete_fields]
-    form = {name: getattr(row, name) for name in names if name not in {"symbol", "base_asset_id", "counter_asset_id"}}
+    given = {name: getattr(row, name) for name in names if name not in {"symbol", "base_asset_id", "counter_asset_id"}}
+    form = {name: "" if value is None else value for name, value in given.items()}
     return {**form, "is_active": "on", **changed}
 
 
@@ -320,6 +321,11 @@ def test_an_instruments_rule_is_changed_at_once_in_this_process(desk):
         {"min_quantity": "0"},
         {"simulator_price": "0"},
         {"spread_bps": "-1"},
+        {"jump_limit_percent": "0"},
+        {"jump_limit_percent": "-5"},
+        {"jump_limit_percent": "1000"},
+        {"swap_long_bps": "-10000"},
+        {"swap_triple_weekday": "5"},
         {"leverage_cap": "0"},
         {"price_decimals": "19"},
         {"min_quantity": "5", "max_quantity": "1"},

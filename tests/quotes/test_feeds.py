@@ -289,3 +289,47 @@ def test_a_held_price_is_published_and_recorded_instead_of_the_walk(feed, market
     soon(lambda: highest() == Decimal("3000.5"), 5)
     with redis.Redis.from_url(feed.valkey.url, decode_responses=True) as client:
         assert client.hget("prices", "XAU-USD").startswith("3000|3001|")
+
+
+def test_a_jump_is_told_once_stays_out_of_prices_and_candles_and_counts_once_accepted(
+    feed, markets_database, valkey, tmp_path
+):
+    """The venue, started anew, says a hundred times the price."""
+
+    def starts_at(price: int) -> None:
+        with psycopg.connect(markets_database) as writer:
+            writer.execute("UPDATE quotes_instrument SET simulator_price = %s WHERE symbol = 'SOL-USD'", [price])
+
+    def highest() -> Decimal:
+        with psycopg.connect(markets_database) as reader:
+            return reader.execute("SELECT max(high) FROM quotes_candle WHERE instrument_id = 'SOL-USD'").fetchone()[0]
+
+    def price_in(key: str) -> Decimal:
+        with redis.Redis.from_url(valkey.url, decode_responses=True) as client:
+            found = parsed(client.hgetall(key))
+        return found["SOL-USD"].mid if "SOL-USD" in found else Decimal(0)
+
+    soon(lambda: price_in("prices"))
+    feed.process.send_signal(signal.SIGTERM)
+    feed.process.wait(5)
+    starts_at(9800)
+    try:
+        jumping = Running(markets_database, valkey, tmp_path / "jumping.log")
+        try:
+            soon(lambda: price_in("prices:refused") > 9000)
+            time.sleep(1.5)
+            assert price_in("prices") < 110
+            assert highest() < 110
+            assert len([line for line in jumping.lines() if "SOL-USD" in line]) == 1
+
+            with redis.Redis.from_url(valkey.url) as client:
+                client.hset("prices", "SOL-USD", client.hget("prices:refused", "SOL-USD"))  # as accepting does
+
+            soon(lambda: any("SOL-USD: its price counts again" in line for line in jumping.lines()))
+            soon(lambda: price_in("prices") > 9000)
+            assert price_in("prices:refused") == 0
+        finally:
+            jumping.process.kill()
+            jumping.process.wait()
+    finally:
+        starts_at(98)

@@ -52,6 +52,15 @@ def test_the_supported_assets_tell_everything_a_client_must_know_to_place_an_ord
         "maxQuantity": 1000,
         "leverageCap": 100,
         "priceAgeLimitSeconds": 10,
+        "priceJumpLimit": 50,
+        "swapLong": Decimal("-2.5"),
+        "swapShort": Decimal("-0.5"),
+        "swapTripleWeekday": None,
+    }
+    assert {name: assets[2][name] for name in ("swapLong", "swapShort", "swapTripleWeekday")} == {
+        "swapLong": Decimal("-0.6"),
+        "swapShort": Decimal("0.2"),
+        "swapTripleWeekday": "Wednesday",
     }
 
 

@@ -114,9 +114,15 @@ def test_a_held_price_takes_effect_at_once_and_outlasts_every_tick_until_release
 
 def test_ticks_keep_a_held_price_fresh():
     prices.hold("BTC-USD", Decimal(200), Decimal(201))
-    prices.publish([("BTC-USD", Decimal(100), Decimal(101))], at=MOMENT)
+    held_at = prices.latest().by_symbol["BTC-USD"].at
+    a_moment_later = held_at + timedelta(milliseconds=1)
+    while prices.latest().now < a_moment_later:
+        pass
 
-    assert prices.latest().by_symbol["BTC-USD"].at == MOMENT
+    prices.publish([("BTC-USD", Decimal(100), Decimal(101))], at=a_moment_later)
+
+    price = prices.latest().by_symbol["BTC-USD"]
+    assert (price.bid, price.at) == (200, a_moment_later)
 
 
 def set_price(*words: str) -> str:

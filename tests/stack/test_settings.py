@@ -22,6 +22,14 @@ KEYS = {"SECRET_KEY": "s" * 64, "JWT_SIGNING_KEY": "j" * 64}
         (KEYS | {"JWT_SIGNING_KEY": "short"}, "JWT_SIGNING_KEY must be at least 32 bytes long"),
         (KEYS | {"BROKER_URL": "unix:///run/valkey.sock"}, "redis+socket:///path?virtual_host=0"),
         (KEYS | {"DATABASE_URL": "sqlite:///db"}, "DATABASE_URL must start with postgres://"),
+        (KEYS | {"STOP_OUT_PERCENT": "0"}, "STOP_OUT_PERCENT must be above 0 and below MARGIN_CALL_PERCENT"),
+        (KEYS | {"STOP_OUT_PERCENT": "100"}, "STOP_OUT_PERCENT must be above 0 and below MARGIN_CALL_PERCENT"),
+        (KEYS | {"MARGIN_CALL_PERCENT": "-1"}, "STOP_OUT_PERCENT must be above 0 and below MARGIN_CALL_PERCENT"),
+        (KEYS | {"SWAP_TIME": "25:00"}, "SWAP_TIME must be a time of day such as 17:00"),
+        (KEYS | {"SWAP_TIME": "five"}, "SWAP_TIME must be a time of day such as 17:00"),
+        (KEYS | {"SWAP_ZONE": "Mars/Olympus"}, "SWAP_ZONE must be the name of a time zone"),
+        (KEYS | {"SWAP_ZONE": "../etc/passwd"}, "SWAP_ZONE must be the name of a time zone"),
+        (KEYS | {"SWAP_ZONE": "America"}, "SWAP_ZONE must be the name of a time zone"),
     ],
 )
 def test_settings_say_what_is_wrong_with_them(given: dict[str, str], sentence: str, tmp_path: Path) -> None:

@@ -5,14 +5,16 @@ The engine writes the body itself, because a stored answer must come back byte f
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Protocol
 from uuid import UUID
 
 from accounts import exact
 from accounts.errors import Refusal
-from accounts.money import at_scale, from_base_units
+from accounts.money import at_scale, from_base_units, printed
+from trades.states import OrderStatus
 
 
 class OrderLike(Protocol):
@@ -54,8 +56,8 @@ def price(value: Decimal | None, decimals: int) -> Decimal | None:
 def live_order(
     order: OrderLike, price_decimals: int, decimals: int, current_price: Decimal | None, profit: int | None
 ) -> dict[str, Any]:
-    """An open or pending order. `profit` is floating, null while there is no price to judge it by."""
-    return {
+    """An open, pending or cancelled order. `profit` is floating, null while there is no price to judge it by."""
+    shown = {
         "orderId": order.code,
         "clientOrderId": order.client_order_id,
         "symbol": order.instrument_id,
@@ -72,12 +74,18 @@ def live_order(
         "stopLoss": price(order.stop_loss, price_decimals),
         "trailingStop": price(order.trailing_stop, price_decimals),
         "openTime": order.opened_at,
+        "swap": money(order.swap, decimals),
         "status": order.status,
     }
+    if order.status == OrderStatus.CANCELLED:
+        shown |= {"closeTime": order.closed_at, "closeReason": order.close_reason}
+    return shown
 
 
-def closed_order(order: OrderLike, user_id: UUID | None, price_decimals: int, decimals: int) -> dict[str, Any]:
-    """A closed order of the history."""
+def closed_order(
+    order: OrderLike, user_id: UUID | None, price_decimals: int, decimals: int, parent_code: str | None = None
+) -> dict[str, Any]:
+    """A closed order of the history; `parent_code` is the orderId that a closed part was taken from."""
     return {
         "orderId": order.code,
         "clientOrderId": order.client_order_id,
@@ -97,35 +105,77 @@ def closed_order(order: OrderLike, user_id: UUID | None, price_decimals: int, de
         "closeReason": order.close_reason,
         "swap": money(order.swap, decimals),
         "fee": money(order.fee, decimals),
+        "parentOrderId": parent_code,
         "status": order.status,
     }
 
 
-def closed_body(order: OrderLike, user_id: UUID | None, price_decimals: int, decimals: int) -> str:
-    """The answer to POST /trade/close: the seed page's four fields first, then the rest."""
+def closed_body(
+    order: OrderLike, user_id: UUID | None, price_decimals: int, decimals: int, parent_code: str | None = None
+) -> str:
+    """The answer to POST /trade/close: the seed page's four fields first, then the rest.
+
+    Written by hand, because every close is answered by it: no text in it needs escaping.
+    """
+    profit = printed(from_base_units(order.profit, decimals), decimals)
+    return (
+        f'{{"message":"Order closed successfully","order":{{"orderId":"{order.code}","status":"CLOSED",'
+        f'"closePrice":{_number(order.close_price, price_decimals)},"profit":{profit},'
+        f'"userId":{_hex(user_id)},"symbol":"{order.instrument_id}","type":"{order.side}",'
+        f'"quantity":{printed(order.quantity)},"leverage":{order.leverage},'
+        f'"openPrice":{_number(order.open_price, price_decimals)},"openTime":{_time(order.opened_at)},'
+        f'"closeTime":{_time(order.closed_at)},"profitLoss":{profit},"closeReason":"{order.close_reason}",'
+        f'"swap":{printed(from_base_units(order.swap, decimals), decimals)},'
+        f'"fee":{printed(from_base_units(order.fee, decimals), decimals)},"parentOrderId":{_text(parent_code)}}}}}'
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What close-all did with one order: closed it, or why it did not."""
+
+    order: OrderLike
+    price_decimals: int
+    decimals: int
+    error: str
+
+
+def closed_all_body(outcomes: Sequence[Outcome]) -> str:
+    """The answer to POST /trade/close-all, oldest order first."""
     return exact.dumps(
         {
-            "message": "Order closed successfully",
-            "order": {
-                "orderId": order.code,
-                "status": "CLOSED",
-                "closePrice": price(order.close_price, price_decimals),
-                "profit": money(order.profit, decimals),
-                "userId": user_id,
-                "symbol": order.instrument_id,
-                "type": order.side,
-                "quantity": at_scale(order.quantity),
-                "leverage": order.leverage,
-                "openPrice": price(order.open_price, price_decimals),
-                "openTime": order.opened_at,
-                "closeTime": order.closed_at,
-                "profitLoss": money(order.profit, decimals),
-                "closeReason": order.close_reason,
-                "swap": money(order.swap, decimals),
-                "fee": money(order.fee, decimals),
-            },
+            "message": "Orders closed successfully",
+            "results": [
+                {"orderId": one.order.code, "status": one.order.status, "error": one.error}
+                if one.error
+                else {
+                    "orderId": one.order.code,
+                    "status": "CLOSED",
+                    "closePrice": price(one.order.close_price, one.price_decimals),
+                    "profit": money(one.order.profit, one.decimals),
+                }
+                for one in outcomes
+            ],
         }
     ).decode()
+
+
+def placed_body(order: OrderLike) -> str:
+    """The answer to POST /trade/create of a limit or stop order."""
+    return f'{{"message":"Order created successfully","orderId":"{order.code}"}}'
+
+
+def order_body(
+    message: str,
+    order: OrderLike,
+    price_decimals: int,
+    decimals: int,
+    current_price: Decimal | None,
+    profit: int | None,
+) -> str:
+    """The answer to PATCH and DELETE: the order as it is now."""
+    shown = live_order(order, price_decimals, decimals, current_price, profit)
+    return exact.dumps({"message": message, "order": shown}).decode()
 
 
 def created_body(
@@ -139,6 +189,22 @@ def created_body(
             "order": live_order(order, price_decimals, decimals, current_price, profit),
         }
     ).decode()
+
+
+def _number(value: Decimal | None, decimals: int) -> str:
+    return "null" if value is None else printed(value, decimals)
+
+
+def _hex(value: UUID | None) -> str:
+    return "null" if value is None else f'"{value.hex}"'
+
+
+def _text(code: str | None) -> str:
+    return "null" if code is None else f'"{code}"'
+
+
+def _time(at: Any) -> str:
+    return "null" if at is None else f'"{exact.timestamp(at)}"'
 
 
 def refusal_body(refusal: Refusal) -> str:

@@ -1,9 +1,14 @@
-"""What must be true of every margin order and its money. Set-based; one finding per row that is wrong."""
+"""What must be true of every margin order and its money. Set-based; one finding per row that is wrong.
+
+A part that was closed is an order of its own, opened with the order it was taken from. So some things are true of an
+order and its parts together: its family, named by the order that opened.
+"""
 
 from __future__ import annotations
 
 from accounts.audit import Check, Looked, count_of, found_by, register
 
+# A part was opened by its parent's deal.
 _DEALS = """
 SELECT o.id, o.code, o.status, coalesce(d.opened, 0), coalesce(d.closed, 0)
 FROM trades_order o
@@ -12,44 +17,132 @@ FULL JOIN (
     FROM trades_deal GROUP BY order_id
 ) d ON d.order_id = o.id
 WHERE o.id IS NULL
-   OR coalesce(d.opened, 0) <> (o.status IN ('OPEN', 'CLOSED'))::int
+   OR coalesce(d.opened, 0) <> (o.status IN ('OPEN', 'CLOSED') AND o.parent_id IS NULL)::int
    OR coalesce(d.closed, 0) <> (o.status = 'CLOSED')::int
 ORDER BY o.id
 """
 
-_MONEY = """
-SELECT o.id, o.code, o.status, o.margin, o.profit, coalesce(t.reserved, 0), coalesce(t.released, 0),
-       coalesce(t.result, 0)
-FROM trades_order o
+_TERMS = """
+SELECT d.id, d.kind, o.code, d.quantity, d.price, d.profit
+FROM trades_deal d
+JOIN trades_order o ON o.id = d.order_id
 LEFT JOIN (
-    SELECT subject,
-        sum(amount) FILTER (WHERE kind = 'order_margin') AS reserved,
-        sum(amount) FILTER (WHERE kind = 'order_margin_release') AS released,
-        coalesce(sum(amount) FILTER (WHERE kind = 'order_profit'), 0)
-            - coalesce(sum(amount) FILTER (WHERE kind = 'order_loss'), 0) AS result
-    FROM accounts_transfer WHERE kind LIKE 'order!_%' ESCAPE '!' GROUP BY subject
-) t ON t.subject = o.id
-WHERE coalesce(t.reserved, 0) <> CASE WHEN o.status IN ('OPEN', 'CLOSED') THEN o.margin ELSE 0 END
-   OR coalesce(t.released, 0) > CASE WHEN o.status = 'CLOSED' THEN o.margin ELSE 0 END
-   OR coalesce(t.result, 0) <> coalesce(o.profit, 0)
+    SELECT parent_id, sum(quantity) AS quantity FROM trades_order WHERE parent_id IS NOT NULL GROUP BY parent_id
+) parts ON parts.parent_id = o.id
+WHERE d.customer_id <> o.customer_id OR CASE d.kind
+    WHEN 'open' THEN d.quantity <> o.quantity + coalesce(parts.quantity, 0)
+        OR d.price IS DISTINCT FROM o.open_price OR d.profit <> 0
+    ELSE d.quantity <> o.quantity OR d.price IS DISTINCT FROM o.close_price OR d.profit IS DISTINCT FROM o.profit
+        OR d.reason <> o.close_reason
+    END
+ORDER BY d.id
+"""
+
+_PARTS = """
+SELECT o.id, o.code, coalesce(p.code, o.parent_id::text)
+FROM trades_order o
+LEFT JOIN trades_order p ON p.id = o.parent_id
+WHERE o.parent_id IS NOT NULL AND (
+    p.id IS NULL OR o.status <> 'CLOSED' OR p.status NOT IN ('OPEN', 'CLOSED') OR p.parent_id IS NOT NULL
+    OR (o.customer_id, o.instrument_id, o.side, o.leverage, o.open_price, o.opened_at)
+        IS DISTINCT FROM (p.customer_id, p.instrument_id, p.side, p.leverage, p.open_price, p.opened_at)
+)
 ORDER BY o.id
 """
 
-# A customer whose loss drew on the margin of other orders holds less than they reserved; everybody else exactly that.
-_RESERVED = """
-SELECT a.id, a.credits - a.debits, coalesce(o.margin, 0)
-FROM accounts_ledgeraccount a
+# Parts released what they held of the margin that the order had reserved.
+_MONEY = """
+SELECT o.id, o.code, o.status, o.margin, o.profit, coalesce(t.released, 0), coalesce(t.result, 0)
+FROM trades_order o
 LEFT JOIN (
+    SELECT subject,
+        sum(amount) FILTER (WHERE kind = 'order_margin_release') AS released,
+        coalesce(sum(amount) FILTER (WHERE kind = 'order_profit'), 0)
+            - coalesce(sum(amount) FILTER (WHERE kind = 'order_loss'), 0) AS result
+    FROM accounts_transfer WHERE kind IN ('order_margin_release', 'order_profit', 'order_loss') GROUP BY subject
+) t ON t.subject = o.id
+WHERE coalesce(t.released, 0) > CASE WHEN o.status = 'CLOSED' THEN o.margin ELSE 0 END
+   OR coalesce(t.result, 0) <> CASE WHEN o.status = 'CLOSED' THEN coalesce(o.profit, 0) ELSE 0 END
+   OR o.status <> 'CLOSED' AND o.profit IS NOT NULL
+ORDER BY o.id
+"""
+
+_FAMILIES = """
+WITH families AS (
+    SELECT coalesce(parent_id, id) AS id,
+        sum(margin) FILTER (WHERE status IN ('OPEN', 'CLOSED')) AS margin, sum(swap) AS swap
+    FROM trades_order GROUP BY coalesce(parent_id, id)
+), moved AS (
+    SELECT coalesce(o.parent_id, t.subject) AS id,
+        sum(t.amount) FILTER (WHERE t.kind = 'order_margin') AS reserved,
+        sum(CASE WHEN a.customer_id IS NULL THEN -t.amount ELSE t.amount END) FILTER (WHERE t.kind = 'order_swap')
+            AS swapped
+    FROM accounts_transfer t
+    JOIN accounts_ledgeraccount a ON a.id = t.credit_account_id
+    LEFT JOIN trades_order o ON o.id = t.subject
+    WHERE t.kind IN ('order_margin', 'order_swap') GROUP BY coalesce(o.parent_id, t.subject)
+)
+SELECT coalesce(f.id, m.id), o.code, coalesce(f.margin, 0), coalesce(f.swap, 0),
+       coalesce(m.reserved, 0), coalesce(m.swapped, 0)
+FROM families f
+FULL JOIN moved m ON m.id = f.id
+LEFT JOIN trades_order o ON o.id = coalesce(f.id, m.id)
+WHERE coalesce(m.reserved, 0) <> coalesce(f.margin, 0) OR coalesce(m.swapped, 0) <> coalesce(f.swap, 0)
+ORDER BY 1
+"""
+
+# An order that waits, or never opened, has moved nothing. What a movement is about is an order that there is.
+_UNOPENED = """
+SELECT t.id, t.kind, coalesce(o.code, t.subject::text), coalesce(o.status, 'missing')
+FROM accounts_transfer t
+LEFT JOIN trades_order o ON o.id = t.subject
+WHERE t.kind LIKE 'order!_%' ESCAPE '!' AND (o.id IS NULL OR o.status IN ('PENDING', 'CANCELLED')
+    OR o.customer_id IS DISTINCT FROM t.customer_id)
+ORDER BY t.id
+"""
+
+_RESERVED = """
+SELECT coalesce(a.id, o.customer_id, m.customer_id), coalesce(a.balance, 0), coalesce(o.margin, 0), coalesce(m.drawn, 0)
+FROM (
+    SELECT id, customer_id, credits - debits AS balance FROM accounts_ledgeraccount WHERE type = 'margin'
+) a
+FULL JOIN (
     SELECT customer_id, sum(margin) AS margin FROM trades_order WHERE status = 'OPEN' GROUP BY customer_id
 ) o ON o.customer_id = a.customer_id
-WHERE a.type = 'margin' AND (
-    a.credits - a.debits > coalesce(o.margin, 0)
-    OR a.credits - a.debits < coalesce(o.margin, 0) AND NOT EXISTS (
-        SELECT FROM accounts_transfer t WHERE t.customer_id = a.customer_id AND t.kind = 'order_margin_drawn'
-    )
-)
-ORDER BY a.id
+FULL JOIN trades_marginaccount m ON m.customer_id = coalesce(a.customer_id, o.customer_id)
+WHERE coalesce(a.balance, 0) <> coalesce(o.margin, 0) - coalesce(m.drawn, 0)
+ORDER BY 1
 """
+
+_CHECKS = (
+    ("order deals", "trades_order", _DEALS, "Order {1} is {2} with {3} opening and {4} closing deals."),
+    (
+        "deal terms",
+        "trades_deal",
+        _TERMS,
+        "The {1} deal of order {2} says quantity {3}, price {4}, profit {5}; the order and its parts say otherwise.",
+    ),
+    ("order parts", "trades_order", _PARTS, "Order {1} is no closed part of what order {2} opened."),
+    (
+        "order money",
+        "trades_order",
+        _MONEY,
+        "Order {1} is {2} with margin {3} and profit {4}; its transfers released {5} and brought {6}.",
+    ),
+    (
+        "order families",
+        "trades_order",
+        _FAMILIES,
+        "Order {1} and its parts have margin {2} and swap {3}; their transfers reserved {4} and swapped {5}.",
+    ),
+    ("order movements", "accounts_transfer", _UNOPENED, "Transfer {0} ({1}) moved money for order {2}, which is {3}."),
+    (
+        "order margin",
+        "accounts_ledgeraccount",
+        _RESERVED,
+        "Margin account {0} holds {1}; the customer's open orders reserve {2}, of which losses have drawn {3}.",
+    ),
+)
 
 
 def _check(name: str, table: str, sql: str, sentence: str) -> Check:
@@ -58,24 +151,5 @@ def _check(name: str, table: str, sql: str, sentence: str) -> Check:
 
 def register_checks() -> None:
     """Add these checks to the recount of the books."""
-    for name, table, sql, sentence in (
-        (
-            "order deals",
-            "trades_order",
-            _DEALS,
-            "Order {1} is {2} with {3} opening and {4} closing deals.",
-        ),
-        (
-            "order money",
-            "trades_order",
-            _MONEY,
-            "Order {1} is {2} with margin {3} and profit {4}; its transfers reserved {5}, released {6}, brought {7}.",
-        ),
-        (
-            "order margin",
-            "accounts_ledgeraccount",
-            _RESERVED,
-            "Margin account {0} holds {1}; the customer's open orders reserve {2}.",
-        ),
-    ):
+    for name, table, sql, sentence in _CHECKS:
         register(name, _check(name, table, sql, sentence))

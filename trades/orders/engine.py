@@ -10,46 +10,39 @@ between leaves it there; its successor reads it again, and applying it again cha
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from uuid import UUID
 
 import redis
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
 
-from accounts import streams
-from accounts.ids import uuid7
-from quotes import prices as markets
-from quotes.prices import Prices
-from trades.orders import rows
-from trades.orders.apply import Applied, apply
-from trades.orders.book import Book, Watched
-from trades.orders.commands import CLOSE, GROUP, Answer, Command, Poison, decode, encode_answer, stream_name
+from accounts.ids import floor_of, uuid7
+from quotes.prices import Price, Prices
+from trades.orders import reads
+from trades.orders.apply import apply
+from trades.orders.book import Book
+from trades.orders.commands import FIRE, JUDGE, Answer, Command
+from trades.orders.extremes import ExtremeRow, Extremes
 from trades.orders.lease import RENEW_SECONDS, Lease, LeaseLost
+from trades.orders.nights import Nights
+from trades.orders.stream import Entry, Stream
+from trades.orders.tick import Applied
 
 log = logging.getLogger("engine")
 
-POLL_MILLISECONDS = 50  # how long an idle engine sleeps at most before it looks at the prices again
-REPLY_KEPT_SECONDS = 30
-DEAD_LETTERS_KEPT = 10_000
 WORTH_A_RETRY = {"40001", "40P01"}  # serialization failure, deadlock
+CASH_SECONDS = 1.0  # how long the book may not know of money that others moved
+SLOWEST_POSTING = timedelta(seconds=10)  # a transfer's id may be older than its commit by this much
+MOST_FIRED = 500  # what one tick takes of what prices fired; the rest follows in the next
 
 
 class TooLate(Exception):
     """Some command's deadline passed while its tick was being prepared."""
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A stream entry that is a command; `deadline` is on Redis' clock, None for what a price fired."""
-
-    id: str
-    command: Command
-    deadline: datetime | None
 
 
 class Engine:
@@ -57,14 +50,18 @@ class Engine:
 
     def __init__(self, partition: int = 0) -> None:
         self.partition = partition
-        self.stream = stream_name(partition)
-        self.lease = Lease(partition)
-        self.book = Book()
+        self.lease = Lease(partition, settings.ENGINE_PARTITIONS)
+        self.stream = Stream(partition, self.lease.holder)
+        self.book = Book(0)  # empty until there is a lease
+        self.extremes = Extremes(partition)
+        self.nights = Nights(partition, settings.ENGINE_PARTITIONS, self.lease)
         self._stopping = threading.Event()
-        self._backlog = True  # what a predecessor, or we before a failure, read but did not acknowledge
+        self._parent = settings.ENGINE_PARENT
         self._renewed = 0.0
         self._clock_read = 0.0
-        self._seen: dict[str, Any] = {}
+        self._cash_looked = 0.0
+        self._seen: dict[str, Price] = {}
+        self._waiting: list[Entry] = []  # fired, and not applied yet
 
     def stop(self) -> None:
         """Finish the tick at hand, then return from `run`."""
@@ -97,103 +94,107 @@ class Engine:
                 return False
             log.info("partition %s taken, epoch %s", self.partition, self.lease.epoch)
         self.lease.renew()
-        self._ensure_group()
-        self.book = Book(rows.open_orders_with_triggers(self.partition, settings.ENGINE_PARTITIONS))
-        self._seen = {}
-        self._backlog = True
+        self.stream.begin()
+        began = time.monotonic()
+        self.book = Book.load(self.partition, settings.ENGINE_PARTITIONS)
+        log.info("%s live orders in the book after %.2f s", len(self.book), time.monotonic() - began)
+        self.extremes = Extremes(self.partition)
+        self.nights.begin()
+        self._seen, self._waiting = {}, []
         return True
 
     def _finish(self) -> None:
         if self.lease.epoch:
             try:
                 self.lease.give_back()
-            except DatabaseError:
+                self.stream.leave()
+            except (DatabaseError, redis.RedisError):
                 log.warning("the lease could not be given back; it runs out by itself")
         connection.close()
 
     def turn(self) -> int:
         """One turn: read, apply, answer. Returns how many commands were done."""
-        if time.monotonic() - self._renewed > RENEW_SECONDS:
-            self.lease.renew()
-            self._renewed = time.monotonic()
-        entries = self._read()
-        prices = self._prices()
-        fired = [_closing(watched) for watched in self._fired(prices)]
-        if not entries and not fired:
+        self._renew()
+        entries, prices = self.stream.read(wait=not self._waiting)
+        self._clock_read = time.monotonic()
+        self._look_at_cash(prices.now)
+        moved = self._moved(prices)
+        self._waiting += self._fired(moved)
+        self._take_up(self.nights.turn(prices))
+        fired, self._waiting = self._waiting[:MOST_FIRED], self._waiting[MOST_FIRED:]
+        extreme = self.extremes.judged(moved, self.book.trailing_symbols(), prices.now)
+        if not (entries or fired or extreme):
             return 0
         in_time = [entry for entry in entries if entry.deadline is None or entry.deadline > prices.now]
         if len(in_time) < len(entries):
             log.warning("%s commands were past their deadline and are dropped", len(entries) - len(in_time))
-        applied = self._tick(fired + in_time, prices)
-        self._answer(entries, applied)
-        self.book.take_up(order for order in applied.opened if order.status == "OPEN")
-        self.book.let_go(applied.closed)
+        if in_time or fired or extreme:
+            applied = self._tick(fired + in_time, prices, extreme)
+            self._take_up(applied)
+            self.extremes.written()
+            self.stream.answer(entries, applied.answers)
+        else:
+            self.stream.answer(entries, [])
         return len(fired) + len(in_time)
 
-    # --- reading -----------------------------------------------------------------------------------
+    def _renew(self) -> None:
+        if time.monotonic() - self._renewed > RENEW_SECONDS:
+            if self._parent and os.getppid() != self._parent:
+                self.stop()  # whoever started all engines was killed: leave the partition to its successor
+            self.lease.renew()
+            self._renewed = time.monotonic()
 
-    def _ensure_group(self) -> None:
-        try:
-            streams.client().xgroup_create(self.stream, GROUP, id="0", mkstream=True)
-        except redis.ResponseError as exists:
-            if "BUSYGROUP" not in str(exists):
-                raise
+    # --- what moves by itself ----------------------------------------------------------------------
 
-    def _read(self) -> list[Entry]:
-        """The next commands: first what is pending, then what is new. Poison goes to the dead letters."""
-        start = "0" if self._backlog else ">"
-        try:
-            answer: Any = streams.client().xreadgroup(
-                GROUP,
-                GROUP,
-                {self.stream: start},
-                count=settings.ENGINE_TICK_COMMANDS,
-                block=None if self._backlog else POLL_MILLISECONDS,
-            )
-        except redis.ResponseError as lost:
-            if "NOGROUP" not in str(lost):
-                raise
-            self._ensure_group()  # somebody emptied Redis: nothing of value was in it
-            return []
-        raw = answer[0][1] if answer else []
-        if self._backlog and not raw:
-            self._backlog = False
-        entries = []
-        for id_, fields in raw:
-            try:
-                command = decode(fields or {})
-                at = markets.moment(int(id_.partition("-")[0]))
-                entries.append(Entry(id_, command, at + timedelta(milliseconds=command.ttl_ms)))
-            except Poison as reason:
-                self._bury(id_, fields or {}, str(reason))
-        return entries
-
-    def _prices(self) -> Prices:
-        prices = markets.latest()
-        self._clock_read = time.monotonic()
-        return prices
-
-    def _fired(self, prices: Prices) -> list[Watched]:
-        """What prices fire that moved since the last turn. A stale price fires nothing when it is applied."""
+    def _moved(self, prices: Prices) -> list[Price]:
+        """The prices that moved since the last turn."""
         moved = [price for symbol, price in prices.by_symbol.items() if self._seen.get(symbol) != price]
         self._seen = dict(prices.by_symbol)
-        return self.book.fired(moved) if moved and len(self.book) else []
+        return moved
+
+    def _fired(self, moved: Sequence[Price]) -> list[Entry]:
+        """What these prices fire, as commands. Each is looked at exactly, at a usable price, when it is applied."""
+        fired = self.book.fired(moved)
+        known = {(e.command.customer_id, e.command.terms.get("orderId")) for e in self._waiting}
+        orders = [
+            _own(FIRE, customer, orderId=code) for customer, code in fired.orders if (customer, code) not in known
+        ]
+        accounts = [_own(JUDGE, customer) for customer in fired.accounts if (customer, None) not in known]
+        return orders + accounts
+
+    def _look_at_cash(self, now: datetime) -> None:
+        """Tell the book of money that others moved: deposits, withdrawals, spot trades, corrections."""
+        if time.monotonic() - self._cash_looked < CASH_SECONDS:
+            return
+        self._cash_looked = time.monotonic()
+        moved = reads.whose_cash_moved(floor_of(now - SLOWEST_POSTING), settings.ACCOUNT_CURRENCY)
+        if mine := [customer for customer in moved if self.book.knows(customer)]:
+            self.book.set_cash(reads.cash_of(mine, settings.ACCOUNT_CURRENCY))
+
+    def _take_up(self, applied: Applied | None) -> None:
+        """Bring the book up to what was committed."""
+        if applied is None:
+            return
+        self.book.let_go(applied.ended)
+        self.book.take_up(applied.live)
+        self.book.set_cash(applied.cash)
+        self.book.set_called(applied.called)
+        self.extremes.restart(applied.trails_set)
 
     # --- applying ----------------------------------------------------------------------------------
 
-    def _tick(self, entries: Sequence[Entry], prices: Prices) -> Applied:
+    def _tick(self, entries: Sequence[Entry], prices: Prices, extreme: Sequence[ExtremeRow] = ()) -> Applied:
         """Apply commands in one transaction; where one of them breaks it, each in its own."""
         for _ in range(5):
             try:
                 with transaction.atomic():
-                    self.lease.check()
-                    applied = apply([entry.command for entry in entries], prices)
+                    applied = apply([entry.command for entry in entries], prices, extreme, self.lease.ask)
                     self._check_deadlines(entries, prices)
                 return applied
             except TooLate:
                 now = self._now(prices)
                 entries = [entry for entry in entries if entry.deadline is None or entry.deadline > now]
-                if not entries:
+                if not entries and not extreme:
                     return Applied()
             except OperationalError as failure:
                 if getattr(failure.__cause__, "sqlstate", None) not in WORTH_A_RETRY:
@@ -201,10 +202,12 @@ class Engine:
             except (LeaseLost, InterfaceError):
                 raise
             except Exception as failure:
-                if len(entries) == 1:
+                if not entries:
+                    raise
+                if len(entries) == 1 and not extreme:
                     return self._broken(entries[0], failure)
                 log.exception("a tick of %s commands failed; applying them one by one", len(entries))
-                return _together([self._tick([entry], prices) for entry in entries])
+                return _together([self._tick([], prices, extreme), *(self._tick([one], prices) for one in entries)])
         raise OperationalError("a tick kept meeting deadlocks")
 
     def _now(self, prices: Prices) -> datetime:
@@ -220,48 +223,23 @@ class Engine:
         """A command that no tick can take: told, set aside, and never in the way of the others."""
         log.error("command %s of %s failed: %r", entry.command.kind, entry.command.customer_id.hex, failure)
         if entry.id:
-            self._bury(entry.id, {"command": entry.command.id.hex}, repr(failure))
+            self.stream.bury(entry.id, {"command": entry.command.id.hex}, repr(failure))
         code = entry.command.terms.get("orderId", "")
         return Applied(answers=[Answer(entry.command.id, 500, '{"error":"Internal server error"}', code)])
 
-    # --- answering ---------------------------------------------------------------------------------
 
-    def _answer(self, entries: Sequence[Entry], applied: Applied) -> None:
-        """Send the answers and let go of the entries, in one round trip."""
-        if not entries:
-            return
-        reply_to = {entry.command.id: entry.command.reply_to for entry in entries}
-        waiting: dict[str, list[str]] = {}
-        for answer in applied.answers:
-            if reply_to.get(answer.command_id):
-                waiting.setdefault(reply_to[answer.command_id], []).append(encode_answer(answer))
-        pipe = streams.client().pipeline(transaction=False)
-        for channel, answers in waiting.items():
-            pipe.rpush(channel, *answers)
-            pipe.expire(channel, REPLY_KEPT_SECONDS)
-        ids = [entry.id for entry in entries]
-        pipe.xack(self.stream, GROUP, *ids)
-        pipe.xdel(self.stream, *ids)
-        pipe.execute()
-
-    def _bury(self, id_: str, fields: dict[str, str], reason: str) -> None:
-        log.error("entry %s goes to the dead letters: %s", id_, reason)
-        letter: Any = {**fields, "reason": reason[:500]}
-        pipe = streams.client().pipeline(transaction=True)
-        pipe.xadd(f"{self.stream}:dead", letter, maxlen=DEAD_LETTERS_KEPT)
-        pipe.xack(self.stream, GROUP, id_)
-        pipe.xdel(self.stream, id_)
-        pipe.execute()
-
-
-def _closing(watched: Watched) -> Entry:
-    """A fired order as a command like any other; nobody waits for its answer and it has no deadline."""
-    return Entry("", Command(uuid7(), CLOSE, watched.customer_id, terms={"orderId": watched.code}), None)
+def _own(kind: str, customer_id: UUID, **terms: str) -> Entry:
+    """What the engine asks of itself: nobody waits for its answer and it has no deadline."""
+    return Entry("", Command(uuid7(), kind, customer_id, terms=dict(terms)), None)
 
 
 def _together(parts: Sequence[Applied]) -> Applied:
-    return Applied(
-        answers=[answer for part in parts for answer in part.answers],
-        opened=[order for part in parts for order in part.opened],
-        closed=[order for part in parts for order in part.closed],
-    )
+    whole = Applied()
+    for part in parts:
+        whole.answers += part.answers
+        whole.live += part.live
+        whole.ended += part.ended
+        whole.cash |= part.cash
+        whole.called |= part.called
+        whole.trails_set |= part.trails_set
+    return whole

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from accounts.errors import Conflict, Malformed, Refusal, Unavailable
+from accounts.errors import Conflict, Malformed, NotFound, Refusal, Unavailable
 
 
 class EngineRefusal(Refusal):
@@ -19,6 +19,12 @@ class OrderNotFoundOrClosed(EngineRefusal):
     """Unknown, somebody else's, pending, cancelled or closed: the same bytes for all."""
 
     sentence = "Order not found or already closed"
+
+
+class OrderNotFound(NotFound):
+    """Where an order is named in the path. Unknown or somebody else's: the same bytes, whoever finds it out."""
+
+    sentence = "Order not found"
 
 
 class PriceNotFound(EngineRefusal):

@@ -1,8 +1,9 @@
 """The web side of the engine: send a command, wait for its answer, never past the deadline.
 
 One reply list and one reader thread per web process. A request waits on an event of its own; the reader
-wakes it by command id. Whatever is late or unknown is dropped, and the list expires when the process is gone,
-so a timeout leaves no thread, connection or key behind.
+wakes it by command id. Whatever is late or unknown is dropped, and the list expires when the process is gone.
+A command that got no answer in time is taken out of the stream again: its deadline has passed, so no engine may
+execute it any more. So a timeout leaves no thread, connection, key or entry behind, not even where no engine runs.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import os
 import secrets
 import threading
 import time
+from collections import deque
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -20,13 +22,12 @@ import redis
 from django.conf import settings
 
 from accounts import streams
-from trades.orders.commands import Answer, Command, decode_answer, encode, stream_of
+from trades.orders.commands import GROUP, Answer, Command, decode_answer, encode, stream_of
 from trades.orders.errors import TooManyWaiting
 
 log = logging.getLogger("orders")
 
 READ_AT_ONCE = 256
-STREAM_LONGEST = 1_000_000  # far past what can be waited for; keeps a dead engine from filling the memory
 
 
 @dataclass(slots=True)
@@ -41,6 +42,7 @@ class Gateway:
     def __init__(self) -> None:
         self.channel = f"replies:{os.getpid()}-{secrets.token_hex(6)}"
         self._waiting: dict[UUID, _Waiting] = {}
+        self._given_up: deque[tuple[str, str]] = deque()  # stream and entry of what was not answered in time
         self._places = threading.BoundedSemaphore(settings.MAX_WAITING_REQUESTS)
         threading.Thread(target=self._read, name="replies", daemon=True).start()
 
@@ -56,8 +58,10 @@ class Gateway:
         self._waiting[command.id] = waiting
         try:
             fields: Any = encode(command)
-            streams.client().xadd(stream_of(command.customer_id), fields, maxlen=STREAM_LONGEST, approximate=True)
-            waiting.woken.wait(max(0.0, deadline - time.monotonic()))
+            stream = stream_of(command.customer_id)
+            entry: Any = streams.prompt_client().xadd(stream, fields)
+            if not waiting.woken.wait(max(0.0, deadline - time.monotonic())):
+                self._given_up.append((stream, entry))  # the reader takes it back: nobody waits for that
             return waiting.answer
         finally:
             self._waiting.pop(command.id, None)
@@ -70,17 +74,39 @@ class Gateway:
                     streams.BLOCK_SECONDS, 1, self.channel, direction="LEFT", count=READ_AT_ONCE
                 )
                 for text in popped[1] if popped else ():
-                    self._deliver(decode_answer(text))
+                    self._deliver(text)
+                self._take_back()
             except redis.RedisError:
                 time.sleep(0.1)
             except Exception:
-                log.exception("an answer could not be read")
+                log.exception("replies are not read")  # it goes on: every request of this process waits for it
+                time.sleep(0.1)
 
-    def _deliver(self, answer: Answer) -> None:
+    def _deliver(self, text: str) -> None:
+        try:
+            answer = decode_answer(text)
+        except Exception:
+            log.exception("an answer could not be read")
+            return
         waiting = self._waiting.get(answer.command_id)
         if waiting is not None:  # else: late, or of a request that gave up
             waiting.answer = answer
             waiting.woken.set()
+
+    def _take_back(self) -> None:
+        """Take the commands that were given up out of their streams, whether an engine has read them or not."""
+        given_up = [self._given_up.popleft() for _ in range(len(self._given_up))]
+        if not given_up:
+            return
+        pipe = streams.client().pipeline(transaction=False)
+        for stream, entry in given_up:
+            pipe.xack(stream, GROUP, entry)
+            pipe.xdel(stream, entry)
+        try:
+            pipe.execute()
+        except redis.RedisError:
+            self._given_up.extend(given_up)
+            raise
 
 
 _gateway: Gateway | None = None

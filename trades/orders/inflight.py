@@ -27,10 +27,10 @@ def alone(customer_id: UUID, key: str, command_id: UUID, milliseconds: int) -> I
         yield
         return
     mark = f"inflight:{customer_id.hex}:{key}"
-    if not streams.client().set(mark, command_id.hex, nx=True, px=max(1, milliseconds)):
+    if not streams.prompt_client().set(mark, command_id.hex, nx=True, px=max(1, milliseconds)):
         raise StillRunning
     try:
         yield
     finally:
         with suppress(redis.RedisError):  # it runs out by itself
-            streams.client().eval(_LEAVE, 1, mark, command_id.hex)
+            streams.prompt_client().eval(_LEAVE, 1, mark, command_id.hex)

@@ -7,11 +7,17 @@ taker waits for the tick that is just committing.
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
 from django.db import connection, transaction
+
+from accounts.pipeline import ask
+
+log = logging.getLogger("engine")
 
 LEASE_SECONDS = 5
 RENEW_SECONDS = 1
@@ -24,18 +30,31 @@ class LeaseLost(Exception):
 class Lease:
     """The right to write for one partition, once `take` has said yes."""
 
-    def __init__(self, partition: int) -> None:
+    def __init__(self, partition: int, partitions: int = 1) -> None:
         self.partition = partition
+        self.partitions = partitions
         self.holder = f"{socket.gethostname()}:{os.getpid()}"
         self.epoch = 0
 
     def take(self) -> bool:
-        """Try to take the lease: free, run out, ours, or its holder is a dead process of this host."""
+        """Try to take the lease: free, run out, ours, or its holder is a dead process of this host.
+
+        Not while an engine lives that believes in another number of partitions: one customer would have two engines.
+        """
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(
-                "INSERT INTO trades_enginelease (partition, epoch, holder) VALUES (%s, 0, '') ON CONFLICT DO NOTHING",
-                [self.partition],
+                "INSERT INTO trades_enginelease (partition, epoch, holder, partitions) VALUES (%s, 0, '', %s)"
+                " ON CONFLICT DO NOTHING",
+                [self.partition, self.partitions],
             )
+            cursor.execute(
+                "SELECT holder, partitions FROM trades_enginelease WHERE partitions <> %s"
+                " AND renewed_at >= clock_timestamp() - make_interval(secs => %s)",
+                [self.partitions, LEASE_SECONDS],
+            )
+            if others := [row for row in cursor.fetchall() if not _is_dead(row[0])]:
+                log.warning("an engine runs for %s partitions, this one for %s", others[0][1], self.partitions)
+                return False
             cursor.execute(
                 "SELECT holder, renewed_at IS NULL OR renewed_at < clock_timestamp() - make_interval(secs => %s)"
                 " FROM trades_enginelease WHERE partition = %s FOR UPDATE",
@@ -45,22 +64,29 @@ class Lease:
             if not (is_over or _is_dead(holder)):
                 return False
             cursor.execute(
-                "UPDATE trades_enginelease SET epoch = epoch + 1, holder = %s, renewed_at = clock_timestamp()"
-                " WHERE partition = %s RETURNING epoch",
-                [self.holder, self.partition],
+                "UPDATE trades_enginelease SET epoch = epoch + 1, holder = %s, partitions = %s,"
+                " renewed_at = clock_timestamp() WHERE partition = %s RETURNING epoch",
+                [self.holder, self.partitions, self.partition],
             )
             self.epoch = cursor.fetchone()[0]
         return True
 
-    def check(self) -> None:
-        """Inside a tick's transaction: hold the lease still until its end. Raises LeaseLost."""
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT 1 FROM trades_enginelease WHERE partition = %s AND epoch = %s FOR KEY SHARE",
-                [self.partition, self.epoch],
-            )
-            if cursor.fetchone() is None:
+    def ask(self) -> Callable[[], None]:
+        """Inside a tick's transaction: hold the lease still until its end. What this gives raises LeaseLost."""
+        asked = ask(
+            "SELECT 1 FROM trades_enginelease WHERE partition = %s AND epoch = %s FOR KEY SHARE",
+            [self.partition, self.epoch],
+        )
+
+        def check() -> None:
+            if not asked.rows():
                 raise LeaseLost
+
+        return check
+
+    def check(self) -> None:
+        """`ask`, and wait for what it says."""
+        self.ask()()
 
     def renew(self) -> None:
         """Say that this engine lives. Raises LeaseLost."""

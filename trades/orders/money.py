@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from accounts.money import NEAREST, UP, exact, to_base_units
+from accounts.money import DOWN, NEAREST, UP, exact, to_base_units
 
 
 @exact
@@ -56,3 +56,48 @@ def take_profit_fires(side: str, take_profit: Decimal | None, exit_price: Decima
     if take_profit is None:
         return False
     return exit_price >= take_profit if side == "buy" else exit_price <= take_profit
+
+
+@exact
+def trailing_stop_fires(side: str, distance: Decimal | None, peak: Decimal | None, exit_price: Decimal) -> bool:
+    """A trailing stop fires once the exit price is as far as its distance behind the best one since it was set."""
+    if distance is None or peak is None:
+        return False
+    return exit_price <= peak - distance if side == "buy" else exit_price >= peak + distance
+
+
+def better(side: str, one: Decimal, other: Decimal) -> Decimal:
+    """The better of two exit prices: the higher for a buy, the lower for a sell."""
+    return max(one, other) if side == "buy" else min(one, other)
+
+
+def pending_fires(type_: str, side: str, price: Decimal, entry_price: Decimal) -> bool:
+    """A limit order opens at its price or better, a stop order at its price or worse (`entry_price`: ask for a buy)."""
+    if (type_ == "limit") == (side == "buy"):
+        return entry_price <= price
+    return entry_price >= price
+
+
+@exact
+def reaches(equity: int, margin: int, percent: int) -> bool:
+    """Whether the margin level, equity / margin x 100, is at or below a mark; never while no margin is in use."""
+    return margin > 0 and equity * 100 <= margin * percent
+
+
+@exact
+def swap(quantity: Decimal, price: Decimal, rate_bps: Decimal, times: int, decimals: int) -> int:
+    """quantity x price x rate (hundredths of a percent) x nights, rounded half-even; negative: the customer pays."""
+    return to_base_units(quantity * price * rate_bps * times / 10_000, decimals, NEAREST)
+
+
+@exact
+def share(amount: int, part: Decimal, whole: Decimal) -> int:
+    """What falls to a part of a quantity of an amount for all of it, rounded half-even."""
+    return to_base_units(Decimal(amount) * part / whole, 0, NEAREST)
+
+
+@exact
+def floating_of(side: str, quantity: Decimal, value: Decimal, exit_price: Decimal, decimals: int) -> int:
+    """Floating profit of positions summed up: `value` is the sum of quantity x open price. Rounded down."""
+    worth = quantity * exit_price
+    return to_base_units(worth - value if side == "buy" else value - worth, decimals, DOWN)

@@ -2,6 +2,10 @@
 
 Nothing here asks the database: the token names the customer, and the engine checks in its own transaction that
 the user may still trade. A request that waits holds a thread, and nothing else.
+
+All five answer by a deadline that counts from `arrived` (monotonic seconds), and raise Malformed and its kind for a bad
+body, OrderNotFound, StillRunning, TooManyWaiting, redis.RedisError. A command whose deadline has passed is never
+executed, so a timeout's answer is final once the order has been read again.
 """
 
 from __future__ import annotations
@@ -19,7 +23,7 @@ from accounts import exact
 from accounts.errors import Malformed
 from accounts.ids import uuid7
 from trades.orders import requests
-from trades.orders.commands import CLOSE, CREATE, Command
+from trades.orders.commands import CANCEL, CHANGE, CLOSE, CLOSE_ALL, CREATE, Command
 from trades.orders.gateway import gateway
 from trades.orders.inflight import alone
 
@@ -42,22 +46,49 @@ class Reply:
     replayed: bool = False
 
 
-def close(by: Trader, body: Mapping[str, Any], key: str, arrived: float) -> Reply:
-    """Close an order at the market price; answers within 5 s of `arrived` (monotonic seconds).
-
-    Raises Malformed and its kind for a bad body, StillRunning, TooManyWaiting, redis.RedisError.
-    """
-    terms = requests.close_terms(body)
-    deadline = arrived + settings.CLOSE_DEADLINE_SECONDS
-    reply = _ask(by, CLOSE, terms, key, deadline)
-    return reply or Reply(500, _outcome_unknown(terms["orderId"]))
-
-
 def create(by: Trader, body: Mapping[str, Any], key: str, arrived: float) -> Reply:
-    """Open a market order; answers within 3 s of `arrived`. Raises as `close` does."""
+    """Open a market order or place a pending one; answers within 3 s."""
     terms = requests.create_terms(body)
     deadline = arrived + settings.CREATE_DEADLINE_SECONDS
     return _ask(by, CREATE, terms, key, deadline) or Reply(408, _CREATION_TIMED_OUT)
+
+
+def close(by: Trader, body: Mapping[str, Any], key: str, arrived: float) -> Reply:
+    """Close an order, or a part of it, at the market price; answers within 5 s."""
+    terms = requests.close_terms(body)
+    return _named(by, CLOSE, terms, key, arrived, "Failed to close order", "is now either closed or stays open")
+
+
+def change(by: Trader, order_id: str, body: Mapping[str, Any], key: str, arrived: float) -> Reply:
+    """Set or take away an order's stops, or move a pending order's price; answers within 5 s."""
+    terms = requests.change_terms(order_id, body)
+    return _named(by, CHANGE, terms, key, arrived, "Failed to change order", "is now either changed or stays as it was")
+
+
+def cancel(by: Trader, order_id: str, key: str, arrived: float) -> Reply:
+    """Cancel a pending order; answers within 5 s."""
+    terms = requests.cancel_terms(order_id)
+    return _named(by, CANCEL, terms, key, arrived, "Failed to cancel order", "is now either cancelled or stays pending")
+
+
+def close_all(by: Trader, body: Mapping[str, Any], key: str, arrived: float) -> Reply:
+    """Close every open order, or those of one symbol, at the market price; answers within 5 s."""
+    terms = requests.close_all_terms(body)
+    reply = _ask(by, CLOSE_ALL, terms, key, arrived + settings.CLOSE_DEADLINE_SECONDS)
+    return reply or Reply(
+        500, _outcome_unknown("Failed to close orders", "Every order is now either closed or stays open; read them")
+    )
+
+
+def _named(
+    by: Trader, kind: str, terms: dict[str, Any], key: str, arrived: float, failed: str, either_way: str
+) -> Reply:
+    """Ask about one order; without an answer in time, say what can have become of it."""
+    reply = _ask(by, kind, terms, key, arrived + settings.CLOSE_DEADLINE_SECONDS)
+    if reply is not None:
+        return reply
+    order_id = terms["orderId"]
+    return Reply(500, _outcome_unknown(failed, f"The order {either_way}; read it", {"orderId": order_id}))
 
 
 def _ask(by: Trader, kind: str, terms: dict[str, Any], key: str, deadline: float) -> Reply | None:
@@ -80,7 +111,7 @@ def _ask(by: Trader, kind: str, terms: dict[str, Any], key: str, deadline: float
         answer = gateway().send(command, deadline)
     if answer is None:
         return None
-    if kind == CLOSE and answer.order_code not in ("", terms["orderId"]):
+    if answer.order_code not in ("", terms.get("orderId", answer.order_code)):
         return Reply(400, _MISMATCH)
     return Reply(answer.status, answer.body, answer.replayed)
 
@@ -90,14 +121,13 @@ def digest(kind: str, terms: Mapping[str, Any]) -> str:
     return hashlib.sha256(kind.encode() + exact.dumps(sorted(terms.items()))).hexdigest()
 
 
-def _outcome_unknown(order_id: str) -> str:
+def _outcome_unknown(failed: str, either_way: str, named: Mapping[str, str] | None = None) -> str:
     return exact.dumps(
         {
-            "error": "Failed to close order",
-            "message": "No answer within 5 seconds: outcome unknown."
-            " The order is now either closed or stays open; read it to see which.",
+            "error": failed,
+            "message": f"No answer within 5 seconds: outcome unknown. {either_way} to see which.",
             "timeout": True,
-            "orderId": order_id,
+            **(named or {}),
         }
     ).decode()
 

@@ -13,6 +13,7 @@ import signal
 import threading
 from argparse import ArgumentParser
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 import redis
@@ -24,6 +25,7 @@ from django.db import connection
 from quotes import prices, symbols
 from quotes.candles import Gatherer
 from quotes.feeds.outage import Outage
+from quotes.feeds.refusals import Refusals
 from quotes.feeds.simulator import Simulator, Terms
 from quotes.feeds.venue import Tick, Venue
 
@@ -64,6 +66,8 @@ class Feed:
         self.venue: Venue = Simulator(lambda: self._terms, seed, tick_seconds)
         self._stop = stop
         self._terms: Mapping[str, Terms] = {}
+        self._limits: Mapping[str, Decimal] = {}
+        self._refusals = Refusals()
         self._candles = Gatherer()
         self._redis = Outage("Redis")
         self._postgres = Outage("PostgreSQL")
@@ -77,17 +81,21 @@ class Feed:
         keeper.join(STOP_SECONDS)
 
     def _publish(self, batch: Sequence[Tick]) -> None:
-        """Publish, and gather what then stands there: a held price is recorded, not the one it replaced."""
+        """Publish, and gather what then stands there: a held price is recorded, not the one it replaced.
+
+        A refused price is none, so it leaves no trace in the candles either.
+        """
         if not batch or self._redis.lasts:
             return
         try:
-            prices.publish(batch)
+            faults = prices.publish(batch, limits=self._limits)
             latest = prices.latest().by_symbol
         except redis.RedisError as error:
             self._redis.failed(error)
             return
         self._redis.worked()
-        self._candles.add(latest[tick.symbol] for tick in batch if tick.symbol in latest)
+        self._refusals.saw(batch, faults)
+        self._candles.add(latest[symbol] for symbol, *_ in batch if symbol in latest and symbol not in faults)
 
     def _keep_books(self) -> None:
         """Read the terms and write the candles, each second and once more at the end."""
@@ -100,6 +108,7 @@ class Feed:
     def _touch_database(self) -> float:
         """One turn; returns the seconds until the next."""
         try:
+            self._limits = jump_limits()  # first: no price is published before both are known
             self._terms = simulated_terms()
             self._candles.write()
         except DatabaseError as error:
@@ -117,3 +126,8 @@ def simulated_terms() -> dict[str, Terms]:
         symbol: Terms(row.simulator_price, row.simulator_step_bps, row.spread_bps, row.price_decimals)
         for symbol, row in symbols.instruments().items()
     }
+
+
+def jump_limits() -> dict[str, Decimal]:
+    """How far each instrument's price may jump, in percent of the one before."""
+    return {symbol: row.jump_limit_percent for symbol, row in symbols.instruments().items()}

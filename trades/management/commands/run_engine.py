@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
 import sys
+import threading
 from argparse import ArgumentParser
 from typing import Any
 
@@ -11,18 +14,33 @@ from django.core.management.base import BaseCommand, CommandError
 from trades.orders.engine import Engine
 from trades.orders.lease import LeaseLost
 
+LOOK_SECONDS = 0.2
+
 
 class Command(BaseCommand):
-    help = "Run the order engine of one partition until SIGTERM or SIGINT."
+    help = "Run the order engine of one partition, or of all of them, until SIGTERM or SIGINT."
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--partition", type=int, default=0, help="Which stream to serve (default 0).")
+        which = parser.add_mutually_exclusive_group()
+        which.add_argument("--partition", type=int, default=0, help="Which stream to serve (default 0).")
+        which.add_argument(
+            "--partitions",
+            type=int,
+            help="Serve them all, each with a process and a lease of its own. As many as ENGINE_PARTITIONS says, which"
+            " the web processes go by, too.",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        partition: int = options["partition"]
-        if not 0 <= partition < settings.ENGINE_PARTITIONS:
-            raise CommandError(f"There are {settings.ENGINE_PARTITIONS} partitions, numbered from 0.")
+        partition, partitions = options["partition"], options["partitions"]
+        known: int = settings.ENGINE_PARTITIONS
+        if partitions is not None:
+            if partitions != known:
+                raise CommandError(f"ENGINE_PARTITIONS says {known}: set it to {partitions} for every process first.")
+            _All(partitions).run()
+            return
+        if not 0 <= partition < known:
+            raise CommandError(f"There are {known} partitions, numbered from 0.")
         engine = Engine(partition)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: engine.stop())
@@ -31,3 +49,31 @@ class Command(BaseCommand):
         except LeaseLost:
             self.stderr.write(f"Another engine has taken partition {partition}; leaving it alone.")
             sys.exit(1)
+
+
+class _All:
+    """One process a partition, for Python keeps one core busy; one that ends is started again."""
+
+    def __init__(self, partitions: int) -> None:
+        self.partitions = partitions
+        self._stopping = threading.Event()
+
+    def run(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self._stopping.set())
+        running = {partition: self._start(partition) for partition in range(self.partitions)}
+        try:
+            while not self._stopping.wait(LOOK_SECONDS):
+                for partition, process in running.items():
+                    if process.poll() is not None:
+                        running[partition] = self._start(partition)
+        finally:
+            for process in running.values():
+                process.terminate()
+            for process in running.values():
+                process.wait()
+
+    def _start(self, partition: int) -> subprocess.Popen[bytes]:
+        """An engine that stops by itself when this process dies (`ENGINE_PARENT`)."""
+        command = [sys.executable, sys.argv[0], "run_engine", "--partition", str(partition)]
+        return subprocess.Popen(command, env={**os.environ, "ENGINE_PARENT": str(os.getpid())})

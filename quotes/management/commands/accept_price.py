@@ -1,0 +1,74 @@
+"""Look at a price that the feed was refused, and accept it."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from decimal import Decimal
+from typing import Any
+
+import redis
+from django.core.management.base import CommandError
+
+from accounts.errors import Unavailable
+from accounts.management.output import JSONCommand, politely
+from accounts.money import NEAREST, exact, printed, rounded
+from accounts.selectors import staff_named
+from quotes import prices, symbols
+from quotes.errors import NoRefusedPrice
+from quotes.prices import Price
+from quotes.services import accept_price
+
+
+class Command(JSONCommand):
+    help = "Show the price of SYMBOL that was refused as a jump beside the one that stands; --yes accepts it."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument("symbol")
+        parser.add_argument("--yes", action="store_true", help="accept it: the next prices are compared with it")
+        parser.add_argument("--by", metavar="EMAIL", help="the member of staff who accepts it")
+
+    @politely
+    def handle(self, *args: Any, **options: Any) -> None:
+        instrument = symbols.instrument(options["symbol"])
+        symbol = instrument.symbol
+        if options["yes"] and not options["by"]:
+            raise CommandError("Say who does it: --by EMAIL.")
+        try:
+            refused, stands = prices.refused().get(symbol), prices.latest().by_symbol.get(symbol)
+        except redis.RedisError:
+            raise Unavailable("Redis can't be reached.") from None
+        if refused is None:
+            raise NoRefusedPrice
+        if options["yes"]:
+            refused = accept_price(instrument, seen=refused, by=staff_named(options["by"]).pk)
+        facts = {"symbol": symbol, "stands": _told(stands), "refused": _told(refused), "accepted": options["yes"]}
+        self.say(options, facts, *_lines(symbol, stands, refused, is_accepted=options["yes"]))
+
+
+def _told(price: Price | None) -> dict[str, Any] | None:
+    return {"bid": price.bid, "ask": price.ask, "time": price.at} if price else None
+
+
+def _lines(symbol: str, stands: Price | None, refused: Price, *, is_accepted: bool) -> list[str]:
+    shown = f"{printed(refused.bid)} / {printed(refused.ask)}"
+    if is_accepted:
+        return [f"{symbol} {shown} is accepted; the feed's next prices are compared with it."]
+    return [
+        f"{symbol} stands at {_written(stands)}",
+        f"  refused: {_written(refused)}{f', {_change(stands, refused)} %' if stands else ''}",
+        "Nothing is changed. Accept it with --yes --by EMAIL.",
+    ]
+
+
+def _written(price: Price | None) -> str:
+    if price is None:
+        return "no price"
+    return f"{printed(price.bid)} / {printed(price.ask)} as of {price.at:%Y-%m-%d %H:%M:%S} UTC"
+
+
+@exact
+def _change(stands: Price, refused: Price) -> str:
+    """How far the refused price is from the one that stands, e.g. +900.0."""
+    share: Decimal = (refused.bid + refused.ask) / (stands.bid + stands.ask) - 1
+    return f"{rounded(share * 100, 1, NEAREST):+f}"

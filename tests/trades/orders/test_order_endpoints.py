@@ -1,0 +1,106 @@
+"""The order paths as far as no engine is needed: methods, slashes, refusals, and the short way of the hot ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.http import HttpResponse
+from django.test import Client
+
+from tests.given import a_customer, token_of
+
+pytestmark = pytest.mark.django_db
+
+CODE = "ord_0123456789abcdef"
+EXPRESS = "brokerage.http.express.ExpressMiddleware"
+JSON = "application/json"
+
+
+def trader() -> Client:
+    return Client(headers={"Authorization": f"Bearer {token_of(a_customer())}"}, raise_request_exception=False)
+
+
+@pytest.mark.parametrize("slash", ["", "/"])
+@pytest.mark.parametrize(
+    ("path", "methods"),
+    [
+        ("trade/create", {"POST"}),
+        ("trade/close", {"GET", "HEAD", "OPTIONS", "POST"}),
+        ("trade/close-all", {"POST"}),
+        (f"trade/orders/{CODE}", {"GET", "HEAD", "OPTIONS", "PATCH", "DELETE"}),
+    ],
+)
+def test_every_other_method_is_405_and_says_which_there_are(path: str, methods: set[str], slash: str) -> None:
+    client = trader()
+    for method in {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "TRACE"} - methods:
+        answer = client.generic(method, f"/api/v1/{path}{slash}")
+        assert (method, answer.status_code) == (method, 405)
+        assert set(answer.headers["Allow"].replace(" ", "").split(",")) == methods
+        assert answer.headers["Content-Type"] == JSON
+
+
+@pytest.mark.parametrize(
+    "path", ["trade/orders", "trade/open", "balance", "account", "statement", f"trade/orders/{CODE}"]
+)
+@pytest.mark.parametrize("slash", ["", "/"])
+def test_reading_needs_a_traders_token_with_or_without_a_slash(path: str, slash: str) -> None:
+    assert Client().get(f"/api/v1/{path}{slash}").json() == {"error": "Unauthorized"}
+    expected = 404 if CODE in path else 200
+    assert trader().get(f"/api/v1/{path}{slash}").status_code == expected
+
+
+@pytest.mark.parametrize("name", ["ord_1", "ord_0123456789ABCDEF", "x" * 64, "%00", "..%2f", "%F0%9F%98%80"])
+@pytest.mark.parametrize("method", ["GET", "PATCH", "DELETE"])
+def test_what_can_be_no_orders_id_is_404_for_every_method(method: str, name: str) -> None:
+    answer = trader().generic(method, f"/api/v1/trade/orders/{name}", b'{"stopLoss": 1}', content_type=JSON)
+    assert (answer.status_code, answer.content) == (404, b'{"error":"Order not found"}')
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b" ", b"{", b"[]", b"null", b'{"stopLoss": NaN}', b'{"stopLoss": 1e400}', b'{"price": [1]}', b"{}", b"\xff"],
+)
+def test_a_bad_change_is_400(body: bytes) -> None:
+    answer = trader().patch(f"/api/v1/trade/orders/{CODE}", body, content_type=JSON)
+    assert answer.status_code == 400
+    assert list(answer.json()) == ["error"]
+
+
+@pytest.mark.parametrize("body", [b" ", b"[]", b'{"symbol": "DOGE"}', b'{"symbol": ["BTC"]}', b'{"symbol": NaN}'])
+def test_close_all_of_something_unclear_is_400_and_never_everything(body: bytes) -> None:
+    answer = trader().post("/api/v1/trade/close-all", body, content_type=JSON)
+    assert answer.status_code == 400
+    assert list(answer.json()) == ["error"]
+
+
+BAD: dict[str, Callable[[Client, str], HttpResponse]] = {
+    "no token": lambda _, path: Client().post(path, b"{}", content_type=JSON),
+    "a bad token": lambda _, path: Client(headers={"Authorization": "Bearer x.y.z"}).post(
+        path, b"{}", content_type=JSON
+    ),
+    "a foreign host": lambda client, path: client.post(
+        path, b"{}", content_type=JSON, headers={"Host": "evil.example"}
+    ),
+    "no JSON by its type": lambda client, path: client.post(path, {"orderId": CODE}),
+    "no JSON": lambda client, path: client.post(path, b"{", content_type=JSON),
+    "nothing in it": lambda client, path: client.post(path, b"{}", content_type=JSON),
+    "too much in it": lambda client, path: client.post(path, b" " * 1_000_001, content_type=JSON),
+    "an empty key": lambda client, path: client.post(path, b"{}", content_type=JSON, headers={"Idempotency-Key": ""}),
+    "another method": lambda client, path: client.put(path, b"{}", content_type=JSON),
+}
+
+
+@pytest.mark.parametrize("path", ["/api/v1/trade/create", "/api/v1/trade/close", "/api/v1/trade/close/"])
+@pytest.mark.parametrize("what", BAD)
+def test_the_short_way_answers_as_the_long_one_does(settings: Any, path: str, what: str) -> None:
+    express = BAD[what](trader(), path)
+    settings.MIDDLEWARE = [name for name in settings.MIDDLEWARE if name != EXPRESS]
+    usual = BAD[what](trader(), path)
+
+    assert 400 <= express.status_code < 500
+    assert (express.status_code, express.content) == (usual.status_code, usual.content)
+    # What protects a page in a browser's frame says nothing about a program's JSON.
+    shown = {name: value for name, value in usual.headers.items() if name not in ("X-Frame-Options", "Vary")}
+    assert {name: value for name, value in express.headers.items() if name not in ("X-Frame-Options", "Vary")} == shown

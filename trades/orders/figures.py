@@ -1,0 +1,121 @@
+"""A margin account's figures, as /account and /balance show them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cache
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db import connection
+
+from accounts.models import Asset
+from accounts.money import from_base_units
+from quotes.prices import Prices
+from quotes.symbols import instruments
+from trades.orders import margin as figure
+from trades.orders import money
+
+# One statement, so that money and orders are of one moment: between two of them the engine may close an order.
+_ACCOUNT = """
+SELECT h.cash, h.is_called, o.instrument_id, o.side, o.quantity, o.open_price, o.margin
+FROM (
+    SELECT coalesce(sum(credits - debits), 0) AS cash, EXISTS (
+            SELECT FROM trades_marginaccount WHERE customer_id = %(customer)s AND called_at IS NOT NULL
+        ) AS is_called
+    FROM accounts_ledgeraccount
+    WHERE customer_id = %(customer)s AND asset_id = %(currency)s AND type IN ('available', 'margin')
+) h
+LEFT JOIN trades_order o ON o.customer_id = %(customer)s AND o.status = 'OPEN'
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Base units of the account currency.
+
+    `balance` is all the cash, reserved or not, `margin` what the open orders need, `unrealized` what closing everything
+    at the latest prices would bring.
+    """
+
+    balance: int
+    margin: int
+    unrealized: int
+    is_called: bool
+
+    @property
+    def free_cash(self) -> int:
+        return figure.free_cash(self.balance, self.margin)
+
+    @property
+    def equity(self) -> int:
+        return figure.equity(self.balance, self.unrealized)
+
+    @property
+    def free_margin(self) -> int:
+        return figure.free_margin(self.equity, self.margin)
+
+    @property
+    def level(self) -> Decimal | None:
+        return figure.margin_level(self.equity, self.margin)
+
+    @property
+    def closeout_percent(self) -> Decimal:
+        return figure.closeout_percent(self.equity, self.margin, settings.STOP_OUT_PERCENT)
+
+
+def figures(customer_id: UUID, prices: Prices | None) -> Figures:
+    """The customer's margin account, in one query.
+
+    Positions are valued at the latest price of their symbol, however old: a market that rests must not hide a loss, and
+    the margin call and the stop-out reckon the same way. Without any price a position counts as unmoved.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_ACCOUNT, {"customer": customer_id, "currency": settings.ACCOUNT_CURRENCY})
+        rows = cursor.fetchall()
+    cash, is_called = rows[0][:2]
+    margin = unrealized = 0
+    for _, _, symbol, side, quantity, open_price, reserved in rows:
+        if symbol is not None:
+            margin += int(reserved)
+            unrealized += floating(symbol, side, quantity, open_price, prices)[1] or 0
+    return Figures(int(cash), margin, unrealized, is_called)
+
+
+def floating(
+    symbol: str, side: str, quantity: Decimal, open_price: Decimal, prices: Prices | None
+) -> tuple[Decimal | None, int | None]:
+    """The latest price that a position would close at, and the profit that would bring; None, None without one."""
+    latest = prices.by_symbol.get(symbol) if prices else None
+    if latest is None:
+        return None, None
+    current = latest.exit(side)
+    decimals = instruments()[symbol].counter_asset.decimals
+    return current, money.floating_profit(side, open_price, current, quantity, decimals)
+
+
+def in_currency(amount: int) -> Decimal:
+    """Base units of the account currency as the API prints them."""
+    return from_base_units(amount, _currency_decimals())
+
+
+def shown_figures(found: Figures) -> dict[str, Any]:
+    return {
+        "currency": settings.ACCOUNT_CURRENCY,
+        "balance": in_currency(found.balance),
+        "equity": in_currency(found.equity),
+        "margin": in_currency(found.margin),
+        "freeMargin": in_currency(found.free_margin),
+        "marginLevel": found.level,
+        "unrealizedProfit": in_currency(found.unrealized),
+        "marginCall": found.is_called,
+        "closeoutPercent": found.closeout_percent,
+    }
+
+
+@cache
+def _currency_decimals() -> int:
+    """An asset's decimals never change (trigger)."""
+    return Asset.objects.get(pk=settings.ACCOUNT_CURRENCY).decimals

@@ -1,0 +1,183 @@
+"""Creating an order: a market order opens at once, a limit or stop order waits for its price."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from accounts.ids import order_code, uuid7
+from accounts.money import exact, from_base_units, printed
+from quotes.models import Instrument
+from quotes.prices import Price
+from quotes.symbols import canonical
+from trades.orders import money, rules
+from trades.orders.answers import created_body, placed_body
+from trades.orders.commands import Answer, Command
+from trades.orders.errors import AgainstTheRules, ClientOrderIdTaken, InsufficientBalance, PriceNotFound
+from trades.orders.positions import reserve
+from trades.orders.rows import OrderRow
+from trades.orders.rules import number, optional
+from trades.orders.tick import Kind, MarginAccount, Tick
+from trades.states import CancelReason, OrderStatus
+
+
+def create(tick: Tick, command: Command, account: MarginAccount) -> Answer:
+    """Open a market order, or place a pending one. Raises the refusals of `rules` and those below."""
+    terms = command.terms
+    made = tick.made.get(command.id)
+    if made is not None:
+        return _created(tick, command, made)
+    name = terms.get("clientOrderId")
+    if name and (command.customer_id, name) in tick.taken:
+        raise ClientOrderIdTaken(tick.taken[command.customer_id, name])
+    instrument = _tradable(tick, terms["symbol"])
+    market = tick.price(instrument, terms["symbol"])
+    order = _order(tick, command, instrument)
+    rules.check_size(order, instrument)
+    if order.type == "market":
+        _check_market(order, instrument, terms, market)
+    else:
+        rules.check_waits(order, instrument, market)
+        rules.check_limits(order, instrument, order.price or Decimal(0), "price")
+    if not account.trader.may_open:
+        raise AgainstTheRules("This account may not open orders")
+    if order.type == "market":
+        _open(tick, account, order, market, instrument)
+        tick.event(Kind.OPENED, order.customer_id, order.id, command.id)
+        tick.deal(order, command.id, "open", order.opened_price)
+    else:
+        tick.event(Kind.PLACED, order.customer_id, order.id, command.id, price=order.price)
+    tick.add_new(order)
+    tick.made[command.id] = order
+    if name:
+        tick.taken[command.customer_id, name] = order.code
+    return _created(tick, command, order)
+
+
+def open_pending(tick: Tick, account: MarginAccount, order: OrderRow, market: Price) -> None:
+    """A pending order's price has come: open it at the available price, or cancel it where that can't be."""
+    instrument = tick.instruments[order.instrument_id]
+    reason = ""
+    if not account.trader.may_open or not instrument.is_active:
+        reason = CancelReason.FORBIDDEN
+    else:
+        try:
+            _open(tick, account, order, market, instrument)
+        except InsufficientBalance:
+            reason = CancelReason.NO_MARGIN
+    if reason:
+        cancel_pending(tick, order, reason)
+        return
+    tick.touch(order)
+    tick.deal(order, None, "open", order.opened_price)
+    tick.event(Kind.OPENED, order.customer_id, order.id, None)
+
+
+def cancel_pending(tick: Tick, order: OrderRow, reason: str, command: Command | None = None) -> None:
+    order.status, order.closed_at, order.close_reason = OrderStatus.CANCELLED, tick.at, reason
+    account = tick.accounts[order.customer_id]
+    if account.live is not None:
+        account.live.pop(order.id, None)
+    tick.touch(order)
+    tick.event(Kind.CANCELLED, order.customer_id, order.id, command.id if command else None, reason=reason)
+
+
+def _open(tick: Tick, account: MarginAccount, order: OrderRow, market: Price, instrument: Instrument) -> None:
+    """Open at the entry side of the market. Raises InsufficientBalance, and has then changed nothing."""
+    decimals = instrument.counter_asset.decimals
+    price = market.entry(order.side)
+    margin = money.margin_required(order.quantity, price, order.leverage, decimals)
+    available = free_margin(tick, account)
+    if margin > available:
+        raise InsufficientBalance(
+            printed(from_base_units(margin, decimals), decimals),
+            printed(from_base_units(max(0, available), decimals), decimals),
+        )
+    order.open_price, order.margin = price, margin
+    order.status, order.opened_at = OrderStatus.OPEN, tick.at
+    if order.trailing_stop is not None:
+        rules.set_trail(tick, order, market)
+    reserve(tick, account, order)
+
+
+@exact
+def free_margin(tick: Tick, account: MarginAccount) -> int:
+    """What may be reserved: the free cash, less what losses have drawn and what open positions have lost by now.
+
+    Their profits don't count: they are not money yet, and only money can be reserved.
+    """
+    if account.exposure is None:
+        account.exposure = {}
+        for order in tick.all_of(account).values():
+            if order.status == OrderStatus.OPEN:
+                held = account.exposure.setdefault((order.instrument_id, order.side), [Decimal(0), Decimal(0)])
+                held[0] += order.quantity
+                held[1] += order.quantity * order.opened_price
+    floating = 0
+    for (symbol, side), (quantity, value) in account.exposure.items():
+        latest = tick.prices.by_symbol.get(symbol)
+        if latest is not None and quantity:
+            decimals = tick.instruments[symbol].counter_asset.decimals
+            floating += money.floating_of(side, quantity, value, latest.exit(side), decimals)
+    return account.free - account.drawn + min(0, floating)
+
+
+def _tradable(tick: Tick, said: str) -> Instrument:
+    """The instrument meant by a symbol, if margin orders in the account currency may be opened on it."""
+    symbol = canonical(said)
+    instrument = tick.instruments.get(symbol) if symbol else None
+    if instrument is None or not instrument.is_active or instrument.counter_asset_id != tick.currency:
+        raise PriceNotFound(said)
+    return instrument
+
+
+def _order(tick: Tick, command: Command, instrument: Instrument) -> OrderRow:
+    terms = command.terms
+    return OrderRow(
+        id=uuid7(),
+        code=order_code(),
+        customer_id=command.customer_id,
+        client_order_id=terms.get("clientOrderId") or None,
+        command_id=command.id,
+        parent_id=None,
+        instrument_id=instrument.symbol,
+        side=terms["side"],
+        type=terms.get("orderType") or "market",
+        quantity=number(terms["quantity"]),
+        leverage=int(terms["leverage"]),
+        margin=0,
+        price=optional(terms.get("price")) if terms.get("orderType", "market") != "market" else None,
+        open_price=None,
+        take_profit=optional(terms.get("takeProfit")),
+        stop_loss=optional(terms.get("stopLoss")),
+        trailing_stop=optional(terms.get("trailingStop")),
+        trail_peak=None,
+        trail_at=None,
+        status=OrderStatus.PENDING,
+        created_at=tick.at,
+    )
+
+
+def _check_market(order: OrderRow, instrument: Instrument, terms: dict[str, object], market: Price) -> None:
+    price = market.entry(order.side)
+    expected, slippage = optional(terms.get("expectedPrice")), optional(terms.get("slippage"))
+    if expected is not None and slippage is not None and money.slipped(expected, price, slippage, order.side):
+        raise AgainstTheRules(
+            f"Price moved beyond the slippage of {printed(slippage)}%."
+            f" Expected: {printed(expected, instrument.price_decimals)},"
+            f" Current: {printed(price, instrument.price_decimals)}"
+        )
+    rules.check_limits(order, instrument, price, "execution price")
+
+
+def _created(tick: Tick, command: Command, order: OrderRow) -> Answer:
+    if order.type != "market":
+        return Answer(command.id, 200, placed_body(order), order.code)
+    instrument = tick.instruments[order.instrument_id]
+    decimals = instrument.counter_asset.decimals
+    price = tick.prices.usable(instrument.symbol, instrument.price_age_limit_seconds)
+    current = price.exit(order.side) if price else None
+    floating = (
+        money.floating_profit(order.side, order.opened_price, current, order.quantity, decimals) if current else None
+    )
+    body = created_body(order, instrument.price_decimals, decimals, current, floating)
+    return Answer(command.id, 200, body, order.code)

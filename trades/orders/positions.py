@@ -1,0 +1,154 @@
+"""What opening and closing a position does to a margin account, in memory: the movements of docs/ledger.md.
+
+Everything that closes a position, whoever wants it closed, goes through `close_position` and then, once its command
+is through, `make_good`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+from uuid import UUID
+
+from accounts.ids import order_code, uuid7
+from accounts.ledger import PROTECTION
+from accounts.money import exact
+from trades.orders import money
+from trades.orders.errors import PriceNotFound
+from trades.orders.rows import OrderRow
+from trades.orders.tick import Kind, MarginAccount, Tick
+from trades.states import CloseReason, OrderStatus
+
+
+def reserve(tick: Tick, account: MarginAccount, order: OrderRow) -> None:
+    """An order opens: its margin moves from what is free to what is reserved."""
+    account.free -= order.margin
+    account.reserved += order.margin
+    tick.move(order, account.available_row, account.margin_row, order.margin, "order_margin", "open:margin")
+    _expose(account, order, 1)
+
+
+def close_position(tick: Tick, account: MarginAccount, order: OrderRow, reason: str, command_id: UUID | None) -> None:
+    """Close an open order at the latest price. What is free may be negative until `make_good`."""
+    price = tick.prices.by_symbol[order.instrument_id].exit(order.side)
+    result = money.profit(order.side, order.opened_price, price, order.quantity, tick.decimals(order))
+    released = min(order.margin, account.reserved)
+    tick.move(order, account.margin_row, account.available_row, released, "order_margin_release", "close:margin")
+    account.reserved -= released
+    account.drawn -= order.margin - released
+    if result > 0:
+        tick.move(order, account.profit_row, account.available_row, result, "order_profit", "close:result")
+    elif result < 0:
+        tick.move(order, account.available_row, account.profit_row, -result, "order_loss", "close:result")
+    account.free += released + result
+    _expose(account, order, -1)
+    order.status, order.close_price, order.profit = OrderStatus.CLOSED, price, result
+    order.close_reason, order.closed_at = reason, tick.at
+    if account.live is not None:
+        account.live.pop(order.id, None)
+    tick.deal(order, command_id, "close", price)
+    tick.event(Kind.CLOSED, order.customer_id, order.id, command_id)
+    tick.closed_by[order.id] = command_id
+    tick.touch(order, only_closed=True)
+
+
+@exact
+def split_off(tick: Tick, order: OrderRow, quantity: Decimal, command_id: UUID) -> OrderRow:
+    """Take a part out of an open order, to be closed by itself; the rest stays open under its own orderId.
+
+    The rest reserves what an order of its size would; the part holds the rest of the margin and of the swap so far.
+    """
+    left = order.quantity - quantity
+    margin = money.margin_required(left, order.opened_price, order.leverage, tick.decimals(order))
+    margin = min(margin, order.margin)  # rounding up never asks for more than there was
+    swap = money.share(order.swap, quantity, order.quantity)
+    part = replace(
+        order,
+        id=uuid7(),
+        code=order_code(),
+        client_order_id=None,
+        command_id=command_id,
+        parent_id=order.id,
+        quantity=quantity,
+        margin=order.margin - margin,
+        swap=swap,
+    )
+    order.quantity, order.margin, order.swap = left, margin, order.swap - swap
+    tick.touch(order)
+    tick.add_new(part)
+    if (account := tick.accounts[order.customer_id]).live is not None:
+        account.live.pop(part.id, None)
+    tick.event(Kind.REDUCED, order.customer_id, order.id, command_id, part=part.code, quantity=quantity, left=left)
+    return part
+
+
+def refuse_if_uncovered(tick: Tick, account: MarginAccount, loss: int, leaving: set[UUID]) -> None:
+    """A loss beyond all the account's cash takes the other positions with it, so they need a price as well.
+
+    Else somebody could close the losing half of a hedge on the house's account and keep the winning half.
+    Raises PriceNotFound.
+    """
+    if loss <= account.cash:
+        return
+    for order in tick.all_of(account).values():
+        if order.status == OrderStatus.OPEN and order.id not in leaving and not tick.is_priced(order):
+            raise PriceNotFound(order.instrument_id)
+
+
+def make_good(tick: Tick, account: MarginAccount, order: OrderRow, step: str = "close") -> None:
+    """After a command: what is free is not negative any more, and what losses had drawn from margins is put back.
+
+    A loss beyond the free cash first draws on what other orders have reserved; beyond that it closes the customer's
+    winning positions, the best first; what is still missing then is the house's to bear (negative balance protection).
+    """
+    if account.free < 0 and account.cash < 0:
+        last = _realize_profits(tick, account)
+        if last is not None:  # what follows belongs to its closing, which no other movement can have been named after
+            order, step = last, "close"
+    if account.free < 0:
+        drawn = min(-account.free, account.reserved)
+        tick.move(order, account.margin_row, account.available_row, drawn, "order_margin_drawn", f"{step}:drawn")
+        account.free, account.reserved, account.drawn = (
+            account.free + drawn,
+            account.reserved - drawn,
+            account.drawn + drawn,
+        )
+    if account.free < 0:
+        house = tick.house(order.customer_id, PROTECTION)
+        tick.move(order, house, account.available_row, -account.free, "order_protection", f"{step}:protection")
+        account.free = 0
+    put_back = min(account.drawn, account.free)
+    if put_back > 0:
+        tick.move(
+            order, account.available_row, account.margin_row, put_back, "order_margin_restored", f"{step}:restored"
+        )
+        account.free, account.reserved, account.drawn = (
+            account.free - put_back,
+            account.reserved + put_back,
+            account.drawn - put_back,
+        )
+
+
+def _realize_profits(tick: Tick, account: MarginAccount) -> OrderRow | None:
+    """Close winning positions, the best first, until the account's cash is not negative; the last one closed."""
+    winning = [
+        (tick.floating(order), order.id, order)
+        for order in tick.all_of(account).values()
+        if order.status == OrderStatus.OPEN and tick.is_priced(order)
+    ]
+    last = None
+    for profit, _, order in sorted(winning, key=lambda one: (-one[0], one[1])):
+        if profit <= 0 or account.cash >= 0:
+            break
+        close_position(tick, account, order, CloseReason.STOP_OUT, None)
+        last = order
+    return last
+
+
+@exact
+def _expose(account: MarginAccount, order: OrderRow, sign: int) -> None:
+    """Keep the sums of what is held open, where this tick has them."""
+    if account.exposure is not None:
+        held = account.exposure.setdefault((order.instrument_id, order.side), [Decimal(0), Decimal(0)])
+        held[0] += sign * order.quantity
+        held[1] += sign * order.quantity * order.opened_price

@@ -1,0 +1,162 @@
+"""What a tick reads, one set-based statement each. All are asked at once and answered when they are read.
+
+Lock order of a tick: the lease, then orders by id, then (in the ledger) accounts by id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import fields
+from typing import Any
+from uuid import UUID
+
+from accounts.arrays import array
+from accounts.pipeline import Asked, ask
+from trades.orders.commands import Command
+from trades.orders.rows import Exposure, OrderRow, Stored, Trader
+
+COLUMNS = [field.name for field in fields(OrderRow)]
+_SELECT = "SELECT " + ", ".join(f"o.{name}" for name in COLUMNS) + " FROM trades_order o "  # noqa: S608 - our own names
+
+
+def _orders(asked: Asked) -> list[OrderRow]:
+    orders = []
+    for row in asked.rows():
+        order = OrderRow(*row)
+        order.margin, order.swap, order.fee = int(order.margin), int(order.swap), int(order.fee)
+        if order.profit is not None:
+            order.profit = int(order.profit)
+        orders.append(order)
+    return orders
+
+
+def lock_orders(names: Collection[tuple[UUID, str]]) -> Callable[[], list[OrderRow]]:
+    """Lock these orders, by (customer, orderId), in primary-key order. Foreign and unknown ones are missing."""
+    if not names:
+        return list
+    asked = ask(
+        _SELECT + "JOIN unnest(%s::uuid[], %s::text[]) AS w(customer, code)"
+        " ON o.customer_id = w.customer AND o.code = w.code ORDER BY o.id FOR NO KEY UPDATE OF o",
+        [array(customer for customer, _ in names), array(code for _, code in names)],
+    )
+    return lambda: _orders(asked)
+
+
+def lock_live_orders(customers: Collection[UUID]) -> Callable[[], list[OrderRow]]:
+    """Lock all open and pending orders of these customers, in primary-key order."""
+    if not customers:
+        return list
+    asked = ask(
+        _SELECT + "WHERE o.customer_id = ANY(%s::uuid[]) AND o.status IN ('OPEN', 'PENDING')"
+        " ORDER BY o.id FOR NO KEY UPDATE OF o",
+        [array(customers)],
+    )
+    return lambda: _orders(asked)
+
+
+def orders_made_by(commands: Collection[Command]) -> Callable[[], list[OrderRow]]:
+    """The orders, or closed parts, that these commands have made already: a replay finds its own."""
+    if not commands:
+        return list
+    asked = ask(
+        _SELECT + "JOIN unnest(%s::uuid[], %s::uuid[]) AS w(customer, command)"
+        " ON o.customer_id = w.customer AND o.command_id = w.command",
+        [array(command.customer_id for command in commands), array(command.id for command in commands)],
+    )
+    return lambda: _orders(asked)
+
+
+def codes_by_client_order_id(names: Collection[tuple[UUID, str]]) -> Callable[[], dict[tuple[UUID, str], str]]:
+    """The orderIds that already carry these clientOrderIds, by (customer, clientOrderId)."""
+    if not names:
+        return dict
+    asked = ask(
+        "SELECT o.customer_id, o.client_order_id, o.code FROM trades_order o"
+        " JOIN unnest(%s::uuid[], %s::text[]) AS w(customer, name)"
+        " ON o.customer_id = w.customer AND o.client_order_id = w.name",
+        [array(customer for customer, _ in names), array(name for _, name in names)],
+    )
+    return lambda: {(customer, name): code for customer, name, code in asked.rows()}
+
+
+def exposures(customers: Collection[UUID]) -> Callable[[], list[Exposure]]:
+    """What these customers hold open, per instrument and side."""
+    if not customers:
+        return list
+    asked = ask(
+        "SELECT customer_id, instrument_id, side, sum(quantity), sum(quantity * open_price) FROM trades_order"
+        " WHERE customer_id = ANY(%s::uuid[]) AND status IN ('OPEN', 'PENDING') AND status = 'OPEN'"
+        " GROUP BY customer_id, instrument_id, side",
+        [array(customers)],
+    )
+    return lambda: [Exposure.of(row) for row in asked.rows()]
+
+
+def closing_commands(order_ids: Sequence[UUID]) -> dict[UUID, UUID | None]:
+    """Which command closed each of these orders, by order id."""
+    if not order_ids:
+        return {}
+    asked = ask(
+        "SELECT order_id, command_id FROM trades_deal WHERE kind = 'close' AND order_id = ANY(%s::uuid[])",
+        [array(order_ids)],
+    )
+    return dict(asked.rows())  # type: ignore[arg-type]
+
+
+def traders(customers: Collection[UUID]) -> Callable[[], dict[UUID, Trader]]:
+    """The customers' right to trade, read in the tick itself: a disabled user stops at once."""
+    asked = ask(
+        "SELECT c.id, c.user_id, coalesce(u.is_active, false), c.state, m.called_at, coalesce(m.drawn, 0)"
+        " FROM accounts_customer c LEFT JOIN accounts_user u ON u.id = c.user_id"
+        " LEFT JOIN trades_marginaccount m ON m.customer_id = c.id WHERE c.id = ANY(%s::uuid[])",
+        [array(customers)],
+    )
+    return lambda: {
+        customer: Trader(user, active, active and state == "verified", called_at, int(drawn))
+        for customer, user, active, state, called_at, drawn in asked.rows()
+    }
+
+
+def stored_answers(keys: Collection[tuple[UUID, str]]) -> Callable[[], dict[tuple[UUID, str], Stored]]:
+    """What was answered under these (customer, key)."""
+    if not keys:
+        return dict
+    asked = ask(
+        "SELECT a.customer_id, a.key, a.request_sha256, a.command_id, a.status, a.body"
+        " FROM trades_idempotentanswer a JOIN unnest(%s::uuid[], %s::text[]) AS w(customer, key)"
+        " ON a.customer_id = w.customer AND a.key = w.key",
+        [array(customer for customer, _ in keys), array(key for _, key in keys)],
+    )
+    return lambda: {(row[0], row[1]): Stored(*row[2:]) for row in asked.rows()}
+
+
+def open_through_the_night(partition: int, cutoff: Any, after: UUID | None, most: int) -> Callable[[], list[OrderRow]]:
+    """Lock the next orders of a partition, by id, that were open at `cutoff` and still are."""
+    asked = ask(
+        _SELECT + "JOIN accounts_customer c ON c.id = o.customer_id AND c.partition = %s"
+        " WHERE o.status IN ('OPEN', 'PENDING') AND o.status = 'OPEN' AND o.opened_at <= %s AND o.id > %s"
+        " ORDER BY o.id LIMIT %s FOR NO KEY UPDATE OF o",
+        [partition, cutoff, after or UUID(int=0), most],
+    )
+    return lambda: _orders(asked)
+
+
+def cash_of(customers: Iterable[UUID], currency: str) -> dict[UUID, int]:
+    """Available and reserved money of these customers together, base units of the account currency."""
+    asked = ask(
+        "SELECT customer_id, sum(credits - debits) FROM accounts_ledgeraccount"
+        " WHERE customer_id = ANY(%s::uuid[]) AND asset_id = %s AND type IN ('available', 'margin')"
+        " GROUP BY customer_id",
+        [array(customers), currency],
+    )
+    return {customer: int(cash) for customer, cash in asked.rows()}
+
+
+def whose_cash_moved(since: UUID, currency: str) -> list[UUID]:
+    """Customers with movements of this currency, other than the engine's own, since the transfer id `since`."""
+    asked = ask(
+        "SELECT DISTINCT customer_id FROM accounts_transfer WHERE id >= %s AND asset_id = %s"
+        " AND customer_id IS NOT NULL AND kind NOT LIKE 'order!_%%' ESCAPE '!'",
+        [since, currency],
+    )
+    return [row[0] for row in asked.rows()]

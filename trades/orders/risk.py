@@ -1,0 +1,84 @@
+"""Margin call and stop-out: what a falling margin level does to an account.
+
+margin level = equity / margin x 100, with equity = cash + floating profit by the latest prices, however old: a market
+that rests must not hide a loss. Executing still needs a usable price.
+"""
+
+from __future__ import annotations
+
+from django.conf import settings
+
+from accounts.money import from_base_units
+from trades.orders import money
+from trades.orders.commands import Command
+from trades.orders.opening import cancel_pending
+from trades.orders.positions import close_position, make_good
+from trades.orders.tick import Kind, MarginAccount, Tick
+from trades.states import CancelReason, CloseReason, OrderStatus
+
+
+def judge(tick: Tick, command: Command, account: MarginAccount) -> None:
+    """Look at an account's margin level exactly, and act on it."""
+    equity, margin = figures(tick, account)
+    _mark(tick, account, equity, margin)
+    if money.reaches(equity, margin, settings.STOP_OUT_PERCENT):
+        _stop_out(tick, account, equity, margin)
+        _mark(tick, account, *figures(tick, account))
+
+
+def figures(tick: Tick, account: MarginAccount) -> tuple[int, int]:
+    """Equity and used margin of an account, base units."""
+    positions = [order for order in tick.all_of(account).values() if order.status == OrderStatus.OPEN]
+    return account.cash + sum(tick.floating(o) for o in positions), sum(o.margin for o in positions)
+
+
+def _mark(tick: Tick, account: MarginAccount, equity: int, margin: int) -> None:
+    """The margin call begins at its mark and is over above it, each told once."""
+    is_called = money.reaches(equity, margin, settings.MARGIN_CALL_PERCENT)
+    if is_called and account.called_at is None:
+        account.called_at = tick.at
+        _tell(tick, account, Kind.MARGIN_CALL, equity, margin)
+    elif not is_called and account.called_at is not None:
+        account.called_at = None
+        _tell(tick, account, Kind.MARGIN_CALL_OVER, equity, margin)
+
+
+def _stop_out(tick: Tick, account: MarginAccount, equity: int, margin: int) -> None:
+    """Pending orders go first, then positions from the largest loss, until the level is above the mark.
+
+    Closing turns floating profit into cash at the very price it was reckoned with, so equity stays and the used
+    margin falls. A position without a usable price can't be closed and stays.
+    """
+    live = tick.all_of(account)
+    pending = [order for order in live.values() if order.status == OrderStatus.PENDING]
+    ranked = sorted(
+        ((tick.floating(o), o.id, o) for o in live.values() if o.status == OrderStatus.OPEN and tick.is_priced(o)),
+        key=lambda one: one[:2],
+    )
+    if not pending and not ranked:
+        return
+    _tell(tick, account, Kind.STOP_OUT, equity, margin)
+    for order in pending:
+        cancel_pending(tick, order, CancelReason.STOP_OUT)
+    last = None
+    for _, _, order in ranked:
+        if not money.reaches(equity, margin, settings.STOP_OUT_PERCENT):
+            break
+        close_position(tick, account, order, CloseReason.STOP_OUT, None)
+        margin -= order.margin
+        last = order
+    if last is not None:
+        make_good(tick, account, last)
+
+
+def _tell(tick: Tick, account: MarginAccount, kind: str, equity: int, margin: int) -> None:
+    decimals = tick.currency_decimals
+    tick.event(
+        kind,
+        account.customer_id,
+        None,
+        None,
+        equity=from_base_units(equity, decimals),
+        margin=from_base_units(margin, decimals),
+        marginLevel=money.margin_level(equity, margin),
+    )

@@ -1,0 +1,77 @@
+"""What the instrument and the market have to say about an order's terms. Each refusal names both."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from accounts.money import EXACT, parse_decimal, printed
+from quotes.models import Instrument
+from quotes.prices import Price
+from trades.orders import money
+from trades.orders.errors import AgainstTheRules
+from trades.orders.rows import OrderRow
+
+if TYPE_CHECKING:
+    from trades.orders.tick import Tick
+
+
+def check_size(order: OrderRow, instrument: Instrument) -> None:
+    """Quantity and leverage within what the instrument allows. Raises AgainstTheRules."""
+    if not instrument.min_quantity <= order.quantity <= instrument.max_quantity:
+        raise AgainstTheRules(
+            f"Quantity must be between {printed(instrument.min_quantity)} and {printed(instrument.max_quantity)}"
+            f" for {instrument.symbol}"
+        )
+    check_decimals(order.quantity, instrument)
+    if order.leverage > instrument.leverage_cap:
+        raise AgainstTheRules(f"Leverage must be at most {instrument.leverage_cap} for {instrument.symbol}")
+
+
+def check_decimals(quantity: Decimal, instrument: Instrument) -> None:
+    if -int(quantity.normalize(EXACT).as_tuple().exponent) > instrument.quantity_decimals:
+        raise AgainstTheRules(f"Quantity may have {instrument.quantity_decimals} decimals for {instrument.symbol}")
+
+
+def check_limits(order: OrderRow, instrument: Instrument, price: Decimal, name: str) -> None:
+    """Take profit, stop loss and trailing stop on their side of a price, which a refusal calls by `name`."""
+    shown, is_buy = printed(price, instrument.price_decimals), order.side == "buy"
+    if order.take_profit is not None and (order.take_profit <= price if is_buy else order.take_profit >= price):
+        raise AgainstTheRules(
+            f"Take profit must be {'above' if is_buy else 'below'} the {name} {shown} for a {order.side} order"
+        )
+    if order.stop_loss is not None and (order.stop_loss >= price if is_buy else order.stop_loss <= price):
+        raise AgainstTheRules(
+            f"Stop loss must be {'below' if is_buy else 'above'} the {name} {shown} for a {order.side} order"
+        )
+    if order.trailing_stop is not None and order.trailing_stop >= price:
+        raise AgainstTheRules(f"Trailing stop must be a distance smaller than the {name} {shown}")
+
+
+def check_waits(order: OrderRow, instrument: Instrument, market: Price) -> None:
+    """A pending order's price must still be to come: else it would be a market order. Raises AgainstTheRules."""
+    assert order.price is not None
+    entry = market.entry(order.side)
+    if money.pending_fires(order.type, order.side, order.price, entry):
+        below = (order.type == "limit") == (order.side == "buy")
+        raise AgainstTheRules(
+            f"The price of a {order.side} {order.type} order must be {'below' if below else 'above'} the current price"
+            f" {printed(entry, instrument.price_decimals)}"
+        )
+
+
+def set_trail(tick: Tick, order: OrderRow, market: Price) -> None:
+    """From here on the trailing stop follows the exit price."""
+    order.trail_peak, order.trail_at = market.exit(order.side), tick.at
+    tick.done.trails_set.add(order.instrument_id)
+
+
+def number(given: object) -> Decimal:
+    value = parse_decimal(given)
+    if value is None:
+        raise AgainstTheRules(f"{given!r} is not a number")
+    return value
+
+
+def optional(given: object) -> Decimal | None:
+    return None if given is None else number(given)

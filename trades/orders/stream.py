@@ -1,0 +1,174 @@
+"""One partition's stream of commands, as its engine reads it: new ones, and what others have left behind.
+
+What was read stays pending until it is acknowledged, after the commit. An engine that dies or loses its lease in
+between leaves entries pending under its own name; XAUTOCLAIM brings them to whoever serves the partition now: all at
+the start, and from then on those that stand longer than a moment, which a paused engine has read and can't apply.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import redis
+from django.conf import settings
+
+from accounts import streams
+from quotes import prices as markets
+from quotes.prices import Prices
+from trades.orders.commands import GROUP, Answer, Command, Poison, decode, encode_answer, stream_name
+
+log = logging.getLogger("engine")
+
+POLL_MILLISECONDS = 50  # how long an idle engine sleeps at most before it looks at the prices again
+REPLY_KEPT_SECONDS = 30
+DEAD_LETTERS_KEPT = 10_000
+MOST_DELIVERIES = 5  # a command that was read so often and never acknowledged kills whoever applies it
+LEFT_BEHIND_MILLISECONDS = 1000
+LOOK_SECONDS = 1.0
+START = "0-0"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A stream entry that is a command; `deadline` is on Redis' clock, None for what the engine asks itself."""
+
+    id: str
+    command: Command
+    deadline: datetime | None
+
+
+class Stream:
+    """The commands of one partition, read as `consumer`."""
+
+    def __init__(self, partition: int, consumer: str) -> None:
+        self.name = stream_name(partition)
+        self.consumer = consumer
+        self._cursor = START  # where XAUTOCLAIM goes on
+        self._all_at_once = True  # at the start nobody else serves this partition: whatever is pending is ours
+        self._looked = 0.0
+
+    def begin(self) -> None:
+        """At an engine's start, or after a failure in the middle: see to the group and take up what is pending."""
+        self._ensure_group()
+        self._cursor, self._all_at_once = START, True
+
+    def read(self, *, wait: bool = True) -> tuple[list[Entry], Prices]:
+        """The next commands, first what is pending, then what is new, and the prices as of then.
+
+        Poison goes to the dead letters. Waits for a command for a moment at most.
+        """
+        raw = self._left_behind()
+        pipe = streams.client().pipeline(transaction=False)
+        if not raw:
+            pipe.xreadgroup(
+                GROUP,
+                self.consumer,
+                {self.name: ">"},
+                count=settings.ENGINE_TICK_COMMANDS,
+                block=POLL_MILLISECONDS if wait else None,
+            )
+        markets.queue_latest(pipe)  # answered when the blocking read has been: one round trip for both
+        *new, rows, clock = pipe.execute(raise_on_error=False)
+        for answer in (*new, rows, clock):
+            if isinstance(answer, redis.ResponseError) and "NOGROUP" in str(answer):
+                self._ensure_group()  # somebody emptied Redis: nothing of value was in it
+            elif isinstance(answer, Exception):
+                raise answer
+        if new and isinstance(new[0], list):
+            raw = new[0][0][1] if new[0] else []
+        return self._entries(raw), markets.read_latest(rows, clock)
+
+    def _left_behind(self) -> list[tuple[str, dict[str, str]]]:
+        """What others have read and not acknowledged: all of it at the start, later what has stood for a moment."""
+        if not self._all_at_once and time.monotonic() - self._looked < LOOK_SECONDS:
+            return []
+        self._looked = time.monotonic()
+        try:
+            raw = self._claim(0 if self._all_at_once else LEFT_BEHIND_MILLISECONDS)
+        except redis.ResponseError as lost:
+            if "NOGROUP" not in str(lost):
+                raise
+            self._ensure_group()
+            return []
+        self._all_at_once = self._all_at_once and self._cursor != START
+        return raw
+
+    def _claim(self, idle_milliseconds: int) -> list[tuple[str, dict[str, str]]]:
+        """Take over pending entries from the cursor on; those that killed every engine so far are set aside."""
+        self._cursor, raw, _ = streams.client().xautoclaim(
+            self.name,
+            GROUP,
+            self.consumer,
+            min_idle_time=idle_milliseconds,
+            start_id=self._cursor,
+            count=settings.ENGINE_TICK_COMMANDS,
+        )
+        if not raw:
+            return []
+        pending: Any = streams.client().xpending_range(
+            self.name, GROUP, min=raw[0][0], max=raw[-1][0], count=len(raw), consumername=self.consumer
+        )
+        deliveries = {entry["message_id"]: entry["times_delivered"] for entry in pending}
+        taken = []
+        for id_, fields in raw:
+            if deliveries.get(id_, 0) > MOST_DELIVERIES:
+                self.bury(id_, fields, f"delivered {deliveries[id_]} times and never acknowledged")
+            else:
+                taken.append((id_, fields))
+        return taken
+
+    def _entries(self, raw: Sequence[tuple[str, dict[str, str] | None]]) -> list[Entry]:
+        entries = []
+        for id_, fields in raw:
+            try:
+                command = decode(fields or {})
+                at = markets.moment(int(id_.partition("-")[0]))
+                entries.append(Entry(id_, command, at + timedelta(milliseconds=command.ttl_ms)))
+            except Poison as reason:
+                self.bury(id_, fields or {}, str(reason))
+        return entries
+
+    def _ensure_group(self) -> None:
+        try:
+            streams.client().xgroup_create(self.name, GROUP, id="0", mkstream=True)
+        except redis.ResponseError as exists:
+            if "BUSYGROUP" not in str(exists):
+                raise
+
+    def answer(self, entries: Sequence[Entry], answers: Sequence[Answer]) -> None:
+        """Send the answers and let go of the entries, in one round trip. Only what is done with is removed."""
+        if not entries:
+            return
+        reply_to = {entry.command.id: entry.command.reply_to for entry in entries}
+        waiting: dict[str, list[str]] = {}
+        for answer in answers:
+            if channel := reply_to.get(answer.command_id):
+                waiting.setdefault(channel, []).append(encode_answer(answer))
+        pipe = streams.client().pipeline(transaction=False)
+        for channel, texts in waiting.items():
+            pipe.rpush(channel, *texts)
+            pipe.expire(channel, REPLY_KEPT_SECONDS)
+        ids = [entry.id for entry in entries]
+        pipe.xack(self.name, GROUP, *ids)
+        pipe.xdel(self.name, *ids)
+        pipe.execute()
+
+    def bury(self, id_: str, fields: dict[str, str], reason: str) -> None:
+        """Set an entry aside with a reason, out of the others' way."""
+        log.error("entry %s goes to the dead letters: %s", id_, reason)
+        letter: Any = {**fields, "reason": reason[:500]}
+        pipe = streams.client().pipeline(transaction=True)
+        pipe.xadd(f"{self.name}:dead", letter, maxlen=DEAD_LETTERS_KEPT)
+        pipe.xack(self.name, GROUP, id_)
+        pipe.xdel(self.name, id_)
+        pipe.execute()
+
+    def leave(self) -> None:
+        """Take this consumer's name off the group; what it holds pending, if anything, stays with its name."""
+        if not streams.client().xpending_range(self.name, GROUP, "-", "+", 1, consumername=self.consumer):
+            streams.client().xgroup_delconsumer(self.name, GROUP, self.consumer)

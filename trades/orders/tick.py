@@ -1,0 +1,344 @@
+"""One tick's state between reading and writing: what the rows say, and what is decided about them in memory.
+
+Commands are decided one after the other, each seeing what those before it did. Nothing is written until all are
+decided, then everything in one pipeline. Money in here is base units of the account currency.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from functools import cache
+from uuid import UUID
+
+from django.conf import settings
+
+from accounts import exact, ledger, ledger_pipeline
+from accounts.ids import PARTITIONS, partition_of
+from accounts.ledger import AVAILABLE, MARGIN, PROFIT, Account, Balances, Locked
+from accounts.ledger_copy import Posting
+from accounts.models import Asset
+from accounts.pipeline import together
+from quotes.models import Instrument
+from quotes.prices import Price, Prices
+from quotes.symbols import instruments
+from trades.models import OrderEvent
+from trades.orders import extremes, money, reads, writes
+from trades.orders.commands import CANCEL, CHANGE, CLOSE, CLOSE_ALL, CREATE, FIRE, JUDGE, Answer, Command
+from trades.orders.errors import PriceNotFound
+from trades.orders.rows import DealRow, EventRow, OrderRow, Stored, Trader
+from trades.states import OrderStatus
+
+Kind = OrderEvent.Kind
+_NAMING = frozenset({CLOSE, CHANGE, CANCEL, FIRE})  # commands about one order, by its orderId
+_REMEMBERED = frozenset({CHANGE, CANCEL, CLOSE_ALL})  # no row shows that they were done: their answer does
+
+
+@dataclass(slots=True)
+class MarginAccount:
+    """A customer's money as the tick goes on. The rows follow when it is written.
+
+    `reserved` is what the margin account holds: the open orders' margins less `drawn`, what losses have consumed of
+    them. `free` may be negative while a command is being decided, never after it.
+    """
+
+    customer_id: UUID
+    trader: Trader
+    available_row: Locked
+    margin_row: Locked
+    profit_row: Locked  # the house's, of the customer's partition
+    free: int
+    reserved: int
+    drawn: int
+    called_at: datetime | None
+    exposure: dict[tuple[str, str], list[Decimal]] | None = None  # (symbol, side) -> quantity, quantity x open price
+    live: dict[UUID, OrderRow] | None = None  # every open and pending order, once all were read
+
+    @property
+    def cash(self) -> int:
+        return self.free + self.reserved
+
+
+@dataclass(slots=True)
+class Applied:
+    """What a tick did: the answers to send, and what the book must know once it is committed."""
+
+    answers: list[Answer] = field(default_factory=list)
+    live: list[OrderRow] = field(default_factory=list)
+    ended: list[OrderRow] = field(default_factory=list)
+    cash: dict[UUID, int] = field(default_factory=dict)
+    called: dict[UUID, bool] = field(default_factory=dict)
+    trails_set: set[str] = field(default_factory=set)
+
+
+class Tick:
+    """Read by `read`, decided upon by the modules of each kind of command, written by `write`."""
+
+    def __init__(self, prices: Prices, extreme_rows: Sequence[extremes.ExtremeRow] = ()) -> None:
+        self.prices = prices
+        self.at: datetime = prices.now
+        self.instruments = instruments()
+        self.currency: str = settings.ACCOUNT_CURRENCY
+        self.done = Applied()
+        self.orders: dict[tuple[UUID, str], OrderRow] = {}
+        self.by_id: dict[UUID, OrderRow] = {}
+        self.was: dict[UUID, str] = {}  # the status of each order as it was read; new ones are missing
+        self.made: dict[UUID, OrderRow] = {}
+        self.taken: dict[tuple[UUID, str], str] = {}
+        self.stored: dict[tuple[UUID, str], Stored] = {}
+        self.closed_by: dict[UUID, UUID | None] = {}
+        self.accounts: dict[UUID, MarginAccount] = {}
+        self.balances: Balances = {}
+        self.peaks: dict[UUID, Decimal] = {}
+        self._extreme_rows = extreme_rows
+        self._touched: dict[UUID, OrderRow] = {}
+        self._new: dict[UUID, OrderRow] = {}
+        self._only_closed: set[UUID] = set()
+        self._deals: list[DealRow] = []
+        self._events: list[EventRow] = []
+        self._postings: list[Posting] = []
+        self._answered: list[tuple[Command, str, Answer]] = []
+
+    # --- reading -----------------------------------------------------------------------------------
+
+    def read(self, commands: Sequence[Command], guard: Callable[[], Callable[[], None]]) -> None:
+        """Lock and read what these commands are about, in two round trips at most; the guard is asked first."""
+        customers = {command.customer_id for command in commands}
+        creates = [c for c in commands if c.kind == CREATE]
+        with together():
+            must_hold = guard()
+            named = reads.lock_orders({(c.customer_id, c.terms["orderId"]) for c in commands if c.kind in _NAMING})
+            whole = reads.lock_live_orders({c.customer_id for c in commands if c.kind in (CLOSE_ALL, JUDGE)})
+            stored = reads.stored_answers({(c.customer_id, key) for c in commands if (key := remembered_by(c))})
+            makers = [*creates, *(c for c in commands if c.kind == CLOSE and c.terms.get("quantity"))]
+            made = reads.orders_made_by(makers)
+            taken = reads.codes_by_client_order_id(
+                {(c.customer_id, c.terms["clientOrderId"]) for c in creates if c.terms.get("clientOrderId")}
+            )
+            exposed = reads.exposures({c.customer_id for c in creates})
+            traders = reads.traders(customers)
+            balances = ledger_pipeline.ask_to_lock(self._accounts_of(customers))
+            must_hold()
+            for order in (*named(), *whole()):
+                self.note(order)
+            self.stored, self.taken = stored(), taken()
+            self.made = {order.command_id: order for order in made() if order.command_id}
+            exposures, known = exposed(), traders()
+            self._open_accounts(known, balances)
+        for customer in {c.customer_id for c in commands if c.kind in (CLOSE_ALL, JUDGE)} & self.accounts.keys():
+            self._all_are_here(self.accounts[customer])
+        for customer in {c.customer_id for c in creates} & self.accounts.keys():
+            self.accounts[customer].exposure = {}
+        for e in exposures:
+            if (account := self.accounts.get(e.customer_id)) and account.exposure is not None:
+                account.exposure[e.symbol, e.side] = [e.quantity, e.value]
+        self._read_more(commands)
+
+    def read_held(self, partition: int, cutoff: datetime, after: UUID | None, most: int) -> list[OrderRow]:
+        """Lock and read the next orders of a partition that were open at `cutoff`, with their customers' money."""
+        held = reads.open_through_the_night(partition, cutoff, after, most)()
+        for order in held:
+            self.note(order)
+        customers = {order.customer_id for order in held}
+        with together():
+            traders = reads.traders(customers)
+            balances = ledger_pipeline.ask_to_lock(self._accounts_of(customers))
+            self._open_accounts(traders(), balances)
+        return held
+
+    def _accounts_of(self, customers: Collection[UUID]) -> list[Account]:
+        own = [Account(customer, None, self.currency, type_) for customer in customers for type_ in (AVAILABLE, MARGIN)]
+        buckets = {partition_of(customer) for customer in customers}
+        return own + [Account(None, bucket, self.currency, PROFIT) for bucket in range(PARTITIONS) if bucket in buckets]
+
+    def _open_accounts(self, known: dict[UUID, Trader], balances: object) -> None:
+        self.balances = balances()  # type: ignore[operator]
+        for customer, trader in known.items():
+            available = self.balances[Account(customer, None, self.currency, AVAILABLE)]
+            margin = self.balances[Account(customer, None, self.currency, MARGIN)]
+            self.accounts[customer] = MarginAccount(
+                customer,
+                trader,
+                available,
+                margin,
+                self.balances[ledger.house(customer, self.currency, PROFIT)],
+                available.balance,
+                margin.balance,
+                trader.drawn,
+                trader.called_at,
+            )
+
+    def _read_more(self, commands: Sequence[Command]) -> None:
+        """What only some ticks need: who closed what is closed, and how far trailing stops have come."""
+        named = [self.orders.get((c.customer_id, c.terms["orderId"])) for c in commands if c.kind in _NAMING]
+        closed = [order.id for order in named if order is not None and order.status == OrderStatus.CLOSED]
+        self.closed_by = reads.closing_commands(closed)
+        fired = [self.orders.get((c.customer_id, c.terms["orderId"])) for c in commands if c.kind == FIRE]
+        if trailing := [order for order in fired if order is not None and order.trailing_stop is not None]:
+            self.peaks = extremes.peaks(trailing, self._extreme_rows)
+
+    def all_of(self, account: MarginAccount) -> dict[UUID, OrderRow]:
+        """Every open and pending order of a customer, read and locked now if it wasn't.
+
+        Later than the lock order has it, which can deadlock with nobody: only the engine of a partition locks its
+        orders, and it does one tick after the other.
+        """
+        if account.live is None:
+            for order in reads.lock_live_orders([account.customer_id])():
+                self.note(order)
+            self._all_are_here(account)
+        assert account.live is not None
+        return account.live
+
+    def _all_are_here(self, account: MarginAccount) -> None:
+        live = (OrderStatus.OPEN, OrderStatus.PENDING)
+        mine = [o for o in self.by_id.values() if o.customer_id == account.customer_id and o.status in live]
+        account.live = {order.id: order for order in sorted(mine, key=lambda order: order.id)}
+
+    def note(self, order: OrderRow) -> None:
+        """Take up a row that was read, unless this tick has it already and may have changed it."""
+        if order.id not in self.by_id:
+            self.by_id[order.id] = self.orders[order.customer_id, order.code] = order
+            self.was[order.id] = order.status
+
+    # --- prices ------------------------------------------------------------------------------------
+
+    def price(self, instrument: Instrument, said: str) -> Price:
+        """The price to execute at. Raises PriceNotFound, naming what the caller said."""
+        price = self.prices.usable(instrument.symbol, instrument.price_age_limit_seconds)
+        if price is None:
+            raise PriceNotFound(said)
+        return price
+
+    def is_priced(self, order: OrderRow) -> bool:
+        limit = self.instruments[order.instrument_id].price_age_limit_seconds
+        return self.prices.usable(order.instrument_id, limit) is not None
+
+    def floating(self, order: OrderRow) -> int:
+        """What an open order is worth by the latest price, however old; nothing where there never was one."""
+        latest = self.prices.by_symbol.get(order.instrument_id)
+        if latest is None:
+            return 0
+        return money.profit(
+            order.side, order.opened_price, latest.exit(order.side), order.quantity, self.decimals(order)
+        )
+
+    @property
+    def currency_decimals(self) -> int:
+        return decimals_of(self.currency)
+
+    def decimals(self, order: OrderRow) -> int:
+        return self.instruments[order.instrument_id].counter_asset.decimals
+
+    # --- what is decided ---------------------------------------------------------------------------
+
+    def add_new(self, order: OrderRow) -> None:
+        """A row to insert, in whatever state it has by then."""
+        self._new[order.id] = order
+        self.by_id[order.id] = self.orders[order.customer_id, order.code] = order
+        account = self.accounts[order.customer_id]
+        if account.live is not None and order.status != OrderStatus.CLOSED:
+            account.live[order.id] = order
+
+    def touch(self, order: OrderRow, *, only_closed: bool = False) -> None:
+        """A row to update. The plain close has a statement of its own, for it is most of the work."""
+        if order.id in self._new:
+            return
+        if only_closed and order.id not in self._touched:
+            self._only_closed.add(order.id)
+        elif not only_closed:
+            self._only_closed.discard(order.id)
+        self._touched[order.id] = order
+
+    def deal(self, order: OrderRow, command_id: UUID | None, kind: str, price: Decimal) -> None:
+        profit, reason = (order.profit or 0, order.close_reason) if kind == "close" else (0, "")
+        self._deals.append(
+            DealRow(order.customer_id, order.id, command_id, kind, price, order.quantity, profit, reason)
+        )
+
+    def event(
+        self, kind: str, customer_id: UUID, order_id: UUID | None, command_id: UUID | None, **detail: object
+    ) -> None:
+        text = exact.dumps(detail).decode() if detail else None
+        self._events.append(EventRow(customer_id, order_id, kind, command_id, text))
+
+    def move(self, order: OrderRow, debit: Locked, credit: Locked, amount: int, kind: str, step: str) -> None:
+        """Note a movement of an order's money; of nothing, none."""
+        if amount > 0:
+            key = f"order:{order.code}:{step}"
+            self._postings.append(Posting(debit, credit, amount, kind, key, order.customer_id, order.id))
+
+    def house(self, customer_id: UUID, type_: str) -> Locked:
+        """The house account of the customer's partition. Rare ones are locked when a movement needs them."""
+        account = ledger.house(customer_id, self.currency, type_)
+        found = self.balances.get(account)
+        if found is None:
+            found = ledger.lock([account])[account]
+            self.balances[account] = found
+        return found
+
+    def answered(self, command: Command, answer: Answer) -> None:
+        """Send an answer, and keep it where the command may come again and no row would tell."""
+        self.done.answers.append(answer)
+        if key := remembered_by(command):
+            self._answered.append((command, key, answer))
+            self.stored[command.customer_id, key] = Stored(
+                command.request_sha256, command.id, answer.status, answer.body
+            )
+
+    # --- writing -----------------------------------------------------------------------------------
+
+    def write(self) -> None:
+        """Write everything down in one pipeline. Raises RuntimeError where a guarded row was not as it was read."""
+        closed = [order for id_, order in self._touched.items() if id_ in self._only_closed]
+        changed = [(order, self.was[id_]) for id_, order in self._touched.items() if id_ not in self._only_closed]
+        with together():
+            writes.insert_orders(list(self._new.values()))
+            guarded = [
+                (writes.close_orders(closed, self.at), len(closed)),
+                (writes.change_orders(changed), len(changed)),
+            ]
+            writes.insert_deals(self._deals, self.at)
+            writes.insert_events(self._events, self.at)
+            ledger_pipeline.send(self._postings, at=self.at)
+            writes.insert_answers(self._answered, self.at)
+            writes.note_margin_accounts(self._notes(), self.at)
+            extremes.write(self._extreme_rows)
+        for asked, expected in guarded:
+            if asked is not None and asked.count != expected:
+                raise RuntimeError("a locked order was changed by somebody else")
+        self._tell()
+
+    def _notes(self) -> list[tuple[object, datetime | None, int]]:
+        return [
+            (account.customer_id, account.called_at, account.drawn)
+            for account in self.accounts.values()
+            if (account.called_at, account.drawn) != (account.trader.called_at, account.trader.drawn)
+        ]
+
+    def _tell(self) -> None:
+        live = (OrderStatus.OPEN, OrderStatus.PENDING)
+        for order in (*self._new.values(), *self._touched.values()):
+            (self.done.live if order.status in live else self.done.ended).append(order)
+        for account in self.accounts.values():
+            self.done.cash[account.customer_id] = account.cash
+            if (account.called_at is None) != (account.trader.called_at is None):
+                self.done.called[account.customer_id] = account.called_at is not None
+
+
+@cache
+def decimals_of(asset: str) -> int:
+    """An asset's decimals never change (trigger)."""
+    return Asset.objects.get(pk=asset).decimals
+
+
+def remembered_by(command: Command) -> str:
+    """Under which key a command's answer is kept: the caller's, or its own where nothing else would show it was done.
+
+    A caller's key is printable, so none is like the ones made here.
+    """
+    if command.key:
+        return command.key
+    return f"\x01{command.id.hex}" if command.kind in _REMEMBERED else ""
