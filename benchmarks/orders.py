@@ -80,6 +80,7 @@ class _OverHTTP:
 
         empties = [load.post(EMPTY, token, b"{}") for token in tokens.values()]
         with cast.FreshPrices(), _engines(self.system, 1):
+            _wait_for_the_engine()
             self._all_right(16, closes(200))
             for _ in range(ROUNDS):
                 self.tps.append(pgbench.transactions_per_second(superuser_url(), 5))
@@ -110,6 +111,13 @@ class _OverHTTP:
             Row("http_close_64_per_s", more, "closes/s", "pgbench_tps", more / tps),
             Row("http_create_16_per_s", creates, "creates/s", "pgbench_tps", creates / tps),
         ]
+
+
+def _wait_for_the_engine() -> None:
+    from trades.models import EngineLease
+
+    while not EngineLease.objects.filter(renewed_at__isnull=False).exists():
+        time.sleep(0.05)
 
 
 def _rate(runs: list[load.Load]) -> float:

@@ -1,4 +1,4 @@
-"""The two seed stories, played by a new trader and a partner's back end."""
+"""The two seed stories, played by a new trader and a partner's back end; `margin.py` has the other orders'."""
 
 from __future__ import annotations
 
@@ -31,12 +31,7 @@ class Cast:
 def cast(stage: Stage, client: dict[str, str]) -> Cast:
     """Sign the trader up, fund them, and log both in."""
     stage.title("The cast")
-    email = f"demo-{secrets.token_hex(4)}@example.com"
-    signed_up = stage.call(
-        "POST", "/api/v1/auth/signup", body={"email": email, "password": secrets.token_urlsafe(12), "name": "Demo"}
-    )
-    guid = signed_up["user"]["customerGuid"]
-    stage.command("deposit", guid, "USD", "10000.00")
+    signed_up = _signed_up(stage, "10000.00")
     firm = stage.call(
         "POST",
         "/oauth/token",
@@ -47,7 +42,21 @@ def cast(stage: Stage, client: dict[str, str]) -> Cast:
         },
         quietly=True,
     )
-    return Cast(guid, signed_up["access"], firm["access_token"])
+    return Cast(signed_up["user"]["customerGuid"], signed_up["access"], firm["access_token"])
+
+
+def sign_up(stage: Stage, amount: str) -> str:
+    """A new trader with so many dollars; their token."""
+    return str(_signed_up(stage, amount)["access"])
+
+
+def _signed_up(stage: Stage, amount: str) -> dict[str, Any]:
+    email = f"demo-{secrets.token_hex(4)}@example.com"
+    signed_up: dict[str, Any] = stage.call(
+        "POST", "/api/v1/auth/signup", body={"email": email, "password": secrets.token_urlsafe(12), "name": "Demo"}
+    )
+    stage.command("deposit", signed_up["user"]["customerGuid"], "USD", amount)
+    return signed_up
 
 
 def close_order(stage: Stage, who: Cast) -> None:
@@ -60,7 +69,7 @@ def close_order(stage: Stage, who: Cast) -> None:
         who.trader,
         {"symbol": SYMBOL, "type": "buy", "quantity": 0.1, "leverage": 10},
     )
-    account(stage, who, "the margin of the order is reserved")
+    account(stage, who.trader, "the margin of the order is reserved")
     stage.say("The price rises.")
     hold(stage, "42350.75", "42355.75")
     stage.call("GET", "/api/v1/trade/orders", who.trader)
@@ -73,7 +82,7 @@ def close_order(stage: Stage, who: Cast) -> None:
     stage.expect("profit", closed["order"]["profit"], Decimal("125.50"))
     again = stage.refused("POST", "/api/v1/trade/close", who.trader, body, 400)
     stage.expect("the second close", again["error"], "Order not found or already closed")
-    figures = account(stage, who, "the margin is free again and the profit is there")
+    figures = account(stage, who.trader, "the margin is free again and the profit is there")
     stage.expect("balance", figures["balance"], Decimal("10125.50"))
     stage.expect("margin", figures["margin"], Decimal(0))
 
@@ -196,9 +205,9 @@ def trade(stage: Stage, who: Cast, body: dict[str, Any], becomes: str) -> dict[s
     return seen
 
 
-def account(stage: Stage, who: Cast, why: str) -> dict[str, Any]:
+def account(stage: Stage, token: str, why: str) -> dict[str, Any]:
     stage.say(f"The margin account: {why}.")
-    figures: dict[str, Any] = stage.call("GET", "/api/v1/account", who.trader)
+    figures: dict[str, Any] = stage.call("GET", "/api/v1/account", token)
     return figures
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
@@ -30,10 +30,13 @@ from trades.models import (
     EngineLease,
     IdempotentAnswer,
     LeftOut,
+    MarginAccount,
     Order,
+    OrderEvent,
     SettlementBatch,
     SettlementLeg,
     SettlementWindow,
+    SwapRun,
     Trade,
     TradeEvent,
     TradeFlag,
@@ -46,6 +49,7 @@ def a_crowd(size: int, start: int = 0) -> None:
     customers = _customers(numbers)
     _money(customers)
     _orders(customers)
+    _what_the_engine_notes(numbers, customers)
     batches = _batches(numbers)
     _control(numbers, customers, batches, _trades(customers, batches))
     _markets(numbers)
@@ -90,6 +94,59 @@ def _orders(customers: list[Customer]) -> None:
         for o in orders
         if o.status != "PENDING"
         for kind in (["open", "close"] if o.status == "CLOSED" else ["open"])
+    )
+
+
+def _what_the_engine_notes(numbers: range, customers: list[Customer]) -> None:
+    """Every second customer is called; a part was closed of each open order."""
+    at = timezone.now()
+    MarginAccount.objects.bulk_create(
+        MarginAccount(customer=customer, called_at=at if n % 2 == 0 else None, updated_at=at)
+        for n, customer in zip(numbers, customers, strict=True)
+    )
+    opened = list(Order.objects.filter(status="OPEN", customer__in=customers))
+    parts = [
+        Order(
+            customer_id=order.customer_id,
+            parent_id=order.pk,
+            instrument_id="BTC-USD",
+            side="buy",
+            quantity=Decimal("0.1"),
+            leverage=10,
+            margin=42350,
+            status="CLOSED",
+            open_price=order.open_price,
+            opened_at=order.opened_at,
+            created_at=at,
+            closed_at=at,
+            close_price=Decimal("42400.00"),
+            profit=500,
+            close_reason="manual",
+        )
+        for order in opened
+    ]
+    Order.objects.bulk_create(parts)
+    OrderEvent.objects.bulk_create(
+        event
+        for order, part in zip(opened, parts, strict=True)
+        for event in (
+            OrderEvent(customer_id=order.customer_id, order_id=order.pk, kind="opened", at=at),
+            OrderEvent(
+                customer_id=order.customer_id, order_id=order.pk, kind="reduced", detail={"part": part.code}, at=at
+            ),
+            OrderEvent(customer_id=order.customer_id, kind="margin_call", detail={"marginLevel": 99.5}, at=at),
+        )
+    )
+    SwapRun.objects.bulk_create(
+        SwapRun(
+            partition=n % 16,
+            night=date(2026, 1, 1) + timedelta(days=n),
+            cutoff=at,
+            prices={"BTC-USD": "42350.00"},
+            orders_count=n,
+            started_at=at,
+        )
+        for n in numbers
     )
 
 

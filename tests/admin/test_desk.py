@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from datetime import timedelta
 
 import pytest
 from django.test import Client
@@ -26,6 +27,7 @@ from tests.given import (
     btc_at,
     every_price_at_its_start,
     exits,
+    price_at,
     settles,
     states,
 )
@@ -61,10 +63,18 @@ def test_a_losing_sell_is_marked_at_the_ask(desk):
     assert "-30.00 USD" in text
 
 
-def test_without_a_fresh_price_a_position_has_no_floating_profit(desk):
+def test_a_stale_price_is_still_told_and_marked_and_without_any_there_is_no_floating_profit(desk):
     a_crowd(1)
+    positions = reverse("admin:trades_position_changelist")
 
-    assert "no fresh price" in shown(desk.get(reverse("admin:trades_position_changelist")))
+    text = shown(desk.get(positions))
+    assert "no price" in text
+    assert "+25.00 USD" not in text
+
+    price_at("BTC-USD", "42_400.00", at=timezone.now() - timedelta(hours=1))
+    text = shown(desk.get(positions))
+    assert "42,400.00 stale" in text
+    assert "+25.00 USD" in text  # as the margin level has it
 
 
 def test_all_prices_are_read_once_for_a_page_of_positions(desk):
@@ -90,7 +100,7 @@ def test_an_order_is_found_by_its_id_its_customer_and_their_email_and_by_nothing
 
     assert found(order.code) == 1
     assert found(order.pk.hex) == found(str(order.pk).upper()) == 1
-    assert found(order.customer_id.hex) == found("trader1@example.com") == 3
+    assert found(order.customer_id.hex) == found("trader1@example.com") == 4
     assert found(order.code[:-1]) == found("trader1") == 0
 
 

@@ -13,6 +13,7 @@ from accounts.models import User
 from quotes import symbols
 from tests.admin.crowd import a_crowd
 from tests.given import every_price_at_its_start
+from trades.admin.order_events import account_currency
 
 ALL = sorted(f"{model._meta.app_label}_{model._meta.model_name}" for model in admin.site._registry)
 READ_ONLY = {
@@ -28,10 +29,13 @@ READ_ONLY = {
     "trades_enginelease",
     "trades_idempotentanswer",
     "trades_leftout",
+    "trades_marginaccount",
     "trades_order",
+    "trades_orderevent",
     "trades_position",
     "trades_settlementbatch",
     "trades_settlementleg",
+    "trades_swaprun",
     "trades_trade",
     "trades_tradeflag",
 }
@@ -58,7 +62,7 @@ def list_of(name: str) -> str:
 
 def queries_of(desk: Client, url: str) -> int:
     """How many queries a page takes, once what is kept per process is known."""
-    symbols.instruments()
+    symbols.instruments(), account_currency()
     with CaptureQueriesContext(
         connection,
     ) as asked:

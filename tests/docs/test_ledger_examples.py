@@ -16,6 +16,7 @@ from accounts import services
 from accounts.identity import SYSTEM
 from accounts.ids import FIRM
 from accounts.models import Asset, Break, Customer, LedgerAccount, Transfer
+from quotes import symbols
 from quotes.quoting import FeeTerms
 from tests.docs.ledger_page import Example, Told, examples, number
 from tests.given import (
@@ -32,9 +33,10 @@ from tests.given import (
     what_the_audit_finds,
 )
 from tests.trades.corrections.desk import applies, somebody, why
-from tests.trades.orders.engine_room import closing, opens, tick
+from tests.trades.orders.engine_room import became, closing, fires, judges, opens, places, says, tick
+from tests.trades.orders.night_office import Office, rates
 from trades.corrections import propose
-from trades.models import Correction, SettlementBatch, SettlementLeg, Trade
+from trades.models import Correction, Order, SettlementBatch, SettlementLeg, Trade
 from trades.settlement.cut import cut_now
 from trades.settlement.legs import fail_leg, settle_leg
 
@@ -74,6 +76,22 @@ class Player:
                 self._opens,
             ),
             (r"(?P<who>\w+) closes (?P<name>\w) at (?P<price>\S+)", self._closes),
+            (
+                r"(?P<who>\w+) closes (?P<quantity>\S+) of (?P<name>\w) as (?P<part>\w) at (?P<price>\S+)",
+                self._closes_a_part,
+            ),
+            (
+                r"(?P<who>\w+) places (?P<name>\w): (?P<side>buy|sell) (?P<quantity>\S+) (?P<symbol>\S+)"
+                r" (?P<kind>limit|stop) at (?P<price>\S+), leverage (?P<leverage>\d+), while it is at (?P<market>\S+)",
+                self._places,
+            ),
+            (r"(?P<name>\w) opens at (?P<price>\S+)", self._fires),
+            (
+                r"a night passes with BTC-USD at (?P<price>\S+): a (?P<side>buy|sell) (?P<how>pays|is paid)"
+                r" (?P<percent>\S+) %",
+                self._sleeps,
+            ),
+            (r"(?P<who>\w+)'s margin level is judged with BTC-USD at (?P<price>\S+)", self._judges),
             (
                 r"(?P<who>\w+) (?P<side>buy|sell)s (?P<name>\w): (?P<quantity>\S+) BTC at (?P<price>\S+),"
                 r" fee (?P<percent>\S+) %",
@@ -116,6 +134,43 @@ class Player:
         btc_at(price.replace(",", ""))
         (told,) = tick(closing(self.who(who), self.named[name]))
         assert told.status == 200, told.text
+
+    def _closes_a_part(self, who: str, quantity: str, name: str, part: str, price: str) -> None:
+        btc_at(price.replace(",", ""))
+        self.named[part] = says(closing(self.who(who), self.named[name], quantity=quantity))["order"]["orderId"]
+
+    def _places(
+        self,
+        who: str,
+        name: str,
+        side: str,
+        quantity: str,
+        symbol: str,
+        kind: str,
+        price: str,
+        leverage: str,
+        market: str,
+    ) -> None:
+        btc_at(market.replace(",", ""))
+        wanted = {"symbol": symbol, "quantity": quantity, "leverage": int(leverage)}
+        self.named[name] = places(self.who(who), f"{side} {kind}", price.replace(",", ""), **wanted).code
+
+    def _fires(self, name: str, price: str) -> None:
+        btc_at(price.replace(",", ""))
+        order = Order.objects.get(code=self.named[name])
+        fires(order)
+        assert became(order) == ("OPEN", "")
+
+    def _sleeps(self, price: str, side: str, how: str, percent: str) -> None:
+        rate = str(number(percent) * 100 * (1 if how == "is paid" else -1))
+        rates("BTC-USD", **({"long": rate, "short": "0"} if side == "buy" else {"long": "0", "short": rate}))
+        night = Office(f"{timezone.now():%Y-%m-%d %H:%M:%S}").passes_the_next_night(btc=price.replace(",", ""))
+        self.named["night"] = night.isoformat()
+        symbols.forget()
+
+    def _judges(self, who: str, price: str) -> None:
+        btc_at(price.replace(",", ""))
+        judges(self.who(who))
 
     def _trades(self, who: str, side: str, name: str, quantity: str, price: str, percent: str) -> None:
         btc_at(price.replace(",", ""))
@@ -262,7 +317,8 @@ def writers() -> dict[str, ast.Module]:
         tree = ast.parse(path.read_text())
         calls = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
         called = {getattr(call, "attr", getattr(call, "id", "")) for call in calls}
-        if called & {"Movement", "Posting", "post_selected"}:
+        in_a_tick = any(ast.unparse(call) == "tick.move" for call in calls)
+        if in_a_tick or called & {"Movement", "Posting", "post_selected"}:
             found[str(path.relative_to(CHECKOUT))] = tree
     found.pop("accounts/ledger.py", None)
     return found
@@ -286,7 +342,9 @@ def test_only_the_modules_that_this_page_was_written_from_make_movements() -> No
         "accounts/services/funding.py",
         "trades/corrections/money.py",
         "trades/corrections/reversal.py",
-        "trades/orders/apply.py",
+        "trades/orders/nights.py",
+        "trades/orders/positions.py",
+        "trades/orders/tick.py",
         "trades/settlement/legs.py",
         "trades/settlement/settle.py",
         "trades/spot/money.py",

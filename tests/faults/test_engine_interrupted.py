@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import psycopg
 import pytest
 from django.db import OperationalError, connection
@@ -12,7 +10,7 @@ from accounts import streams
 from tests.given import a_customer, btc_at
 from tests.trades.orders.engine_room import closing, opens
 from trades.models import Deal
-from trades.orders.commands import Command, encode, stream_name
+from trades.orders.commands import Command, decode_answer, encode, stream_name
 from trades.orders.engine import Engine
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -49,6 +47,6 @@ def test_commands_of_a_tick_that_was_broken_off_are_done_by_the_next() -> None:
     engine.turn()
 
     (answer,) = streams.client().lrange(REPLIES, 0, -1)
-    assert json.loads(answer)["status"] == 200
+    assert decode_answer(answer).status == 200
     assert Deal.objects.filter(order=order, kind="close").count() == 1
     engine.lease.give_back()

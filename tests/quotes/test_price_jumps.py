@@ -356,6 +356,15 @@ def test_the_feed_is_followed_under_a_hold_however_far_it_goes_step_by_step():
     assert says("381") is None
 
 
+def test_after_a_hold_each_price_is_compared_with_the_one_before_again():
+    says("100")
+    hold("100")
+    prices.release(BTC)
+
+    assert [says(mid) for mid in ("140", "190", "260", "380")] == [None] * 4
+    assert says("100") == Fault.JUMP
+
+
 def test_a_jump_under_a_hold_keeps_the_held_price_fresh_and_is_refused_all_the_same():
     says("100", at=datetime.now(UTC) - timedelta(seconds=60))
     hold("200")

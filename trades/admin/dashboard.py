@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import redis
-from django.db.models import Max, QuerySet
+from django.db.models import Count, Max, Q, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
@@ -21,25 +22,40 @@ from accounts.money import printed
 from quotes import prices, symbols
 from trades import selectors
 from trades.admin.batches import STATES as BATCH_STATES
-from trades.admin.orders import STATUSES
+from trades.admin.events import of_days
+from trades.admin.keyset import LOOK
+from trades.admin.navigation import may_see
+from trades.admin.order_columns import STATUSES
 from trades.admin.trades import STATES as TRADE_STATES
 from trades.models import (
     Correction,
     EngineLease,
+    MarginAccount,
     Order,
-    Position,
+    OrderEvent,
     SettlementBatch,
     SettlementLeg,
     SettlementWindow,
     Trade,
 )
 from trades.orders.lease import LEASE_SECONDS
-from trades.states import BatchState, CorrectionState, LegStatus, TradeState
+from trades.states import BatchState, CorrectionState, LegStatus, OrderStatus, TradeState
 
 SHOWN = 6
 BEAT_IS_SILENT_AFTER = timedelta(minutes=10)
 FRESHNESS = {"fresh": "success", "stale": "danger"}
 GOOD, BAD, QUIET = "desk-good", "desk-bad", ""
+
+
+class Link(NamedTuple):
+    """A list of the desk, app_model, and how it is filtered."""
+
+    model: str
+    query: str = ""
+
+    @property
+    def url(self) -> str:
+        return reverse(f"admin:{self.model}_changelist") + self.query
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,23 +66,27 @@ class Card:
     value: str
     note: str
     mood: str
-    link: str
+    link: Link
 
 
 def figures(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
-    """Unfold's callback: adds the cards and tables to the index page's context."""
+    """Unfold's callback: adds to the index page's context the cards and tables that this person may look into."""
     now = timezone.now()
     latest, feed = _feed(now)
+    cards = [
+        *(*_orders(now), *_waiting(), _batches(), _legs(now)),
+        *(_proposals(), _breaks(now), feed, _engine(now), _scheduler(now), _audit(now)),
+    ]
+    panels: list[tuple[str, str, Callable[[], str]]] = [
+        ("Prices", "quotes_instrument", lambda: latest),
+        ("Newest batches", "trades_settlementbatch", _newest_batches),
+        ("Newest orders", "trades_order", _newest_orders),
+        ("Newest trades", "trades_trade", _newest_trades),
+    ]
     context.update(
         title="Dashboard",
-        cards=[
-            *(_positions(), *_waiting(), _batches(), _legs(now)),
-            *(_proposals(), _breaks(now), feed, _engine(now), _scheduler(now), _audit(now)),
-        ],
-        prices_table=latest,
-        batches_table=_newest_batches(),
-        trades_table=_newest_trades(),
-        orders_table=_newest_orders(),
+        cards=[card for card in cards if may_see(request, card.link.model)],
+        panels=[(title, table()) for title, model, table in panels if may_see(request, model)],
     )
     return context
 
@@ -80,12 +100,43 @@ def _figure(counted: int) -> str:
     return f"{MOST_COUNTED:,}+" if counted > MOST_COUNTED else f"{counted:,}"
 
 
-def _list(model: str, query: str = "") -> str:
-    return reverse(f"admin:{model}_changelist") + query
+def _orders(now: datetime) -> list[Card]:
+    """Live orders, of which the first MOST_COUNTED are told apart; who is called; who was stopped out today."""
+    live = Order.objects.filter(status__in=[OrderStatus.OPEN, OrderStatus.PENDING])
+    statuses = list(live.order_by().values_list("status", flat=True)[: MOST_COUNTED + 1])
+    more = "+" if len(statuses) > MOST_COUNTED else ""
+    return [
+        Card(title, f"{statuses.count(status):,}{more}", note, QUIET, link)
+        for title, status, note, link in (
+            ("Open positions", OrderStatus.OPEN, "margin orders", Link("trades_position")),
+            ("Resting orders", OrderStatus.PENDING, "wait for their price", Link("trades_order", _PENDING)),
+        )
+    ] + [_calls(now), _stop_outs(now)]
 
 
-def _positions() -> Card:
-    return Card("Open positions", _count(Position.objects.all()), "margin orders", QUIET, _list("trades_position"))
+_PENDING = "?status__exact=PENDING"
+
+
+def _calls(now: datetime) -> Card:
+    called = MarginAccount.objects.filter(called_at__isnull=False).order_by("called_at")
+    since = list(called.values_list("called_at", flat=True)[: MOST_COUNTED + 1])
+    note = f"the oldest for {shown.for_how_long(now - since[0])}" if since and since[0] else "nobody is called"
+    link = Link("trades_marginaccount", "?called=yes" if since else "")
+    return Card("Margin calls", _figure(len(since)), note, BAD if since else GOOD, link)
+
+
+def _stop_outs(now: datetime) -> Card:
+    """Counted in the newest LOOK events of the day: no index tells their kinds apart."""
+    newest = of_days(OrderEvent.objects.all(), now.astimezone(UTC).date()).order_by("-pk")[: LOOK + 1]
+    found = newest.aggregate(all=Count("pk"), outs=Count("pk", filter=Q(kind=OrderEvent.Kind.STOP_OUT)))
+    is_all = found["all"] <= LOOK
+    return Card(
+        "Stop-outs today",
+        f"{found['outs']:,}{'' if is_all else '+'}",
+        "since midnight UTC" if is_all else f"in the newest {LOOK:,} events",
+        BAD if found["outs"] else QUIET,
+        Link("trades_orderevent", "?kind=stop_out&day=today"),
+    )
 
 
 def _waiting() -> list[Card]:
@@ -105,7 +156,7 @@ def _waiting() -> list[Card]:
             f"{counts[state]:,}{'+' if full else ''}",
             note,
             QUIET,
-            _list("trades_trade", f"?state__exact={state.value}"),
+            Link("trades_trade", f"?state__exact={state.value}"),
         )
         for title, state, note in (
             ("Storing", TradeState.STORING, "trades on their way in"),
@@ -124,7 +175,7 @@ def _batches() -> Card:
         _figure(len(states)),
         note,
         BAD if unconfirmed else QUIET,
-        _list("trades_settlementbatch"),
+        Link("trades_settlementbatch"),
     )
 
 
@@ -137,7 +188,7 @@ def _legs(now: datetime) -> Card:
         _count(SettlementLeg.objects.filter(selectors.is_due(now))),
         f"{failed:,} failed" if failed else "none failed",
         BAD if failed else QUIET,
-        _list("trades_settlementleg", "?due=now" if not failed else "?status__exact=failed"),
+        Link("trades_settlementleg", "?due=now" if not failed else "?status__exact=failed"),
     )
 
 
@@ -145,7 +196,7 @@ def _proposals() -> Card:
     waiting = _count(Correction.objects.filter(state=CorrectionState.PROPOSED))
     note = "wait for a second person" if waiting != "0" else "nothing to decide"
     mood = BAD if waiting != "0" else QUIET
-    return Card("Corrections proposed", waiting, note, mood, _list("trades_correction", "?state__exact=proposed"))
+    return Card("Corrections proposed", waiting, note, mood, Link("trades_correction", "?state__exact=proposed"))
 
 
 def _breaks(now: datetime) -> Card:
@@ -155,13 +206,13 @@ def _breaks(now: datetime) -> Card:
         .values_list("opened_at", flat=True)[: MOST_COUNTED + 1]
     )
     note = f"the oldest for {shown.for_how_long(now - opened[0])}" if opened else "everything fits"
-    link = _list("accounts_break", "?state__exact=open")
+    link = Link("accounts_break", "?state__exact=open")
     return Card("Open breaks", _figure(len(opened)), note, BAD if opened else GOOD, link)
 
 
 def _feed(now: datetime) -> tuple[str, Card]:
     """The prices as a table, and whether they are fresh as a card."""
-    link = _list("quotes_instrument")
+    link = Link("quotes_instrument")
     known = symbols.instruments()
     try:
         latest = prices.latest()
@@ -195,7 +246,7 @@ def _engine(now: datetime) -> Card:
     leases = list(EngineLease.objects.order_by("partition"))
     limit = now - timedelta(seconds=LEASE_SECONDS)
     running = [lease for lease in leases if lease.renewed_at is not None and lease.renewed_at > limit]
-    link = _list("trades_enginelease")
+    link = Link("trades_enginelease")
     if not running:
         last = max((lease.renewed_at for lease in leases if lease.renewed_at), default=None)
         return Card("Order engine", "not running", f"last seen {shown.age(last, now)}", BAD, link)
@@ -210,7 +261,7 @@ def _engine(now: datetime) -> Card:
 
 def _scheduler(now: datetime) -> Card:
     """Beat writes down when it last sent each task, every few minutes."""
-    link = _list("django_celery_beat_periodictask")
+    link = Link("django_celery_beat_periodictask")
     last = PeriodicTask.objects.filter(enabled=True).aggregate(last=Max("last_run_at"))["last"]
     if last is None:
         return Card("Scheduler", "not seen yet", "beat notes its runs every few minutes", QUIET, link)
@@ -226,7 +277,7 @@ def _scheduler(now: datetime) -> Card:
 
 def _audit(now: datetime) -> Card:
     last = LedgerAudit.objects.order_by("-pk").first()
-    link = _list("accounts_ledgeraudit")
+    link = Link("accounts_ledgeraudit")
     if last is None:
         return Card("Ledger audit", "none yet", "the books were not recounted", QUIET, link)
     text = "books balance" if last.ok else f"{len(last.findings)} findings"

@@ -15,7 +15,9 @@ GROUPS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
         "Trading",
         (
             ("Open positions", "candlestick_chart", "trades_position"),
+            ("Margin accounts", "speed", "trades_marginaccount"),
             ("Orders", "receipt_long", "trades_order"),
+            ("Order events", "history", "trades_orderevent"),
             ("Quotes", "request_quote", "quotes_quote"),
             ("Trades", "swap_horiz", "trades_trade"),
         ),
@@ -68,6 +70,7 @@ GROUPS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
             ("Users", "person", "accounts_user"),
             ("Groups", "shield_person", "auth_group"),
             ("Engine leases", "memory", "trades_enginelease"),
+            ("Swap nights", "bedtime", "trades_swaprun"),
             ("Stored answers", "replay", "trades_idempotentanswer"),
             ("Schedule", "event_repeat", "django_celery_beat_periodictask"),
             ("Intervals", "timer", "django_celery_beat_intervalschedule"),
@@ -104,5 +107,10 @@ def _allowed(request: HttpRequest, entries: tuple[Entry, ...]) -> list[dict[str,
     return [
         {"title": title, "icon": icon, "link": reverse(f"admin:{model}_changelist")}
         for title, icon, model in entries
-        if request.user.has_perm("{}.view_{}".format(*model.rsplit("_", 1)))
+        if may_see(request, model)
     ]
+
+
+def may_see(request: HttpRequest, model: str) -> bool:
+    """Whether somebody may look at the rows of an app_model."""
+    return bool(request.user.has_perm("{}.view_{}".format(*model.rsplit("_", 1))))

@@ -18,7 +18,7 @@ from accounts.admin.base import ReadOnlyAdmin, ReadOnlyInline, asked_once, may, 
 from accounts.admin.dialogs import ReasonForm, actor, carried_out, dialog, id_in
 from accounts.ids import parse_guid
 from trades.admin.movements import MOST_SHOWN, movements_of
-from trades.admin.orders import SIDES
+from trades.admin.order_columns import SIDES
 from trades.admin.preview import reason_text
 from trades.corrections.propose import propose_trade_reversal
 from trades.corrections.selectors import reversal_of

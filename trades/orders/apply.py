@@ -32,7 +32,7 @@ from trades.orders.commands import (
 from trades.orders.errors import KeyUsedForAnother
 from trades.orders.extremes import ExtremeRow
 from trades.orders.opening import create
-from trades.orders.risk import judge
+from trades.orders.risk import judge, look_again
 from trades.orders.rows import Stored
 from trades.orders.tick import Applied, MarginAccount, Tick, remembered_by
 
@@ -70,6 +70,8 @@ def _apply(commands: Sequence[Command], tick: Tick, guard: Callable[[], Callable
             _take(tick, command, account)
         elif account is not None:
             _BY_ITSELF[command.kind](tick, command, account)
+        if account is not None and account.called_at is not None:
+            look_again(tick, account)
     tick.write()
     return tick.done
 

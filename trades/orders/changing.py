@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal
 
@@ -28,7 +29,7 @@ def change(tick: Tick, command: Command, account: MarginAccount) -> Answer:
     wanted = {_FIELDS[name]: rules.optional(value) for name, value in command.terms["set"].items()}
     if "price" in wanted and order.status != OrderStatus.PENDING:
         raise AgainstTheRules("Only the price of a pending order can be changed")
-    draft = replace(order, **wanted)
+    draft = _with(order, wanted)
     if order.status == OrderStatus.PENDING:
         assert draft.price is not None
         rules.check_waits(draft, instrument, market)
@@ -36,7 +37,7 @@ def change(tick: Tick, command: Command, account: MarginAccount) -> Answer:
     else:
         # Only what is set anew is judged by today's price: the other limits may be about to fire.
         untouched = {name: None for name in ("take_profit", "stop_loss", "trailing_stop") if name not in wanted}
-        rules.check_limits(replace(draft, **untouched), instrument, market.exit(order.side), "current price")
+        rules.check_limits(_with(draft, untouched), instrument, market.exit(order.side), "current price")
     before = {name: getattr(order, column) for name, column in _FIELDS.items() if column in wanted}
     _set(tick, order, wanted)
     if (
@@ -70,7 +71,15 @@ def _found(tick: Tick, command: Command) -> OrderRow:
     return order
 
 
-def _set(tick: Tick, order: OrderRow, wanted: dict[str, Decimal | None]) -> None:
+def _with(order: OrderRow, values: Mapping[str, Decimal | None]) -> OrderRow:
+    """The order as it would be, to be judged before anything is changed."""
+    draft = replace(order)
+    for column, value in values.items():
+        setattr(draft, column, value)
+    return draft
+
+
+def _set(tick: Tick, order: OrderRow, wanted: Mapping[str, Decimal | None]) -> None:
     for column, value in wanted.items():
         setattr(order, column, value)
     tick.touch(order)

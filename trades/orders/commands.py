@@ -1,8 +1,9 @@
 """What a web process asks of an engine, and how it stands in the stream.
 
-A command lives in the stream `orders:{partition}` until an engine has committed what it did. It carries
-the time it may still take (`ttl_ms`); the stream entry's own id gives its time on Redis' clock, and the
-deadline is judged by the same clock, so no two machines' clocks are compared.
+A command lives in the stream `orders:{partition}` until an engine has committed what it did. It carries the time it
+may still take (`ttl_ms`), counted from the stream entry's own id, which is Redis' time, and the same deadline as a time
+on that clock (`until_ms`), for Redis may take a command in long after it was sent. The deadline is the earlier of the
+two, judged by Redis' clock again, so no two machines' clocks are compared.
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ class Command:
     reply_to: str = ""
     key: str = ""
     request_sha256: str = ""
+    until_ms: int = 0  # 0: not said
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,7 @@ def encode(command: Command) -> dict[str, str]:
                 "user": command.user_id,
                 "terms": command.terms,
                 "ttl": command.ttl_ms,
+                "until": command.until_ms,
                 "reply": command.reply_to,
                 "key": command.key,
                 "sha": command.request_sha256,
@@ -102,6 +105,7 @@ def decode(fields: dict[str, str]) -> Command:
             user_id=UUID(said["user"]) if said["user"] else None,
             terms=dict(said["terms"]),
             ttl_ms=int(said["ttl"]),
+            until_ms=int(said.get("until", 0)),
             reply_to=str(said["reply"]),
             key=str(said["key"]),
             request_sha256=str(said["sha"]),

@@ -44,7 +44,12 @@ class Gateway:
         self._waiting: dict[UUID, _Waiting] = {}
         self._given_up: deque[tuple[str, str]] = deque()  # stream and entry of what was not answered in time
         self._places = threading.BoundedSemaphore(settings.MAX_WAITING_REQUESTS)
+        self._ahead = _ahead(streams.prompt_client().time())
         threading.Thread(target=self._read, name="replies", daemon=True).start()
+
+    def on_its_clock(self, moment: float) -> int:
+        """A moment (monotonic seconds) on Redis' clock, in milliseconds: rather too early than too late."""
+        return int((moment + self._ahead) * 1000)
 
     def send(self, command: Command, deadline: float) -> Answer | None:
         """Put a command on its stream and wait for its answer until `deadline` (monotonic seconds).
@@ -70,9 +75,11 @@ class Gateway:
     def _read(self) -> None:
         while True:
             try:
-                popped: Any = streams.client().blmpop(
-                    streams.BLOCK_SECONDS, 1, self.channel, direction="LEFT", count=READ_AT_ONCE
-                )
+                pipe = streams.client().pipeline(transaction=False)
+                pipe.blmpop(streams.BLOCK_SECONDS, 1, self.channel, direction="LEFT", count=READ_AT_ONCE)
+                pipe.time()  # answered when the blocking read has been
+                popped, clock = pipe.execute()
+                self._ahead = _ahead(clock)
                 for text in popped[1] if popped else ():
                     self._deliver(text)
                 self._take_back()
@@ -107,6 +114,11 @@ class Gateway:
         except redis.RedisError:
             self._given_up.extend(given_up)
             raise
+
+
+def _ahead(clock: Any) -> float:
+    """How far Redis' clock, just read, is ahead of this process' monotonic one, seconds; at most its way shorter."""
+    return float(clock[0] + clock[1] / 1_000_000 - time.monotonic())
 
 
 _gateway: Gateway | None = None

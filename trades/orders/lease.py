@@ -2,7 +2,8 @@
 
 Taking a lease raises its epoch. Every tick reads its own epoch inside its transaction, under a shared lock:
 an engine that was paused past its lease finds a higher epoch and its late write is rolled back, and a
-taker waits for the tick that is just committing.
+taker waits for the tick that is just committing. Not for longer than a tick may take: PostgreSQL ends the transaction
+of an engine that was paused, or whose host was lost, in the middle of one.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ log = logging.getLogger("engine")
 
 LEASE_SECONDS = 5
 RENEW_SECONDS = 1
+LONGEST_TICK_SECONDS = 10  # enforced from PostgreSQL 17 on; before, by the server's own timeout of idle transactions
+_ONE_TAKER = 0x6C65617365  # an advisory lock's number: "lease"
 
 
 class LeaseLost(Exception):
@@ -47,6 +50,7 @@ class Lease:
                 " ON CONFLICT DO NOTHING",
                 [self.partition, self.partitions],
             )
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_ONE_TAKER])  # two takers would not see each other
             cursor.execute(
                 "SELECT holder, partitions FROM trades_enginelease WHERE partitions <> %s"
                 " AND renewed_at >= clock_timestamp() - make_interval(secs => %s)",
@@ -63,6 +67,11 @@ class Lease:
             holder, is_over = cursor.fetchone()
             if not (is_over or _is_dead(holder)):
                 return False
+            cursor.execute(  # who is only paused, and believes in another number, must not write when it wakes
+                "UPDATE trades_enginelease SET epoch = epoch + 1, holder = '', renewed_at = NULL"
+                " WHERE partition IN (SELECT partition FROM trades_enginelease WHERE partitions <> %s FOR UPDATE)",
+                [self.partitions],
+            )
             cursor.execute(
                 "UPDATE trades_enginelease SET epoch = epoch + 1, holder = %s, partitions = %s,"
                 " renewed_at = clock_timestamp() WHERE partition = %s RETURNING epoch",
@@ -74,7 +83,7 @@ class Lease:
     def ask(self) -> Callable[[], None]:
         """Inside a tick's transaction: hold the lease still until its end. What this gives raises LeaseLost."""
         asked = ask(
-            "SELECT 1 FROM trades_enginelease WHERE partition = %s AND epoch = %s FOR KEY SHARE",
+            f"SELECT {_bound()} FROM trades_enginelease WHERE partition = %s AND epoch = %s FOR KEY SHARE",  # noqa: S608
             [self.partition, self.epoch],
         )
 
@@ -105,6 +114,13 @@ class Lease:
                 "UPDATE trades_enginelease SET renewed_at = NULL, holder = '' WHERE partition = %s AND epoch = %s",
                 [self.partition, self.epoch],
             )
+
+
+def _bound() -> str:
+    """An expression that bounds the transaction at hand, where the server can: a paused engine holds no successor."""
+    if connection.pg_version < 170000:  # type: ignore[attr-defined]
+        return "1"
+    return f"set_config('transaction_timeout', '{LONGEST_TICK_SECONDS}s', true)"
 
 
 def _is_dead(holder: str) -> bool:

@@ -44,13 +44,14 @@ _ORDER_COLUMNS = {
     "peak": (">f8", _NUMBER.format("o.trail_peak")),
     "distance": (">f8", _NUMBER.format("o.trailing_stop")),
     "trail_at": (">i8", _MICROSECONDS.format("o.trail_at")),
-    "code": ("S20", "rpad(o.code, 20)"),
+    "code": ("S20", "o.code::character(20)"),
 }
 _ORDERS = """
 FROM trades_order o
 JOIN accounts_customer c ON c.id = o.customer_id
 JOIN unnest(%(symbols)s::text[]) WITH ORDINALITY AS s(symbol, number) ON s.symbol = o.instrument_id
 WHERE o.status IN ('OPEN', 'PENDING') AND c.partition = ANY(%(buckets)s::int[])
+GROUP BY c.partition
 """
 
 _ACCOUNT_COLUMNS = {
@@ -70,6 +71,7 @@ WHERE c.partition = ANY(%(buckets)s::int[]) AND c.id IN (
     SELECT customer_id FROM trades_order WHERE status IN ('OPEN', 'PENDING')
     UNION SELECT customer_id FROM trades_marginaccount WHERE called_at IS NOT NULL
 )
+GROUP BY c.partition
 """
 
 _EXTREME_COLUMNS = {
@@ -81,6 +83,7 @@ _EXTREME_COLUMNS = {
 _EXTREMES = """
 FROM trades_priceextreme e
 JOIN unnest(%(symbols)s::text[]) WITH ORDINALITY AS s(symbol, number) ON s.symbol = e.instrument_id
+GROUP BY e.partition
 """
 
 
@@ -125,19 +128,24 @@ def peaks_since(
 
 
 def _selected(columns: dict[str, tuple[str, str]], source: str, given: dict[str, Any]) -> npt.NDArray[Any]:
-    """Each column comes as one array: a length (all the same) before each element, behind a header."""
+    """The rows of a statement that ends in GROUP BY: an array of each column and group, a row may not exceed 1 GB."""
     selected = ", ".join(f"array_agg({expression})" for _, expression in columns.values())
     connection.ensure_connection()
     with connection.wrap_database_errors:
         cursor = psycopg.Cursor(cast("psycopg.Connection[Any]", connection.connection))
         cursor.execute(f"SELECT {selected} {source}".encode(), given, binary=True)
-    assert cursor.pgresult is not None
-    packed = [cursor.pgresult.get_value(0, number) or b"" for number in range(len(columns))]
-    rows: npt.NDArray[Any] | None = None
-    for data, (name, (type_, _)) in zip(packed, columns.items(), strict=True):
-        elements = np.frombuffer(memoryview(data)[_ARRAY_HEADER_BYTES:], np.dtype([("length", ">i4"), ("value", type_)]))
-        if rows is None:
-            rows = np.empty(len(elements), [(n, np.dtype(t).newbyteorder("=")) for n, (t, _) in columns.items()])
-        rows[name] = elements["value"]
-    assert rows is not None
+    result = cursor.pgresult
+    assert result is not None
+    as_sent = [np.dtype([("length", ">i4"), ("value", type_)]) for type_, _ in columns.values()]
+    parts = []
+    for group in range(result.ntuples):
+        arrays = [memoryview(result.get_value(group, n) or b"")[_ARRAY_HEADER_BYTES:] for n in range(len(columns))]
+        parts.append([np.frombuffer(data, sent) for data, sent in zip(arrays, as_sent, strict=True)])
+    rows = np.empty(
+        sum(len(part[0]) for part in parts),
+        [(name, np.dtype(type_).newbyteorder("=")) for name, (type_, _) in columns.items()],
+    )
+    for n, name in enumerate(columns):
+        if parts:
+            np.concatenate([part[n]["value"] for part in parts], out=rows[name])
     return rows

@@ -243,12 +243,14 @@ class Margins:
         stopped |= ~called & (low <= self._call * margin)
         stopped &= in_use
         over = called & (~in_use | (equity + slack > self._call * margin))
-        return stopped | over
+        crossed: npt.NDArray[np.bool_] = stopped | over
+        return crossed
 
     def _slack(self, which: Any) -> Floats:
         """What rounding could hide: of the sums here, and of whole base units in the exact figures."""
         cash = np.abs(self.cash[which])
-        return _ROUNDING * (self.turnover[which] + cash) + self.positions[which]
+        slack: Floats = _ROUNDING * (self.turnover[which] + cash) + self.positions[which]
+        return slack
 
     def state(self) -> dict[UUID, tuple[int, int, float, float, float, bool]]:
         """Orders, positions, cash, margin, floating profit and the call's mark of everybody with live orders."""

@@ -8,22 +8,23 @@ two ticks, so that trading goes on meanwhile.
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Max
 
-from accounts.ids import PARTITIONS
+from accounts.ids import PARTITIONS, partition_of
 from accounts.ledger import SWAP
 from quotes.models import Instrument
 from quotes.prices import Prices
-from quotes.swap_calendar import nights, times_counted
+from quotes.swap_calendar import cutoff, nights, times_counted
 from trades.models import SwapRun
 from trades.orders import money
 from trades.orders.lease import Lease
@@ -35,17 +36,17 @@ from trades.states import OrderStatus
 log = logging.getLogger("engine")
 
 SLICE = 500
-LOOK_SECONDS = 1.0
 
 
 @dataclass(slots=True)
 class _Run:
-    id: UUID
-    partition: int
+    """Runs of one night that stand at the same place are one: their orders are found in one go."""
+
     night: date
     cutoff: datetime
     prices: dict[str, Decimal]
-    through_id: UUID | None
+    through: tuple[UUID, UUID] | None
+    rows: dict[int, UUID]  # of the partitions' runs
 
 
 class Nights:
@@ -55,16 +56,15 @@ class Nights:
         self.mine = [number for number in range(PARTITIONS) if number % partitions == partition]
         self.lease = lease
         self._due: list[_Run] = []
-        self._looked = 0.0
+        self._next: datetime | None = None  # when the coming night begins; before it nothing can be due
 
     def begin(self) -> None:
         """After a start: look at what is due at the next turn."""
-        self._due, self._looked = [], 0.0
+        self._due, self._next = [], None
 
     def turn(self, prices: Prices) -> Applied | None:
         """Do the next slice of a night that is due, if any."""
-        if not self._due and time.monotonic() - self._looked > LOOK_SECONDS:
-            self._looked = time.monotonic()
+        if not self._due and (self._next is None or prices.now >= self._next):
             self._due = self._find(prices)
         if not self._due:
             return None
@@ -80,45 +80,31 @@ class Nights:
         An installation's first look only notes the last night: nobody is charged for one before that.
         """
         self.lease.check()
-        latest: dict[int, date] = {}
-        open_runs = []
-        for row in SwapRun.objects.filter(partition__in=self.mine).order_by("night", "partition"):
-            latest[row.partition] = max(row.night, latest.get(row.partition, row.night))
-            if row.done_at is None:
-                open_runs.append(row)
+        runs = SwapRun.objects.filter(partition__in=self.mine)
+        latest = dict(runs.values_list("partition").annotate(Max("night")))
         for partition in self.mine:
             due = nights(latest.get(partition), prices.now, settings.SWAP_TIME, settings.SWAP_ZONE)
-            if partition not in latest:
-                due = due[-1:]
-            for night, cutoff in due:
-                open_runs.append(self._begin(partition, night, cutoff, prices, is_first=partition not in latest))
-        return [_run(row) for row in open_runs if row.done_at is None]
-
-    def _begin(self, partition: int, night: date, cutoff: datetime, prices: Prices, *, is_first: bool) -> SwapRun:
-        return SwapRun.objects.create(
-            partition=partition,
-            night=night,
-            cutoff=cutoff,
-            prices={symbol: str(price.mid) for symbol, price in prices.by_symbol.items()},
-            started_at=prices.now,
-            done_at=prices.now if is_first else None,
-        )
+            for night, beginning in due:
+                _begin_run(partition, night, beginning, prices, is_first=partition not in latest)
+        coming = runs.aggregate(Max("night"))["night__max"] + timedelta(days=1)
+        self._next = cutoff(coming, settings.SWAP_TIME, settings.SWAP_ZONE)
+        return _grouped(runs.filter(done_at=None).order_by("night", "partition"))
 
     @transaction.atomic
     def _slice(self, run: _Run, prices: Prices) -> tuple[Applied, bool]:
         self.lease.check()
         tick = Tick(prices)
-        held = tick.read_held(run.partition, run.cutoff, run.through_id, SLICE)
+        held = tick.read_held(run.rows.keys(), run.cutoff, run.through, SLICE)
         for order in held:
             if order.status == OrderStatus.OPEN:  # another one's charge may have closed it
                 _charge(tick, order, run)
         tick.write()
         is_done = len(held) < SLICE
         if held:
-            run.through_id = held[-1].id
+            run.through = held[-1].customer_id, held[-1].id
         _note(run, held, prices.now if is_done else None)
         if is_done:
-            log.info("swap of %s is done for partition %s", run.night, run.partition)
+            log.info("swap of %s is done", run.night)
         return tick.done, is_done
 
 
@@ -153,12 +139,31 @@ def amount_of(order: OrderRow, instrument: Instrument, price: Decimal | None, ni
     return money.swap(order.quantity, price, rate, times, instrument.counter_asset.decimals)
 
 
-def _note(run: _Run, held: Sequence[OrderRow], done_at: datetime | None) -> None:
-    SwapRun.objects.filter(pk=run.id).update(
-        through_id=run.through_id, orders_count=F("orders_count") + len(held), done_at=done_at
+def _begin_run(partition: int, night: date, beginning: datetime, prices: Prices, *, is_first: bool) -> None:
+    SwapRun.objects.create(
+        partition=partition,
+        night=night,
+        cutoff=beginning,
+        prices={symbol: str(price.mid) for symbol, price in prices.by_symbol.items()},
+        started_at=prices.now,
+        done_at=prices.now if is_first else None,
     )
 
 
-def _run(row: SwapRun) -> _Run:
-    prices = {symbol: Decimal(text) for symbol, text in row.prices.items()}
-    return _Run(row.pk, row.partition, row.night, row.cutoff, prices, row.through_id)
+def _grouped(rows: Iterable[SwapRun]) -> list[_Run]:
+    """Unfinished runs, those together that stand at the same place at the same prices."""
+    groups: dict[tuple[Any, ...], _Run] = {}
+    for row in rows:
+        through = (row.through_customer_id, row.through_id) if row.through_customer_id and row.through_id else None
+        alike = (row.night, row.cutoff, through, tuple(sorted(row.prices.items())))
+        prices = {symbol: Decimal(text) for symbol, text in row.prices.items()}
+        groups.setdefault(alike, _Run(row.night, row.cutoff, prices, through, {})).rows[row.partition] = row.pk
+    return list(groups.values())
+
+
+def _note(run: _Run, held: Sequence[OrderRow], done_at: datetime | None) -> None:
+    customer, order = run.through or (None, None)
+    runs = SwapRun.objects.filter(pk__in=run.rows.values())
+    runs.update(through_customer_id=customer, through_id=order, done_at=done_at)
+    for partition, count in Counter(partition_of(one.customer_id) for one in held).items():
+        runs.filter(partition=partition).update(orders_count=F("orders_count") + count)

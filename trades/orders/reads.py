@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import fields
-from typing import Any
+from datetime import datetime
 from uuid import UUID
 
 from accounts.arrays import array
@@ -100,7 +100,7 @@ def closing_commands(order_ids: Sequence[UUID]) -> dict[UUID, UUID | None]:
         "SELECT order_id, command_id FROM trades_deal WHERE kind = 'close' AND order_id = ANY(%s::uuid[])",
         [array(order_ids)],
     )
-    return dict(asked.rows())  # type: ignore[arg-type]
+    return dict(asked.rows())
 
 
 def traders(customers: Collection[UUID]) -> Callable[[], dict[UUID, Trader]]:
@@ -130,13 +130,20 @@ def stored_answers(keys: Collection[tuple[UUID, str]]) -> Callable[[], dict[tupl
     return lambda: {(row[0], row[1]): Stored(*row[2:]) for row in asked.rows()}
 
 
-def open_through_the_night(partition: int, cutoff: Any, after: UUID | None, most: int) -> Callable[[], list[OrderRow]]:
-    """Lock the next orders of a partition, by id, that were open at `cutoff` and still are."""
+def open_through_the_night(
+    partitions: Collection[int], cutoff: datetime, after: tuple[UUID, UUID] | None, most: int
+) -> Callable[[], list[OrderRow]]:
+    """Lock the next orders of these partitions, by (customer, id), that were open at `cutoff` and still are.
+
+    By customer, because that is how the index of live orders goes: what was closed long ago is not looked at.
+    """
+    customer, order = after or (UUID(int=0), UUID(int=0))
     asked = ask(
-        _SELECT + "JOIN accounts_customer c ON c.id = o.customer_id AND c.partition = %s"
-        " WHERE o.status IN ('OPEN', 'PENDING') AND o.status = 'OPEN' AND o.opened_at <= %s AND o.id > %s"
-        " ORDER BY o.id LIMIT %s FOR NO KEY UPDATE OF o",
-        [partition, cutoff, after or UUID(int=0), most],
+        _SELECT + "JOIN accounts_customer c ON c.id = o.customer_id AND c.partition = ANY(%s::int[])"
+        " WHERE o.status IN ('OPEN', 'PENDING') AND o.status = 'OPEN' AND o.opened_at <= %s"
+        " AND (o.customer_id, o.id) > (%s, %s)"
+        " ORDER BY o.customer_id, o.id LIMIT %s FOR NO KEY UPDATE OF o",
+        [array(partitions), cutoff, customer, order, most],
     )
     return lambda: _orders(asked)
 

@@ -26,6 +26,11 @@ def judge(tick: Tick, command: Command, account: MarginAccount) -> None:
         _mark(tick, account, *figures(tick, account))
 
 
+def look_again(tick: Tick, account: MarginAccount) -> None:
+    """After a command of an account that is called: its last position may be gone, or its margin released."""
+    _mark(tick, account, *figures(tick, account))
+
+
 def figures(tick: Tick, account: MarginAccount) -> tuple[int, int]:
     """Equity and used margin of an account, base units."""
     positions = [order for order in tick.all_of(account).values() if order.status == OrderStatus.OPEN]

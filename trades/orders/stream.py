@@ -11,7 +11,7 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import redis
@@ -127,8 +127,10 @@ class Stream:
         for id_, fields in raw:
             try:
                 command = decode(fields or {})
-                at = markets.moment(int(id_.partition("-")[0]))
-                entries.append(Entry(id_, command, at + timedelta(milliseconds=command.ttl_ms)))
+                deadline = int(id_.partition("-")[0]) + command.ttl_ms
+                if command.until_ms:
+                    deadline = min(deadline, command.until_ms)
+                entries.append(Entry(id_, command, markets.moment(deadline)))
             except Poison as reason:
                 self.bury(id_, fields or {}, str(reason))
         return entries

@@ -95,7 +95,8 @@ def _ask(by: Trader, kind: str, terms: dict[str, Any], key: str, deadline: float
     if len(key) > LONGEST_KEY or not key.isprintable():
         raise Malformed(f"Idempotency-Key must have 1 to {LONGEST_KEY} printable characters")
     command_id = uuid7()
-    left = int((deadline - COMMIT_ALLOWANCE - time.monotonic()) * 1000)
+    commit_by = deadline - COMMIT_ALLOWANCE
+    left = int((commit_by - time.monotonic()) * 1000)
     command = Command(
         id=command_id,
         kind=kind,
@@ -103,6 +104,7 @@ def _ask(by: Trader, kind: str, terms: dict[str, Any], key: str, deadline: float
         user_id=by.user_id,
         terms=terms,
         ttl_ms=max(0, left),
+        until_ms=gateway().on_its_clock(commit_by),
         reply_to=gateway().channel,
         key=key,
         request_sha256=digest(kind, terms) if key else "",

@@ -136,9 +136,11 @@ class Tick:
                 account.exposure[e.symbol, e.side] = [e.quantity, e.value]
         self._read_more(commands)
 
-    def read_held(self, partition: int, cutoff: datetime, after: UUID | None, most: int) -> list[OrderRow]:
-        """Lock and read the next orders of a partition that were open at `cutoff`, with their customers' money."""
-        held = reads.open_through_the_night(partition, cutoff, after, most)()
+    def read_held(
+        self, partitions: Collection[int], cutoff: datetime, after: tuple[UUID, UUID] | None, most: int
+    ) -> list[OrderRow]:
+        """Lock and read the next orders of partitions that were open at `cutoff`, with their customers' money."""
+        held = reads.open_through_the_night(partitions, cutoff, after, most)()
         for order in held:
             self.note(order)
         customers = {order.customer_id for order in held}

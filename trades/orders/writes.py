@@ -168,7 +168,7 @@ def note_margin_accounts(notes: Sequence[tuple[object, datetime | None, int]], a
         " SELECT w.*, %s FROM unnest(%s::uuid[], %s::timestamptz[], %s::numeric[]) AS w(customer, called, drawn)"
         " ON CONFLICT (customer_id) DO UPDATE SET called_at = excluded.called_at, drawn = excluded.drawn,"
         " updated_at = excluded.updated_at",
-        [at, *(array(column) for column in zip(*notes, strict=True))],  # type: ignore[arg-type]
+        [at, *(array(column) for column in zip(*notes, strict=True))],
     )
 
 

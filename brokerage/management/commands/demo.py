@@ -1,4 +1,4 @@
-"""`manage.py demo`: both seed stories through HTTP on the running system, or on one it starts itself."""
+"""`manage.py demo`: the stories through HTTP on the running system, or on one it starts itself."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from rich.console import Console
 
-from brokerage.demo import stories
+from brokerage.demo import margin, stories
 from brokerage.demo.stage import NotAsTold, Stage
 from brokerage.stack.processes import MANAGE
 from brokerage.stack.where import CHECKOUT, data_dir, running_url
@@ -26,7 +26,7 @@ START_SECONDS = 120
 
 
 class Command(BaseCommand):
-    help = "Play the seed stories through HTTP, show every call, and end with the ledger audit."
+    help = "Play the stories through HTTP, show every call, and end with the ledger audit."
     requires_system_checks: list[str] = []
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -52,6 +52,8 @@ class Command(BaseCommand):
             stories.exit_trade(stage, who)
             stories.keep_clear_of_cuts(stage)
             stories.batched_trade(stage, who)
+            margin.orders_by_themselves(stage)
+            margin.fall(stage)
             stories.books(stage)
         finally:
             stage.command("set_price", stories.SYMBOL, "--release")

@@ -1,0 +1,80 @@
+"""An engine's night work without its loop, at prices of any moment."""
+
+from __future__ import annotations
+
+import contextlib
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+
+from django.conf import settings
+from django.db import transaction
+
+from accounts.models import Transfer
+from quotes import symbols
+from quotes.models import Instrument
+from quotes.prices import Price, Prices
+from quotes.swap_calendar import cutoff
+from trades.models import EngineLease, Order, SwapRun
+from trades.orders.lease import Lease
+from trades.orders.nights import Nights
+
+STANDS = {"BTC-USD": "42000", "XAU-USD": "2040"}
+
+
+def rates(symbol: str, long: str, short: str, triple: int | None = None) -> None:
+    Instrument.objects.filter(symbol=symbol).update(
+        swap_long_bps=Decimal(long), swap_short_bps=Decimal(short), swap_triple_weekday=triple
+    )
+    symbols.forget()
+
+
+def at(moment: str, **stands: str) -> Prices:
+    """The market at a moment of UTC: `at("2026-11-18 22:00", btc="42_000")`."""
+    when = datetime.fromisoformat(moment).replace(tzinfo=UTC)
+    named = STANDS | {f"{name.upper()}-USD": price.replace("_", "") for name, price in stands.items()}
+    return Prices(when, {s: Price(s, Decimal(p), Decimal(p), when) for s, p in named.items()})
+
+
+class Office:
+    """An engine's night work. Its first look notes the last night and charges nothing."""
+
+    def __init__(self, since: str = "") -> None:
+        EngineLease.objects.update(renewed_at=None)  # whoever was here before is dead
+        self.lease = Lease(0)
+        assert self.lease.take()
+        self.nights = Nights(0, 1, self.lease)
+        if since:
+            self.works(at(since))
+
+    def works(self, market: Prices) -> None:
+        """All that is due at this moment."""
+        self.nights.begin()
+        while self.nights.turn(market) is not None:
+            pass
+
+    def passes_the_next_night(self, **stands: str) -> date:
+        """Work through the first night that was not looked at yet, at these prices; which one it was."""
+        night: date = SwapRun.objects.latest("night").night + timedelta(days=1)
+        begins = cutoff(night, settings.SWAP_TIME, settings.SWAP_ZONE)
+        self.works(at(f"{begins:%Y-%m-%d %H:%M:%S}", **stands))
+        return night
+
+    def works_a_slice(self, market: Prices) -> None:
+        """One slice that had orders in it; sixteen partitions have a run of their own."""
+        self.nights.begin()
+        before = Transfer.objects.filter(kind="order_swap").count()
+        while Transfer.objects.filter(kind="order_swap").count() == before:
+            assert self.nights.turn(market) is not None
+
+    def is_killed_in_a_slice(self, market: Prices) -> None:
+        with contextlib.suppress(KeyboardInterrupt), transaction.atomic():
+            self.works_a_slice(market)
+            raise KeyboardInterrupt
+
+
+def swaps(order: Order) -> list[tuple[str, int]]:
+    """The order's swap movements: (night, signed base units as the customer sees them)."""
+    found = Transfer.objects.filter(subject=order.pk, kind="order_swap").order_by("id").select_related("credit_account")
+    return [
+        (t.key.rpartition(":")[2], int(t.amount) if t.credit_account.customer_id else -int(t.amount)) for t in found
+    ]

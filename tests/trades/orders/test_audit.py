@@ -1,0 +1,256 @@
+"""The recount of orders names exactly what was tampered with, and finds nothing in any story that was not."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from accounts import audit
+from accounts.ledger import MARGIN
+from accounts.models import Customer, LedgerAccount, Transfer
+from tests.given import a_customer, btc_at, usd
+from tests.trades.orders.engine_room import applied, closes, firing, judging, opens, places
+from tests.trades.orders.night_office import Office, at, rates
+from trades.models import Deal, MarginAccount, Order
+
+pytestmark = pytest.mark.django_db
+
+ORDERS_OWN = {
+    "order deals",
+    "deal terms",
+    "order parts",
+    "order money",
+    "order families",
+    "order movements",
+    "order margin",
+}
+GUARDED = ("trades_order", "trades_deal", "trades_marginaccount", "accounts_transfer", "accounts_ledgeraccount")
+
+
+def tampered(sql: str, *parameters: object) -> None:
+    """What somebody with the owner's password can do: around every trigger."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        for table in GUARDED:
+            cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
+        cursor.execute(sql, parameters)
+        for table in GUARDED:
+            cursor.execute(f"ALTER TABLE {table} ENABLE TRIGGER USER")
+
+
+def found() -> set[tuple[str, str]]:
+    """What the checks of orders find, as (check, row)."""
+    findings = audit.run(timezone.now()).findings
+    return {(finding["check"], finding["row"]) for finding in findings if finding["check"] in ORDERS_OWN}
+
+
+@pytest.fixture
+def alice() -> Customer:
+    return a_customer(with_usd="10_000.00")
+
+
+@pytest.fixture
+def order(alice: Customer) -> Order:
+    """Bought, and a third of it closed."""
+    btc_at("42_000.00")
+    bought = opens(alice, quantity="0.3")
+    btc_at("42_500.00")
+    closes(alice, bought, "0.1")
+    bought.refresh_from_db()
+    return bought
+
+
+@pytest.fixture
+def part(order: Order) -> Order:
+    return Order.objects.get(parent_id=order.pk)
+
+
+def margin_account(customer: Customer) -> str:
+    return LedgerAccount.objects.get(customer=customer, type=MARGIN, asset="USD").pk.hex
+
+
+def test_a_day_with_everything_in_it_is_right(alice: Customer, order: Order) -> None:
+    bob = a_customer(with_usd="1_000.00")
+    office = Office(f"{timezone.now():%Y-%m-%d %H:%M}")
+    rates("BTC-USD", "-2.5", "-0.5")
+    losing, _, _ = opens(bob, leverage=20), opens(bob, leverage=20), opens(bob, type="sell", leverage=100)
+    waiting, cancelled = places(alice, "buy limit", "42000"), places(bob, "buy limit", "42000", quantity="1")
+    btc_at("34_000.00")
+    closes(bob, losing)
+    applied(firing(waiting), firing(cancelled), judging(bob))
+    office.passes_the_next_night(btc="34_000")
+
+    statuses = set(Order.objects.values_list("status", flat=True))
+    assert statuses == {"OPEN", "CLOSED", "CANCELLED"}
+    assert Transfer.objects.filter(kind="order_swap").exists()
+    assert Transfer.objects.filter(kind="order_margin_drawn").exists()
+    assert found() == set()
+
+
+# --- deals -----------------------------------------------------------------------------------------
+
+
+def test_a_missing_deal_is_named(order: Order, part: Order) -> None:
+    tampered("DELETE FROM trades_deal WHERE order_id = %s", part.pk)
+    assert found() == {("order deals", part.pk.hex)}
+
+
+def test_an_opening_deal_of_a_part_is_one_too_many(order: Order, part: Order) -> None:
+    tampered(
+        "INSERT INTO trades_deal (id, customer_id, order_id, kind, price, quantity, profit, reason, at)"
+        " SELECT %s, customer_id, %s, kind, price, 0.1, 0, '', at FROM trades_deal WHERE kind = 'open'",
+        uuid.uuid4(),
+        part.pk,
+    )
+    assert found() == {("order deals", part.pk.hex)}
+
+
+def test_an_order_that_waits_and_has_a_deal_is_named(alice: Customer) -> None:
+    btc_at("42_000.00")
+    waiting, opened = places(alice, "buy limit", "41000"), opens(alice)
+    tampered("UPDATE trades_deal SET order_id = %s WHERE order_id = %s", waiting.pk, opened.pk)
+    deal = Deal.objects.get()
+    assert found() == {
+        ("order deals", waiting.pk.hex),
+        ("order deals", opened.pk.hex),
+        ("deal terms", deal.pk.hex),
+    }
+
+
+@pytest.mark.parametrize("change", ["quantity = 0.2", "price = 41999", "profit = 1"])
+def test_an_opening_deal_that_says_other_than_the_order_and_its_parts_is_named(order: Order, change: str) -> None:
+    deal = Deal.objects.get(order=order, kind="open")
+    tampered(f"UPDATE trades_deal SET {change} WHERE id = %s", deal.pk)
+    assert found() == {("deal terms", deal.pk.hex)}
+
+
+@pytest.mark.parametrize("change", ["quantity = 0.2", "price = 42501", "profit = 1", "reason = 'stop_loss'"])
+def test_a_closing_deal_that_says_other_than_what_was_closed_is_named(order: Order, part: Order, change: str) -> None:
+    deal = Deal.objects.get(order=part, kind="close")
+    tampered(f"UPDATE trades_deal SET {change} WHERE id = %s", deal.pk)
+    assert found() == {("deal terms", deal.pk.hex)}
+
+
+def test_an_order_whose_quantity_was_raised_shows_at_its_opening_deal(order: Order) -> None:
+    tampered("UPDATE trades_order SET quantity = quantity + 1 WHERE id = %s", order.pk)
+    assert found() == {("deal terms", Deal.objects.get(order=order).pk.hex)}
+
+
+# --- parts -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("change", ["side = 'sell'", "leverage = 11"])
+def test_a_part_that_is_not_of_its_parents_kind_is_named(order: Order, part: Order, change: str) -> None:
+    tampered(f"UPDATE trades_order SET {change} WHERE id = %s", part.pk)
+    assert found() == {("order parts", part.pk.hex)}
+
+
+def test_a_part_of_nothing_is_named(order: Order, part: Order) -> None:
+    tampered("UPDATE trades_order SET parent_id = %s WHERE id = %s", uuid.uuid4(), part.pk)
+    assert ("order parts", part.pk.hex) in found()
+
+
+# --- money -----------------------------------------------------------------------------------------
+
+
+def test_a_changed_profit_is_named(order: Order, part: Order) -> None:
+    tampered("UPDATE trades_order SET profit = profit + 1 WHERE id = %s", part.pk)
+    assert found() == {("order money", part.pk.hex), ("deal terms", Deal.objects.get(order=part).pk.hex)}
+
+
+def test_margin_that_was_released_for_an_open_order_is_named(order: Order, part: Order) -> None:
+    tampered(
+        "UPDATE accounts_transfer SET subject = %s WHERE subject = %s AND kind = 'order_margin_release'",
+        order.pk,
+        part.pk,
+    )
+    assert found() == {("order money", order.pk.hex)}
+
+
+def test_margin_that_an_order_and_its_parts_did_not_reserve_is_named(
+    alice: Customer, order: Order, part: Order
+) -> None:
+    tampered("UPDATE trades_order SET margin = margin + 1 WHERE id = %s", order.pk)
+    assert found() == {("order families", order.pk.hex), ("order margin", margin_account(alice))}
+
+
+def test_margin_moved_from_the_part_to_the_rest_shows_in_the_margin_account(
+    alice: Customer, order: Order, part: Order
+) -> None:
+    tampered("UPDATE trades_order SET margin = margin + 1 WHERE id = %s", order.pk)
+    tampered("UPDATE trades_order SET margin = margin - 1 WHERE id = %s", part.pk)
+    assert found() == {("order money", part.pk.hex), ("order margin", margin_account(alice))}
+
+
+def test_a_swap_that_nothing_moved_is_named(order: Order) -> None:
+    tampered("UPDATE trades_order SET swap = 5 WHERE id = %s", order.pk)
+    assert found() == {("order families", order.pk.hex)}
+
+
+def test_a_swap_of_the_wrong_sign_is_named(alice: Customer) -> None:
+    office = Office("2026-11-18 12:00")
+    rates("BTC-USD", "-2.5", "-0.5")
+    order = opens(alice, at("2026-11-18 15:00"))
+    office.works(at("2026-11-18 22:00"))
+    assert Transfer.objects.get(kind="order_swap").key == f"order:{order.code}:swap:2026-11-18"
+    assert found() == set()
+
+    tampered("UPDATE trades_order SET swap = -swap WHERE id = %s", order.pk)
+
+    assert found() == {("order families", order.pk.hex)}
+
+
+def test_money_that_moved_for_an_order_that_never_opened_is_named(alice: Customer, order: Order) -> None:
+    waiting = places(alice, "buy limit", "41000")
+    profit = Transfer.objects.get(kind="order_profit")
+    tampered("UPDATE accounts_transfer SET subject = %s WHERE id = %s", waiting.pk, profit.pk)
+    part = Order.objects.get(parent_id=order.pk)
+    assert found() == {
+        ("order movements", profit.pk.hex),
+        ("order money", part.pk.hex),
+        ("order money", waiting.pk.hex),
+    }
+
+
+def test_money_that_moved_for_no_order_at_all_is_named(order: Order) -> None:
+    profit = Transfer.objects.get(kind="order_profit")
+    tampered("UPDATE accounts_transfer SET subject = %s WHERE id = %s", uuid.uuid4(), profit.pk)
+    assert ("order movements", profit.pk.hex) in found()
+
+
+def test_an_order_that_waits_and_says_it_made_a_profit_is_named(alice: Customer) -> None:
+    btc_at("42_000.00")
+    waiting = places(alice, "buy limit", "41000")
+    tampered("UPDATE trades_order SET profit = 1 WHERE id = %s", waiting.pk)
+    assert found() == {("order money", waiting.pk.hex)}
+
+
+# --- the margin account ----------------------------------------------------------------------------
+
+
+def test_a_margin_account_that_is_short_of_a_cent_is_named(alice: Customer, order: Order) -> None:
+    tampered("UPDATE accounts_ledgeraccount SET debits = debits + 1 WHERE id = %s", uuid.UUID(margin_account(alice)))
+    assert found() == {("order margin", margin_account(alice))}
+
+
+def test_what_is_noted_as_drawn_must_be_missing_to_the_cent(alice: Customer) -> None:
+    bob = a_customer(with_usd="1_000.00")
+    btc_at("42_000.00")
+    losing, _ = opens(bob), opens(bob)
+    btc_at("35_000.00")
+    closes(bob, losing)
+    assert MarginAccount.objects.get(customer=bob).drawn == usd("120.00")
+    assert found() == set()
+
+    tampered("UPDATE trades_marginaccount SET drawn = drawn - 1 WHERE customer_id = %s", bob.pk)
+
+    assert found() == {("order margin", margin_account(bob))}
+
+
+def test_a_note_of_something_drawn_with_nothing_open_is_named() -> None:
+    bob = a_customer()
+    tampered("INSERT INTO trades_marginaccount (customer_id, drawn, updated_at) VALUES (%s, 7, now())", bob.pk)
+    assert found() == {("order margin", margin_account(bob))}

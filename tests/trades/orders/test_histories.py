@@ -1,0 +1,268 @@
+"""Any history of orders and prices, through the real tick: after each step the books are right, and nobody has made
+money by the order in which they closed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.db import transaction
+from hypothesis import HealthCheck, given
+from hypothesis import settings as sizes
+from hypothesis import strategies as st
+
+from accounts.errors import Malformed
+from accounts.ledger import PROTECTION
+from accounts.models import Customer
+from accounts.money import printed
+from quotes.prices import Price, Prices
+from tests.given import a_customer, what_the_audit_finds
+from tests.trades.orders.engine_room import (
+    applied,
+    cancelling,
+    cash,
+    changing,
+    closing,
+    closing_all,
+    firing,
+    house,
+    judging,
+    opening,
+    placing,
+    tick,
+)
+from trades.models import Order, OrderEvent
+from accounts.models import Transfer
+from trades.orders import money
+from trades.orders.commands import Command
+from trades.orders.extremes import Extremes
+
+pytestmark = pytest.mark.django_db
+
+STARTS = {"BTC-USD": Decimal(40000), "ETH-USD": Decimal(2000)}
+SPREAD = Decimal("1.0005")
+CENT = Decimal("0.01")
+
+symbols = st.sampled_from(sorted(STARTS))
+sides = st.sampled_from(["buy", "sell"])
+percents = st.sampled_from([Decimal(number) for number in (1, 2, 5, 10, 40)])
+orders = st.integers(0, 5)
+
+creates = st.fixed_dictionaries(
+    {
+        "symbol": symbols,
+        "side": sides,
+        "value": st.sampled_from([50, 1_000, 20_000, 60_000]),  # dollars
+        "leverage": st.sampled_from([1, 10, 100]),
+        "limits": st.dictionaries(st.sampled_from(["stopLoss", "takeProfit", "trailingStop"]), percents, max_size=2),
+        "pending": st.sampled_from(["", "", "limit", "stop"]),
+        "away": percents,
+    }
+)
+commands = st.one_of(
+    st.tuples(st.just("create"), creates),
+    st.tuples(st.just("create"), creates),
+    st.tuples(st.just("close"), orders),
+    st.tuples(st.just("part"), st.tuples(orders, st.sampled_from(["0.1", "0.33333", "0.5"]))),
+    st.tuples(
+        st.just("change"), st.tuples(orders, st.sampled_from(["stopLoss", "takeProfit", "trailingStop", "price"]))
+    ),
+    st.tuples(st.just("cancel"), orders),
+    st.tuples(st.just("close_all"), st.sampled_from(["", *STARTS])),
+)
+steps = st.one_of(
+    st.tuples(st.just("commands"), st.lists(st.tuples(st.integers(0, 1), commands), min_size=1, max_size=3)),
+    st.tuples(st.just("price"), st.tuples(symbols, st.sampled_from([-30, -10, -3, -1, 1, 3, 10, 30]))),
+    st.tuples(st.just("silence"), symbols),  # the feed of a symbol stops until its next price
+)
+
+
+class World:
+    """Two customers, two instruments, and an engine that looks at everything after each price."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 11, 18, 12, tzinfo=UTC)
+        self.people = [a_customer("alice", with_usd="1_500.00"), a_customer("bob", with_usd="20_000.00")]
+        self.stand = {symbol: self._price(symbol, start) for symbol, start in STARTS.items()}
+        self.silent: set[str] = set()
+        self.extremes = Extremes(0)
+
+    def _price(self, symbol: str, bid: Decimal) -> Price:
+        bid = bid.quantize(CENT)
+        return Price(symbol, bid, (bid * SPREAD).quantize(CENT), self.now)
+
+    def market(self) -> Prices:
+        """All prices as of now; those of a silent feed are a minute old."""
+        self.now += timedelta(seconds=1)
+        ages = {symbol: timedelta(minutes=symbol in self.silent) for symbol in self.stand}
+        return Prices(self.now, {s: Price(s, p.bid, p.ask, self.now - ages[s]) for s, p in self.stand.items()})
+
+    def live(self, by: Customer | None = None) -> list[Order]:
+        found = Order.objects.filter(status__in=["OPEN", "PENDING"]).order_by("id")
+        return list(found.filter(customer=by) if by else found)
+
+    def floating(self, order: Order) -> int:
+        exit_ = self.stand[order.instrument_id].exit(order.side)
+        assert order.open_price is not None
+        return money.profit(order.side, order.open_price, exit_, order.quantity, 2)
+
+    def equity(self, by: Customer) -> int:
+        return cash(by) + sum(self.floating(order) for order in self.live(by) if order.status == "OPEN")
+
+    # --- what happens ------------------------------------------------------------------------------
+
+    def commands(self, wanted: list[tuple[int, tuple[str, Any]]]) -> None:
+        asked = []
+        for who, (kind, what) in wanted:
+            try:
+                asked.append(getattr(self, f"_{kind}")(self.people[who], what))
+            except (Malformed, IndexError):
+                continue  # nothing to say it about
+        done = applied(*asked, at=self.market())
+        self.extremes.restart(done.trails_set)
+        assert all(answer.status < 500 for answer in done.answers)
+
+    def _create(self, by: Customer, wanted: dict[str, Any]) -> Command:
+        price = self.stand[wanted["symbol"]].entry(wanted["side"])
+        up = Decimal(1 if wanted["side"] == "buy" else -1)
+        body: dict[str, Any] = {"symbol": wanted["symbol"], "leverage": wanted["leverage"]}
+        body["quantity"] = printed((wanted["value"] / price).quantize(Decimal("0.00001")))
+        if wanted["pending"]:
+            price += price * wanted["away"] / 100 * (up if wanted["pending"] == "stop" else -up)
+        for name, away in wanted["limits"].items():
+            distance = (price * away / 100).quantize(CENT)
+            level = {"stopLoss": price - up * distance, "takeProfit": price + up * distance, "trailingStop": distance}
+            body[name] = printed(level[name].quantize(CENT))
+        if not wanted["pending"]:
+            return opening(by, type=wanted["side"], **body)
+        return placing(by, f"{wanted['side']} {wanted['pending']}", printed(price.quantize(CENT)), **body)
+
+    def _close(self, by: Customer, index: int) -> Command:
+        return closing(by, self.live(by)[index].code)
+
+    def _part(self, by: Customer, what: tuple[int, str]) -> Command:
+        order = self.live(by)[what[0]]
+        quantity = (order.quantity * Decimal(what[1])).quantize(Decimal("0.00000001"))
+        return closing(by, order.code, quantity=printed(quantity))
+
+    def _change(self, by: Customer, what: tuple[int, str]) -> Command:
+        order = self.live(by)[what[0]]
+        price = order.price or self.stand[order.instrument_id].exit(order.side)
+        below = {"stopLoss": "0.97", "takeProfit": "1.04", "trailingStop": "0.02", "price": "0.99"}[what[1]]
+        return changing(by, order.code, **{what[1]: printed((price * Decimal(below)).quantize(CENT))})
+
+    def _cancel(self, by: Customer, index: int) -> Command:
+        return cancelling(by, self.live(by)[index].code)
+
+    def _close_all(self, by: Customer, symbol: str) -> Command:
+        return closing_all(by, symbol)
+
+    def moves(self, symbol: str, percent: int) -> None:
+        self.stand[symbol] = self._price(symbol, self.stand[symbol].bid * (100 + percent) / 100)
+        self.silent.clear()
+
+    def looks(self) -> None:
+        """Every feed has spoken: the engine looks at every order and every account."""
+        for _ in range(4):  # what opens over a gap may have to close at once
+            market = self.market()
+            trailing = set(
+                Order.objects.filter(status="OPEN", trailing_stop__isnull=False).values_list("instrument", flat=True)
+            )
+            rows = self.extremes.judged(market.by_symbol.values(), trailing, market.now)
+            looked = [*(firing(order) for order in self.live()), *(judging(somebody) for somebody in self.people)]
+            done = applied(*looked, at=market, extremes=rows)
+            self.extremes.written()
+            self.extremes.restart(done.trails_set)
+            if not done.ended and not done.live:
+                break
+        self._nothing_is_left_undone()
+
+    # --- what must be true -------------------------------------------------------------------------
+
+    def _nothing_is_left_undone(self) -> None:
+        for order in self.live():
+            price = self.stand[order.instrument_id]
+            if order.status == "PENDING":
+                assert order.price is not None
+                assert not money.pending_fires(order.type, order.side, order.price, price.entry(order.side))
+                continue
+            assert not money.stop_loss_fires(order.side, order.stop_loss, price.exit(order.side))
+            assert not money.take_profit_fires(order.side, order.take_profit, price.exit(order.side))
+            assert not money.trailing_stop_fires(
+                order.side, order.trailing_stop, order.trail_peak, price.exit(order.side)
+            )
+        for somebody in self.people:
+            margin = sum(int(order.margin) for order in self.live(somebody))
+            assert not money.reaches(self.equity(somebody), margin, settings.STOP_OUT_PERCENT)
+
+    def step(self, kind: str, what: Any) -> None:
+        """Do it, and see that no value came from nowhere: what the house bore was missing from somebody's equity."""
+        if kind == "price":
+            self.moves(*what)
+        missing = sum(-min(0, self.equity(somebody)) for somebody in self.people)
+        borne = house(PROTECTION)
+        if kind == "price":
+            self.looks()
+        elif kind == "commands":
+            self.commands(what)
+        else:
+            self.silent.add(what)
+        assert what_the_audit_finds() == []
+        assert 0 <= borne - house(PROTECTION) <= missing + 3  # a part's profit rounds by itself
+
+    def every_order_of_closing_ends_alike(self) -> None:
+        self.silent.clear()
+        for somebody in self.people:
+            worth = max(0, self.equity(somebody))
+            for way in (self._oldest_first, self._newest_first, self._all_at_once):
+                with undone():
+                    way(somebody)
+                    assert not [order for order in self.live(somebody) if order.status == "OPEN"]
+                    assert cash(somebody) == worth, way.__name__
+                    assert what_the_audit_finds() == []
+
+    def _oldest_first(self, by: Customer) -> None:
+        self._one_by_one(by, lambda found: found[0])
+
+    def _newest_first(self, by: Customer) -> None:
+        self._one_by_one(by, lambda found: found[-1])
+
+    def _one_by_one(self, by: Customer, pick: Callable[[list[Order]], Order]) -> None:
+        while found := [order for order in self.live(by) if order.status == "OPEN"]:
+            (told,) = tick(closing(by, pick(found).code), at=self.market())
+            assert told.status == 200, told.text
+
+    def _all_at_once(self, by: Customer) -> None:
+        (told,) = tick(closing_all(by), at=self.market())
+        assert told.status == 200, told.text
+
+
+@contextmanager
+def undone() -> Iterator[None]:
+    """Whatever happens inside never did."""
+    with transaction.atomic():
+        yield
+        transaction.set_rollback(True)
+
+
+@sizes(
+    max_examples=100,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+@given(history=st.lists(steps, min_size=4, max_size=14))
+def test_after_any_history_the_books_are_right_and_the_order_of_closing_brings_nothing(
+    history: list[tuple[str, Any]],
+) -> None:
+    with undone():
+        world = World()
+        for kind, what in history:
+            world.step(kind, what)
+        print("STAT", len(history), sum(o.status=="OPEN" for o in world.live()), sorted(set(OrderEvent.objects.values_list("kind", flat=True))), sorted(set(Transfer.objects.values_list("kind", flat=True))), sorted(set(Order.objects.values_list("close_reason", flat=True))), len(world.silent))
+        world.every_order_of_closing_ends_alike()

@@ -1,0 +1,95 @@
+"""Margin accounts from the lowest level on, for the desk: ranked in one statement, shown with the API's own figures.
+
+The rank is reckoned in floating point, because it only says who comes first. What is shown of the accounts of a page is
+exact: the functions of `trades.orders.margin`, as the customers see it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+from uuid import UUID
+
+from django.db import connection
+
+from accounts.arrays import array
+from accounts.models import Asset
+from quotes.prices import Prices
+from trades.models import MarginAccount, Position
+from trades.orders.figures import Figures
+from trades.orders.money import floating_profit
+
+_RANKED = """
+WITH price AS (SELECT * FROM unnest(%(symbols)s::text[], %(bids)s::float8[], %(asks)s::float8[]) p(symbol, bid, ask)),
+held AS (
+    SELECT o.customer_id, sum(o.margin)::float8 AS margin, %(unit)s * coalesce(sum(o.quantity::float8 *
+        CASE o.side WHEN 'buy' THEN p.bid - o.open_price::float8 ELSE o.open_price::float8 - p.ask END), 0) AS floating
+    FROM trades_order o LEFT JOIN price p ON p.symbol = o.instrument_id
+    WHERE o.status = 'OPEN' AND (%(only)s::uuid[] IS NULL OR o.customer_id = ANY(%(only)s::uuid[]))
+    GROUP BY o.customer_id
+),
+cash AS (
+    SELECT customer_id, sum(credits - debits)::float8 AS cash FROM accounts_ledgeraccount
+    WHERE asset_id = %(currency)s AND type IN ('available', 'margin') AND customer_id IN (SELECT customer_id FROM held)
+    GROUP BY customer_id
+)
+SELECT customer_id, count(*) OVER () FROM held LEFT JOIN cash USING (customer_id)
+ORDER BY (coalesce(cash, 0) + floating) / nullif(margin, 0) NULLS LAST, customer_id
+LIMIT %(limit)s OFFSET %(offset)s
+"""
+_CASH = """
+SELECT customer_id, sum(credits - debits) FROM accounts_ledgeraccount
+WHERE customer_id = ANY(%s::uuid[]) AND asset_id = %s AND type IN ('available', 'margin') GROUP BY customer_id
+"""
+
+
+def lowest_first(
+    currency: Asset, now: Prices | None, limit: int, offset: int, only: Iterable[UUID] | None = None
+) -> tuple[list[UUID], int]:
+    """A page of the customers with open positions, or of those among `only`, and how many there are in all."""
+    known = list(now.by_symbol.values()) if now else []
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _RANKED,
+            {
+                "symbols": [price.symbol for price in known],
+                "bids": [float(price.bid) for price in known],
+                "asks": [float(price.ask) for price in known],
+                "unit": 10**currency.decimals,
+                "only": None if only is None else array(only),
+                "currency": currency.code,
+                "limit": limit,
+                "offset": offset,
+            },
+        )
+        rows = cursor.fetchall()
+    return [customer for customer, _ in rows], rows[0][1] if rows else 0
+
+
+def figures_of(
+    customers: Collection[UUID], currency: Asset, now: Prices | None
+) -> dict[UUID, tuple[MarginAccount, Figures]]:
+    """What the engine notes about each of these margin accounts, and its exact figures. Three queries.
+
+    Who has no row has nothing noted: they get one that isn't saved.
+    """
+    noted = {row.customer_id: row for row in MarginAccount.objects.filter(pk__in=customers)}
+    margin: defaultdict[UUID, int] = defaultdict(int)
+    unrealized: defaultdict[UUID, int] = defaultdict(int)
+    held = Position.objects.filter(customer_id__in=customers)
+    for customer, symbol, side, quantity, open_price, reserved in held.values_list(
+        "customer_id", "instrument_id", "side", "quantity", "open_price", "margin"
+    ):
+        assert open_price is not None, "an open order has its price"
+        margin[customer] += int(reserved)
+        if now and (price := now.by_symbol.get(symbol)):
+            unrealized[customer] += floating_profit(side, open_price, price.exit(side), quantity, currency.decimals)
+    with connection.cursor() as cursor:
+        cursor.execute(_CASH, [array(customers), currency.code])
+        cash = {customer: int(amount) for customer, amount in cursor.fetchall()}
+    found = {}
+    for customer in customers:
+        row = noted.get(customer) or MarginAccount(customer_id=customer)
+        is_called = row.called_at is not None
+        found[customer] = (row, Figures(cash.get(customer, 0), margin[customer], unrealized[customer], is_called))
+    return found
