@@ -55,10 +55,10 @@ _LOCK_NAME = 0x5E771E  # of pg_advisory_xact_lock: whoever changes which trades 
 _CLAIM = """
 INSERT INTO trades_settlementbatch
     (id, window_id, asset_kinds, cut_at, state, trades_count, customers_count, members_sha256, left_out_count,
-     completed_count, legs_are_automatic, symbols, round, round_symbols, done_symbols, slice_ends, made_by_id,
-     made_by_client_id, created_at, updated_at)
+     completed_count, legs_are_automatic, symbols, round, round_symbols, done_symbols, slice_ends, slices_done,
+     made_by_id, made_by_client_id, created_at, updated_at)
 VALUES (%(batch)s, %(window)s, %(kinds)s, %(cut_at)s, 'cut', 0, 0, '', 0, 0, %(automatic)s, '{}', 0, '{}', '{}', '{}',
-        %(made_by)s, %(made_by_client)s, %(at)s, %(at)s)
+        '{}', %(made_by)s, %(made_by_client)s, %(at)s, %(at)s)
 ON CONFLICT (window_id, cut_at) DO NOTHING
 """
 
