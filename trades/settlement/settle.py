@@ -36,7 +36,7 @@ from trades.models import SettlementBatch, SettlementLeg
 from trades.settlement.approval import locked_batch, lower_water
 from trades.settlement.cut import count_members, hold_membership
 from trades.settlement.legs import settle_as_expected
-from trades.settlement.membership import take_out_held
+from trades.settlement.membership import expect_many, take_out_held
 from trades.states import BatchState, LegStatus
 
 CHUNK: Final = 100_000
@@ -216,6 +216,7 @@ def _slice_ends(batch: SettlementBatch, chunk: int) -> list[UUID]:
         "symbols": batch.round_symbols,
         "chunk": chunk,
     }
+    expect_many()
     with connection.cursor() as cursor:
         cursor.execute(_SLICE_ENDS, given)
         return [*(row[0] for row in cursor.fetchall()), _AFTER_ALL]
