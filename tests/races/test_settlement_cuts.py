@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from datetime import timedelta
 from functools import partial
+from uuid import UUID
 
 import pytest
 from django.db import transaction
@@ -31,14 +32,14 @@ from tests.given import (
     usd,
     what_the_audit_finds,
 )
-from tests.many import many_exits_in_storing, many_settling_buys
+from tests.many import many_exits, many_exits_in_storing, many_settling_buys
 from tests.races.together import PATIENCE_SECONDS, together, wait_until_waiting
 from tests.sizes import size
 from trades.errors import BatchStateForbids, NothingToCut
 from trades.models import SettlementBatch, SettlementWindow, Trade
 from trades.settlement.approval import cancel, confirm
 from trades.settlement.cut import cut_due, cut_window
-from trades.settlement.membership import fingerprint
+from trades.settlement.membership import figures_beside, fingerprint, held_back
 from trades.spot.advance import advance
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -107,6 +108,27 @@ def test_an_exit_that_holds_its_original_while_the_cut_waits_is_in_the_batch():
     assert batch.members_sha256 == fingerprint(batch)
     settles(batch)
     assert what_the_audit_finds() == []
+
+
+def test_a_quiet_cut_believes_what_was_read_beside_it_and_that_is_what_its_members_say():
+    """Guard: what is read beside the cut asks for the same trades in the same order as the audit does for members."""
+    crowd = [a_customer(f"customer{number}", with_usd="1_000.00") for number in range(4)]
+    many_exits(many_settling_buys(crowd, 20)[::4])
+
+    batch = a_cut()
+
+    given = {"low": UUID(int=0), "symbols": ["BTC-USD"], **held_back().params()}
+    assert together([partial(figures_beside, given)])[0][0].trades == 0  # they are batched now
+    assert (batch.trades_count, batch.customers_count) == (25, 4)
+    assert batch.members_sha256 == fingerprint(batch)
+    assert what_the_audit_finds() == []
+
+
+def test_a_cut_does_without_what_can_not_be_read_beside_it(caplog):
+    given = {"low": "no id", "symbols": [], **held_back().params()}
+
+    assert together([partial(figures_beside, given)]) == [None]
+    assert "counts its members itself" in caplog.text
 
 
 def test_many_schedulers_cut_one_window_once():
