@@ -27,23 +27,23 @@ WITH selected AS MATERIALIZED (
 )
 """
 
-_LOCK = """
-{selected}
-SELECT (SELECT count(*) FROM selected WHERE debit IS NULL OR credit IS NULL), (
-    SELECT count(*) FROM (
-        SELECT id FROM accounts_ledgeraccount
-        WHERE id IN (SELECT debit FROM selected UNION SELECT credit FROM selected)
-        ORDER BY id FOR NO KEY UPDATE
-    ) locked
-)
-"""
-
+# Each part needs the one before it, so all accounts are locked, by id, before the first of them is changed. What
+# somebody changed since the statement began is not lost: READ COMMITTED adds to the row as it was when it was locked.
 _POST = """
 {selected},
+unknown AS MATERIALIZED (
+    SELECT count(*) AS accounts FROM selected WHERE debit IS NULL OR credit IS NULL
+),
+locked AS MATERIALIZED (
+    SELECT id FROM accounts_ledgeraccount
+    WHERE id IN (SELECT debit FROM selected UNION SELECT credit FROM selected)
+    ORDER BY id FOR NO KEY UPDATE
+),
 written AS (
     INSERT INTO accounts_transfer
         (id, debit_account_id, credit_account_id, asset_id, amount, kind, key, customer_id, subject, at)
     SELECT new_uuid7(), debit, credit, asset_id, amount, %(kind)s, key, customer_id, %(subject)s, %(at)s FROM selected
+    WHERE (SELECT accounts FROM unknown) = 0 AND (SELECT count(*) FROM locked) > 0
     ON CONFLICT (customer_id, key) DO NOTHING
     RETURNING debit_account_id, credit_account_id, amount
 ),
@@ -59,7 +59,7 @@ added AS (
     ) w
     WHERE a.id = w.account
 )
-SELECT (SELECT count(*) FROM selected), (SELECT count(*) FROM written)
+SELECT (SELECT accounts FROM unknown), (SELECT count(*) FROM selected), (SELECT count(*) FROM written)
 """
 
 _CONTRADICTED = """
@@ -76,8 +76,7 @@ def post_selected(select: str, params: Mapping[str, Any], *, kind: str, subject:
     """Post what a SELECT gives, between accounts that exist; `post` for very many.
 
     `select` is our own SQL and yields customer_id, asset_id, amount (base units, > 0), key, the types of the accounts
-    `debited` and `credited`, and `bucket`, where one of them is the house's. It is run twice and must give the same
-    rows both times: the caller holds locks on what it reads.
+    `debited` and `credited`, and `bucket`, where one of them is the house's. The caller holds locks on what it reads.
 
     Returns how many movements were new. Raises KeyReused when a key names a movement that said something else,
     IntegrityError when an account would fall below zero, RuntimeError when one isn't there.
@@ -85,11 +84,10 @@ def post_selected(select: str, params: Mapping[str, Any], *, kind: str, subject:
     given = dict(params, kind=kind, subject=subject, at=at)
     selected = _SELECTED.format(select=select)
     with connection.cursor() as cursor:
-        cursor.execute(_LOCK.format(selected=selected), given)
-        if cursor.fetchone()[0]:
-            raise RuntimeError("A movement names an account that nobody opened: nothing is posted.")
         cursor.execute(_POST.format(selected=selected), given)
-        found, written = cursor.fetchone()
+        unknown, found, written = cursor.fetchone()
+        if unknown:
+            raise RuntimeError("A movement names an account that nobody opened: nothing is posted.")
         if written != found:
             cursor.execute(_CONTRADICTED.format(selected=selected), given)
             if contradicted := cursor.fetchone():

@@ -312,6 +312,8 @@ def _broker(url: str) -> str:
     return f"redis+socket://{parts.path}?virtual_host={dict(parse_qsl(parts.query)).get('db', '0')}"
 
 
+SETTLERS = env.int("SETTLERS", default=2)  # workers that settle at once; have one more, for what clients wait for
+
 CELERY_BROKER_URL = _broker(BROKER_URL)
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_DEFAULT_QUEUE = "brokerage"

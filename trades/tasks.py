@@ -12,6 +12,7 @@ from uuid import UUID
 
 import redis
 from celery import shared_task
+from django.conf import settings
 from django.core.cache import cache
 from django.db import IntegrityError, OperationalError
 from django.utils import timezone
@@ -22,7 +23,8 @@ from trades.models import SettlementBatch
 from trades.settlement.cut import EVERY_KIND, low_water
 from trades.settlement.cut import cut_due as cut_due_windows
 from trades.settlement.legs import retry_due
-from trades.settlement.settle import SETTLEABLE, Progress, settle
+from trades.settlement.seats import seat
+from trades.settlement.settle import CHUNK, SETTLEABLE, Progress, settle
 from trades.spot.advance import advance as advance_trades
 from trades.spot.sweep import sweep as sweep_trades
 from trades.states import BatchState
@@ -77,23 +79,21 @@ def cut_due() -> None:
 
 
 @shared_task(**AGAIN)  # type: ignore[untyped-decorator]
-def settle_open() -> None:
+def settle_open(number: int = 0) -> None:
     """Settle every confirmed batch as far as its legs allow, also one that a killed worker left in the middle.
 
-    Twice at once: the batch's row is locked for each chunk and says where the next one begins, so two settlers
-    take turns and do no trade twice. A batch that only waits for its legs costs a look and is not talked about.
+    Twice at once: the second finds the seat taken and leaves it to the first. Whoever sits on one seat wakes a helper
+    for the next where there is work for two; they share the slices out, and no slice is done twice. A batch that only
+    waits for its legs costs a look and is not talked about.
     """
-    open_ones = SettlementBatch.objects.filter(state__in=SETTLEABLE).order_by("pk")
-    for batch_id, state, completed in list(open_ones.values_list("pk", "state", "completed_count")):
-        moved = state == BatchState.CONFIRMED
-        try:
-            for progress in settle(batch_id, clock=timezone.now):
-                moved = moved or progress.completed != completed
-                if progress.completed != completed or (moved and progress.is_done):
-                    _tell(batch_id, progress)
-                completed = progress.completed
-        except (Refusal, RuntimeError, IntegrityError):
-            logger.exception("batch %s can't be settled; the others go on", batch_id.hex)
+    with seat(number) as is_mine:
+        if not is_mine:
+            return
+        open_ones = list(SettlementBatch.objects.filter(state__in=SETTLEABLE).order_by("pk"))
+        if number + 1 < settings.SETTLERS and any(one.trades_count - one.completed_count > CHUNK for one in open_ones):
+            settle_open.delay(number + 1)
+        for batch in open_ones:
+            _settle(batch)
 
 
 @shared_task(**AGAIN)  # type: ignore[untyped-decorator]
@@ -104,6 +104,19 @@ def retry_legs() -> None:
     """
     if due := retry_due(timezone.now()):
         logger.info("%d failed legs are due again", due)
+
+
+def _settle(batch: SettlementBatch) -> None:
+    """Settle one batch and tell what changed; one that can't be settled is told, and holds up no other."""
+    moved, completed = batch.state == BatchState.CONFIRMED, batch.completed_count
+    try:
+        for progress in settle(batch.pk, clock=timezone.now):
+            moved = moved or progress.completed != completed
+            if progress.completed != completed or (moved and progress.is_done):
+                _tell(batch.pk, progress)
+            completed = progress.completed
+    except (Refusal, RuntimeError, IntegrityError):
+        logger.exception("batch %s can't be settled; the others go on", batch.pk.hex)
 
 
 def _tell(batch_id: UUID, progress: Progress) -> None:

@@ -96,7 +96,7 @@ def statement(stage: Stage, token: str, balance: Decimal) -> None:
     page = stage.call("GET", "/api/v1/statement?limit=1000", token, quietly=True)
     for line in page["message"]:
         stage.console.print(
-            f"  {line['text']:<28.28} {line['amount']:>9} {line['balance']:>9}  free {line['free']:>9}", highlight=False
+            f"  {line['text']:<52} {line['amount']:>9} {line['balance']:>9}  free {line['free']:>9}", highlight=False
         )
     moved = sum((line["amount"] for line in page["message"]), Decimal(0))
     stage.expect("all of it together", moved.quantize(CENTS), balance)

@@ -34,7 +34,7 @@ def children(host: str, port: int, environ: Mapping[str, str], without: Collecti
     calmly = "ignore:You're running the worker with superuser"  # root is welcome here: nothing is pickled
     celery = (sys.executable, "-W", calmly, "-m", "celery", "--quiet", "-A", "brokerage")
     worker = (
-        *(*celery, "worker", "--loglevel", "INFO", "--concurrency", environ.get("WORKER_CONCURRENCY", "2")),
+        *(*celery, "worker", "--loglevel", "INFO", "--concurrency", environ.get("WORKER_CONCURRENCY", "3")),
         *("--without-mingle", "--without-gossip", "--without-heartbeat"),
     )
     beat = (

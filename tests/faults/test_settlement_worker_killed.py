@@ -1,4 +1,4 @@
-"""kill -9 of a real settling process, again and again: each trade settles once and the books are right."""
+"""kill -9 of real settling processes, two at a time: each trade settles once and the books are right."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -46,20 +47,21 @@ def completed(batch: SettlementBatch) -> int:
     return batch.completed_count
 
 
-def kill_after(settler: subprocess.Popen[bytes], batch: SettlementBatch, count: int) -> None:
-    """Wait until so many trades are completed, a moment more, then kill -9."""
+def kill_after(settlers: Sequence[subprocess.Popen[bytes]], batch: SettlementBatch, count: int) -> None:
+    """Wait until so many trades are completed; then kill -9 one after the other, each a moment later."""
     give_up = time.monotonic() + PATIENCE_SECONDS
-    while completed(batch) < count and settler.poll() is None:
+    while completed(batch) < count and settlers[0].poll() is None:
         assert time.monotonic() < give_up
         time.sleep(0.001)
-    time.sleep(random.random() * 0.01)
-    os.killpg(settler.pid, signal.SIGKILL)
-    settler.wait(10)
+    for settler in settlers:
+        time.sleep(random.random() * 0.01)
+        os.killpg(settler.pid, signal.SIGKILL)
+        settler.wait(10)
 
 
 @pytest.mark.faults
-def test_a_settler_killed_again_and_again_leaves_every_trade_settled_once():
-    """Guards: one transaction a chunk, and the progress written in it. See `settle.py`."""
+def test_two_settlers_killed_again_and_again_leave_every_trade_settled_once():
+    """Guards: one transaction a slice, the progress written in it, and a claim that ends with it. See `settle.py`."""
     crowd = [a_customer(f"customer{number}", with_usd="100_000.00") for number in range(CUSTOMERS)]
     bought = many_settling_buys(crowd, TRADES)
     sold = many_exits(bought[::10])
@@ -67,10 +69,10 @@ def test_a_settler_killed_again_and_again_leaves_every_trade_settled_once():
     assert batch.trades_count == TRADES + len(sold)
 
     for kill in range(KILLS):
-        kill_after(a_settler(batch), batch, (kill + 1) * TRADES // (KILLS + 2))
+        kill_after([a_settler(batch), a_settler(batch)], batch, (kill + 1) * TRADES // (KILLS + 2))
         assert 0 < completed(batch) < batch.trades_count, "the kill must come in the middle"
         assert what_the_audit_finds() == []
-    assert a_settler(batch).wait(PATIENCE_SECONDS) == 0
+    assert [settler.wait(PATIENCE_SECONDS) for settler in (a_settler(batch), a_settler(batch))] == [0, 0]
 
     assert completed(batch) == batch.trades_count
     assert batch.state == "completed"

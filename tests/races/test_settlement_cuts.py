@@ -1,4 +1,4 @@
-"""Races over batches: cuts against cuts, exits against the cut, confirm against cancel, settler against settler."""
+"""Races over batches: cuts against cuts, exits against the cut, confirm against cancel; see also test_settlers.py."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import time
 from collections import Counter
 from datetime import timedelta
 from functools import partial
+from uuid import UUID
 
 import pytest
-from django.db import connection, transaction
+from django.db import transaction
 from django.utils import timezone
 
 from accounts.identity import SYSTEM
@@ -21,7 +22,6 @@ from tests.given import (
     a_settling_buy,
     a_trade,
     an_exit_quote,
-    balance,
     btc,
     btc_at,
     deposit,
@@ -33,17 +33,16 @@ from tests.given import (
     what_the_audit_finds,
 )
 from tests.many import many_exits, many_exits_in_storing, many_settling_buys
-from tests.races.together import together
+from tests.races.together import PATIENCE_SECONDS, together, wait_until_waiting
 from tests.sizes import size
 from trades.errors import BatchStateForbids, NothingToCut
 from trades.models import SettlementBatch, SettlementWindow, Trade
 from trades.settlement.approval import cancel, confirm
 from trades.settlement.cut import cut_due, cut_window
+from trades.settlement.membership import figures_beside, fingerprint, held_back
 from trades.spot.advance import advance
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-PATIENCE_SECONDS = 3  # below the database's lock_timeout
 
 
 def moves(*trades: Trade) -> None:
@@ -79,7 +78,10 @@ def test_exits_racing_one_cut_are_each_in_their_originals_batch_or_failed():
 
 
 def test_an_exit_that_holds_its_original_while_the_cut_waits_is_in_the_batch():
-    """Guard: the same, made to happen: the exit commits exactly while the cut waits for the original's row."""
+    """Guard: the same, made to happen: the exit commits exactly while the cut waits for the original's row.
+
+    And the numbers that are compared: what was read beside the cut doesn't know the exit, and must not be believed.
+    """
     btc_at("40_000.00")
     alice = a_customer(with_usd="10_000.00")
     bought = a_settling_buy(alice, btc("0.1"))
@@ -91,7 +93,8 @@ def test_an_exit_that_holds_its_original_while_the_cut_waits_is_in_the_batch():
         with transaction.atomic():
             assert advance([sold.pk], at=timezone.now(), prices=prices.latest()).settling == 1
             holds_its_original.set()
-            _wait_until_somebody_waits_for_a_row()
+            wait_until_waiting()
+            time.sleep(0.3)  # and until the reader beside the cut has read
 
     def cuts_meanwhile() -> SettlementBatch:
         holds_its_original.wait(PATIENCE_SECONDS)
@@ -102,7 +105,30 @@ def test_an_exit_that_holds_its_original_while_the_cut_waits_is_in_the_batch():
     assert not isinstance(batch, Exception), batch
     assert Trade.objects.get(pk=sold.pk).batch_id == batch.pk
     assert batch.trades_count == 2
+    assert batch.members_sha256 == fingerprint(batch)
+    settles(batch)
     assert what_the_audit_finds() == []
+
+
+def test_a_quiet_cut_believes_what_was_read_beside_it_and_that_is_what_its_members_say():
+    """Guard: what is read beside the cut asks for the same trades in the same order as the audit does for members."""
+    crowd = [a_customer(f"customer{number}", with_usd="1_000.00") for number in range(4)]
+    many_exits(many_settling_buys(crowd, 20)[::4])
+
+    batch = a_cut()
+
+    given = {"low": UUID(int=0), "symbols": ["BTC-USD"], **held_back().params()}
+    assert together([partial(figures_beside, given)])[0][0].trades == 0  # they are batched now
+    assert (batch.trades_count, batch.customers_count) == (25, 4)
+    assert batch.members_sha256 == fingerprint(batch)
+    assert what_the_audit_finds() == []
+
+
+def test_a_cut_does_without_what_can_not_be_read_beside_it(caplog):
+    given = {"low": "no id", "symbols": [], **held_back().params()}
+
+    assert together([partial(figures_beside, given)]) == [None]
+    assert "counts its members itself" in caplog.text
 
 
 def test_many_schedulers_cut_one_window_once():
@@ -185,23 +211,6 @@ def test_of_two_confirmers_one_wins_and_what_was_cancelled_stays_cancelled():
     assert what_the_audit_finds() == []
 
 
-def test_four_settlers_of_one_batch_take_turns_and_pay_once():
-    """Guard: the batch's row is locked for each chunk. Without it two settlers do the same chunk."""
-    crowd = [a_customer(f"customer{number}", with_usd="1_000.00") for number in range(5)]
-    bought = many_settling_buys(crowd, 60)
-    many_exits(bought[::5])
-    batch = a_cut()
-    batch = confirm(batch.pk, by=SYSTEM, at=timezone.now())
-
-    results = together([partial(settles, batch, chunk=3)] * 4)
-
-    assert [result for result in results if isinstance(result, Exception)] == []
-    batch.refresh_from_db()
-    assert (batch.state, batch.completed_count) == ("completed", 72)
-    assert sum(balance(customer, asset="BTC") for customer in crowd) == btc("0.0001") * 48
-    assert what_the_audit_finds() == []
-
-
 def test_deposits_and_trades_go_on_while_a_batch_settles():
     """Guard: settling locks accounts in id order like everybody else. Locked as they are scanned, it deadlocks."""
     btc_at("40_000.00")
@@ -218,17 +227,3 @@ def test_deposits_and_trades_go_on_while_a_batch_settles():
 
     assert [result for result in results if isinstance(result, Exception)] == []
     assert what_the_audit_finds() == []
-
-
-def _wait_until_somebody_waits_for_a_row() -> None:
-    give_up = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < give_up:
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid)"
-                " WHERE NOT granted AND datname = current_database()"
-            )
-            if cursor.fetchone()[0]:
-                return
-        time.sleep(0.005)
-    raise AssertionError("nobody waits for the original's row")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
@@ -10,6 +11,7 @@ from django.db import connection
 
 T = TypeVar("T")
 MOST = 16  # connections of one process
+PATIENCE_SECONDS = 3  # below the database's lock_timeout
 
 
 def together(calls: Sequence[Callable[[], T]], *, threads: int = MOST) -> list[T | Exception]:
@@ -41,3 +43,18 @@ def together(calls: Sequence[Callable[[], T]], *, threads: int = MOST) -> list[T
 def raised(results: Sequence[object], *kinds: type[Exception]) -> list[object]:
     """The results that are none of these refusals: what a race must never let through, and what went right."""
     return [result for result in results if not isinstance(result, kinds)]
+
+
+def wait_until_waiting(count: int = 1) -> None:
+    """Wait until so many connections of this database wait for a lock."""
+    give_up = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < give_up:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT count(DISTINCT pid) FROM pg_locks l JOIN pg_stat_activity a USING (pid)"
+                " WHERE NOT granted AND datname = current_database()"
+            )
+            if cursor.fetchone()[0] >= count:
+                return
+        time.sleep(0.005)
+    raise AssertionError(f"there are no {count} that wait for a lock")

@@ -79,7 +79,9 @@ class SettlementBatch(models.Model):
     slice_ends = ArrayField(
         models.UUIDField(), default=list, help_text="The last customer of each slice of the round under way."
     )
-    settled_through = models.UUIDField(null=True, help_text="This round has done all customers up to here.")
+    slices_done = ArrayField(
+        models.PositiveIntegerField(), default=list, help_text="The places of those slices that are completed."
+    )
     made_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
     )
@@ -108,6 +110,9 @@ class SettlementBatch(models.Model):
             models.UniqueConstraint(fields=["window", "cut_at"], name="one_batch_per_window_and_cut"),
             models.CheckConstraint(
                 condition=Q(completed_count__lte=F("trades_count")), name="batch_completes_no_more_than_it_has"
+            ),
+            models.CheckConstraint(
+                condition=Q(slices_done__len__lte=F("slice_ends__len")), name="batch_does_no_more_slices_than_it_has"
             ),
             models.CheckConstraint(
                 condition=Q(made_by__isnull=True) | Q(confirmed_by__isnull=True) | ~Q(made_by=F("confirmed_by")),

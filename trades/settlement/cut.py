@@ -8,6 +8,11 @@ One transaction under READ COMMITTED, and the order of its statements is the rul
    its original's row is seen here and is in its original's batch; one that comes later finds it batched;
 4. what the members come to is written down: counts, sums and net per asset, and the fingerprint of their terms.
 
+That takes as long as half of step 2, and is read beside it: a second connection asks for the same trades as candidates,
+in one snapshot. Under the membership lock none of them can stop being one, and their terms never change. So its
+originals are among those of step 2 or the other way round, and the same with exits; where the numbers are equal, they
+are the same trades. Where they are not, somebody stored a trade or an exit meanwhile: the members are read again.
+
 Cuts queue for one advisory lock: two of them scanning the same trades in different orders would deadlock.
 Trades of frozen customers and flagged trades are left out, with their reason, and wait.
 """
@@ -16,6 +21,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -33,11 +39,15 @@ from trades.errors import BadSchedule, NothingToCut
 from trades.models import SettlementBatch, SettlementWindow
 from trades.settlement.legs import Net, write_legs
 from trades.settlement.membership import (
+    CANDIDATES,
     IS_HELD,
     MAY_BE_CUT,
     MEMBERS,
     WAITING,
     WHY_HELD,
+    Sums,
+    expect_many,
+    figures_beside,
     fingerprint,
     held_back,
     record_left_at_the_cut,
@@ -55,10 +65,10 @@ _LOCK_NAME = 0x5E771E  # of pg_advisory_xact_lock: whoever changes which trades 
 _CLAIM = """
 INSERT INTO trades_settlementbatch
     (id, window_id, asset_kinds, cut_at, state, trades_count, customers_count, members_sha256, left_out_count,
-     completed_count, legs_are_automatic, symbols, round, round_symbols, done_symbols, slice_ends, made_by_id,
-     made_by_client_id, created_at, updated_at)
+     completed_count, legs_are_automatic, symbols, round, round_symbols, done_symbols, slice_ends, slices_done,
+     made_by_id, made_by_client_id, created_at, updated_at)
 VALUES (%(batch)s, %(window)s, %(kinds)s, %(cut_at)s, 'cut', 0, 0, '', 0, 0, %(automatic)s, '{}', 0, '{}', '{}', '{}',
-        %(made_by)s, %(made_by_client)s, %(at)s, %(at)s)
+        '{}', %(made_by)s, %(made_by_client)s, %(at)s, %(at)s)
 ON CONFLICT (window_id, cut_at) DO NOTHING
 """
 
@@ -72,14 +82,6 @@ WHERE e.exiting_trade_id >= %(low)s AND e.batch_id IS NULL AND e.state = 'settli
 """
 
 _EDGE = "SELECT id FROM trades_trade WHERE batch_id = %(batch)s AND id >= %(low)s ORDER BY id {order} LIMIT 1"
-
-_WOULD_BE_IN = f"""(
-    SELECT * FROM trades_trade WHERE {MAY_BE_CUT}
-    UNION ALL
-    SELECT e.* FROM trades_trade e
-    JOIN (SELECT id AS original FROM trades_trade WHERE {MAY_BE_CUT}) o ON o.original = e.exiting_trade_id
-    WHERE e.state = 'settling' AND e.batch_id IS NULL
-) members"""  # noqa: S608 - our own text
 
 _WOULD_BE_LEFT_OUT = f"""
 SELECT {WHY_HELD} AS reason, count(*) FROM trades_trade WHERE {WAITING} AND {IS_HELD}
@@ -156,7 +158,7 @@ def cut_now(*, at: datetime, by: Actor, legs_are_automatic: bool = True) -> Sett
 def preview(kinds: Sequence[str], at: datetime) -> CutPreview:
     """What a cut of these kinds of asset would take just now; changes nothing, and promises nothing."""
     given = _due(kinds)
-    sums = sums_of(_WOULD_BE_IN, given)
+    sums = sums_of(CANDIDATES, given)
     with connection.cursor() as cursor:
         cursor.execute(_WOULD_BE_LEFT_OUT, given)
         left_out = [(reason, count) for reason, count in cursor.fetchall()]
@@ -204,12 +206,20 @@ def _cut(claim: _Claim) -> SettlementBatch | None:
     given = _due(claim.kinds)
     batch_id = uuid7()
     try:
-        with transaction.atomic():
+        with ThreadPoolExecutor(1) as beside, transaction.atomic():
             if not _claimed(batch_id, claim):
                 return None
-            if not _take(batch_id, given):
+            reading = beside.submit(figures_beside, given)
+            originals, exits = _take(batch_id, given)
+            if not originals:
                 raise _NothingWaits
-            batch = _describe(batch_id, given, claim.at)
+            batch = _range_of(batch_id, given)
+            figures = reading.result()
+            if figures is None or (figures[0].originals, figures[0].exits) != (originals, exits):
+                figures = _sums_of(batch), fingerprint(batch)
+            _describe(batch, *figures, claim.at)
+            if given["frozen"] != "{}" or given["held"] != "{}":
+                record_left_at_the_cut(batch_id, given, claim.at)
     except _NothingWaits:
         batch = None
     _raise_water(claim, given)
@@ -232,34 +242,45 @@ def _claimed(batch_id: UUID, claim: _Claim) -> bool:
         return bool(cursor.rowcount == 1)
 
 
-def _take(batch_id: UUID, given: dict[str, Any]) -> bool:
-    """Originals first, then their exits in a statement of its own; whether there were any."""
+def _take(batch_id: UUID, given: dict[str, Any]) -> tuple[int, int]:
+    """Originals first, then their exits in a statement of its own; how many there were of each."""
     with connection.cursor() as cursor:
         cursor.execute(_TAKE_ORIGINALS, {**given, "batch": batch_id})
-        if not cursor.rowcount:
-            return False
+        originals = int(cursor.rowcount)
+        if not originals:
+            return 0, 0
         cursor.execute(_TAKE_EXITS, {**given, "batch": batch_id})
-    return True
+        return originals, int(cursor.rowcount)
 
 
-def _describe(batch_id: UUID, given: dict[str, Any], at: datetime) -> SettlementBatch:
-    """Write down what the batch holds: its range, counts, sums, legs, fingerprint, and who was left out."""
+def _range_of(batch_id: UUID, given: dict[str, Any]) -> SettlementBatch:
+    """The batch with its first and last member's ids."""
     batch = SettlementBatch.objects.get(pk=batch_id)
+    expect_many()
     with connection.cursor() as cursor:
         for name, order in (("first_trade_id", "ASC"), ("last_trade_id", "DESC")):
             cursor.execute(_EDGE.format(order=order), {"batch": batch_id, "low": given["low"]})
             setattr(batch, name, cursor.fetchone()[0])
-    count_members(batch, at)
-    batch.members_sha256 = fingerprint(batch)
-    batch.save()
-    if given["frozen"] != "{}" or given["held"] != "{}":
-        record_left_at_the_cut(batch_id, given, at)
     return batch
+
+
+def _describe(batch: SettlementBatch, sums: Sums, members_sha256: str, at: datetime) -> None:
+    """Write down what the batch holds: its range, counts, legs and fingerprint."""
+    _note(batch, sums, at)
+    batch.members_sha256 = members_sha256
+    batch.save()
 
 
 def count_members(batch: SettlementBatch, at: datetime) -> None:
     """Bring the batch's counts and legs to what its members say; the caller saves the batch."""
-    sums = sums_of(MEMBERS, {"batch": batch.pk, "first": batch.first_trade_id, "last": batch.last_trade_id})
+    _note(batch, _sums_of(batch), at)
+
+
+def _sums_of(batch: SettlementBatch) -> Sums:
+    return sums_of(MEMBERS, {"batch": batch.pk, "first": batch.first_trade_id, "last": batch.last_trade_id})
+
+
+def _note(batch: SettlementBatch, sums: Sums, at: datetime) -> None:
     batch.trades_count, batch.customers_count, batch.symbols = sums.trades, sums.customers, sums.symbols
     write_legs(batch.pk, sums.nets, at)
 

@@ -5,13 +5,17 @@
    here, as expected.
 2. Rounds: an instrument's trades can complete once the legs of both its assets are settled. All that are ready make
    one round; a leg that fails holds back the trades of its asset alone, for a later round.
-3. Slices: a round goes through its members by customer, some thousand trades at a time. A slice is one
-   transaction: lock the batch's row (one settler at a time), move the trades and record the events in one statement,
-   post one netted transfer per customer and asset, note how far it came. Kill it anywhere: a slice is done whole
-   or not at all, and the next settler goes on from `settled_through`.
+3. Slices: a round goes through its members by customer, some thousand trades at a time. A slice is one transaction:
+   claim it, move the trades and record the events in one statement, lock the batch's row, post one netted transfer
+   per customer and asset, note the slice in `slices_done`. Kill it anywhere: a slice is done whole or not at all.
 
-Everything is SQL over ranges; memory stays flat whatever the batch's size. Nothing can be done twice: progress stands
-in the batch's own row, the event per step is unique, and so is the transfer of a customer, batch, round and asset.
+Any number of settlers may be at one batch, each in a slice of its own: slices share no customer, so no trade and no
+account. A slice is claimed by an advisory lock, which ends with its transaction, and then looked for in `slices_done`
+once more: somebody may have done it in between. The batch's row is locked after the trades and before the accounts,
+as whoever reverses a trade locks it; so postings take turns, which are a third of a slice.
+
+Everything is SQL over ranges; memory stays flat whatever the batch's size. Nothing can be done twice: only what is
+settling is moved, the event per step is unique, and so is the transfer of a customer, batch, round and asset.
 """
 
 from __future__ import annotations
@@ -32,25 +36,37 @@ from trades.models import SettlementBatch, SettlementLeg
 from trades.settlement.approval import locked_batch, lower_water
 from trades.settlement.cut import count_members, hold_membership
 from trades.settlement.legs import settle_as_expected
-from trades.settlement.membership import take_out_held
+from trades.settlement.membership import expect_many, take_out_held
 from trades.states import BatchState, LegStatus
 
 CHUNK: Final = 100_000
 RECEIVED: Final = "trade_settled"
 SETTLEABLE: Final = frozenset({BatchState.CONFIRMED, BatchState.SETTLING, BatchState.PARTIALLY_SETTLED})
 _BEFORE_ALL, _AFTER_ALL = UUID(int=0), UUID(int=2**128 - 1)
+_LONGEST_WAIT = "60s"  # for another settler's slice
 
-# Every so many members, by customer, one ends a slice: a customer's trades are never in two slices of a round.
+# Customers who end a slice: their trades are never in two slices of a round. As many slices as it takes for none to be
+# larger than a chunk, all of about the same size, and an even number of them: two settlers then end together.
 _SLICE_ENDS = """
 SELECT customer_id FROM (
-    SELECT customer_id, sum(trades) OVER (ORDER BY customer_id) AS through, trades FROM (
+    SELECT customer_id, trades, sum(trades) OVER (ORDER BY customer_id) AS through,
+           2 * ceil(sum(trades) OVER () / (2.0 * %(chunk)s)) AS slices, sum(trades) OVER () AS total
+    FROM (
         SELECT customer_id, count(*) AS trades FROM trades_trade
         WHERE batch_id = %(batch)s AND id BETWEEN %(first)s AND %(last)s AND instrument_id = ANY(%(symbols)s::text[])
         GROUP BY customer_id
     ) counted
 ) summed
-WHERE div(through - trades, %(chunk)s) <> div(through, %(chunk)s)
+WHERE div((through - trades) * slices, total) <> div(through * slices, total) AND through < total
 ORDER BY customer_id
+"""
+
+# Two numbers name a slice: those of pg_advisory_xact_lock for the batch's round, and its place. Rounds whose first
+# number happens to be the same only wait for each other.
+_TRY = "SELECT pg_try_advisory_xact_lock(hashtext(%(round)s), %(slice)s)"
+_WAIT = "SELECT pg_advisory_xact_lock(hashtext(%(round)s), %(slice)s)"
+_IS_UNDONE = """
+SELECT round = %(round)s AND NOT %(slice)s = ANY(slices_done) FROM trades_settlementbatch WHERE id = %(batch)s
 """
 
 # One statement moves the trades, records the events and nets what they received, less what exits took out again.
@@ -100,7 +116,8 @@ class Progress:
 def settle(batch_id: UUID, *, clock: Callable[[], datetime], chunk: int = CHUNK) -> Iterator[Progress]:
     """Settle a confirmed batch as far as its legs allow, giving the progress after each committed slice.
 
-    Takes up where an earlier settler stopped; two at once take turns. Raises BatchNotFound, BatchStateForbids.
+    Takes up where an earlier settler stopped; several at once share the slices out, and each of them ends when nothing
+    is left to do for anybody. Raises BatchNotFound, BatchStateForbids.
     """
     while True:
         progress = settle_chunk(batch_id, at=clock(), chunk=chunk)
@@ -110,23 +127,21 @@ def settle(batch_id: UUID, *, clock: Callable[[], datetime], chunk: int = CHUNK)
 
 
 def settle_chunk(batch_id: UUID, *, at: datetime, chunk: int = CHUNK) -> Progress:
-    """Do the next slice of a batch, the whole of it or nothing; with the last one the batch is completed.
+    """Do a slice of a batch that nobody is at, the whole of it or nothing; with the last one the batch is completed.
 
-    `chunk` is about how many trades a slice has; a round keeps the one that it began with.
+    `chunk` is about how many trades a slice has at most; a round keeps the one that it began with. Where every
+    slice left is in other hands, waits until one of them is done.
     """
     begin(batch_id, at)
-    with transaction.atomic():
-        batch = locked_batch(batch_id)
-        if batch.state == BatchState.COMPLETED:
-            return _progress(batch)
-        if batch.state not in SETTLEABLE:
-            raise BatchStateForbids(f"The batch is {batch.state}.")
-        if not batch.round_symbols and not _start_round(batch, chunk):
+    while True:
+        batch = _in_a_round(batch_id, at, chunk)
+        if not batch.slice_ends:
             return _progress(batch, is_done=True)
-        _complete_slice(batch, at)
-        batch.updated_at = at
-        batch.save()
-        return _progress(batch)
+        with transaction.atomic():
+            number = _claim(batch)
+            if number is not None:
+                return _progress(_complete_slice(batch, number, at))
+        _wait_for_others(batch)
 
 
 @transaction.atomic
@@ -155,6 +170,26 @@ def begin(batch_id: UUID, at: datetime) -> None:
         settle_as_expected(batch.pk, at)
 
 
+def _in_a_round(batch_id: UUID, at: datetime, chunk: int) -> SettlementBatch:
+    """The batch with the round under way, or with the next one begun, in a transaction of its own.
+
+    Without slices when there is nothing to do just now. Raises BatchStateForbids.
+    """
+    batch = SettlementBatch.objects.get(pk=batch_id)
+    if batch.slice_ends:
+        return batch
+    with transaction.atomic():
+        batch = locked_batch(batch_id)
+        if batch.state == BatchState.COMPLETED:
+            return batch
+        if batch.state not in SETTLEABLE:
+            raise BatchStateForbids(f"The batch is {batch.state}.")
+        if not batch.slice_ends and _start_round(batch, chunk):
+            batch.updated_at = at
+            batch.save()
+        return batch
+
+
 def _start_round(batch: SettlementBatch, chunk: int) -> bool:
     """Begin a round with the instruments that are ready; whether there were any."""
     ready = [symbol for symbol, waits_for in _waiting_legs(batch).items() if not waits_for]
@@ -165,7 +200,7 @@ def _start_round(batch: SettlementBatch, chunk: int) -> bool:
         return False
     batch.state = BatchState.SETTLING
     batch.round += 1
-    batch.round_symbols, batch.settled_through = ready, None
+    batch.round_symbols, batch.slices_done = ready, []
     batch.slice_ends = _slice_ends(batch, chunk)
     return True
 
@@ -181,42 +216,74 @@ def _slice_ends(batch: SettlementBatch, chunk: int) -> list[UUID]:
         "symbols": batch.round_symbols,
         "chunk": chunk,
     }
+    expect_many()
     with connection.cursor() as cursor:
         cursor.execute(_SLICE_ENDS, given)
         return [*(row[0] for row in cursor.fetchall()), _AFTER_ALL]
 
 
-def _complete_slice(batch: SettlementBatch, at: datetime) -> None:
-    """Complete the next slice's trades and pay out what they leave in settling."""
-    after = batch.settled_through or _BEFORE_ALL
-    end = next(end for end in batch.slice_ends if end > after)
+def _claim(batch: SettlementBatch) -> int | None:
+    """Take a slice that is neither done nor in other hands, until the transaction ends; None when there is none."""
+    with connection.cursor() as cursor:
+        for number in _undone(batch):
+            cursor.execute(_TRY, _lock_of(batch, number))
+            if not cursor.fetchone()[0]:
+                continue
+            cursor.execute(_IS_UNDONE, {"batch": batch.pk, "round": batch.round, "slice": number})
+            if cursor.fetchone()[0]:
+                return number
+    return None
+
+
+def _wait_for_others(batch: SettlementBatch) -> None:
+    """Wait until a slice that was in other hands is done, or was given up."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('lock_timeout', %s, true)", [_LONGEST_WAIT])
+        cursor.execute(_WAIT, _lock_of(batch, next(_undone(batch))))
+
+
+def _undone(batch: SettlementBatch) -> Iterator[int]:
+    """The places of the slices that were not done when the batch was read."""
+    return (number for number in range(len(batch.slice_ends)) if number not in batch.slices_done)
+
+
+def _lock_of(batch: SettlementBatch, number: int) -> dict[str, Any]:
+    return {"round": f"{batch.pk.hex}:{batch.round}", "slice": number}
+
+
+def _complete_slice(seen: SettlementBatch, number: int, at: datetime) -> SettlementBatch:
+    """Complete a claimed slice's trades, pay out what they leave in settling, and note it; gives the batch, locked."""
     given: dict[str, Any] = {
-        "batch": batch.pk,
-        "first": batch.first_trade_id,
-        "last": batch.last_trade_id,
-        "symbols": batch.round_symbols,
-        "after": after,
-        "end": end,
+        "batch": seen.pk,
+        "first": seen.first_trade_id,
+        "last": seen.last_trade_id,
+        "symbols": seen.round_symbols,
+        "after": seen.slice_ends[number - 1] if number else _BEFORE_ALL,
+        "end": seen.slice_ends[number],
         "at": at,
-        "detail": batch.pk.hex,
+        "detail": seen.pk.hex,
         "stamp": stamp_of(at),
-        "key": f"batch:{batch.pk.hex}:{batch.round}:",
+        "key": f"batch:{seen.pk.hex}:{seen.round}:",
     }
     with connection.cursor() as cursor:
         cursor.execute(_COMPLETE, given)
         moved, *columns = cursor.fetchone()
+    batch = locked_batch(seen.pk)  # between trades and accounts, as whoever reverses a trade does
     if columns[0] is not None:  # as PostgreSQL's own array literals, which go back as they came
         netted = dict(zip(("customers", "assets", "amounts", "keys"), columns, strict=True))
         post_selected(_PAYOUTS, netted, kind=RECEIVED, subject=batch.pk, at=at)
     batch.completed_count += moved
-    batch.settled_through = end
-    if end == _AFTER_ALL:
+    batch.slices_done = sorted({*batch.slices_done, number})
+    if len(batch.slices_done) == len(batch.slice_ends):
         _end_round(batch)
+    batch.updated_at = at
+    batch.save()
+    return batch
 
 
 def _end_round(batch: SettlementBatch) -> None:
     batch.done_symbols = sorted({*batch.done_symbols, *batch.round_symbols})
-    batch.round_symbols, batch.slice_ends = [], []
+    batch.round_symbols, batch.slice_ends, batch.slices_done = [], [], []
     if batch.done_symbols == batch.symbols or not batch.symbols:
         if batch.completed_count != batch.trades_count:
             raise RuntimeError(f"{batch} has members that were not settling: it is not completed.")

@@ -379,7 +379,7 @@ def test_progress_that_was_lost_does_not_pay_twice(alice):
     batch = a_cut()
     confirm(batch.pk, by=SYSTEM, at=timezone.now())
     settle_chunk(batch.pk, at=timezone.now(), chunk=1)
-    SettlementBatch.objects.filter(pk=batch.pk).update(settled_through=None)
+    SettlementBatch.objects.filter(pk=batch.pk).update(slices_done=[])
 
     batch.refresh_from_db()
     settles(batch, chunk=1)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 
 import pytest
+from celery.signals import after_task_publish
 from django.conf import settings
 from django.core.cache import cache
 from django.db import connection
@@ -15,11 +17,13 @@ from accounts.identity import SYSTEM
 from brokerage.celery import app
 from quotes import prices
 from tests.given import a_customer, a_cut, a_quote, a_settling_buy, an_exit_quote, btc, btc_at, executes, states
+from tests.races.together import together
 from trades import tasks
-from trades.models import SettlementBatch, SettlementLeg, SettlementWindow
+from trades.models import SettlementBatch, SettlementLeg, SettlementWindow, Trade
 from trades.settlement.approval import confirm
 from trades.settlement.cut import cut_now
 from trades.settlement.legs import fail_leg, settle_leg
+from trades.settlement.seats import seat
 
 pytestmark = pytest.mark.django_db
 
@@ -102,6 +106,63 @@ def test_a_batch_that_nobody_confirmed_is_left_alone():
     assert states(bought) == ["completed"]
 
 
+# --- seats -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def woken():
+    """The numbers of the helpers that were sent for."""
+    numbers: list[int] = []
+
+    def note(sender: str, body: tuple[list[int], ...], **_: object) -> None:
+        if sender == "trades.tasks.settle_open":
+            numbers.extend(body[0])
+
+    after_task_publish.connect(note)
+    yield numbers
+    after_task_publish.disconnect(note)
+
+
+def two_settling_buys() -> Trade:
+    bought = [a_settling_buy(a_customer(name, with_usd="100.00"), 10_000) for name in ("alice", "bob")]
+    confirm(a_cut().pk, by=SYSTEM, at=bought[0].created_at)
+    return bought[0]
+
+
+def test_a_batch_with_work_for_two_wakes_one_helper_who_wakes_nobody(woken, monkeypatch):
+    monkeypatch.setattr(tasks, "CHUNK", 1)
+    bought = two_settling_buys()
+
+    tasks.settle_open(settings.SETTLERS - 1)
+    assert (woken, states(bought)) == ([], ["completed"])
+
+    two_settling_buys()
+    tasks.settle_open()
+    assert woken == [1]
+
+
+def test_a_batch_of_one_slice_wakes_nobody(woken):
+    two_settling_buys()
+
+    tasks.settle_open()
+
+    assert woken == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_whoever_finds_its_seat_taken_leaves_the_batches_to_them():
+    """Guard: the seat. Without it each of the beat's turns would take one more worker from what clients wait for."""
+    bought = two_settling_buys()
+
+    with seat(0):
+        assert together([tasks.settle_open]) == [None]
+        assert states(bought) == ["settling"]
+        assert together([partial(tasks.settle_open, 1)]) == [None]
+    assert states(bought) == ["completed"]
+    with seat(0) as is_free:
+        assert is_free
+
+
 # --- batches that wait for their legs --------------------------------------------------------------
 
 
@@ -137,7 +198,7 @@ def test_looking_at_a_batch_that_waits_is_a_handful_of_queries_and_never_a_loop(
     with CaptureQueriesContext(connection) as asked:
         tasks.settle_open()
 
-    assert len(asked) <= 12
+    assert len(asked) <= 14
 
 
 def test_a_failed_leg_is_due_again_by_the_beat_when_its_pause_is_over(waiting):
