@@ -1,4 +1,4 @@
-"""The ledger's way of posting with hardly a wait: its statements travel in a caller's pipeline.
+"""The ledger's way of posting without a wait of its own: its statements travel with a caller's.
 
 Part of the ledger, with the rules of `ledger.post` but one: a key that was posted before is no repetition here
 but a contradiction, refused by the table. For the order engine, whose ticks are short and many.
@@ -15,7 +15,7 @@ from accounts.errors import InsufficientFunds
 from accounts.ids import uuid7_hex
 from accounts.ledger import Account, Balances, Locked
 from accounts.ledger_copy import Posting
-from accounts.pipeline import ask
+from accounts.pipeline import Part, ask
 
 _LOCK = """
 SELECT id, debits, credits, customer_id, bucket, asset_id, type FROM accounts_ledgeraccount
@@ -74,27 +74,27 @@ def ask_to_lock(accounts: Collection[Account]) -> Callable[[], Balances]:
     return read
 
 
-def send(postings: Sequence[Posting], *, at: datetime) -> None:
-    """Post movements, all or none, between accounts that this transaction has locked; totals in `Locked` follow.
+def posting(postings: Sequence[Posting], *, at: datetime) -> list[Part]:
+    """Movements, all or none, between accounts that this transaction has locked, as parts to be written.
 
-    Raises InsufficientFunds when a customer's account would fall below zero; IntegrityError, at the pipeline's end,
-    when a key was posted before.
+    Totals in `Locked` follow at once. Raises InsufficientFunds when a customer's account would fall below zero;
+    writing the parts raises IntegrityError when a key was posted before.
     """
     if not postings:
-        return
+        return []
     sums: dict[int, tuple[Locked, list[int]]] = {}
-    for posting in postings:
-        if posting.amount <= 0 or posting.credit.account.asset != posting.debit.account.asset:
-            raise ValueError(f"not a movement: {posting}")
-        sums.setdefault(id(posting.debit), (posting.debit, [0, 0]))[1][0] += posting.amount
-        sums.setdefault(id(posting.credit), (posting.credit, [0, 0]))[1][1] += posting.amount
+    for p in postings:
+        if p.amount <= 0 or p.credit.account.asset != p.debit.account.asset:
+            raise ValueError(f"not a movement: {p}")
+        sums.setdefault(id(p.debit), (p.debit, [0, 0]))[1][0] += p.amount
+        sums.setdefault(id(p.credit), (p.credit, [0, 0]))[1][1] += p.amount
     for locked, (debits, credits) in sums.values():
         locked.debits += debits
         locked.credits += credits
         if locked.account.customer_id is not None and locked.balance < 0:
             raise InsufficientFunds(f"The {locked.account.type} balance of {locked.account.asset} does not cover this.")
     debited, credited, amounts, kinds, keys, customers, subjects = zip(*postings, strict=True)
-    ask(
+    transfers = Part(
         _INSERT,
         [
             at,
@@ -109,7 +109,7 @@ def send(postings: Sequence[Posting], *, at: datetime) -> None:
             uuids(subjects),
         ],
     )
-    ask(
+    balances = Part(
         _ADD,
         [
             at,
@@ -117,4 +117,6 @@ def send(postings: Sequence[Posting], *, at: datetime) -> None:
             numbers([totals[0] for _, totals in sums.values()]),
             numbers([totals[1] for _, totals in sums.values()]),
         ],
+        expected=len(sums),
     )
+    return [transfers, balances]

@@ -1,61 +1,100 @@
-"""Several statements in one round trip: PostgreSQL's pipeline mode on Django's connection.
+"""Fewer waits for PostgreSQL than there are things to say to it, on Django's connection and in its transaction.
+
+Reading, several questions in one round trip (PostgreSQL's pipeline mode):
 
     with together():
         orders = ask("SELECT …", parameters)      # on its way, not answered yet
         accounts = ask("SELECT …", parameters)
         print(orders.rows())                      # waits for this answer
 
-They run in the order in which they were asked, in the transaction at hand, and the first that fails undoes it like
-any other. Statements are prepared once per connection, so that a short transaction is not spent on planning.
+They run in the order in which they were asked, and the first that fails undoes the transaction like any other.
+
+Writing, several tables in one statement: `write([Part("INSERT …", …), Part("UPDATE …", …, expected=2)])`.
+
+Statements are prepared once per connection, so that a short transaction is not spent on planning.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, cast
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import psycopg
-from django.db import connection
+from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+
+class Part(NamedTuple):
+    """An INSERT or UPDATE among others; `expected`: how many rows it must write, where that is a guard."""
+
+    sql: str
+    parameters: Sequence[Any]
+    expected: int | None = None
+
+
+class ChangedMeanwhile(RuntimeError):
+    """A guarded row was not as it was read: somebody else changed it. Nothing of the transaction may stay."""
 
 
 class Asked:
     """A statement on its way. Its errors are raised where its answer is read, or where the pipeline ends."""
 
-    def __init__(self, cursor: psycopg.Cursor[tuple[Any, ...]]) -> None:
+    def __init__(self, database: BaseDatabaseWrapper, cursor: psycopg.Cursor[tuple[Any, ...]]) -> None:
+        self._database = database
         self._cursor = cursor
 
     def rows(self) -> list[tuple[Any, ...]]:
         """Wait for the answer."""
-        with connection.wrap_database_errors:
+        with self._database.wrap_database_errors:
             return self._cursor.fetchall()
-
-    @property
-    def count(self) -> int:
-        """How many rows it wrote or gave; known once its answer or the pipeline's end is there."""
-        return self._cursor.rowcount
 
 
 @contextmanager
 def together() -> Iterator[None]:
     """Send what is asked inside without waiting; at the end everything has been answered."""
-    connection.ensure_connection()
-    with connection.wrap_database_errors, _raw().pipeline():
+    database = connections["default"]
+    database.ensure_connection()
+    with database.wrap_database_errors, database.connection.pipeline():
         yield
 
 
 def ask(sql: str, parameters: Sequence[Any] = ()) -> Asked:
     """Send a statement. Parameters are bound by the server: texts, numbers, moments and array literals."""
-    connection.ensure_connection()
-    raw = _raw()
+    database = connections["default"]
+    raw = database.connection
+    if raw is None:
+        database.ensure_connection()
+        raw = database.connection
     if raw.prepare_threshold is None:
         raw.prepare_threshold = 2
-    with connection.wrap_database_errors:
+    with database.wrap_database_errors:
         cursor = psycopg.Cursor(raw)
         cursor.format = psycopg.pq.Format.BINARY
         cursor.execute(sql.encode(), parameters)
-    return Asked(cursor)
+    return Asked(database, cursor)
 
 
-def _raw() -> psycopg.Connection[tuple[Any, ...]]:
-    return cast("psycopg.Connection[tuple[Any, ...]]", connection.connection)
+def write(parts: Iterable[Part | None]) -> None:
+    """Write several tables in one statement; no part sees what another writes, and no row is in two of them.
+
+    Raises ChangedMeanwhile where a part wrote another number of rows than expected.
+    """
+    said = [part for part in parts if part is not None]
+    if not said:
+        return
+    sql = _statement(tuple((part.sql, part.expected is not None) for part in said))
+    ((*counts,),) = ask(sql, [value for part in said for value in part.parameters]).rows()
+    if counts != [part.expected for part in said if part.expected is not None]:
+        raise ChangedMeanwhile("a row that was locked, or was ours alone, had been changed by somebody else")
+
+
+@lru_cache(maxsize=256)
+def _statement(parts: tuple[tuple[str, bool], ...]) -> str:
+    named = ", ".join(
+        f"w{number} AS ({sql}{' RETURNING 1' if is_guarded else ''})" for number, (sql, is_guarded) in enumerate(parts)
+    )
+    guarded = [number for number, (_, is_guarded) in enumerate(parts) if is_guarded]
+    counts = ", ".join(f"(SELECT count(*) FROM w{number})" for number in guarded)  # noqa: S608 - our own statements
+    return f"WITH {named} SELECT {counts}"

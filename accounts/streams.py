@@ -40,5 +40,6 @@ def _client(timeout: float) -> redis.Redis:
         retry=Retry(NoBackoff(), 1, (redis.ConnectionError,)),
         health_check_interval=0,
         decode_responses=True,
+        encoding_errors="replace",  # bytes that are no text are somebody's rubbish, and must not stop who reads them
         max_connections=1024,
     )

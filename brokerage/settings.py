@@ -298,7 +298,6 @@ MAX_WAITING_REQUESTS = env.int("MAX_WAITING_REQUESTS", default=320)  # per web p
 ENGINE_TICK_COMMANDS = env.int("ENGINE_TICK_COMMANDS", default=256)
 FEED_TICK_MILLISECONDS = env.int("FEED_TICK_MILLISECONDS", default=250)
 FEED_SEED = env.int("FEED_SEED", default=None)  # the same seed, the same simulated prices
-ENGINE_PARENT = env.int("ENGINE_PARENT", default=0)  # set by `run_engine --partitions` for the engines it starts
 ENGINE_PARTITIONS = env.int("ENGINE_PARTITIONS", default=1)  # streams, and so engines; customers are spread over them
 
 # --- Celery ----------------------------------------------------------------------------------------

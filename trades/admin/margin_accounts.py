@@ -10,6 +10,7 @@ from django.contrib.admin.options import IncorrectLookupParameters
 from django.core.paginator import InvalidPage
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.safestring import SafeString
 from unfold.views import ChangeList
 
 from accounts.admin import shown
@@ -70,7 +71,7 @@ class MarginAccountAdmin(ReadOnlyAdmin):
     """Valued at the latest prices, however old, as the engine judges it and the customer sees it."""
 
     list_display = (
-        "customer_shown",
+        "customer_label",
         "level_shown",
         "called",
         "equity_shown",
@@ -115,7 +116,7 @@ class MarginAccountAdmin(ReadOnlyAdmin):
         return _shown(customer, *figures_of([customer.pk], account_currency(), prices_or_none())[customer.pk])
 
     @admin.display(description="Customer")
-    def customer_shown(self, account: MarginAccount) -> str:
+    def customer_label(self, account: MarginAccount) -> str:
         return str(account.customer)
 
     @admin.display(description="Customer")
@@ -124,11 +125,11 @@ class MarginAccountAdmin(ReadOnlyAdmin):
 
     @admin.display(description="Margin level, %")
     def level_shown(self, account: MarginAccount) -> str:
-        return shown.number(_figures(account).level)
+        return shown.number(_figures(account).level, 2)
 
     @admin.display(description="Towards the stop-out, %")
     def closeout_shown(self, account: MarginAccount) -> str:
-        return shown.number(_figures(account).closeout_percent)
+        return shown.number(_figures(account).closeout_percent, 2)
 
     @admin.display(description="Called since")
     def called(self, account: MarginAccount) -> str:
@@ -136,7 +137,7 @@ class MarginAccountAdmin(ReadOnlyAdmin):
 
     @admin.display(description="Equity")
     def equity_shown(self, account: MarginAccount) -> str:
-        return shown.gain(_figures(account).equity, account_currency())
+        return _left(_figures(account).equity)
 
     @admin.display(description="Balance")
     def balance_shown(self, account: MarginAccount) -> str:
@@ -148,7 +149,7 @@ class MarginAccountAdmin(ReadOnlyAdmin):
 
     @admin.display(description="Free margin")
     def free_shown(self, account: MarginAccount) -> str:
-        return shown.gain(_figures(account).free_margin, account_currency())
+        return _left(_figures(account).free_margin)
 
     @admin.display(description="Floating profit")
     def floating_shown(self, account: MarginAccount) -> str:
@@ -182,6 +183,11 @@ def _shown(customer: Customer, account: MarginAccount, figures: Figures) -> Marg
     account.customer = customer
     account.figures = figures  # type: ignore[attr-defined]
     return account
+
+
+def _left(amount: int) -> SafeString:
+    """What there is: in red where it is less than nothing."""
+    return (shown.gain if amount < 0 else shown.amount)(amount, account_currency())
 
 
 def _figures(account: MarginAccount) -> Figures:

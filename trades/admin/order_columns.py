@@ -54,7 +54,7 @@ class OrderColumns(ReadOnlyAdmin):
     inlines = (DealInline,)
 
     @admin.display(description="Order")
-    def code_shown(self, order: Order) -> str:
+    def code_label(self, order: Order) -> str:
         """A closed part is told from whole orders at a glance."""
         return format_html("{} {}", order.code, shown.chip("part", {})) if order.parent_id else order.code
 
@@ -112,6 +112,13 @@ class OrderColumns(ReadOnlyAdmin):
     @admin.display(description="Take profit")
     def take_profit_shown(self, order: Order) -> str:
         return price_text(order, order.take_profit)
+
+    @admin.display(description="Protection")
+    def protection(self, order: Order) -> SafeString:
+        """Stop loss, take profit and the trailing stop's distance in one column, those that there are."""
+        limits = (("SL", order.stop_loss), ("TP", order.take_profit), ("trails by", order.trailing_stop))
+        parts = [format_html("{} {}", name, price_text(order, value)) for name, value in limits if value is not None]
+        return format_html('<span class="desk-figures">{}</span>', shown.joined(parts) if parts else shown.NOTHING)
 
     @admin.display(description="Trailing stop")
     @asked_once

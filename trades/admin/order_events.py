@@ -17,6 +17,7 @@ from django.utils.html import format_html
 from accounts import exact
 from accounts.admin import shown
 from accounts.models import Asset
+from accounts.money import at_scale
 from trades.models import Order, OrderEvent
 
 MOST_SHOWN = 50
@@ -87,9 +88,12 @@ def _one(name: str, value: Any) -> str:
     if name == "amount":
         return f"{words} {shown.amount_text(value, account_currency())}"
     if name in ("equity", "margin"):
-        return f"{words} {_text(value)} {settings.ACCOUNT_CURRENCY}"
+        return f"{words} {_text(value, account_currency().decimals)} {settings.ACCOUNT_CURRENCY}"
     return f"{words} {shown.NOTHING if value is None else _text(value)}{' %' if name == 'marginLevel' else ''}"
 
 
-def _text(value: Any) -> str:
-    return f"{value:,f}" if isinstance(value, Decimal) else str(value)
+def _text(value: Any, least_decimals: int = 0) -> str:
+    """Every digit that says something: a column of numbers has eighteen decimals."""
+    if isinstance(value, bool) or not isinstance(value, Decimal | int):
+        return str(value)
+    return f"{at_scale(Decimal(value), least_decimals):,f}"

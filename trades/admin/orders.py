@@ -22,13 +22,12 @@ from trades.orders.money import floating_profit
 @admin.register(Order)
 class OrderAdmin(OrderColumns):
     list_display = (
-        "code_shown",
+        "code_label",
         "customer_name",
         "symbol",
         "side_label",
         "status_label",
         "quantity_shown",
-        "margin_shown",
         "entry_shown",
         "close_price_shown",
         "profit_shown",
@@ -67,8 +66,7 @@ class PositionAdmin(OrderColumns):
         "floating_profit_shown",
         "swap_shown",
         "margin_shown",
-        "stop_loss_shown",
-        "take_profit_shown",
+        "protection",
         "opened",
     )
     list_filter = ("side", "instrument")

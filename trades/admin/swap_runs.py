@@ -32,15 +32,19 @@ class DoneFilter(admin.SimpleListFilter):
 class SwapRunAdmin(ReadOnlyAdmin):
     """One a night and partition of customers. An installation's first one is noted only: nobody is charged in it."""
 
-    list_display = ("night", "partition", "state_label", "orders_shown", "cut_off", "started", "done")
+    list_display = ("evening", "partition", "state_label", "orders_shown", "cut_off", "started", "done")
     list_filter = (DoneFilter,)
     fields = (
-        ("night", "partition", "state_label"),
+        ("evening", "partition", "state_label"),
         ("cut_off", "started", "done"),
         ("orders_shown", "through"),
         "prices_shown",
     )
     readonly_fields = tuple(name for row in fields for name in ((row,) if isinstance(row, str) else row))
+
+    @admin.display(description="Night")
+    def evening(self, run: SwapRun) -> str:
+        return run.night.isoformat()
 
     @admin.display(description="State")
     def state_label(self, run: SwapRun) -> str:
@@ -62,9 +66,9 @@ class SwapRunAdmin(ReadOnlyAdmin):
     def done(self, run: SwapRun) -> str:
         return shown.moment(run.done_at)
 
-    @admin.display(description="Looked at through")
+    @admin.display(description="Came as far as customer")
     def through(self, run: SwapRun) -> str:
-        return shown.guid(run.through_id)
+        return shown.guid(run.through_customer_id)
 
     @admin.display(description="Valued at")
     def prices_shown(self, run: SwapRun) -> str:

@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal
 
-from accounts.errors import NotFound
 from trades.orders import money, rules
 from trades.orders.answers import order_body
 from trades.orders.commands import Answer, Command
-from trades.orders.errors import AgainstTheRules
+from trades.orders.errors import AgainstTheRules, OrderNotFound
 from trades.orders.opening import cancel_pending
 from trades.orders.rows import OrderRow
 from trades.orders.tick import Kind, MarginAccount, Tick
@@ -67,7 +66,7 @@ def cancel(tick: Tick, command: Command, account: MarginAccount) -> Answer:
 def _found(tick: Tick, command: Command) -> OrderRow:
     order = tick.orders.get((command.customer_id, command.terms["orderId"]))
     if order is None:
-        raise NotFound("Order not found")
+        raise OrderNotFound
     return order
 
 

@@ -30,6 +30,7 @@ from trades.orders.commands import FIRE, JUDGE, Answer, Command
 from trades.orders.extremes import ExtremeRow, Extremes
 from trades.orders.lease import RENEW_SECONDS, Lease, LeaseLost
 from trades.orders.nights import Nights
+from trades.orders.repeats import Repeats
 from trades.orders.stream import Entry, Stream
 from trades.orders.tick import Applied
 
@@ -46,17 +47,21 @@ class TooLate(Exception):
 
 
 class Engine:
-    """One partition's engine. `run` returns when `stop` was called; raises LeaseLost when replaced."""
+    """One partition's engine. `run` returns when `stop` was called; raises LeaseLost when replaced.
 
-    def __init__(self, partition: int = 0) -> None:
+    `parent`: the process that started it among others, after whose death it stops by itself.
+    """
+
+    def __init__(self, partition: int = 0, parent: int = 0) -> None:
         self.partition = partition
         self.lease = Lease(partition, settings.ENGINE_PARTITIONS)
         self.stream = Stream(partition, self.lease.holder)
         self.book = Book(0)  # empty until there is a lease
         self.extremes = Extremes(partition)
         self.nights = Nights(partition, settings.ENGINE_PARTITIONS, self.lease)
+        self.repeats = Repeats()
         self._stopping = threading.Event()
-        self._parent = settings.ENGINE_PARENT
+        self._parent = parent
         self._renewed = 0.0
         self._clock_read = 0.0
         self._cash_looked = 0.0
@@ -128,13 +133,13 @@ class Engine:
         in_time = [entry for entry in entries if entry.deadline is None or entry.deadline > prices.now]
         if len(in_time) < len(entries):
             log.warning("%s commands were past their deadline and are dropped", len(entries) - len(in_time))
-        if in_time or fired or extreme:
-            applied = self._tick(fired + in_time, prices, extreme)
+        first, again = self.repeats.split(in_time, prices.now)
+        applied = Applied()
+        if first or fired or extreme:
+            applied = self._tick(fired + first, prices, extreme)
             self._take_up(applied)
             self.extremes.written()
-            self.stream.answer(entries, applied.answers)
-        else:
-            self.stream.answer(entries, [])
+        self.stream.answer(entries, applied.answers + self.repeats.answered(first, again, applied.answers))
         return len(fired) + len(in_time)
 
     def _renew(self) -> None:

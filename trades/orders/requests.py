@@ -78,7 +78,7 @@ def close_terms(body: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(order_id, str):
         raise Malformed("orderId must be a text")
     quantity = _positive(body, "quantity")
-    if len(order_id) > LONGEST_NAME:
+    if not ORDER_CODE.fullmatch(order_id):
         raise OrderNotFoundOrClosed
     return {"orderId": order_id, "quantity": quantity}
 

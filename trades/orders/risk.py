@@ -60,7 +60,7 @@ def _stop_out(tick: Tick, account: MarginAccount, equity: int, margin: int) -> N
         ((tick.floating(o), o.id, o) for o in live.values() if o.status == OrderStatus.OPEN and tick.is_priced(o)),
         key=lambda one: one[:2],
     )
-    if not pending and not ranked:
+    if not ranked:  # nothing can be closed, so nothing is done to the account until a price is usable
         return
     _tell(tick, account, Kind.STOP_OUT, equity, margin)
     for order in pending:

@@ -131,7 +131,7 @@ class Stream:
                 if command.until_ms:
                     deadline = min(deadline, command.until_ms)
                 entries.append(Entry(id_, command, markets.moment(deadline)))
-            except Poison as reason:
+            except (Poison, OverflowError, ValueError) as reason:  # the latter: a time that no calendar has
                 self.bury(id_, fields or {}, str(reason))
         return entries
 
@@ -143,7 +143,10 @@ class Stream:
                 raise
 
     def answer(self, entries: Sequence[Entry], answers: Sequence[Answer]) -> None:
-        """Send the answers and let go of the entries, in one round trip. Only what is done with is removed."""
+        """Send the answers and let go of the entries, in one round trip. Only what is done with is removed.
+
+        All or nothing: whoever was told "no" must not have their command delivered once more.
+        """
         if not entries:
             return
         reply_to = {entry.command.id: entry.command.reply_to for entry in entries}
@@ -151,7 +154,7 @@ class Stream:
         for answer in answers:
             if channel := reply_to.get(answer.command_id):
                 waiting.setdefault(channel, []).append(encode_answer(answer))
-        pipe = streams.client().pipeline(transaction=False)
+        pipe = streams.client().pipeline(transaction=True)
         for channel, texts in waiting.items():
             pipe.rpush(channel, *texts)
             pipe.expire(channel, REPLY_KEPT_SECONDS)

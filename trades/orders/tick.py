@@ -20,7 +20,7 @@ from accounts.ids import PARTITIONS, partition_of
 from accounts.ledger import AVAILABLE, MARGIN, PROFIT, Account, Balances, Locked
 from accounts.ledger_copy import Posting
 from accounts.models import Asset
-from accounts.pipeline import together
+from accounts.pipeline import together, write
 from quotes.models import Instrument
 from quotes.prices import Price, Prices
 from quotes.symbols import instruments
@@ -293,24 +293,22 @@ class Tick:
     # --- writing -----------------------------------------------------------------------------------
 
     def write(self) -> None:
-        """Write everything down in one pipeline. Raises RuntimeError where a guarded row was not as it was read."""
+        """Write everything down, in one statement. Raises ChangedMeanwhile where a row is not as it was read."""
         closed = [order for id_, order in self._touched.items() if id_ in self._only_closed]
         changed = [(order, self.was[id_]) for id_, order in self._touched.items() if id_ not in self._only_closed]
-        with together():
-            writes.insert_orders(list(self._new.values()))
-            guarded = [
-                (writes.close_orders(closed, self.at), len(closed)),
-                (writes.change_orders(changed), len(changed)),
+        write(
+            [
+                writes.insert_orders(list(self._new.values())),
+                writes.close_orders(closed, self.at),
+                writes.change_orders(changed),
+                writes.insert_deals(self._deals, self.at),
+                writes.insert_events(self._events, self.at),
+                *ledger_pipeline.posting(self._postings, at=self.at),
+                writes.insert_answers(self._answered, self.at),
+                writes.note_margin_accounts(self._notes(), self.at),
             ]
-            writes.insert_deals(self._deals, self.at)
-            writes.insert_events(self._events, self.at)
-            ledger_pipeline.send(self._postings, at=self.at)
-            writes.insert_answers(self._answered, self.at)
-            writes.note_margin_accounts(self._notes(), self.at)
-            extremes.write(self._extreme_rows)
-        for asked, expected in guarded:
-            if asked is not None and asked.count != expected:
-                raise RuntimeError("a locked order was changed by somebody else")
+        )
+        extremes.write(self._extreme_rows)
         self._tell()
 
     def _notes(self) -> list[tuple[object, datetime | None, int]]:

@@ -1,4 +1,4 @@
-"""What a tick writes, one set-based statement a table, all in one pipeline."""
+"""What a tick writes: one part a table, all of them one statement (`accounts.pipeline.write`)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import datetime
 
 from accounts.arrays import array, codes, numbers, uuids
 from accounts.ids import uuid7_hex
-from accounts.pipeline import Asked, ask
+from accounts.pipeline import Part
 from trades.orders.commands import Answer, Command
 from trades.orders.reads import COLUMNS
 from trades.orders.rows import DealRow, EventRow, OrderRow
@@ -55,16 +55,17 @@ _CHANGE = (
 )
 
 
-def insert_orders(orders: Sequence[OrderRow]) -> None:
-    if orders:
-        ask(_INSERT, [array(getattr(order, name) for order in orders) for name in COLUMNS])
-
-
-def close_orders(orders: Sequence[OrderRow], at: datetime) -> Asked | None:
-    """Write closes down; only rows that are still open change, and the answer's count says how many did."""
+def insert_orders(orders: Sequence[OrderRow]) -> Part | None:
     if not orders:
         return None
-    return ask(
+    return Part(_INSERT, [array(getattr(order, name) for order in orders) for name in COLUMNS])
+
+
+def close_orders(orders: Sequence[OrderRow], at: datetime) -> Part | None:
+    """Write closes down; only rows that are still open change, and they must all be."""
+    if not orders:
+        return None
+    return Part(
         "UPDATE trades_order o SET status = 'CLOSED', close_price = w.price, profit = w.profit,"
         " close_reason = w.reason, closed_at = %s"
         " FROM unnest(%s::uuid[], %s::numeric[], %s::numeric[], %s::text[]) AS w(id, price, profit, reason)"
@@ -76,29 +77,31 @@ def close_orders(orders: Sequence[OrderRow], at: datetime) -> Asked | None:
             array([order.profit for order in orders]),
             codes([order.close_reason for order in orders]),
         ],
+        expected=len(orders),
     )
 
 
-def change_orders(changed: Sequence[tuple[OrderRow, str]]) -> Asked | None:
+def change_orders(changed: Sequence[tuple[OrderRow, str]]) -> Part | None:
     """Write down whatever else became of orders; only rows in the state that was read change."""
     if not changed:
         return None
     orders = [order for order, _ in changed]
-    return ask(
+    return Part(
         _CHANGE,
         [
             array(order.id for order in orders),
             array(was for _, was in changed),
             *(array(getattr(order, name) for order in orders) for name in _MUTABLE),
         ],
+        expected=len(orders),
     )
 
 
-def insert_deals(deals: Sequence[DealRow], at: datetime) -> None:
+def insert_deals(deals: Sequence[DealRow], at: datetime) -> Part | None:
     if not deals:
-        return
+        return None
     customers, orders, commands, kinds, prices, quantities, profits, reasons = zip(*deals, strict=True)
-    ask(
+    return Part(
         "INSERT INTO trades_deal (id, customer_id, order_id, command_id, kind, price, quantity, profit, reason, at)"
         " SELECT w.*, %s FROM unnest(%s::uuid[], %s::uuid[], %s::uuid[], %s::uuid[], %s::text[], %s::numeric[],"
         " %s::numeric[], %s::numeric[], %s::text[]) AS w",
@@ -117,11 +120,11 @@ def insert_deals(deals: Sequence[DealRow], at: datetime) -> None:
     )
 
 
-def insert_events(events: Sequence[EventRow], at: datetime) -> None:
+def insert_events(events: Sequence[EventRow], at: datetime) -> Part | None:
     if not events:
-        return
+        return None
     customers, orders, kinds, commands, details = zip(*events, strict=True)
-    ask(
+    return Part(
         "INSERT INTO trades_orderevent (id, customer_id, order_id, kind, command_id, detail, at)"
         " SELECT w.id, w.customer, w.order_, w.kind, w.command, w.detail::jsonb, %s FROM unnest(%s::uuid[],"
         " %s::uuid[], %s::uuid[], %s::text[], %s::uuid[], %s::text[])"
@@ -138,11 +141,11 @@ def insert_events(events: Sequence[EventRow], at: datetime) -> None:
     )
 
 
-def insert_answers(answered: Sequence[tuple[Command, str, Answer]], at: datetime) -> None:
+def insert_answers(answered: Sequence[tuple[Command, str, Answer]], at: datetime) -> Part | None:
     """Keep the answers of commands under their keys, in the transaction that they answer for."""
     if not answered:
-        return
-    ask(
+        return None
+    return Part(
         "INSERT INTO trades_idempotentanswer (id, customer_id, key, request_sha256, command_id, status, body, at)"
         " SELECT w.*, %s FROM unnest(%s::uuid[], %s::uuid[], %s::text[], %s::text[], %s::uuid[], %s::int[],"
         " %s::text[]) AS w",
@@ -159,11 +162,11 @@ def insert_answers(answered: Sequence[tuple[Command, str, Answer]], at: datetime
     )
 
 
-def note_margin_accounts(notes: Sequence[tuple[object, datetime | None, int]], at: datetime) -> None:
+def note_margin_accounts(notes: Sequence[tuple[object, datetime | None, int]], at: datetime) -> Part | None:
     """(customer, called since, drawn): what is noted about margin accounts as a whole."""
     if not notes:
-        return
-    ask(
+        return None
+    return Part(
         "INSERT INTO trades_marginaccount (customer_id, called_at, drawn, updated_at)"
         " SELECT w.*, %s FROM unnest(%s::uuid[], %s::timestamptz[], %s::numeric[]) AS w(customer, called, drawn)"
         " ON CONFLICT (customer_id) DO UPDATE SET called_at = excluded.called_at, drawn = excluded.drawn,"

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
-from argparse import ArgumentParser
+from argparse import SUPPRESS, ArgumentParser
 from typing import Any
 
 from django.conf import settings
@@ -31,6 +31,8 @@ class Command(BaseCommand):
             " the web processes go by, too.",
         )
 
+        parser.add_argument("--parent", type=int, default=0, help=SUPPRESS)
+
     def handle(self, *args: Any, **options: Any) -> None:
         partition, partitions = options["partition"], options["partitions"]
         known: int = settings.ENGINE_PARTITIONS
@@ -41,7 +43,7 @@ class Command(BaseCommand):
             return
         if not 0 <= partition < known:
             raise CommandError(f"There are {known} partitions, numbered from 0.")
-        engine = Engine(partition)
+        engine = Engine(partition, options["parent"])
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: engine.stop())
         try:
@@ -74,6 +76,7 @@ class _All:
                 process.wait()
 
     def _start(self, partition: int) -> subprocess.Popen[bytes]:
-        """An engine that stops by itself when this process dies (`ENGINE_PARENT`)."""
-        command = [sys.executable, sys.argv[0], "run_engine", "--partition", str(partition)]
-        return subprocess.Popen(command, env={**os.environ, "ENGINE_PARENT": str(os.getpid())})
+        """An engine that stops by itself when this process dies."""
+        me = str(os.getpid())
+        command = [sys.executable, sys.argv[0], "run_engine", "--partition", str(partition), "--parent", me]
+        return subprocess.Popen(command)  # noqa: S603 - our own command line
