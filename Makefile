@@ -10,7 +10,7 @@ ARGS ?=
 
 help:
 	@echo "make run        start everything: PostgreSQL, Valkey, web, engine, worker, beat, feed (PORT=8000)"
-	@echo "make demo       play both stories through HTTP and audit the ledger"
+	@echo "make demo       play the stories through HTTP and audit the ledger"
 	@echo "make test       the whole test suite (ARGS='-k exits' for some of it)"
 	@echo "make faults     races, killed processes and forgeries at full size (tens of minutes)"
 	@echo "make bench      measure, beside pgbench on the same PostgreSQL"

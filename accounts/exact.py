@@ -7,13 +7,14 @@ it alone hands the digits of a number over untouched.
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 import orjson
 
+_NO_OFFSET = timedelta(0)
 _MOST_DIGITS = 400  # longer numbers are an attack on the parser, not an amount
 
 
@@ -23,7 +24,9 @@ class NotJSON(ValueError):
 
 def timestamp(at: datetime) -> str:
     """ISO 8601, UTC, milliseconds, `Z`."""
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{at.microsecond // 1000:03d}Z"
+    if at.tzinfo is None or at.utcoffset() != _NO_OFFSET:
+        at = at.astimezone(UTC)
+    return at.isoformat(timespec="milliseconds")[:23] + "Z"  # a tenth of strftime's time
 
 
 def _written(value: Any) -> Any:

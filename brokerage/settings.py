@@ -329,6 +329,7 @@ CELERY_BEAT_SCHEDULE = {
     "cut the windows that are due": {"task": "trades.tasks.cut_due", "schedule": 10.0},
     "settle the batches that were cut": {"task": "trades.tasks.settle_open", "schedule": 15.0},
     "make failed legs due again": {"task": "trades.tasks.retry_legs", "schedule": 30.0},
+    "forget price extremes": {"task": "trades.tasks.forget_old_extremes", "schedule": 86400.0},
     "audit the ledger": {"task": "accounts.tasks.audit", "schedule": 3600.0},
     "seal history": {"task": "accounts.tasks.seal", "schedule": 300.0},
     "verify sealed history": {"task": "accounts.tasks.verify", "schedule": 86400.0},

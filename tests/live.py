@@ -45,7 +45,7 @@ def environment() -> dict[str, str]:
 
 
 class Live:
-    """web, engine and worker; `url` is where the web process answers."""
+    """web, engine and worker; `url` is where the web process answers, `commands` by name what is started."""
 
     def __init__(
         self, names: tuple[str, ...] = ("web", "engine", "worker"), extra: Mapping[str, str] | None = None
@@ -58,23 +58,24 @@ class Live:
         self.environment = environment() | dict(extra or {})
         self.log = Path(tempfile.mkstemp(prefix="brokerage-live-", suffix=".log")[1])
         self._running: dict[str, subprocess.Popen[bytes]] = {}
-        self._commands = {c.name: c.command for c in children("127.0.0.1", self.port, self.environment)}
+        self.commands = {c.name: c.command for c in children("127.0.0.1", self.port, self.environment)}
 
     def start(self) -> None:
         for name in self.names:
             self.start_one(name)
         if "web" in self.names:
             try:
-                self._wait_for_web()
+                self.wait_for_web()
             except BaseException:
                 self.stop()
                 raise
 
-    def start_one(self, name: str) -> None:
-        self._running[name] = subprocess.Popen(
-            self._commands[name],
+    def start_one(self, name: str, *, called: str = "", extra: Mapping[str, str] | None = None) -> None:
+        """`called`: under another name, beside the first; `extra`: with an environment of its own."""
+        self._running[called or name] = subprocess.Popen(
+            self.commands[name],
             cwd=CHECKOUT,
-            env=self.environment,
+            env=self.environment | dict(extra or {}),
             stdout=self.log.open("ab"),
             stderr=subprocess.STDOUT,
             start_new_session=True,
@@ -89,6 +90,15 @@ class Live:
 
     def signal(self, name: str, number: int) -> None:
         os.killpg(self._running[name].pid, number)
+
+    def ended(self, name: str, seconds: float) -> int:
+        """Wait until a process ends by itself; its exit code. Raises TimeoutExpired."""
+        code = self._running[name].wait(seconds)
+        del self._running[name]
+        return code
+
+    def rename(self, name: str, called: str) -> None:
+        self._running[called] = self._running.pop(name)
 
     def stop(self) -> None:
         for process in self._running.values():
@@ -109,7 +119,7 @@ class Live:
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=60)
         return httpx.Client(base_url=self.url, headers=headers, timeout=15, limits=limits, **options)
 
-    def _wait_for_web(self) -> None:
+    def wait_for_web(self) -> None:
         give_up = time.monotonic() + START_SECONDS
         while time.monotonic() < give_up:
             with contextlib.suppress(httpx.HTTPError):

@@ -20,6 +20,7 @@ from django.utils import timezone
 from accounts.errors import Refusal
 from quotes import prices
 from trades.models import SettlementBatch
+from trades.orders import extremes
 from trades.settlement.cut import EVERY_KIND, low_water
 from trades.settlement.cut import cut_due as cut_due_windows
 from trades.settlement.legs import retry_due
@@ -117,6 +118,16 @@ def _settle(batch: SettlementBatch) -> None:
             completed = progress.completed
     except (Refusal, RuntimeError, IntegrityError):
         logger.exception("batch %s can't be settled; the others go on", batch.pk.hex)
+
+
+@shared_task(**AGAIN)  # type: ignore[untyped-decorator]
+def forget_old_extremes() -> None:
+    """Delete the price extremes that no trailing stop can need any more.
+
+    Twice at once: what one has deleted the other doesn't find.
+    """
+    if forgotten := extremes.forget_old():
+        logger.info("%d price extremes decide nothing any more and are gone", forgotten)
 
 
 def _tell(batch_id: UUID, progress: Progress) -> None:

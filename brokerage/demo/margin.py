@@ -94,10 +94,10 @@ def statement(stage: Stage, token: str, balance: Decimal) -> None:
     """Show every movement on a line, and that they come to the balance."""
     stage.say("The statement: what moved, and what was there after it.")
     page = stage.call("GET", "/api/v1/statement?limit=1000", token, quietly=True)
-    for line in page["message"]:
-        stage.console.print(
-            f"  {line['text']:<52} {line['amount']:>9} {line['balance']:>9}  free {line['free']:>9}", highlight=False
-        )
+    lines = [("amount", "balance", "free", "")]
+    lines += [(*(str(line[name]) for name in ("amount", "balance", "free")), line["text"]) for line in page["message"]]
+    for amount, balance_then, free, text in lines:
+        stage.console.print(f"  {amount:>9} {balance_then:>9} {free:>9}  {text}", highlight=False, soft_wrap=True)
     moved = sum((line["amount"] for line in page["message"]), Decimal(0))
     stage.expect("all of it together", moved.quantize(CENTS), balance)
     stage.expect("closing balance", page["closingBalance"], balance)

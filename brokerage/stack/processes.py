@@ -46,12 +46,9 @@ def children(host: str, port: int, environ: Mapping[str, str], without: Collecti
         Child("beat", beat, 0.7, later=1.0),
         Child("feed", (*MANAGE, "run_feed"), 1.0),
         Child("worker", worker, 2.5, later=1.0),
-        Child("engine", (*MANAGE, "run_engine"), 1.5),
+        Child("engine", (*MANAGE, "run_engine"), 1.5),  # of every partition
     ]
-    # Every partition has a stream, and a stream without an engine would only time out.
-    for partition in range(1, int(environ.get("ENGINE_PARTITIONS") or 1)):
-        table.append(Child(f"engine{partition}", (*MANAGE, "run_engine", "--partition", str(partition)), 1.5))
-    return [child for child in table if child.name.rstrip("0123456789") not in without]
+    return [child for child in table if child.name not in without]
 
 
 NAMES = tuple(child.name for child in children("", 0, {}))

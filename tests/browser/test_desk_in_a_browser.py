@@ -11,7 +11,8 @@ from django.urls import reverse
 from playwright.sync_api import Page, expect, sync_playwright
 
 from accounts.models import User
-from tests.given import a_customer, a_settling_buy, btc, every_price_at_its_start, usd
+from tests.given import a_customer, a_settling_buy, btc, btc_at, every_price_at_its_start, usd
+from tests.trades.orders.engine_room import closes, judges, opens
 from trades.admin.navigation import GROUPS
 
 WORD = "a long enough word"
@@ -144,6 +145,30 @@ def test_a_maker_cuts_a_checker_confirms_and_a_leg_that_came_short_is_a_break(li
 
         page.goto(f"{home}{reverse('admin:accounts_break_changelist')}")
         expect(page.get_by_text("-0.01 BTC")).to_be_visible()
+    assert troubles == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_operator_follows_a_margin_call_from_the_dashboard_to_what_happened(operator, live_server, chromium):
+    btc_at("40_000.00")
+    alice = a_customer("alice", with_usd="1_000.00")
+    order = opens(alice, quantity="0.2", leverage=10, trailingStop="5000")
+    part = closes(alice, order, quantity="0.01")
+    btc_at("38_900.00")
+    judges(alice)
+
+    with a_browser(chromium, live_server.url, "light") as (page, troubles):
+        log_in(page, live_server.url, operator.email)
+        page.locator(".desk-card", has_text="Margin calls").click()
+        page.locator("#result_list th a", has_text="alice").click()
+        expect(page.get_by_text("margin level", exact=False).first).to_be_visible()
+        page.locator(".desk-table a", has_text=order.code).first.click()
+        expect(page.get_by_text("behind the best price since")).to_be_visible()
+        expect(page.get_by_role("link", name=part.code)).to_be_visible()
+        page.goto(f"{live_server.url}{reverse('admin:trades_orderevent_changelist')}?kind=reduced")
+        expect(page.locator("#result_list tbody tr")).to_have_count(1)
+        expect(page.get_by_text("1 order event", exact=True)).to_be_visible()
+
     assert troubles == []
 
 

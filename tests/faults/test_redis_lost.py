@@ -50,7 +50,7 @@ def test_a_redis_that_restarts_under_load_costs_some_requests_their_answer_and_n
     crowd.were_told_the_truth()
 
 
-@pytest.mark.parametrize("times", [size(2, 50)])
+@pytest.mark.parametrize("times", [size(1, 50)])
 def test_an_emptied_redis_costs_some_requests_their_answer_and_nothing_else(
     live: Live, redis_: OwnRedis, times: int
 ) -> None:
@@ -65,7 +65,7 @@ def test_an_emptied_redis_costs_some_requests_their_answer_and_nothing_else(
     crowd.were_told_the_truth()
 
 
-@pytest.mark.parametrize("seconds", [size(3, 30)])
+@pytest.mark.parametrize("seconds", [size(2, 30)])
 def test_a_redis_that_is_down_is_said_at_once_and_trading_goes_on_when_it_is_back(
     live: Live, redis_: OwnRedis, seconds: int
 ) -> None:
@@ -81,11 +81,14 @@ def test_a_redis_that_is_down_is_said_at_once_and_trading_goes_on_when_it_is_bac
     crowd.were_told_the_truth()
 
 
-@pytest.mark.parametrize("seconds", [size(3, 12)])
+@pytest.mark.parametrize("seconds", [size(6, 12)])
 def test_a_frozen_redis_does_nothing_late_with_what_it_took_in_meanwhile(
     live: Live, redis_: OwnRedis, seconds: int
 ) -> None:
-    """What was sent to it stands in its socket and is read when it wakes, long after everybody was told 503."""
+    """What was sent to it stands in its socket and is read when it wakes, long after everybody was told 503.
+
+    Guard: `Command.until_ms`. Counted from the entry's own id alone, the deadline would begin when Redis wakes.
+    """
     with Crowd(live) as crowd:
         crowd.wait_for(20)
         redis_.freeze()

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import random
 import threading
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
+import httpx
 import pytest
 from django.db import connection, transaction
 from django.utils import timezone
 
 from accounts import audit
-from accounts.models import Transfer
+from accounts.models import Customer, Transfer
 from quotes import prices
-from tests.given import a_customer, balance, btc_at, token_of, usd
+from tests.faults.crowd import nothing_waits
+from tests.given import a_customer, balance, btc_at, token_of, usd, what_the_audit_finds
 from tests.live import Live
+from tests.sizes import size
 from tests.trades.orders.engine_room import closing, opening, opens, tick
 from trades.models import Deal, Order
 from trades.orders.apply import apply
@@ -26,7 +32,7 @@ NOT_FOUND = b'{"error":"Order not found or already closed","message":"Order not 
 
 
 def test_two_engines_that_close_one_order_at_once_close_it_once() -> None:
-    """Guard: `FOR NO KEY UPDATE` in rows.lock_orders.
+    """Guard: `FOR NO KEY UPDATE` in reads.lock_orders.
 
     Without it both engines read OPEN, and the later one breaks its whole tick at the guarded update.
     """
@@ -56,52 +62,110 @@ def test_two_engines_that_close_one_order_at_once_close_it_once() -> None:
     assert audit.run(timezone.now()).ok
 
 
-@pytest.mark.xdist_group("live")
-def test_many_closes_of_each_order_over_http_are_one_close_each(live: Live) -> None:
-    """quality.md, race 1 at a small size: 400 concurrent closes of 40 orders.
+@contextmanager
+def fresh(bid: str) -> Iterator[None]:
+    """Keep the price where it is, and fresh, for as long as it takes."""
+    done = threading.Event()
 
-    Guard: the tick sees what it decided before (`order.status` in `_Tick._close`). Without it one tick closes an
+    def keep() -> None:
+        while not done.is_set():
+            btc_at(bid)
+            done.wait(1)
+
+    btc_at(bid)
+    keeper = threading.Thread(target=keep)
+    keeper.start()
+    yield
+    done.set()
+    keeper.join(10)
+
+
+def opened(by: Customer, count: int) -> list[str]:
+    """So many orders of a hundredth, in ticks of the engine's own size."""
+    codes: list[str] = []
+    while len(codes) < count:
+        some = (opening(by, quantity="0.01", leverage=100) for _ in range(min(200, count - len(codes))))
+        codes += [one.body["orderId"] for one in tick(*some)]
+    return codes
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(1800)
+@pytest.mark.xdist_group("live")
+@pytest.mark.parametrize("orders", [size(40, 1_000)])
+def test_many_closes_of_each_order_over_http_are_one_close_each(live: Live, orders: int) -> None:
+    """quality.md, race 1: ten concurrent closes of each of 1,000 orders (40 in the suite), shuffled.
+
+    Guard: the tick sees what it decided before (`order.status` in `closing.close`). Without it one tick closes an
     order several times and breaks at its unique closing deal.
     """
-    alice = a_customer(with_usd="100_000.00")
-    btc_at("42_000.00")
-    told = tick(*(opening(alice, quantity="0.01") for _ in range(40)))
-    codes = [one.body["orderId"] for one in told] * 10
-    btc_at("42_100.00")
+    alice = a_customer(with_usd="1_000_000.00")
+    with fresh("42_000.00"):
+        codes = opened(alice, orders)
+    everybodys = codes * 10
+    random.Random(1).shuffle(everybodys)
 
-    with live.client(token_of(alice)) as client, ThreadPoolExecutor(32) as pool:
-        answers = list(pool.map(lambda code: client.post("/api/v1/trade/close", json={"orderId": code}), codes))
+    with fresh("42_100.00"), live.client(token_of(alice)) as client, ThreadPoolExecutor(32) as pool:
+        answers = list(pool.map(lambda code: client.post("/api/v1/trade/close", json={"orderId": code}), everybodys))
 
-    assert Counter(answer.status_code for answer in answers) == {200: 40, 400: 360}
+    assert Counter(answer.status_code for answer in answers) == {200: orders, 400: 9 * orders}
     assert {answer.content for answer in answers if answer.status_code == 400} == {NOT_FOUND}
-    assert Deal.objects.filter(kind="close").count() == 40
-    assert balance(alice) == usd("100_040.00")
-    assert audit.run(timezone.now()).ok
+    assert sorted(answer.json()["order"]["orderId"] for answer in answers if answer.is_success) == sorted(codes)
+    assert Deal.objects.filter(kind="close").count() == orders
+    assert balance(alice) == usd("1_000_000.00") + orders * usd("1.00")
+    nothing_waits()
+    assert what_the_audit_finds() == []
 
 
+@pytest.mark.faults
+@pytest.mark.timeout(1800)
 @pytest.mark.xdist_group("live")
-def test_one_key_per_order_closes_once_and_every_answer_is_the_same(live: Live) -> None:
-    """quality.md, races 2 and 3 at a small size. Guard: the stored answer (rows.stored_answers).
+@pytest.mark.parametrize("orders", [size(10, 1_000)])
+def test_one_key_per_order_closes_once_and_every_answer_is_the_same(live: Live, orders: int) -> None:
+    """quality.md, race 2. Guard: the stored answer (`reads.stored_answers`).
 
     Without it a retry is told "not found or already closed" about its own close.
     """
+    alice = a_customer(with_usd="1_000_000.00")
+
+    def close(code: str) -> httpx.Response:
+        return client.post("/api/v1/trade/close", json={"orderId": code}, headers={"Idempotency-Key": code})
+
+    with fresh("42_000.00"), live.client(token_of(alice)) as client, ThreadPoolExecutor(32) as pool:
+        codes = opened(alice, orders)
+        answers = list(zip(codes * 10, pool.map(close, codes * 10), strict=True))
+
+    assert {answer.status_code for _, answer in answers} <= {200, 409}
+    for code in codes:
+        closed = [answer for named, answer in answers if (named, answer.status_code) == (code, 200)]
+        assert len({answer.content for answer in closed}) == 1
+        assert [answer.headers.get("Idempotent-Replayed") for answer in closed].count(None) == 1
+    assert Deal.objects.filter(kind="close").count() == orders
+    nothing_waits()
+    assert what_the_audit_finds() == []
+
+
+@pytest.mark.xdist_group("live")
+def test_a_key_that_comes_with_another_body_is_refused_and_executes_nothing(live: Live) -> None:
+    """quality.md, race 3, while the first is in flight and after it. Guard: the hash beside the stored answer
+    (`apply._replay`). Without it the second order's client is told of the first one's close."""
     alice = a_customer(with_usd="100_000.00")
-    btc_at("42_000.00")
-    codes = [one.body["orderId"] for one in tick(*(opening(alice, quantity="0.01") for _ in range(10)))]
 
-    def close(code: str) -> tuple[str, int, bytes]:
-        answer = client.post("/api/v1/trade/close", json={"orderId": code}, headers={"Idempotency-Key": code})
-        return code, answer.status_code, answer.content
+    def close(code: str) -> httpx.Response:
+        return client.post("/api/v1/trade/close", json={"orderId": code}, headers={"Idempotency-Key": "one key"})
 
-    with live.client(token_of(alice)) as client, ThreadPoolExecutor(32) as pool:
-        answers = list(pool.map(close, codes * 10))
-        other = client.post("/api/v1/trade/close", json={"orderId": codes[1]}, headers={"Idempotency-Key": codes[0]})
+    with fresh("42_000.00"), live.client(token_of(alice)) as client, ThreadPoolExecutor(16) as pool:
+        codes = opened(alice, 16)
+        raced = list(pool.map(close, codes))
+        (first,) = [answer for answer in raced if answer.status_code == 200]
+        after = [close(code) for code in codes]
 
-    assert {status for _, status, _ in answers} <= {200, 409}
-    bodies = {(code, body) for code, status, body in answers if status == 200}
-    assert len(bodies) == len(codes)
-    assert other.status_code == 422
-    assert Deal.objects.filter(kind="close").count() == 10
+    done = first.json()["order"]["orderId"]
+    assert {answer.status_code for answer in raced} <= {200, 409, 422}
+    assert [answer.status_code for answer in after] == [200 if code == done else 422 for code in codes]
+    assert list(Deal.objects.filter(kind="close").values_list("order__code", flat=True)) == [done]
+    nothing_waits()
+    assert what_the_audit_finds() == []
 
 
 def test_opening_never_reserves_more_than_there_is() -> None:

@@ -33,7 +33,7 @@ class KeysetList(ChangeList):
 
     unindexed: ClassVar[tuple[str, ...]] = ()
     is_first: bool
-    looked_at: int  # how many rows at the most, where the page isn't full; else 0
+    looked_at: str  # how many rows, where the page isn't full and older ones were not looked at; else empty
     older: str  # the query of the next page; empty at the end
 
     def get_filters_params(self, params: Any = None) -> Any:
@@ -55,7 +55,7 @@ class KeysetList(ChangeList):
     def _show(self, page: Sequence[Model], *, is_full: bool, end: UUID | None) -> None:
         next_ = page[-1].pk if is_full else end
         self.older = self.get_query_string({BEFORE: next_.hex}) if next_ else ""
-        self.looked_at = LOOK if end and not is_full else 0
+        self.looked_at = f"{LOOK:,}" if end and not is_full else ""
         self.result_list = page
         self.result_count = self.full_result_count = len(page)
         self.show_full_result_count = self.show_admin_actions = False

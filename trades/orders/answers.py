@@ -117,7 +117,7 @@ def closed_body(
 
     Written by hand, because every close is answered by it: no text in it needs escaping.
     """
-    profit = printed(from_base_units(order.profit, decimals), decimals)
+    profit = _amount(order.profit, decimals)
     return (
         f'{{"message":"Order closed successfully","order":{{"orderId":"{order.code}","status":"CLOSED",'
         f'"closePrice":{_number(order.close_price, price_decimals)},"profit":{profit},'
@@ -125,8 +125,8 @@ def closed_body(
         f'"quantity":{printed(order.quantity)},"leverage":{order.leverage},'
         f'"openPrice":{_number(order.open_price, price_decimals)},"openTime":{_time(order.opened_at)},'
         f'"closeTime":{_time(order.closed_at)},"profitLoss":{profit},"closeReason":"{order.close_reason}",'
-        f'"swap":{printed(from_base_units(order.swap, decimals), decimals)},'
-        f'"fee":{printed(from_base_units(order.fee, decimals), decimals)},"parentOrderId":{_text(parent_code)}}}}}'
+        f'"swap":{_amount(order.swap, decimals)},"fee":{_amount(order.fee, decimals)},'
+        f'"parentOrderId":{_text(parent_code)}}}}}'
     )
 
 
@@ -189,6 +189,14 @@ def created_body(
             "order": live_order(order, price_decimals, decimals, current_price, profit),
         }
     ).decode()
+
+
+def _amount(amount: int, decimals: int) -> str:
+    """Base units with all decimals of the currency, e.g. 12550 -> 125.50."""
+    if decimals == 0:
+        return str(amount)
+    digits = str(abs(amount)).rjust(decimals + 1, "0")
+    return f"{'-' if amount < 0 else ''}{digits[:-decimals]}.{digits[-decimals:]}"
 
 
 def _number(value: Decimal | None, decimals: int) -> str:

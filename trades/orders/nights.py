@@ -8,6 +8,7 @@ two ticks, so that trading goes on meanwhile.
 from __future__ import annotations
 
 import logging
+import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import F, Max
 
 from accounts.ids import PARTITIONS, partition_of
@@ -25,9 +26,10 @@ from accounts.ledger import SWAP
 from quotes.models import Instrument
 from quotes.prices import Prices
 from quotes.swap_calendar import cutoff, nights, times_counted
+from quotes.symbols import instruments
 from trades.models import SwapRun
 from trades.orders import money
-from trades.orders.lease import Lease
+from trades.orders.lease import Lease, LeaseLost
 from trades.orders.positions import make_good
 from trades.orders.rows import OrderRow
 from trades.orders.tick import Applied, Kind, Tick
@@ -36,6 +38,8 @@ from trades.states import OrderStatus
 log = logging.getLogger("engine")
 
 SLICE = 500
+PATIENCE_SECONDS = 600
+REST_SECONDS = 60  # after something went wrong that trying again at once would not mend
 
 
 @dataclass(slots=True)
@@ -57,14 +61,29 @@ class Nights:
         self.lease = lease
         self._due: list[_Run] = []
         self._next: datetime | None = None  # when the coming night begins; before it nothing can be due
+        self._rests_until = 0.0  # monotonic seconds
+        self._patient_until: float | None = None  # the same
 
     def begin(self) -> None:
         """After a start: look at what is due at the next turn."""
         self._due, self._next = [], None
 
     def turn(self, prices: Prices) -> Applied | None:
-        """Do the next slice of a night that is due, if any."""
-        if not self._due and (self._next is None or prices.now >= self._next):
+        """Do the next slice of a night that is due, if any. What is wrong with one must not stop trading."""
+        if time.monotonic() < self._rests_until:
+            return None
+        try:
+            return self._go_on(prices)
+        except (OperationalError, InterfaceError, LeaseLost):
+            raise
+        except Exception:
+            log.exception("swap can't go on and is tried again in %s seconds", REST_SECONDS)
+            self._rests_until = time.monotonic() + REST_SECONDS
+            self.begin()
+            return None
+
+    def _go_on(self, prices: Prices) -> Applied | None:
+        if not self._due and (self._next is None or prices.now >= self._next) and self._knows_the_market(prices):
             self._due = self._find(prices)
         if not self._due:
             return None
@@ -72,6 +91,21 @@ class Nights:
         if is_done:
             self._due.pop(0)
         return applied
+
+    def _knows_the_market(self, prices: Prices) -> bool:
+        """Whether a night may begin: right after a start of everything the feed may not have spoken yet.
+
+        A position without any price is charged nothing, so every active instrument's first one is waited for; not for
+        ever, because one that nobody feeds must not keep the others' nights back.
+        """
+        silent = [row.symbol for row in instruments().values() if row.is_active and row.symbol not in prices.by_symbol]
+        if not silent:
+            self._patient_until = None
+            return True
+        if self._patient_until is None:
+            self._patient_until = time.monotonic() + PATIENCE_SECONDS
+            log.info("swap waits for the first price of %s", ", ".join(sorted(silent)))
+        return time.monotonic() >= self._patient_until
 
     @transaction.atomic
     def _find(self, prices: Prices) -> list[_Run]:

@@ -18,7 +18,7 @@ from trades.models import EngineLease, Order, SwapRun
 from trades.orders.lease import Lease
 from trades.orders.nights import Nights
 
-STANDS = {"BTC-USD": "42000", "XAU-USD": "2040"}
+STANDS = {"BTC-USD": "42000", "XAU-USD": "2040", "ETH-USD": "2250", "SOL-USD": "98", "EUR-USD": "1.0875"}
 
 
 def rates(symbol: str, long: str, short: str, triple: int | None = None) -> None:
@@ -50,6 +50,12 @@ class Office:
         """All that is due at this moment."""
         self.nights.begin()
         while self.nights.turn(market) is not None:
+            pass
+
+    def works_without_rest(self, market: Prices) -> None:
+        """The same, and what is wrong is raised, which an engine only tells."""
+        self.nights.begin()
+        while self.nights._go_on(market) is not None:
             pass
 
     def passes_the_next_night(self, **stands: str) -> date:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.db import transaction
-from hypothesis import HealthCheck, given
+from hypothesis import HealthCheck, Phase, given
 from hypothesis import settings as sizes
 from hypothesis import strategies as st
 
@@ -22,7 +22,7 @@ from accounts.ledger import PROTECTION
 from accounts.models import Customer
 from accounts.money import printed
 from quotes.prices import Price, Prices
-from tests.given import a_customer, what_the_audit_finds
+from tests.given import a_customer, balance, what_the_audit_finds
 from tests.sizes import size
 from tests.trades.orders.engine_room import (
     applied,
@@ -31,6 +31,7 @@ from tests.trades.orders.engine_room import (
     changing,
     closing,
     closing_all,
+    drawn,
     firing,
     house,
     judging,
@@ -234,6 +235,8 @@ class World:
         elif kind == "silence":
             self.silent.add(what)
         assert what_the_audit_finds() == []
+        for somebody in self.people:  # the first free money goes back to where losses have drawn it from
+            assert balance(somebody) == 0 or drawn(somebody) == 0
         assert 0 <= borne - house(PROTECTION) <= missing + 3  # a part's profit rounds by itself
 
     def every_order_of_closing_ends_alike(self) -> None:
@@ -271,8 +274,9 @@ def undone() -> Iterator[None]:
 
 
 @sizes(
-    max_examples=size(20, 500),
+    max_examples=size(15, 500),
     deadline=None,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],  # to shrink a history takes longer than to read it
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 @given(

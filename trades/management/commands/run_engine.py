@@ -23,12 +23,12 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         which = parser.add_mutually_exclusive_group()
-        which.add_argument("--partition", type=int, default=0, help="Which stream to serve (default 0).")
+        which.add_argument("--partition", type=int, help="Serve this one alone, in this process.")
         which.add_argument(
             "--partitions",
             type=int,
-            help="Serve them all, each with a process and a lease of its own. As many as ENGINE_PARTITIONS says, which"
-            " the web processes go by, too.",
+            help="Serve them all, each with a process and a lease of its own: what is done anyway. As many as"
+            " ENGINE_PARTITIONS says, which the web processes go by, too; a number here must be the same.",
         )
 
         parser.add_argument("--parent", type=int, default=0, help=SUPPRESS)
@@ -36,11 +36,12 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         partition, partitions = options["partition"], options["partitions"]
         known: int = settings.ENGINE_PARTITIONS
-        if partitions is not None:
-            if partitions != known:
-                raise CommandError(f"ENGINE_PARTITIONS says {known}: set it to {partitions} for every process first.")
-            _All(partitions).run()
+        if partitions not in (None, known):
+            raise CommandError(f"ENGINE_PARTITIONS says {known}: set it to {partitions} for every process first.")
+        if partition is None and known > 1:
+            _All(known).run()
             return
+        partition = partition or 0
         if not 0 <= partition < known:
             raise CommandError(f"There are {known} partitions, numbered from 0.")
         engine = Engine(partition, options["parent"])

@@ -1,0 +1,128 @@
+"""quality.md, fault 30: one process' clock is five minutes off, either way. Redis' clock judges deadlines and prices.
+
+The clock is played by a small library that stands before libc's in that one process, so every clock in it is off:
+Python's, the web server's, and what makes ids.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from django.utils import timezone
+
+from accounts.models import Transfer
+from tests.faults.crowd import Crowd, nothing_waits
+from tests.given import a_customer, btc_at, price_at, states, stores, token_of, what_the_audit_finds
+from tests.live import Live
+from tests.sizes import size
+from tests.trades.orders.engine_room import opens
+from trades.models import Deal, Order, Trade
+
+COMPILER = shutil.which("cc")
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.xdist_group("live"),
+    pytest.mark.skipif(COMPILER is None, reason="no C compiler to make a wrong clock with"),
+]
+
+CLOCK = r"""
+#define _GNU_SOURCE
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+static long off(void) { const char *text = getenv("CLOCK_OFF"); return text ? atol(text) : 0; }
+int clock_gettime(clockid_t which, struct timespec *now) {
+    int failed = syscall(SYS_clock_gettime, which, now);
+    if (!failed && (which == CLOCK_REALTIME || which == CLOCK_REALTIME_COARSE)) now->tv_sec += off();
+    return failed;
+}
+int gettimeofday(struct timeval *restrict now, void *restrict zone) {
+    struct timespec exact;
+    clock_gettime(CLOCK_REALTIME, &exact);
+    now->tv_sec = exact.tv_sec, now->tv_usec = exact.tv_nsec / 1000;
+    return 0;
+}
+time_t time(time_t *where) {
+    struct timespec exact;
+    clock_gettime(CLOCK_REALTIME, &exact);
+    if (where) *where = exact.tv_sec;
+    return exact.tv_sec;
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def wrong_clock(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("clock")
+    (home / "clock.c").write_text(CLOCK)
+    library = home / "clock.so"
+    subprocess.run([str(COMPILER), "-shared", "-fPIC", "-O1", "-o", library, home / "clock.c"], check=True)
+    return library
+
+
+def off(library: Path, seconds: int) -> dict[str, str]:
+    return {"LD_PRELOAD": str(library), "CLOCK_OFF": str(seconds)}
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("seconds", [300, -300][: size(1, 2)])
+def test_an_engine_with_a_wrong_clock_drops_nothing_and_executes_nothing_wrongly(
+    live: Live, wrong_clock: Path, seconds: int
+) -> None:
+    """Guard: a deadline and a price's age are judged by Redis' time (`Stream._entries`, `Prices.now`)."""
+    live.kill("engine")
+    live.start_one("engine", extra=off(wrong_clock, seconds))
+    alice = a_customer(with_usd="10_000.00")
+    with Crowd(live, people=3) as crowd:
+        watched = opens(alice, stopLoss="41000")
+        price_at("BTC-USD", "40_000.00", at=timezone.now() - timedelta(seconds=60))  # old by the right clock
+        btc_at("42_000.00")
+        crowd.wait_for(20)
+    live.kill("engine")
+    live.start_one("engine")
+
+    nothing_waits()
+    crowd.were_told_the_truth(allowed={400})
+    assert Order.objects.get(pk=watched.pk).status == "OPEN"
+    now = timezone.now()
+    assert all(abs(now - at) < timedelta(seconds=60) for at in Deal.objects.values_list("at", flat=True))
+    assert all(abs(now - at) < timedelta(seconds=60) for at in Transfer.objects.values_list("at", flat=True))
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("seconds", [-300, 300][: size(1, 2)])
+def test_a_web_process_with_a_wrong_clock_drops_nothing_and_its_quotes_are_still_good(
+    live: Live, wrong_clock: Path, seconds: int
+) -> None:
+    """Guards: `Gateway.on_its_clock` counts from Redis' time, not from the process' own; `verify_iat` of
+    accounts.tokens, without which a process that is behind refuses everybody who has just logged in elsewhere.
+
+    Its tokens and quotes are judged by its own clock: those it made itself are good, and nobody is let in for longer
+    than an hour and five minutes.
+    """
+    live.kill("web")
+    live.start_one("web", extra=off(wrong_clock, seconds))
+    live.wait_for_web()
+    with Crowd(live, people=3) as crowd:
+        crowd.wait_for(20)
+    alice = a_customer(with_usd="10_000.00")
+    btc_at("42_000.00")
+    with live.client(token_of(alice)) as client:
+        quote = client.post("/api/quotes", json={"symbol": "BTC-USD", "side": "buy", "receive_amount": 1000})
+        trade = client.post("/api/trades", json={"quote_guid": quote.json()["guid"]})
+    live.kill("web")
+    live.start_one("web")
+    live.wait_for_web()
+
+    nothing_waits()
+    crowd.were_told_the_truth(allowed=())
+    assert (quote.status_code, trade.status_code) == (201, 201)
+    stores(*Trade.objects.filter(state="storing"))
+    assert states(*Trade.objects.all()) == ["settling"]
+    assert what_the_audit_finds() == []
