@@ -192,6 +192,20 @@ def test_the_table_refuses_a_second_charge_for_a_night_whoever_asks() -> None:
     assert len(swaps(order)) == 2
 
 
+def test_a_night_waits_until_the_feed_has_spoken_after_a_start_of_everything() -> None:
+    """Guard: `Nights._knows_the_market`. Begun without prices, the night would be done and nobody charged."""
+    alice = a_customer(with_usd="1_000.00")
+    office = Office("2026-11-18 12:00")
+    order = opens(alice, at("2026-11-18 15:00"), quantity="0.1")
+    market = at("2026-11-18 22:00")
+
+    office.works(Prices(market.now, {}))
+    assert swaps(order) == []
+
+    office.works(market)
+    assert swaps(order) == [(WEDNESDAY, -usd("1.05"))]
+
+
 def test_nothing_is_charged_for_an_instrument_without_a_price_or_a_rate() -> None:
     alice = a_customer(with_usd="10_000.00")
     office = Office("2026-11-18 12:00")
