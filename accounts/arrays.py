@@ -55,4 +55,4 @@ def numbers(values: Iterable[int | Decimal]) -> str:
 
 def codes(values: Iterable[str]) -> str:
     """`array` for our own texts alone, which need no escaping: codes, keys, kinds, symbols."""
-    return '{"' + '","'.join(values) + '"}'
+    return "{" + ",".join([f'"{value}"' for value in values]) + "}"

@@ -10,7 +10,7 @@ construction. Rules that hold here and nowhere else:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, NamedTuple
@@ -18,7 +18,7 @@ from uuid import UUID
 
 from django.db import connection, transaction
 
-from accounts.arrays import array
+from accounts.arrays import array, codes, numbers, uuids
 from accounts.errors import InsufficientFunds, KeyReused
 from accounts.ids import FIRM, partition_of, uuid7
 
@@ -94,15 +94,13 @@ Sums = dict[Locked, list[Any]]  # by account: debited, credited, when
 
 # The ids are an array, found before any row is locked. As a joined subquery they would be looked up again for a
 # row that another transaction changed while this one waited for it, not be found, and the account be missing.
-_LOCK = """
+LOCK = """
 SELECT id, debits, credits, customer_id, bucket, asset_id, type FROM accounts_ledgeraccount
 WHERE id = ANY(ARRAY(
-    SELECT a.id FROM unnest(%(customers)s::uuid[], %(customer_assets)s::text[], %(customer_types)s::text[])
-        AS w(customer, asset, type)
+    SELECT a.id FROM unnest(%s::uuid[], %s::text[], %s::text[]) AS w(customer, asset, type)
     JOIN accounts_ledgeraccount a ON a.customer_id = w.customer AND a.asset_id = w.asset AND a.type = w.type
     UNION ALL
-    SELECT a.id FROM unnest(%(buckets)s::int[], %(bucket_assets)s::text[], %(bucket_types)s::text[])
-        AS w(bucket, asset, type)
+    SELECT a.id FROM unnest(%s::int[], %s::text[], %s::text[]) AS w(bucket, asset, type)
     JOIN accounts_ledgeraccount a
         ON a.customer_id IS NULL AND a.bucket = w.bucket AND a.asset_id = w.asset AND a.type = w.type
 ))
@@ -167,23 +165,30 @@ def lock(accounts: Iterable[Account]) -> Balances:
     return found
 
 
-def _locked(accounts: Sequence[Account]) -> Balances:
+def _locked(accounts: Collection[Account]) -> Balances:
+    with connection.cursor() as cursor:
+        cursor.execute(LOCK, named(accounts))
+        return read_locked(cursor.fetchall())
+
+
+def named(accounts: Collection[Account]) -> list[str]:
+    """Accounts as `LOCK`'s parameters. For the ledger's own modules."""
     of_customers = [account for account in accounts if account.customer_id is not None]
     of_house = [account for account in accounts if account.customer_id is None]
-    with connection.cursor() as cursor:
-        cursor.execute(
-            _LOCK,
-            {
-                "customers": array(account.customer_id for account in of_customers),
-                "customer_assets": array(account.asset for account in of_customers),
-                "customer_types": array(account.type for account in of_customers),
-                "buckets": array(account.bucket for account in of_house),
-                "bucket_assets": array(account.asset for account in of_house),
-                "bucket_types": array(account.type for account in of_house),
-            },
-        )
-        rows = [(id_, Account._make(names), debits, credits) for id_, debits, credits, *names in cursor.fetchall()]
-    return {account: Locked(id_, account, int(debits), int(credits)) for id_, account, debits, credits in rows}
+    return [
+        uuids([account[0] for account in of_customers if account[0]]),
+        codes([account.asset for account in of_customers]),
+        codes([account.type for account in of_customers]),
+        numbers([account[1] for account in of_house if account[1] is not None]),
+        codes([account.asset for account in of_house]),
+        codes([account.type for account in of_house]),
+    ]
+
+
+def read_locked(rows: Iterable[tuple[Any, ...]]) -> Balances:
+    """What `LOCK` gives. For the ledger's own modules."""
+    found = [(id_, Account._make(names), debits, credits) for id_, debits, credits, *names in rows]
+    return {account: Locked(id_, account, int(debits), int(credits)) for id_, account, debits, credits in found}
 
 
 def post(

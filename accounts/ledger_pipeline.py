@@ -10,25 +10,12 @@ from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 
 from accounts import ledger
-from accounts.arrays import array, codes, numbers, uuids
+from accounts.arrays import codes, numbers, uuids
 from accounts.errors import InsufficientFunds
 from accounts.ids import uuid7_hex
 from accounts.ledger import Account, Balances, Locked
 from accounts.ledger_copy import Posting
 from accounts.pipeline import Part, ask
-
-_LOCK = """
-SELECT id, debits, credits, customer_id, bucket, asset_id, type FROM accounts_ledgeraccount
-WHERE id = ANY(ARRAY(
-    SELECT a.id FROM unnest(%s::uuid[], %s::text[], %s::text[]) AS w(customer, asset, type)
-    JOIN accounts_ledgeraccount a ON a.customer_id = w.customer AND a.asset_id = w.asset AND a.type = w.type
-    UNION ALL
-    SELECT a.id FROM unnest(%s::int[], %s::text[], %s::text[]) AS w(bucket, asset, type)
-    JOIN accounts_ledgeraccount a
-        ON a.customer_id IS NULL AND a.bucket = w.bucket AND a.asset_id = w.asset AND a.type = w.type
-))
-ORDER BY id FOR NO KEY UPDATE
-"""
 
 _INSERT = """
 INSERT INTO accounts_transfer
@@ -47,26 +34,10 @@ WHERE a.id = w.id
 
 def ask_to_lock(accounts: Collection[Account]) -> Callable[[], Balances]:
     """Lock these accounts like `ledger.lock`, which is asked for those that are missing; call what this gives."""
-    customers = [account for account in accounts if account.customer_id is not None]
-    house = [account for account in accounts if account.customer_id is None]
-    asked = ask(
-        _LOCK,
-        [
-            uuids([account[0] for account in customers]),  # type: ignore[misc]
-            codes([account.asset for account in customers]),
-            codes([account.type for account in customers]),
-            array(account.bucket for account in house),
-            array(account.asset for account in house),
-            array(account.type for account in house),
-        ],
-    )
+    asked = ask(ledger.LOCK, ledger.named(accounts))
 
     def read() -> Balances:
-        found = {
-            account: Locked(id_, account, int(debits), int(credits))
-            for id_, debits, credits, *names in asked.rows()
-            for account in (Account._make(names),)
-        }
+        found = ledger.read_locked(asked.rows())
         if len(found) < len(accounts):
             found |= ledger.lock(account for account in accounts if account not in found)
         return found

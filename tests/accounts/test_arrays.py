@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 from django.db import connection
 
-from accounts.arrays import array
+from accounts.arrays import array, codes, numbers, uuids
 from trades.states import CloseReason
 
 pytestmark = pytest.mark.django_db
@@ -38,3 +38,14 @@ def test_values_come_back_as_they_went_in(type_: str, values: list[object]) -> N
 def test_what_has_no_exact_text_is_refused() -> None:
     with pytest.raises(TypeError):
         array([1.5])  # type: ignore[list-item]
+
+
+def test_the_quick_ways_say_what_the_general_one_does() -> None:
+    ids, amounts, words = [uuid4(), uuid4()], [Decimal("1.50"), -3, 0], ["order_margin", "BTC-USD"]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT %s::uuid[] = %s::uuid[], %s::numeric[] = %s::numeric[], %s::text[] = %s::text[]",
+            [uuids(ids), array(ids), numbers(amounts), array(amounts), codes(words), array(words)],
+        )
+        assert cursor.fetchone() == (True, True, True)
+    assert uuids([]) == numbers([]) == codes([]) == array([]) == "{}"
