@@ -116,9 +116,12 @@ class Crowd:
         return said
 
     def _keep_the_price_fresh(self) -> None:
-        while not self._stop.wait(0.5):
-            with contextlib.suppress(redis.RedisError):
-                btc_at("42_000.00")
+        try:
+            while not self._stop.wait(0.5):
+                with contextlib.suppress(redis.RedisError):
+                    btc_at("42_000.00")
+        finally:
+            connection.close()
 
     # --- what must be true -------------------------------------------------------------------------
 

@@ -29,9 +29,10 @@ def test_a_keyed_retry_gets_the_answer_that_the_dead_process_did_not_pass_on(liv
     btc_at("42_000.00")
     order = opens(alice)
     btc_at("42_100.00")
+    token = token_of(alice)
 
     def close() -> httpx.Response:
-        with live.client(token_of(alice)) as client:
+        with live.client(token) as client:
             return client.post("/api/v1/trade/close", json={"orderId": order.code}, headers=KEY)
 
     # The engine rests until the command stands in the stream, and the web process before the reply can reach it.

@@ -68,9 +68,11 @@ def fresh(bid: str) -> Iterator[None]:
     done = threading.Event()
 
     def keep() -> None:
-        while not done.is_set():
-            btc_at(bid)
-            done.wait(1)
+        try:
+            while not done.wait(1):
+                btc_at(bid)
+        finally:
+            connection.close()
 
     btc_at(bid)
     keeper = threading.Thread(target=keep)

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -49,8 +49,25 @@ def _step(name: str, **of: some.SearchStrategy[Any]) -> some.SearchStrategy[tupl
 
 
 _limits = {"stop_loss": _maybe_a_level, "take_profit": _maybe_a_level, "trailing_stop": _distances}
+_opening = _step("open", who=_who, symbol=_symbols, side=_sides, quantity=_quantities, at=_levels, **_limits)
+_trailing = _step(
+    "open",
+    who=_who,
+    symbol=_symbols,
+    side=_sides,
+    quantity=_quantities,
+    at=_levels,
+    stop_loss=some.none(),
+    take_profit=some.none(),
+    trailing_stop=some.sampled_from([Decimal(3), Decimal(200)]),
+)
+_moving = _step("move", prices=some.lists(some.tuples(_symbols, _levels, _spreads), min_size=1, max_size=3))
 steps = some.one_of(
-    _step("open", who=_who, symbol=_symbols, side=_sides, quantity=_quantities, at=_levels, **_limits),
+    _opening,
+    _trailing,
+    _moving,
+    _moving,
+    _moving,
     _step(
         "place",
         who=_who,
@@ -65,13 +82,12 @@ steps = some.one_of(
     _step("change", which=_which, **_limits),
     _step("reduce", which=_which),
     _step("end", which=_which),
-    _step("move", prices=some.lists(some.tuples(_symbols, _levels, _spreads), min_size=1, max_size=3)),
     _step("judge"),
     _step("cash", who=_who, mark=some.sampled_from([0, 50, 100, 101, 1000]), offset=some.integers(-2, 2)),
     _step("called", who=_who, is_called=some.booleans()),
     _step("reload"),
 )
-histories = some.lists(steps, min_size=1, max_size=40)
+histories = some.lists(steps, min_size=1, max_size=40) | some.lists(steps, min_size=25, max_size=40)
 
 
 @dataclass
@@ -205,7 +221,8 @@ class Story:
 
     def reduce(self, which: int) -> None:
         if order := self._chosen(which, "OPEN"):
-            self.take_up(replace(order, quantity=order.quantity / 2, margin=-(-order.margin // 2)))
+            half = (order.quantity / 2).quantize(LAST_DIGIT)  # as many decimals as a quantity may have
+            self.take_up(replace(order, quantity=half, margin=-(-order.margin // 2)))
 
     def end(self, which: int) -> None:
         if order := self._chosen(which, "OPEN", "PENDING"):
@@ -213,7 +230,8 @@ class Story:
             self.book.let_go([replace(order, status="CLOSED"), replace(order, id=uuid7())])
 
     def move(self, prices: list[tuple[str, Decimal, Decimal]]) -> None:
-        moved = [Price(symbol, bid, bid + spread, self.at) for symbol, bid, spread in prices]
+        # As the engine reads them: the latest of each symbol.
+        moved = list({s: Price(s, bid, bid + spread, self.at) for s, bid, spread in prices}.values())
         rows = self.extremes.judged(moved, self.book.trailing_symbols(), self.at)
         self.model.move(moved)
         fired = self.book.fired(moved)
@@ -250,7 +268,7 @@ class Story:
         self.model.changed_accounts |= set(self.customers)
         latest = list(self.model.prices.values())
         self._check(loaded.fired(latest), set(self.model.prices))
-        same(self.book, loaded)
+        same(self.book, loaded, self.model.turnover)
         self.book = loaded
         self.extremes = Extremes(0)
 
@@ -343,13 +361,13 @@ class Story:
         )
 
 
-def same(kept: Book, loaded: Book) -> None:
-    """Both know the same: of orders exactly, of accounts as exactly as sums of floats are."""
+def same(kept: Book, loaded: Book, turnover: Mapping[UUID, Decimal]) -> None:
+    """Both know the same: of orders exactly; of accounts as exactly as floats can sum up all that they ever held."""
     (orders, accounts), (loaded_orders, loaded_accounts) = kept.state(), loaded.state()
     assert orders == loaded_orders
     assert accounts.keys() == loaded_accounts.keys()
     for customer, figures in accounts.items():
-        worth = sum(order[3][1] for order in orders.values() if order[1] == customer)
+        worth = float(turnover.get(customer, 0))
         for one, other in zip(figures, loaded_accounts[customer], strict=True):
             assert abs(one - other) <= 1e-9 * (worth + abs(one)), (figures, loaded_accounts[customer])
     assert kept.customers() == loaded.customers()
