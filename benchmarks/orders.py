@@ -156,7 +156,7 @@ def _mostly_on(busy: list, everybody: list) -> list:  # type: ignore[type-arg]
 
     hot = cast.open_orders(busy, int(ENGINE_CLOSES * BUSY_SHARE))
     orders = hot + cast.open_orders(everybody, ENGINE_CLOSES - len(hot))
-    random.Random(1).shuffle(orders)  # noqa: S311 - the same shuffle each time
+    random.Random(1).shuffle(orders)
     return orders
 
 
