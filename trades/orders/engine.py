@@ -9,6 +9,7 @@ between leaves it there; its successor reads it again, and applying it again cha
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import threading
@@ -103,6 +104,8 @@ class Engine:
         began = time.monotonic()
         self.book = Book.load(self.partition, settings.ENGINE_PARTITIONS)
         log.info("%s live orders in the book after %.2f s", len(self.book), time.monotonic() - began)
+        gc.collect()
+        gc.freeze()  # the book and the code stay: no tick waits while a collection looks through them
         self.extremes = Extremes(self.partition)
         self.nights.begin()
         self._seen, self._waiting = {}, []
