@@ -11,7 +11,7 @@ from accounts import audit
 from accounts.ids import uuid7
 from accounts.models import Customer
 from tests.given import a_customer, a_settling_buy, btc, btc_at
-from trades.models import Deal
+from trades.models import Deal, OrderEvent
 
 
 @pytest.fixture
@@ -27,7 +27,9 @@ def alice() -> Customer:
 
 @pytest.fixture
 def deal(alice: Customer) -> Deal:
-    """A deal as such. It belongs to no order, which the recount of the orders says, but verifying doesn't mind."""
+    """A deal as such, with its event. Neither belongs to an order, which the recount says; verifying doesn't mind."""
+    order, at = uuid7(), timezone.now()
+    OrderEvent.objects.create(customer=alice, order_id=order, kind="opened", at=at)
     return Deal.objects.create(
-        customer=alice, order_id=uuid7(), kind="open", price=Decimal(40_000), quantity=Decimal("0.5"), at=timezone.now()
+        customer=alice, order_id=order, kind="open", price=Decimal(40_000), quantity=Decimal("0.5"), at=at
     )

@@ -42,6 +42,7 @@ def test_every_append_only_history_is_sealed_and_nothing_is_found_in_it(alice, d
         ("accounts_transfer", "amount = amount + 1"),
         ("accounts_transfer", "at = at - interval '1 microsecond'"),
         ("trades_deal", "profit = profit + 1"),
+        ("trades_orderevent", "kind = 'closed'"),
         ("trades_tradeevent", "detail = 'quote_expired'"),
         ("accounts_ledgeraudit", "findings = '[{}]'"),
     ],
@@ -71,6 +72,7 @@ def test_a_removed_row_is_named(alice, deal, table):
         ("accounts_transfer", {"key": "'another'"}),
         ("accounts_ledgeraudit", {}),
         ("trades_deal", {"order_id": "gen_random_uuid()"}),
+        ("trades_orderevent", {}),
         ("trades_tradeevent", {"trade_id": "gen_random_uuid()"}),
     ],
 )
