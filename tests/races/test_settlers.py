@@ -33,7 +33,7 @@ from trades.models import SettlementBatch, SettlementLeg, Trade
 from trades.settlement.approval import confirm
 from trades.settlement.cut import cut_now
 from trades.settlement.legs import settle_leg
-from trades.settlement.settle import settle_chunk
+from trades.settlement.settle import _claim, settle_chunk
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -190,6 +190,22 @@ def test_a_completed_trade_is_taken_back_while_the_rest_of_its_batch_settles():
     assert SettlementBatch.objects.get(pk=batch.pk).state == "completed"
     assert balance(alice, asset="XAU") == 0
     assert what_the_audit_finds() == []
+
+
+def test_a_slice_of_a_round_that_has_ended_is_claimed_by_nobody():
+    """Guard: `_IS_UNDONE` asks whether the round still has slices. Without it a settler that looked before the other
+    did the last slice does that one again: it moves nothing, and fails at the batch's row.
+    """
+    many_settling_buys(a_crowd(4), 8)
+    batch = a_confirmed_batch()
+    settle_chunk(batch.pk, at=timezone.now(), chunk=2)
+    seen = SettlementBatch.objects.get(pk=batch.pk)
+    assert seen.slices_done
+    assert len(seen.slices_done) < len(seen.slice_ends)
+    settles(batch, chunk=2)
+
+    with transaction.atomic():
+        assert _claim(seen) is None
 
 
 def test_two_settlers_and_a_third_that_dies_in_its_slice_leave_nothing_undone():

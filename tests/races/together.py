@@ -50,6 +50,7 @@ def wait_until_waiting(count: int = 1) -> None:
     give_up = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < give_up:
         with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_stat_clear_snapshot()")  # inside a transaction the first look would be the last
             cursor.execute(
                 "SELECT count(DISTINCT pid) FROM pg_locks l JOIN pg_stat_activity a USING (pid)"
                 " WHERE NOT granted AND datname = current_database()"

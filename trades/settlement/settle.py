@@ -65,8 +65,10 @@ ORDER BY customer_id
 # number happens to be the same only wait for each other.
 _TRY = "SELECT pg_try_advisory_xact_lock(hashtext(%(round)s), %(slice)s)"
 _WAIT = "SELECT pg_advisory_xact_lock(hashtext(%(round)s), %(slice)s)"
+# A round that has ended has no slices any more, while its number still stands.
 _IS_UNDONE = """
-SELECT round = %(round)s AND NOT %(slice)s = ANY(slices_done) FROM trades_settlementbatch WHERE id = %(batch)s
+SELECT round = %(round)s AND cardinality(slice_ends) > %(slice)s AND NOT %(slice)s = ANY(slices_done)
+FROM trades_settlementbatch WHERE id = %(batch)s
 """
 
 # One statement moves the trades, records the events and nets what they received, less what exits took out again.
