@@ -256,12 +256,17 @@ def _add(movements: Sequence[Movement], balances: Mapping[Account, Locked]) -> N
     add(sums)
 
 
-def add(sums: Sums) -> None:
-    """Bring the accounts' totals up to date, in the rows and in `Locked`. For the ledger's own modules."""
+def refuse_overdrawn(sums: Sums) -> None:
+    """Raise InsufficientFunds when a customer's account would fall below zero. For the ledger's own modules."""
     for locked, (debits, credits, _) in sums.items():
         name = locked.account
-        if name.customer_id is not None and locked.balance + credits - debits < 0:
+        if name.customer_id is not None and locked.credits + credits < locked.debits + debits:
             raise InsufficientFunds(f"The {name.type} balance of {name.asset} does not cover this.")
+
+
+def add(sums: Sums) -> None:
+    """Bring the accounts' totals up to date, in the rows and in `Locked`. For the ledger's own modules."""
+    refuse_overdrawn(sums)
     if not sums:
         return
     debited, credited, at = zip(*sums.values(), strict=True)

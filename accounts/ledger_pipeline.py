@@ -10,10 +10,8 @@ from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 
 from accounts import ledger
-from accounts.arrays import codes, numbers, uuids
-from accounts.errors import InsufficientFunds
-from accounts.ids import uuid7_hex
-from accounts.ledger import Account, Balances, Locked
+from accounts.arrays import codes, new_ids, numbers, uuids
+from accounts.ledger import Account, Balances, Sums
 from accounts.ledger_copy import Posting
 from accounts.pipeline import Part, ask
 
@@ -53,23 +51,22 @@ def posting(postings: Sequence[Posting], *, at: datetime) -> list[Part]:
     """
     if not postings:
         return []
-    sums: dict[int, tuple[Locked, list[int]]] = {}
+    sums: Sums = {}
     for p in postings:
         if p.amount <= 0 or p.credit.account.asset != p.debit.account.asset:
             raise ValueError(f"not a movement: {p}")
-        sums.setdefault(id(p.debit), (p.debit, [0, 0]))[1][0] += p.amount
-        sums.setdefault(id(p.credit), (p.credit, [0, 0]))[1][1] += p.amount
-    for locked, (debits, credits) in sums.values():
+        sums.setdefault(p.debit, [0, 0, at])[0] += p.amount
+        sums.setdefault(p.credit, [0, 0, at])[1] += p.amount
+    ledger.refuse_overdrawn(sums)
+    for locked, (debits, credits, _) in sums.items():
         locked.debits += debits
         locked.credits += credits
-        if locked.account.customer_id is not None and locked.balance < 0:
-            raise InsufficientFunds(f"The {locked.account.type} balance of {locked.account.asset} does not cover this.")
     debited, credited, amounts, kinds, keys, customers, subjects = zip(*postings, strict=True)
     transfers = Part(
         _INSERT,
         [
             at,
-            "{" + ",".join([uuid7_hex() for _ in postings]) + "}",
+            new_ids(len(postings)),
             uuids([locked.id for locked in debited]),
             uuids([locked.id for locked in credited]),
             codes([locked.account.asset for locked in debited]),
@@ -84,9 +81,9 @@ def posting(postings: Sequence[Posting], *, at: datetime) -> list[Part]:
         _ADD,
         [
             at,
-            uuids([locked.id for locked, _ in sums.values()]),
-            numbers([totals[0] for _, totals in sums.values()]),
-            numbers([totals[1] for _, totals in sums.values()]),
+            uuids([locked.id for locked in sums]),
+            numbers([totals[0] for totals in sums.values()]),
+            numbers([totals[1] for totals in sums.values()]),
         ],
         expected=len(sums),
     )

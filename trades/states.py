@@ -19,6 +19,9 @@ class OrderStatus(TextChoices):
     CANCELLED = "CANCELLED"
 
 
+LIVE: Final = (OrderStatus.PENDING, OrderStatus.OPEN)  # what may still change
+
+
 class TradeState(TextChoices):
     STORING = "storing"
     SETTLING = "settling"

@@ -19,6 +19,7 @@ from quotes.prices import Prices
 from trades.models import MarginAccount, Position
 from trades.orders.figures import Figures
 from trades.orders.money import floating_profit
+from trades.orders.reads import cash_of
 
 _RANKED = """
 WITH price AS (SELECT * FROM unnest(%(symbols)s::text[], %(bids)s::float8[], %(asks)s::float8[]) p(symbol, bid, ask)),
@@ -37,10 +38,6 @@ cash AS (
 SELECT customer_id, count(*) OVER () FROM held LEFT JOIN cash USING (customer_id)
 ORDER BY (coalesce(cash, 0) + floating) / nullif(margin, 0) NULLS LAST, customer_id
 LIMIT %(limit)s OFFSET %(offset)s
-"""
-_CASH = """
-SELECT customer_id, sum(credits - debits) FROM accounts_ledgeraccount
-WHERE customer_id = ANY(%s::uuid[]) AND asset_id = %s AND type IN ('available', 'margin') GROUP BY customer_id
 """
 
 
@@ -85,9 +82,7 @@ def figures_of(
         margin[customer] += int(reserved)
         if now and (price := now.by_symbol.get(symbol)):
             unrealized[customer] += floating_profit(side, open_price, price.exit(side), quantity, currency.decimals)
-    with connection.cursor() as cursor:
-        cursor.execute(_CASH, [array(customers), currency.code])
-        cash = {customer: int(amount) for customer, amount in cursor.fetchall()}
+    cash = cash_of(customers, currency.code)
     found = {}
     for customer in customers:
         row = noted.get(customer) or MarginAccount(customer_id=customer)

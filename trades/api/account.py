@@ -17,7 +17,8 @@ from accounts import exact
 from accounts.api.lists import given, whole_number
 from accounts.errors import Malformed
 from trades.api.trader import TraderView, moment
-from trades.orders.figures import figures, in_currency, shown_figures
+from trades.orders.currency import in_currency
+from trades.orders.figures import figures, shown_figures
 from trades.orders.statement import Place, Statement, shown
 
 MOST_PER_PAGE = 1000

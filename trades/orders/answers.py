@@ -13,7 +13,7 @@ from uuid import UUID
 
 from accounts import exact
 from accounts.errors import Refusal
-from accounts.money import at_scale, from_base_units, printed
+from accounts.money import at_scale, from_base_units, printed, printed_amount
 from trades.states import OrderStatus
 
 
@@ -117,7 +117,7 @@ def closed_body(
 
     Written by hand, because every close is answered by it: no text in it needs escaping.
     """
-    profit = _amount(order.profit, decimals)
+    profit = printed_amount(order.profit, decimals)
     return (
         f'{{"message":"Order closed successfully","order":{{"orderId":"{order.code}","status":"CLOSED",'
         f'"closePrice":{_number(order.close_price, price_decimals)},"profit":{profit},'
@@ -125,7 +125,7 @@ def closed_body(
         f'"quantity":{printed(order.quantity)},"leverage":{order.leverage},'
         f'"openPrice":{_number(order.open_price, price_decimals)},"openTime":{_time(order.opened_at)},'
         f'"closeTime":{_time(order.closed_at)},"profitLoss":{profit},"closeReason":"{order.close_reason}",'
-        f'"swap":{_amount(order.swap, decimals)},"fee":{_amount(order.fee, decimals)},'
+        f'"swap":{printed_amount(order.swap, decimals)},"fee":{printed_amount(order.fee, decimals)},'
         f'"parentOrderId":{_text(parent_code)}}}}}'
     )
 
@@ -189,14 +189,6 @@ def created_body(
             "order": live_order(order, price_decimals, decimals, current_price, profit),
         }
     ).decode()
-
-
-def _amount(amount: int, decimals: int) -> str:
-    """Base units with all decimals of the currency, e.g. 12550 -> 125.50."""
-    if decimals == 0:
-        return str(amount)
-    digits = str(abs(amount)).rjust(decimals + 1, "0")
-    return f"{'-' if amount < 0 else ''}{digits[:-decimals]}.{digits[-decimals:]}"
 
 
 def _number(value: Decimal | None, decimals: int) -> str:

@@ -14,13 +14,12 @@ from uuid import UUID
 import numpy as np
 from django.conf import settings
 
-from accounts.models import Asset
 from quotes.models import Instrument
 from quotes.prices import Price
-from trades.orders import loading
-from trades.orders.margins import Margins
+from trades.orders import book_loading, currency
+from trades.orders.book_accounts import Margins
+from trades.orders.book_triggers import NONE, RECORD, Held, Limits, Queue, Triggers
 from trades.orders.rows import OrderRow
-from trades.orders.triggers import NONE, RECORD, Held, Limits, Queue, Triggers
 from trades.states import OrderStatus
 
 
@@ -46,17 +45,13 @@ class Book:
     @classmethod
     def load(cls, partition: int, partitions: int) -> Book:
         """The book of the customers of this engine, from PostgreSQL. Its trailing stops stand where they stood."""
-        book = cls(Asset.objects.get(pk=settings.ACCOUNT_CURRENCY).decimals)
+        book = cls(currency.decimals())
         book._fill(partition, partitions)
         return book
 
     def __len__(self) -> int:
         """How many orders are open or pending."""
         return sum(map(len, self._queues.values()))
-
-    def customers(self) -> set[UUID]:
-        """Who has live orders."""
-        return self._margins.customers()
 
     def knows(self, customer_id: UUID) -> bool:
         """Whether a customer has live orders."""
@@ -142,7 +137,7 @@ class Book:
             return Held(account, 0.0, 0.0, 0.0, 0, code)
         quantity = float(order.quantity) * self._scale
         value = quantity * float(order.open_price)
-        return Held(account, quantity, value, float(order.margin), loading.microseconds(order.trail_at), code)
+        return Held(account, quantity, value, float(order.margin), book_loading.microseconds(order.trail_at), code)
 
     def _triggers(self, queue: Queue) -> Triggers:
         triggers = self._queues.get(queue)
@@ -155,9 +150,9 @@ class Book:
 
     def _fill(self, partition: int, partitions: int) -> None:
         symbols = sorted(Instrument.objects.values_list("symbol", flat=True))
-        orders = loading.live_orders(partition, partitions, symbols)
-        accounts = loading.accounts(partition, partitions)
-        extremes = loading.extremes(symbols)
+        orders = book_loading.live_orders(partition, partitions, symbols)
+        accounts = book_loading.accounts(partition, partitions)
+        extremes = book_loading.extremes(symbols)
         customers = accounts["customer"].tolist()
         self._margins.fill(customers, accounts["cash"].copy(), accounts["called"].copy())
         records = self._records(orders, dict(zip(customers, range(len(customers)), strict=True)))
@@ -184,7 +179,7 @@ class Book:
             if len(chosen):
                 lower, upper, peak, distance = (chosen[n] for n in ("lower", "upper", "peak", "distance"))
                 if trails:
-                    peak = loading.peaks_since(extremes, side, peak, chosen["trail_at"])
+                    peak = book_loading.peaks_since(extremes, side, peak, chosen["trail_at"])
                 triggers = self._triggers(Queue(symbol, side, is_open, trails))
                 triggers.fill(chosen["id"].tolist(), records[kind], lower, upper, np.stack([peak, distance]))
 

@@ -20,8 +20,7 @@ from uuid import UUID
 
 from django.db import connection
 
-from accounts.arrays import array
-from accounts.ids import uuid7_hex
+from accounts.arrays import array, new_ids
 from accounts.pipeline import ask
 from quotes.prices import Price
 from trades.orders.rows import OrderRow
@@ -87,7 +86,7 @@ def write(rows: Sequence[ExtremeRow]) -> None:
         " ON CONFLICT (partition, instrument_id, at) DO UPDATE SET"
         " highest_bid = greatest(e.highest_bid, excluded.highest_bid),"
         " lowest_ask = least(e.lowest_ask, excluded.lowest_ask)",
-        [array(uuid7_hex() for _ in rows), *(array(column) for column in zip(*rows, strict=True))],
+        [new_ids(len(rows)), *(array(column) for column in zip(*rows, strict=True))],
     )
 
 

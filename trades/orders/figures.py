@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import cache
 from typing import Any
 from uuid import UUID
 
 from django.conf import settings
 from django.db import connection
 
-from accounts.models import Asset
-from accounts.money import from_base_units
 from quotes.prices import Prices
 from quotes.symbols import instruments
 from trades.orders import margin as figure
 from trades.orders import money
+from trades.orders.currency import in_currency
 
 # One statement, so that money and orders are of one moment: between two of them the engine may close an order.
 _ACCOUNT = """
@@ -96,11 +94,6 @@ def floating(
     return current, money.floating_profit(side, open_price, current, quantity, decimals)
 
 
-def in_currency(amount: int) -> Decimal:
-    """Base units of the account currency as the API prints them."""
-    return from_base_units(amount, _currency_decimals())
-
-
 def shown_figures(found: Figures) -> dict[str, Any]:
     return {
         "currency": settings.ACCOUNT_CURRENCY,
@@ -113,9 +106,3 @@ def shown_figures(found: Figures) -> dict[str, Any]:
         "marginCall": found.is_called,
         "closeoutPercent": found.closeout_percent,
     }
-
-
-@cache
-def _currency_decimals() -> int:
-    """An asset's decimals never change (trigger)."""
-    return Asset.objects.get(pk=settings.ACCOUNT_CURRENCY).decimals

@@ -9,9 +9,6 @@ from __future__ import annotations
 from decimal import Decimal
 
 from accounts.money import NEAREST, exact, rounded
-from trades.orders import money
-
-margin_level = money.margin_level  # equity / margin x 100; None while no margin is in use
 
 
 def equity(balance: int, unrealized: int) -> int:
@@ -27,6 +24,20 @@ def free_margin(equity: int, margin: int) -> int:
 def free_cash(balance: int, margin: int) -> int:
     """balance - margin, at least zero: losses may have consumed a part of what open orders reserved."""
     return max(0, balance - margin)
+
+
+@exact
+def margin_level(equity: int, margin: int) -> Decimal | None:
+    """equity / margin x 100, in percent with two decimals; None while no margin is in use."""
+    if margin == 0:
+        return None
+    return (Decimal(equity) / Decimal(margin) * 100).quantize(Decimal("0.01"), rounding=NEAREST)
+
+
+@exact
+def reaches(equity: int, margin: int, percent: int) -> bool:
+    """Whether the margin level, equity / margin x 100, is at or below a mark; never while no margin is in use."""
+    return margin > 0 and equity * 100 <= margin * percent
 
 
 @exact

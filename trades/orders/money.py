@@ -30,14 +30,6 @@ def floating_profit(side: str, open_price: Decimal, exit_price: Decimal, quantit
 
 
 @exact
-def margin_level(equity: int, margin: int) -> Decimal | None:
-    """equity / margin x 100, in percent with two decimals; None while no margin is in use."""
-    if margin == 0:
-        return None
-    return (Decimal(equity) / Decimal(margin) * 100).quantize(Decimal("0.01"), rounding=NEAREST)
-
-
-@exact
 def slipped(expected: Decimal, current: Decimal, tolerance_percent: Decimal, side: str) -> bool:
     """Whether the price moved against the client by more than it tolerates, in percent of its expectation."""
     worse = current - expected if side == "buy" else expected - current
@@ -76,12 +68,6 @@ def pending_fires(type_: str, side: str, price: Decimal, entry_price: Decimal) -
     if (type_ == "limit") == (side == "buy"):
         return entry_price <= price
     return entry_price >= price
-
-
-@exact
-def reaches(equity: int, margin: int, percent: int) -> bool:
-    """Whether the margin level, equity / margin x 100, is at or below a mark; never while no margin is in use."""
-    return margin > 0 and equity * 100 <= margin * percent
 
 
 @exact

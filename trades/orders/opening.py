@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from accounts.ids import order_code, uuid7
-from accounts.money import exact, from_base_units, printed
+from accounts.money import exact, printed, printed_amount
 from quotes.models import Instrument
 from quotes.prices import Price
 from quotes.symbols import canonical
@@ -88,10 +88,7 @@ def _open(tick: Tick, account: MarginAccount, order: OrderRow, market: Price, in
     margin = money.margin_required(order.quantity, price, order.leverage, decimals)
     available = free_margin(tick, account)
     if margin > available:
-        raise InsufficientBalance(
-            printed(from_base_units(margin, decimals), decimals),
-            printed(from_base_units(max(0, available), decimals), decimals),
-        )
+        raise InsufficientBalance(printed_amount(margin, decimals), printed_amount(max(0, available), decimals))
     order.open_price, order.margin = price, margin
     order.status, order.opened_at = OrderStatus.OPEN, tick.at
     if order.trailing_stop is not None:
@@ -109,9 +106,7 @@ def free_margin(tick: Tick, account: MarginAccount) -> int:
         account.exposure = {}
         for order in tick.all_of(account).values():
             if order.status == OrderStatus.OPEN:
-                held = account.exposure.setdefault((order.instrument_id, order.side), [Decimal(0), Decimal(0)])
-                held[0] += order.quantity
-                held[1] += order.quantity * order.opened_price
+                account.expose(order)
     floating = 0
     for (symbol, side), (quantity, value) in account.exposure.items():
         latest = tick.prices.by_symbol.get(symbol)

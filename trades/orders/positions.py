@@ -25,7 +25,7 @@ def reserve(tick: Tick, account: MarginAccount, order: OrderRow) -> None:
     account.free -= order.margin
     account.reserved += order.margin
     tick.move(order, account.available_row, account.margin_row, order.margin, "order_margin", "open:margin")
-    _expose(account, order, 1)
+    account.expose(order)
 
 
 def close_position(tick: Tick, account: MarginAccount, order: OrderRow, reason: str, command_id: UUID | None) -> None:
@@ -41,7 +41,7 @@ def close_position(tick: Tick, account: MarginAccount, order: OrderRow, reason: 
     elif result < 0:
         tick.move(order, account.available_row, account.profit_row, -result, "order_loss", "close:result")
     account.free += released + result
-    _expose(account, order, -1)
+    account.expose(order, -1)
     order.status, order.close_price, order.profit = OrderStatus.CLOSED, price, result
     order.close_reason, order.closed_at = reason, tick.at
     if account.live is not None:
@@ -143,12 +143,3 @@ def _realize_profits(tick: Tick, account: MarginAccount) -> OrderRow | None:
         close_position(tick, account, order, CloseReason.STOP_OUT, None)
         last = order
     return last
-
-
-@exact
-def _expose(account: MarginAccount, order: OrderRow, sign: int) -> None:
-    """Keep the sums of what is held open, where this tick has them."""
-    if account.exposure is not None:
-        held = account.exposure.setdefault((order.instrument_id, order.side), [Decimal(0), Decimal(0)])
-        held[0] += sign * order.quantity
-        held[1] += sign * order.quantity * order.opened_price

@@ -85,7 +85,7 @@ def exposures(customers: Collection[UUID]) -> Callable[[], list[Exposure]]:
         return list
     asked = ask(
         "SELECT customer_id, instrument_id, side, sum(quantity), sum(quantity * open_price) FROM trades_order"
-        " WHERE customer_id = ANY(%s::uuid[]) AND status IN ('OPEN', 'PENDING') AND status = 'OPEN'"
+        " WHERE customer_id = ANY(%s::uuid[]) AND status = 'OPEN'"
         " GROUP BY customer_id, instrument_id, side",
         [array(customers)],
     )
@@ -140,7 +140,7 @@ def open_through_the_night(
     customer, order = after or (UUID(int=0), UUID(int=0))
     asked = ask(
         _SELECT + "JOIN accounts_customer c ON c.id = o.customer_id AND c.partition = ANY(%s::int[])"
-        " WHERE o.status IN ('OPEN', 'PENDING') AND o.status = 'OPEN' AND o.opened_at <= %s"
+        " WHERE o.status = 'OPEN' AND o.opened_at <= %s"
         " AND (o.customer_id, o.id) > (%s, %s)"
         " ORDER BY o.customer_id, o.id LIMIT %s FOR NO KEY UPDATE OF o",
         [array(partitions), cutoff, customer, order, most],

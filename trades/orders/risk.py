@@ -9,8 +9,9 @@ from __future__ import annotations
 from django.conf import settings
 
 from accounts.money import from_base_units
-from trades.orders import money
+from trades.orders import currency
 from trades.orders.commands import Command
+from trades.orders.margin import margin_level, reaches
 from trades.orders.opening import cancel_pending
 from trades.orders.positions import close_position, make_good
 from trades.orders.tick import Kind, MarginAccount, Tick
@@ -21,7 +22,7 @@ def judge(tick: Tick, command: Command, account: MarginAccount) -> None:
     """Look at an account's margin level exactly, and act on it."""
     equity, margin = figures(tick, account)
     _mark(tick, account, equity, margin)
-    if money.reaches(equity, margin, settings.STOP_OUT_PERCENT):
+    if reaches(equity, margin, settings.STOP_OUT_PERCENT):
         _stop_out(tick, account, equity, margin)
         _mark(tick, account, *figures(tick, account))
 
@@ -39,7 +40,7 @@ def figures(tick: Tick, account: MarginAccount) -> tuple[int, int]:
 
 def _mark(tick: Tick, account: MarginAccount, equity: int, margin: int) -> None:
     """The margin call begins at its mark and is over above it, each told once."""
-    is_called = money.reaches(equity, margin, settings.MARGIN_CALL_PERCENT)
+    is_called = reaches(equity, margin, settings.MARGIN_CALL_PERCENT)
     if is_called and account.called_at is None:
         account.called_at = tick.at
         _tell(tick, account, Kind.MARGIN_CALL, equity, margin)
@@ -67,7 +68,7 @@ def _stop_out(tick: Tick, account: MarginAccount, equity: int, margin: int) -> N
         cancel_pending(tick, order, CancelReason.STOP_OUT)
     last = None
     for _, _, order in ranked:
-        if not money.reaches(equity, margin, settings.STOP_OUT_PERCENT):
+        if not reaches(equity, margin, settings.STOP_OUT_PERCENT):
             break
         close_position(tick, account, order, CloseReason.STOP_OUT, None)
         margin -= order.margin
@@ -77,7 +78,7 @@ def _stop_out(tick: Tick, account: MarginAccount, equity: int, margin: int) -> N
 
 
 def _tell(tick: Tick, account: MarginAccount, kind: str, equity: int, margin: int) -> None:
-    decimals = tick.currency_decimals
+    decimals = currency.decimals()
     tick.event(
         kind,
         account.customer_id,
@@ -85,5 +86,5 @@ def _tell(tick: Tick, account: MarginAccount, kind: str, equity: int, margin: in
         None,
         equity=from_base_units(equity, decimals),
         margin=from_base_units(margin, decimals),
-        marginLevel=money.margin_level(equity, margin),
+        marginLevel=margin_level(equity, margin),
     )

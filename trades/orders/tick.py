@@ -1,16 +1,15 @@
 """One tick's state between reading and writing: what the rows say, and what is decided about them in memory.
 
 Commands are decided one after the other, each seeing what those before it did. Nothing is written until all are
-decided, then everything in one pipeline. Money in here is base units of the account currency.
+decided, then everything in one statement. Money in here is base units of the account currency.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from functools import cache
 from uuid import UUID
 
 from django.conf import settings
@@ -19,7 +18,7 @@ from accounts import exact, ledger, ledger_pipeline
 from accounts.ids import PARTITIONS, partition_of
 from accounts.ledger import AVAILABLE, MARGIN, PROFIT, Account, Balances, Locked
 from accounts.ledger_copy import Posting
-from accounts.models import Asset
+from accounts.money import exact as exact_money
 from accounts.pipeline import together, write
 from quotes.models import Instrument
 from quotes.prices import Price, Prices
@@ -29,7 +28,7 @@ from trades.orders import extremes, money, reads, writes
 from trades.orders.commands import CANCEL, CHANGE, CLOSE, CLOSE_ALL, CREATE, FIRE, JUDGE, Answer, Command
 from trades.orders.errors import PriceNotFound
 from trades.orders.rows import DealRow, EventRow, OrderRow, Stored, Trader
-from trades.states import OrderStatus
+from trades.states import LIVE, OrderStatus
 
 Kind = OrderEvent.Kind
 _NAMING = frozenset({CLOSE, CHANGE, CANCEL, FIRE})  # commands about one order, by its orderId
@@ -59,6 +58,14 @@ class MarginAccount:
     @property
     def cash(self) -> int:
         return self.free + self.reserved
+
+    @exact_money
+    def expose(self, order: OrderRow, sign: int = 1) -> None:
+        """Keep the sums of what is held open, where this tick has them: an order opens (1) or closes (-1)."""
+        if self.exposure is not None:
+            held = self.exposure.setdefault((order.instrument_id, order.side), [Decimal(0), Decimal(0)])
+            held[0] += sign * order.quantity
+            held[1] += sign * order.quantity * order.opened_price
 
 
 @dataclass(slots=True)
@@ -126,9 +133,8 @@ class Tick:
             self.stored, self.taken = stored(), taken()
             self.made = {order.command_id: order for order in made() if order.command_id}
             exposures, known = exposed(), traders()
-            self._open_accounts(known, balances)
-        for customer in {c.customer_id for c in commands if c.kind in (CLOSE_ALL, JUDGE)} & self.accounts.keys():
-            self._all_are_here(self.accounts[customer])
+            self._open_accounts(known, balances())
+        self._all_are_here({c.customer_id for c in commands if c.kind in (CLOSE_ALL, JUDGE)})
         for customer in {c.customer_id for c in creates} & self.accounts.keys():
             self.accounts[customer].exposure = {}
         for e in exposures:
@@ -147,7 +153,7 @@ class Tick:
         with together():
             traders = reads.traders(customers)
             balances = ledger_pipeline.ask_to_lock(self._accounts_of(customers))
-            self._open_accounts(traders(), balances)
+            self._open_accounts(traders(), balances())
         return held
 
     def _accounts_of(self, customers: Collection[UUID]) -> list[Account]:
@@ -155,8 +161,8 @@ class Tick:
         buckets = {partition_of(customer) for customer in customers}
         return own + [Account(None, bucket, self.currency, PROFIT) for bucket in range(PARTITIONS) if bucket in buckets]
 
-    def _open_accounts(self, known: dict[UUID, Trader], balances: object) -> None:
-        self.balances = balances()  # type: ignore[operator]
+    def _open_accounts(self, known: dict[UUID, Trader], balances: Balances) -> None:
+        self.balances = balances
         for customer, trader in known.items():
             available = self.balances[Account(customer, None, self.currency, AVAILABLE)]
             margin = self.balances[Account(customer, None, self.currency, MARGIN)]
@@ -190,14 +196,18 @@ class Tick:
         if account.live is None:
             for order in reads.lock_live_orders([account.customer_id])():
                 self.note(order)
-            self._all_are_here(account)
+            self._all_are_here({account.customer_id})
         assert account.live is not None
         return account.live
 
-    def _all_are_here(self, account: MarginAccount) -> None:
-        live = (OrderStatus.OPEN, OrderStatus.PENDING)
-        mine = [o for o in self.by_id.values() if o.customer_id == account.customer_id and o.status in live]
-        account.live = {order.id: order for order in sorted(mine, key=lambda order: order.id)}
+    def _all_are_here(self, customers: Set[UUID]) -> None:
+        """All live orders of these customers are among what was read: sort them out, by id."""
+        mine = [order for order in self.by_id.values() if order.customer_id in customers and order.status in LIVE]
+        for customer in customers & self.accounts.keys():
+            self.accounts[customer].live = {}
+        for order in sorted(mine, key=lambda order: order.id):
+            if (account := self.accounts.get(order.customer_id)) and account.live is not None:
+                account.live[order.id] = order
 
     def note(self, order: OrderRow) -> None:
         """Take up a row that was read, unless this tick has it already and may have changed it."""
@@ -226,10 +236,6 @@ class Tick:
         return money.profit(
             order.side, order.opened_price, latest.exit(order.side), order.quantity, self.decimals(order)
         )
-
-    @property
-    def currency_decimals(self) -> int:
-        return decimals_of(self.currency)
 
     def decimals(self, order: OrderRow) -> int:
         return self.instruments[order.instrument_id].counter_asset.decimals
@@ -319,19 +325,12 @@ class Tick:
         ]
 
     def _tell(self) -> None:
-        live = (OrderStatus.OPEN, OrderStatus.PENDING)
         for order in (*self._new.values(), *self._touched.values()):
-            (self.done.live if order.status in live else self.done.ended).append(order)
+            (self.done.live if order.status in LIVE else self.done.ended).append(order)
         for account in self.accounts.values():
             self.done.cash[account.customer_id] = account.cash
             if (account.called_at is None) != (account.trader.called_at is None):
                 self.done.called[account.customer_id] = account.called_at is not None
-
-
-@cache
-def decimals_of(asset: str) -> int:
-    """An asset's decimals never change (trigger)."""
-    return Asset.objects.get(pk=asset).decimals
 
 
 def remembered_by(command: Command) -> str:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from accounts.arrays import array, codes, numbers, uuids
-from accounts.ids import uuid7_hex
+from accounts.arrays import array, codes, new_ids, numbers, uuids
 from accounts.pipeline import Part
 from trades.orders.commands import Answer, Command
 from trades.orders.reads import COLUMNS
@@ -107,7 +106,7 @@ def insert_deals(deals: Sequence[DealRow], at: datetime) -> Part | None:
         " %s::numeric[], %s::numeric[], %s::text[]) AS w",
         [
             at,
-            _new_ids(len(deals)),
+            new_ids(len(deals)),
             uuids(customers),
             uuids(orders),
             array(commands),
@@ -131,7 +130,7 @@ def insert_events(events: Sequence[EventRow], at: datetime) -> Part | None:
         " AS w(id, customer, order_, kind, command, detail)",
         [
             at,
-            _new_ids(len(events)),
+            new_ids(len(events)),
             uuids(customers),
             array(orders),
             codes(kinds),
@@ -151,7 +150,7 @@ def insert_answers(answered: Sequence[tuple[Command, str, Answer]], at: datetime
         " %s::text[]) AS w",
         [
             at,
-            _new_ids(len(answered)),
+            new_ids(len(answered)),
             array(command.customer_id for command, _, _ in answered),
             array(key for _, key, _ in answered),
             array(command.request_sha256 for command, _, _ in answered),
@@ -173,7 +172,3 @@ def note_margin_accounts(notes: Sequence[tuple[object, datetime | None, int]], a
         " updated_at = excluded.updated_at",
         [at, *(array(column) for column in zip(*notes, strict=True))],
     )
-
-
-def _new_ids(count: int) -> str:
-    return "{" + ",".join([uuid7_hex() for _ in range(count)]) + "}"

@@ -71,7 +71,7 @@ def test_free_cash_is_never_below_zero() -> None:
 @given(st.integers(-(10**12), 10**12), st.integers(1, 10**12), st.integers(1, 200))
 def test_the_close_out_is_at_100_exactly_where_the_engine_stops_out(equity: int, used: int, percent: int) -> None:
     shown = margin.closeout_percent(equity, used, percent)
-    assert (shown == 100) == money.reaches(equity, used, percent)
+    assert (shown == 100) == margin.reaches(equity, used, percent)
     assert 0 <= shown <= 100
 
 

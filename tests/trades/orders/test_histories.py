@@ -43,6 +43,7 @@ from trades.models import Order
 from trades.orders import money
 from trades.orders.commands import Command
 from trades.orders.extremes import Extremes
+from trades.orders.margin import reaches
 
 pytestmark = pytest.mark.django_db
 
@@ -218,7 +219,7 @@ class World:
             )
         for somebody in self.people:
             margin = sum(int(order.margin) for order in self.live(somebody))
-            assert not money.reaches(self.equity(somebody), margin, settings.STOP_OUT_PERCENT)
+            assert not reaches(self.equity(somebody), margin, settings.STOP_OUT_PERCENT)
 
     def step(self, kind: str, what: Any) -> None:
         """Do it, and see that no value came from nowhere: what the house bore was missing from somebody's equity."""

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from quotes.prices import Price
+from trades.orders.book_accounts import widened
 
 Floats = npt.NDArray[np.float64]
 
@@ -135,9 +136,9 @@ class Triggers:
 
     def _grow(self) -> None:
         room = 2 * max(len(self._records), _FIRST_ROOM)
-        self._records, self._lower, self._upper = (_widened(c, room) for c in self._columns()[:3])
+        self._records, self._lower, self._upper = (widened(c, room) for c in self._columns()[:3])
         if self.queue.trails:
-            self._level, self._distance = _widened(self._level, room), _widened(self._distance, room)
+            self._level, self._distance = widened(self._level, room), widened(self._distance, room)
 
     # --- prices ------------------------------------------------------------------------------------
 
@@ -191,9 +192,3 @@ class Triggers:
             )
             for id_, slot in self._slots.items()
         }
-
-
-def _widened(column: npt.NDArray[Any], room: int) -> npt.NDArray[Any]:
-    wider = np.empty(room, column.dtype)
-    wider[: len(column)] = column
-    return wider

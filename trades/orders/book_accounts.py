@@ -101,7 +101,7 @@ class Positions:
         row = self._rows[account] = len(self._rows)
         if row == len(self.account):
             for name in self.COLUMNS:
-                setattr(self, name, _widened(getattr(self, name), 2 * max(row, _FIRST_ROOM)))
+                setattr(self, name, widened(getattr(self, name), 2 * max(row, _FIRST_ROOM)))
         self.account[row] = account
         return row
 
@@ -135,15 +135,11 @@ class Margins:
             self._customers.append(key)
             if number == len(self.cash):
                 for name in self.COLUMNS:
-                    setattr(self, name, _widened(getattr(self, name), 2 * max(number, _FIRST_ROOM)))
+                    setattr(self, name, widened(getattr(self, name), 2 * max(number, _FIRST_ROOM)))
         return number
 
     def customer(self, number: int) -> UUID:
         return UUID(bytes=self._customers[number])
-
-    def customers(self) -> set[UUID]:
-        """Who has live orders."""
-        return {self.customer(number) for number in np.flatnonzero(self.orders).tolist()}
 
     def knows(self, customer_id: UUID) -> bool:
         number = self._numbers.get(customer_id.bytes)
@@ -267,7 +263,8 @@ class Margins:
         }
 
 
-def _widened(column: npt.NDArray[Any], room: int) -> npt.NDArray[Any]:
+def widened(column: npt.NDArray[Any], room: int) -> npt.NDArray[Any]:
+    """The same column with room for more rows, zeros."""
     wider = np.zeros(room, column.dtype)
     wider[: len(column)] = column
     return wider
