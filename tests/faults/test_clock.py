@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
+import time
 from datetime import timedelta
 from pathlib import Path
 
@@ -17,10 +19,10 @@ from django.utils import timezone
 from accounts.models import Transfer
 from tests.faults.crowd import Crowd, nothing_waits
 from tests.given import a_customer, btc_at, price_at, states, stores, token_of, what_the_audit_finds
-from tests.live import Live
+from tests.live import CHECKOUT, Live
 from tests.sizes import size
 from tests.trades.orders.engine_room import opens
-from trades.models import Deal, Order, Trade
+from trades.models import Deal, MarginAccount, Order, Trade
 
 COMPILER = shutil.which("cc")
 pytestmark = [
@@ -126,3 +128,34 @@ def test_a_web_process_with_a_wrong_clock_drops_nothing_and_its_quotes_are_still
     stores(*Trade.objects.filter(state="storing"))
     assert states(*Trade.objects.all()) == ["settling"]
     assert what_the_audit_finds() == []
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("seconds", [-300, 300][: size(1, 2)])
+def test_money_that_a_process_with_a_wrong_clock_took_out_is_seen_by_the_engine(
+    live: Live, wrong_clock: Path, seconds: int
+) -> None:
+    """Guard: the share of `Engine._look_at_cash`. The transfer's id says that it was made five minutes ago, so nobody
+    looks for it there any more."""
+
+    def moves(command: str, amount: str) -> None:
+        subprocess.run(
+            [sys.executable, "manage.py", command, alice.pk.hex, "USD", amount, "--key", "one"],
+            cwd=CHECKOUT,
+            env=live.environment | off(wrong_clock, seconds),
+            check=True,
+        )
+
+    alice = a_customer()
+    moves("deposit", "10000.00")
+    btc_at("42_000.00")
+    with live.client(token_of(alice)) as client:
+        order = {"symbol": "BTC-USD", "type": "buy", "quantity": 0.2, "leverage": 1}
+        assert client.post("/api/v1/trade/create", json=order).status_code == 200
+
+    moves("withdraw", "1600.00")  # 8,400.00 of margin, and 8,400.00 of equity are left
+
+    give_up = time.monotonic() + 30
+    while not MarginAccount.objects.filter(pk=alice.pk, called_at__isnull=False).exists():
+        assert time.monotonic() < give_up
+        time.sleep(0.1)

@@ -57,6 +57,10 @@ class Book:
         """Whether a customer has live orders."""
         return self._margins.knows(customer_id)
 
+    def next_share(self, shares: int) -> list[UUID]:
+        """Customers with live orders, another share of them at each call; after so many calls, everybody."""
+        return self._margins.next_share(shares)
+
     def trailing_symbols(self) -> set[str]:
         """The symbols with open trailing stops."""
         return {queue.symbol for queue, triggers in self._queues.items() if queue.trails and len(triggers)}

@@ -39,6 +39,7 @@ log = logging.getLogger("engine")
 
 WORTH_A_RETRY = {"40001", "40P01"}  # serialization failure, deadlock
 CASH_SECONDS = 1.0  # how long the book may not know of money that others moved
+CASH_SHARES = 120  # in so many looks everybody's cash is read once, whoever's wrong clock hid a movement
 SLOWEST_POSTING = timedelta(seconds=10)  # a transfer's id may be older than its commit by this much
 MOST_FIRED = 500  # what one tick takes of what prices fired; the rest follows in the next
 
@@ -103,6 +104,7 @@ class Engine:
         self.stream.begin()
         began = time.monotonic()
         self.book = Book.load(self.partition, settings.ENGINE_PARTITIONS)
+        reads.by_index()
         log.info("%s live orders in the book after %.2f s", len(self.book), time.monotonic() - began)
         gc.collect()
         gc.freeze()  # the book and the code stay: no tick waits while a collection looks through them
@@ -171,12 +173,18 @@ class Engine:
         return orders + accounts
 
     def _look_at_cash(self, now: datetime) -> None:
-        """Tell the book of money that others moved: deposits, withdrawals, spot trades, corrections."""
+        """Tell the book of money that others moved: deposits, withdrawals, spot trades, corrections.
+
+        Found by the time in the transfers' ids, which is their poster's. Should that clock be wrong, the next round finds
+        what it hid.
+        """
         if time.monotonic() - self._cash_looked < CASH_SECONDS:
             return
         self._cash_looked = time.monotonic()
         moved = reads.whose_cash_moved(floor_of(now - SLOWEST_POSTING), settings.ACCOUNT_CURRENCY)
-        if mine := [customer for customer in moved if self.book.knows(customer)]:
+        mine = {customer for customer in moved if self.book.knows(customer)}
+        mine.update(self.book.next_share(CASH_SHARES))
+        if mine:
             self.book.set_cash(reads.cash_of(mine, settings.ACCOUNT_CURRENCY))
 
     def _take_up(self, applied: Applied | None) -> None:
