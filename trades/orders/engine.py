@@ -175,8 +175,7 @@ class Engine:
     def _look_at_cash(self, now: datetime) -> None:
         """Tell the book of money that others moved: deposits, withdrawals, spot trades, corrections.
 
-        Found by the time in the transfers' ids, which is their poster's. Should that clock be wrong, the next round finds
-        what it hid.
+        Found by the time in the transfers' ids, which is their poster's. What a wrong clock hid, the next round finds.
         """
         if time.monotonic() - self._cash_looked < CASH_SECONDS:
             return

@@ -24,8 +24,8 @@ _SELECT = "SELECT " + ", ".join(f"o.{name}" for name in COLUMNS) + " FROM trades
 def by_index() -> None:
     """From now on, find rows by their indexes on this connection, whatever the statistics say.
 
-    A tick names its rows, some hundred at most. With statistics from a time when the tables were small the planner would
-    read all live orders, or all accounts, to join a tick's: milliseconds that grow with the business.
+    A tick names its rows, some hundred at most. With statistics from a time when the tables were small the planner
+    would read all live orders, or all accounts, to join a tick's: milliseconds that grow with the business.
     """
     with connection.cursor() as cursor:
         cursor.execute("SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off")
