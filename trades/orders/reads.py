@@ -28,7 +28,10 @@ def by_index() -> None:
     would read all live orders, or all accounts, to join a tick's: milliseconds that grow with the business.
     """
     with connection.cursor() as cursor:
-        cursor.execute("SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off")
+        cursor.execute(
+            "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off;"
+            " SET plan_cache_mode = force_generic_plan"
+        )
 
 
 def _orders(asked: Asked) -> list[OrderRow]:

@@ -10,7 +10,9 @@ from accounts.pipeline import Part
 from trades.orders.commands import Answer, Command
 from trades.orders.reads import COLUMNS
 from trades.orders.rows import DealRow, EventRow, OrderRow
+from trades.states import OrderStatus
 
+OPEN = OrderStatus.OPEN.value
 _NUMBERS = (
     "quantity",
     "margin",
@@ -67,11 +69,13 @@ def close_orders(orders: Sequence[OrderRow], at: datetime) -> Part | None:
     return Part(
         "UPDATE trades_order o SET status = 'CLOSED', close_price = w.price, profit = w.profit,"
         " close_reason = w.reason, closed_at = %s"
-        " FROM unnest(%s::uuid[], %s::numeric[], %s::numeric[], %s::text[]) AS w(id, price, profit, reason)"
-        " WHERE o.id = w.id AND o.status = 'OPEN'",
+        " FROM unnest(%s::uuid[], %s::text[], %s::numeric[], %s::numeric[], %s::text[])"
+        " AS w(id, was, price, profit, reason)"
+        " WHERE o.id = w.id AND o.status = w.was",  # a plain 'OPEN' lets the planner go through all live orders
         [
             at,
             uuids([order.id for order in orders]),
+            codes([OPEN] * len(orders)),
             array([order.close_price for order in orders]),
             array([order.profit for order in orders]),
             codes([order.close_reason for order in orders]),
