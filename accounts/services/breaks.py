@@ -7,8 +7,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from django.db import transaction
-
+from accounts import conflicts
 from accounts.errors import BreakNeedsMoney, BreakNotFound, BreakResolved, Malformed, NobodyAnswers, UserNotFound
 from accounts.identity import Actor
 from accounts.models import Break, User
@@ -18,7 +17,7 @@ log = logging.getLogger(__name__)
 LONGEST_RESOLUTION: Final = 200
 
 
-@transaction.atomic
+@conflicts.atomic
 def own(break_id: UUID, owner_id: UUID | None, *, at: datetime) -> Break:
     """Make somebody of the staff look after an open break, or (None) nobody.
 
@@ -33,7 +32,7 @@ def own(break_id: UUID, owner_id: UUID | None, *, at: datetime) -> Break:
     return found
 
 
-@transaction.atomic
+@conflicts.atomic
 def explain(break_id: UUID, *, reason: str, by: Actor, at: datetime) -> Break:
     """Resolve a reconciliation's break by saying what it was. Whoever explains one that nobody owned owns it.
 
