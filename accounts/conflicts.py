@@ -34,8 +34,8 @@ def is_conflict(failure: OperationalError) -> bool:
 def atomic(service: Callable[P, T]) -> Callable[P, T]:
     """`@transaction.atomic` that begins anew after a conflict: five tries in all, then the failure is the caller's.
 
-    Inside another transaction it is Django's own, a savepoint: the failure has undone all of that one, and only
-    the outermost can begin anew. Its `on_commit` hooks are those of the try that was committed.
+    Inside another transaction it is Django's own, a savepoint: that gives back neither the locks taken before it nor
+    the snapshot, so only the outermost can begin anew. Its `on_commit` hooks are those of the try that was committed.
 
     Whatever the service does must be undone with its transaction. So it makes and loads the rows that it changes
     itself, changes no argument in a way that another try would see, and writes to nobody but PostgreSQL.
