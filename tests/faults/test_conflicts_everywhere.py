@@ -50,10 +50,10 @@ Deed = Callable[[], object]
 
 
 @pytest.fixture
-def meets_conflicts() -> Iterator[Callable[[Deed], object]]:
+def meets_conflicts() -> Iterator[Callable[..., object]]:
     """Do something while the first writing statements fail; gives its result. A sequence survives a rollback."""
     with connection.cursor() as cursor:
-        cursor.execute("CREATE SEQUENCE luck")
+        cursor.execute("CREATE SEQUENCE luck MINVALUE -1000 START 1")
         cursor.execute(
             "CREATE FUNCTION bad_luck() RETURNS trigger LANGUAGE plpgsql AS $$ DECLARE n int := nextval('luck');"
             f" BEGIN IF n <= {FAILURES} THEN"
@@ -61,8 +61,9 @@ def meets_conflicts() -> Iterator[Callable[[Deed], object]]:
             " END IF; RETURN NULL; END $$"
         )
 
-    def do(deed: Deed) -> object:
+    def do(deed: Deed, failures: int = FAILURES) -> object:
         with connection.cursor() as cursor:
+            cursor.execute("SELECT setval('luck', %s)", [FAILURES - failures])
             for table in WRITTEN:
                 cursor.execute(
                     f"CREATE TRIGGER bad_luck AFTER INSERT OR UPDATE OR DELETE ON {table} EXECUTE FUNCTION bad_luck()"
@@ -70,7 +71,7 @@ def meets_conflicts() -> Iterator[Callable[[Deed], object]]:
         result = deed()
         with connection.cursor() as cursor:
             cursor.execute("SELECT last_value FROM luck")
-            assert cursor.fetchone()[0] > FAILURES, "nothing was written, so nothing was proved"
+            assert cursor.fetchone()[0] > FAILURES - failures + 1, "nothing was written, so nothing was proved"
         return result
 
     yield do
@@ -192,6 +193,18 @@ def test_a_client_hears_of_no_conflict(alice, meets_conflicts, prepare) -> None:
     assert meets_conflicts(deed) in (200, 201)
 
     assert what_the_audit_finds() == []
+
+
+def test_who_meets_conflicts_five_times_is_told_503_and_nothing_happened(alice, meets_conflicts) -> None:
+    trader, quote = Api(token_of(alice)), a_quote(alice, receive=1000)
+    body = {"quote_guid": quote.pk.hex}
+
+    told = meets_conflicts(lambda: trader.post("/api/trades", body), failures=5)
+
+    assert (told.status, told.body["message_code"]) == (503, "unavailable")
+    assert told.response.headers["Retry-After"] == "1"
+    assert not Trade.objects.exists()
+    assert trader.post("/api/trades", body).status == 201
 
 
 # --- at the desk, and by commands ---------------------------------------------------------------------
