@@ -1,14 +1,15 @@
 """quality.md, fault 28, write by write: whatever the web side and the desk do may meet conflicts.
 
-Each deed here is done once while PostgreSQL ends its first two transactions, with a serialization failure and with a
-deadlock. Nobody notices, and the books are right. Guard: `conflicts.atomic`; with `transaction.atomic` in its place, or
-with TRIES = 1, each of them fails.
+Each deed here is done once while PostgreSQL ends its first try at its first write, its second at its second, and so on:
+so it is begun anew with whatever an undone try can leave behind. Nobody notices, and the books are right.
+Guard: `conflicts.atomic`; with `transaction.atomic` in its place, or with TRIES = 1, each of them fails.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.contrib.auth.hashers import identify_hasher
@@ -21,6 +22,7 @@ from accounts.models import Break, Customer, User
 from accounts.services import breaks
 from accounts.services.reconciliation import reconcile
 from tests.accounts.calls import Api, the_firm
+from tests.admin.deeds import act, said, sits_down
 from tests.conftest import WRITTEN
 from tests.given import (
     a_customer,
@@ -45,38 +47,31 @@ from trades.settlement.settle import settle, settle_chunk
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.faults]
 
 BATCHES = "/api/settlement_batches"
-FAILURES = 2
+ONE_FURTHER_EACH_TIME = (1, 3, 6, 10)  # the fifth try succeeds, if an earlier one hasn't written less
 Deed = Callable[[], object]
 
 
-@pytest.fixture
-def meets_conflicts() -> Iterator[Callable[..., object]]:
-    """Do something while the first writing statements fail; gives its result. A sequence survives a rollback."""
+def meets_conflicts(deed: Deed, failing: Iterable[int] = ONE_FURTHER_EACH_TIME) -> Any:
+    """Do something while writing statements fail, by their number; gives its result. A sequence survives a rollback."""
     with connection.cursor() as cursor:
-        cursor.execute("CREATE SEQUENCE luck MINVALUE -1000 START 1")
         cursor.execute(
-            "CREATE FUNCTION bad_luck() RETURNS trigger LANGUAGE plpgsql AS $$ DECLARE n int := nextval('luck');"
-            f" BEGIN IF n <= {FAILURES} THEN"
-            " RAISE EXCEPTION 'bad luck' USING ERRCODE = CASE n WHEN 1 THEN '40001' ELSE '40P01' END;"
+            "CREATE SEQUENCE luck; CREATE FUNCTION bad_luck() RETURNS trigger LANGUAGE plpgsql AS $$"
+            f" DECLARE n int := nextval('luck'); BEGIN IF n = ANY(ARRAY{list(failing)}) THEN"
+            " RAISE EXCEPTION 'bad luck' USING ERRCODE = CASE n % 2 WHEN 1 THEN '40001' ELSE '40P01' END;"
             " END IF; RETURN NULL; END $$"
         )
-
-    def do(deed: Deed, failures: int = FAILURES) -> object:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT setval('luck', %s)", [FAILURES - failures])
-            for table in WRITTEN:
-                cursor.execute(
-                    f"CREATE TRIGGER bad_luck AFTER INSERT OR UPDATE OR DELETE ON {table} EXECUTE FUNCTION bad_luck()"
-                )
+        for table in WRITTEN:
+            when = f"AFTER INSERT OR UPDATE OR DELETE ON {table}"
+            cursor.execute(f"CREATE TRIGGER bad_luck {when} EXECUTE FUNCTION bad_luck()")
+    try:
         result = deed()
+    finally:
         with connection.cursor() as cursor:
             cursor.execute("SELECT last_value FROM luck")
-            assert cursor.fetchone()[0] > FAILURES - failures + 1, "nothing was written, so nothing was proved"
-        return result
-
-    yield do
-    with connection.cursor() as cursor:
-        cursor.execute("DROP FUNCTION bad_luck CASCADE; DROP SEQUENCE luck")
+            writes = cursor.fetchone()[0]
+            cursor.execute("DROP FUNCTION bad_luck CASCADE; DROP SEQUENCE luck")
+    assert writes > 1, "it was not written anew, so nothing was proved"
+    return result
 
 
 @pytest.fixture
@@ -187,7 +182,7 @@ OVER_HTTP = [
 
 
 @pytest.mark.parametrize("prepare", OVER_HTTP, ids=lambda prepare: prepare.__name__)
-def test_a_client_hears_of_no_conflict(alice, meets_conflicts, prepare) -> None:
+def test_a_client_hears_of_no_conflict(alice, prepare) -> None:
     deed = prepare(alice)
 
     assert meets_conflicts(deed) in (200, 201)
@@ -195,11 +190,11 @@ def test_a_client_hears_of_no_conflict(alice, meets_conflicts, prepare) -> None:
     assert what_the_audit_finds() == []
 
 
-def test_who_meets_conflicts_five_times_is_told_503_and_nothing_happened(alice, meets_conflicts) -> None:
+def test_who_meets_conflicts_five_times_is_told_503_and_nothing_happened(alice) -> None:
     trader, quote = Api(token_of(alice)), a_quote(alice, receive=1000)
     body = {"quote_guid": quote.pk.hex}
 
-    told = meets_conflicts(lambda: trader.post("/api/trades", body), failures=5)
+    told = meets_conflicts(lambda: trader.post("/api/trades", body), failing=range(1, 6))
 
     assert (told.status, told.body["message_code"]) == (503, "unavailable")
     assert told.response.headers["Retry-After"] == "1"
@@ -208,6 +203,16 @@ def test_who_meets_conflicts_five_times_is_told_503_and_nothing_happened(alice, 
 
 
 # --- at the desk, and by commands ---------------------------------------------------------------------
+
+
+def confirms_at_the_desk(alice: Customer) -> Deed:
+    browser, batch = sits_down("checker@firm.example"), _a_cut(alice)
+
+    def confirmed() -> None:
+        answer = act(browser, "trades_settlementbatch_confirm_batch", batch.pk)
+        assert said(answer) == ["The batch is confirmed; the workers settle it within seconds."]
+
+    return confirmed
 
 
 def deposits(alice: Customer) -> Deed:
@@ -290,6 +295,7 @@ def explains_a_break(alice: Customer) -> Deed:
 
 
 AT_THE_DESK = [
+    confirms_at_the_desk,
     deposits,
     makes_an_api_client,
     flags,
@@ -308,7 +314,7 @@ AT_THE_DESK = [
 
 
 @pytest.mark.parametrize("prepare", AT_THE_DESK, ids=lambda prepare: prepare.__name__)
-def test_the_desk_hears_of_no_conflict(alice, meets_conflicts, prepare) -> None:
+def test_the_desk_hears_of_no_conflict(alice, prepare) -> None:
     deed = prepare(alice)
 
     meets_conflicts(deed)
@@ -316,7 +322,7 @@ def test_the_desk_hears_of_no_conflict(alice, meets_conflicts, prepare) -> None:
     assert what_the_audit_finds() == []
 
 
-def test_the_better_hash_of_a_password_is_kept_all_the_same(alice, meets_conflicts, settings) -> None:
+def test_the_better_hash_of_a_password_is_kept_all_the_same(alice, settings) -> None:
     services.create_customer("old@example.com", "correct horse", "", timezone.now())
     settings.PASSWORD_HASHERS = settings.PASSWORD_HASHERS[::-1]  # what was preferred so far is so no longer
 
