@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import logging
 from datetime import datetime
+from functools import partial
 from typing import Final
 from uuid import UUID
+
+from django.db import transaction
 
 from accounts import conflicts
 from accounts.errors import BreakNeedsMoney, BreakNotFound, BreakResolved, Malformed, NobodyAnswers, UserNotFound
@@ -28,7 +31,7 @@ def own(break_id: UUID, owner_id: UUID | None, *, at: datetime) -> Break:
     found = open_break(break_id, lock=True)
     found.owner_id = owner_id
     found.save(update_fields=["owner"])
-    log.info("break %s is owned by %s since %s", found.pk.hex, owner_id, at)
+    transaction.on_commit(partial(log.info, "break %s is owned by %s since %s", found.pk.hex, owner_id, at))
     return found
 
 
@@ -47,7 +50,7 @@ def explain(break_id: UUID, *, reason: str, by: Actor, at: datetime) -> Break:
     if found.kind == Break.Kind.LEG_DIFFERENCE:
         raise BreakNeedsMoney
     found.owner_id = found.owner_id or by.user_id
-    log.info("break %s was explained by %s", found.pk.hex, by)
+    transaction.on_commit(partial(log.info, "break %s was explained by %s", found.pk.hex, by))
     return resolve(found, reason, at)
 
 
