@@ -42,7 +42,7 @@ from trades.models import SettlementBatch, SettlementWindow, Trade
 from trades.settlement.approval import confirm
 from trades.settlement.cut import cut_now, cut_window
 from trades.settlement.flags import clear, flag
-from trades.settlement.settle import settle, settle_chunk
+from trades.settlement.settle import begin, settle, settle_chunk
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.faults]
 
@@ -247,6 +247,13 @@ def begins_to_settle(alice: Customer) -> Deed:
     return lambda: settle_chunk(batch.pk, at=timezone.now())
 
 
+def begins_a_round(alice: Customer) -> Deed:
+    batch = _a_cut(alice)
+    confirm(batch.pk, by=SYSTEM, at=timezone.now())
+    begin(batch.pk, timezone.now())
+    return lambda: settle_chunk(batch.pk, at=timezone.now())
+
+
 def goes_on_settling(alice: Customer) -> Deed:
     """The round has begun, one slice is done and another is left."""
     bob = a_customer("bob", with_usd="10_000.00")
@@ -302,6 +309,7 @@ AT_THE_DESK = [
     clears,
     cuts_a_window,
     begins_to_settle,
+    begins_a_round,
     goes_on_settling,
     proposes_a_reversal,
     proposes_an_adjustment,
