@@ -17,11 +17,11 @@ from uuid import UUID
 
 import jwt
 from django.conf import settings
-from django.db import transaction
 from django.utils import timezone
 from rest_framework_simplejwt.exceptions import TokenError
 from rest_framework_simplejwt.tokens import AccessToken, RefreshToken, Token
 
+from accounts import conflicts
 from accounts.errors import InvalidToken, Unauthorized
 from accounts.identity import CUSTOMER_SCOPES, FIRM_SCOPES, MARGIN_TRADING, Caller
 from accounts.ids import parse_guid
@@ -133,6 +133,7 @@ def caller_of(claims: Claims) -> Caller:
 # --- issuing ---------------------------------------------------------------------------------------
 
 
+@conflicts.atomic  # a refresh token is written down where it could be revoked
 def trader_pair(user: User, at: datetime | None = None) -> Pair:
     """A new access and refresh token for a user who owns a customer; `at` defaults to now.
 
@@ -152,7 +153,7 @@ def trader_pair(user: User, at: datetime | None = None) -> Pair:
     return Pair(str(refresh.access_token), str(refresh), int(_RULES["ACCESS_TOKEN_LIFETIME"].total_seconds()))
 
 
-@transaction.atomic
+@conflicts.atomic
 def rotate(refresh: object, at: datetime | None = None) -> Pair:
     """A new pair for a refresh token, which is dead from now on.
 
@@ -166,6 +167,7 @@ def rotate(refresh: object, at: datetime | None = None) -> Pair:
     return trader_pair(user, at)
 
 
+@conflicts.atomic
 def revoke(refresh: object) -> None:
     """Make a refresh token worthless. Raises InvalidToken where it is already."""
     _kill(_refresh_token(refresh))

@@ -11,6 +11,7 @@ from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.db import transaction
 
+from accounts import conflicts
 from accounts.errors import Unavailable
 from accounts.money import printed
 from quotes import prices as market
@@ -48,6 +49,7 @@ def quote_trading(
     )
 
 
+@conflicts.atomic
 def issue(
     instrument: Instrument,
     *,
@@ -88,7 +90,7 @@ def issue(
     )
 
 
-@transaction.atomic
+@transaction.atomic  # and no more: Redis would not forget what an undone try told it
 def accept_price(instrument: Instrument, *, seen: Price, by: UUID) -> Price:
     """Accept the feed's price that was refused as a jump, in the name of a member of the staff. Gives it.
 

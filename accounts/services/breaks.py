@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 from datetime import datetime
+from functools import partial
 from typing import Final
 from uuid import UUID
 
 from django.db import transaction
 
+from accounts import conflicts
 from accounts.errors import BreakNeedsMoney, BreakNotFound, BreakResolved, Malformed, NobodyAnswers, UserNotFound
 from accounts.identity import Actor
 from accounts.models import Break, User
@@ -18,7 +20,7 @@ log = logging.getLogger(__name__)
 LONGEST_RESOLUTION: Final = 200
 
 
-@transaction.atomic
+@conflicts.atomic
 def own(break_id: UUID, owner_id: UUID | None, *, at: datetime) -> Break:
     """Make somebody of the staff look after an open break, or (None) nobody.
 
@@ -29,11 +31,11 @@ def own(break_id: UUID, owner_id: UUID | None, *, at: datetime) -> Break:
     found = open_break(break_id, lock=True)
     found.owner_id = owner_id
     found.save(update_fields=["owner"])
-    log.info("break %s is owned by %s since %s", found.pk.hex, owner_id, at)
+    transaction.on_commit(partial(log.info, "break %s is owned by %s since %s", found.pk.hex, owner_id, at))
     return found
 
 
-@transaction.atomic
+@conflicts.atomic
 def explain(break_id: UUID, *, reason: str, by: Actor, at: datetime) -> Break:
     """Resolve a reconciliation's break by saying what it was. Whoever explains one that nobody owned owns it.
 
@@ -48,7 +50,7 @@ def explain(break_id: UUID, *, reason: str, by: Actor, at: datetime) -> Break:
     if found.kind == Break.Kind.LEG_DIFFERENCE:
         raise BreakNeedsMoney
     found.owner_id = found.owner_id or by.user_id
-    log.info("break %s was explained by %s", found.pk.hex, by)
+    transaction.on_commit(partial(log.info, "break %s was explained by %s", found.pk.hex, by))
     return resolve(found, reason, at)
 
 

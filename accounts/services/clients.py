@@ -9,6 +9,7 @@ import secrets
 from collections.abc import Collection, Iterable
 from datetime import datetime
 
+from accounts import conflicts
 from accounts.errors import Forbidden, Malformed, Unauthorized
 from accounts.identity import FIRM_SCOPES
 from accounts.models import ApiClient
@@ -18,6 +19,7 @@ _CLIENT_ID = re.compile(r"client_[0-9a-f]{32}", re.ASCII)
 _NOBODYS = hashlib.sha256(b"").hexdigest()
 
 
+@conflicts.atomic
 def create_api_client(name: str, scopes: Iterable[str], at: datetime) -> tuple[ApiClient, str]:
     """A new client and its secret, which is kept nowhere and can't be shown again.
 

@@ -6,15 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
+from uuid import UUID
 
 from django.conf import settings
-from django.contrib.auth.hashers import make_password
+from django.contrib.auth.hashers import check_password, make_password
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import IntegrityError, transaction
 
-from accounts import ledger
+from accounts import conflicts, ledger
 from accounts.errors import Conflict, EmailTaken, InvalidCredentials, Malformed, UnknownAsset, WrongAccountType
 from accounts.ids import partition_of, uuid7
 from accounts.models import Asset, Customer, LedgerAccount, User
@@ -37,7 +38,7 @@ class NewCustomer:
     labels: list[str] | None = None
 
 
-@transaction.atomic
+@conflicts.atomic
 def open_customers(wanted: Sequence[NewCustomer], at: datetime) -> list[Customer]:
     """Open customers, all or none. Those who log in trade on margin, so their cash and margin accounts open too."""
     customers = []
@@ -77,13 +78,17 @@ def create_customer(email: str, password: str, name: str, at: datetime) -> Custo
     if User.objects.filter(email=email).exists():
         raise EmailTaken
     user.password = make_password(password)  # a third of a second: before the transaction, not in it
-    with transaction.atomic():
-        try:
-            with transaction.atomic():
-                user.save(force_insert=True)
-        except IntegrityError:
-            raise EmailTaken from None
-        return open_customers([NewCustomer(user=user, name=user.name or email)], at)[0]
+    return _sign_up(user, at)
+
+
+@conflicts.atomic
+def _sign_up(user: User, at: datetime) -> Customer:
+    try:
+        with transaction.atomic():
+            user.save(force_insert=True)  # also where a try that was undone made it look saved
+    except IntegrityError:
+        raise EmailTaken from None
+    return open_customers([NewCustomer(user=user, name=user.name or user.email)], at)[0]
 
 
 def authenticate(email: str, password: str) -> User:
@@ -95,13 +100,19 @@ def authenticate(email: str, password: str) -> User:
     if user is None:
         make_password(password)
         raise InvalidCredentials
-    genuine = user.check_password(password)
+    genuine = check_password(password, user.password, lambda _: _keep_hash(user.pk, make_password(password)))
     if not genuine or not user.is_active or not Customer.objects.filter(user=user).exists():
         raise InvalidCredentials
     return user
 
 
-@transaction.atomic
+@conflicts.atomic
+def _keep_hash(user_id: UUID, password_hash: str) -> None:
+    """The password was right, and its hash one that is no longer how new ones are made."""
+    User.objects.filter(pk=user_id).update(password=password_hash)
+
+
+@conflicts.atomic
 def open_account(customer: Customer, asset_code: str, type: str, name: str) -> LedgerAccount:  # noqa: A002
     """A customer's named account in an asset; one that money opened by itself is given the name.
 

@@ -6,7 +6,7 @@ import logging
 from datetime import datetime
 from typing import Final
 
-from accounts import ledger
+from accounts import conflicts, ledger
 from accounts.errors import Malformed, UnknownAsset
 from accounts.ledger import Movement
 from accounts.models import Asset, Customer
@@ -68,7 +68,7 @@ def _move(
     if not 0 < len(key) <= LONGEST_KEY or not key.isprintable():
         raise Malformed(f"A key has 1 to {LONGEST_KEY} characters.")
     movement = Movement(debit, credit, amount, kind, f"{kind}:{key}", customer.pk, None, at)
-    is_new = ledger.post([movement]) == 1
+    is_new = conflicts.atomic(ledger.post)([movement]) == 1
     log.info("%s %s %s for %s by %s, key %s, new %s", kind, amount, debit.asset, customer.pk.hex, by, key, is_new)
     return is_new
 

@@ -15,8 +15,9 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import connection
 
+from accounts import conflicts
 from accounts.errors import BadStatement, Malformed
 from accounts.identity import SYSTEM, Actor
 from accounts.ids import floor_of
@@ -65,28 +66,35 @@ def reconcile(statement: bytes, *, source: str, as_of: datetime, at: datetime, b
     if as_of > at:
         raise Malformed("A statement can't speak of the future.")
     said = dict(_read(statement))
-    with transaction.atomic():
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK_NAME])
-        booked = ledger_outside(as_of)
-        assets = sorted(said.keys() | {asset for asset, amount in booked.items() if amount})
-        drifts = {asset: said.get(asset, 0) - booked.get(asset, 0) for asset in assets}
-        is_latest = not ReconciliationRun.objects.filter(as_of__gt=as_of).exists()
-        run = ReconciliationRun.objects.create(
-            as_of=as_of,
-            at=at,
-            made_by_id=by.user_id,
-            source=source[-LONGEST_SOURCE:],
-            source_sha256=hashlib.sha256(statement).hexdigest(),
-            ok=not any(drifts.values()),
-        )
-        ReconciliationLine.objects.bulk_create(
-            ReconciliationLine(run=run, asset_id=asset, ledger=booked.get(asset, 0), statement=said.get(asset, 0))
-            for asset in assets
-        )
-        if is_latest:
-            _update_breaks(run, drifts)
+    run = _compared(statement, said, source, as_of, at, by)
     log.info("reconciliation %s as of %s by %s: ok %s", run.pk.hex, as_of, by, run.ok)
+    return run
+
+
+@conflicts.atomic
+def _compared(
+    statement: bytes, said: Mapping[str, int], source: str, as_of: datetime, at: datetime, by: Actor
+) -> ReconciliationRun:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK_NAME])
+    booked = ledger_outside(as_of)
+    assets = sorted(said.keys() | {asset for asset, amount in booked.items() if amount})
+    drifts = {asset: said.get(asset, 0) - booked.get(asset, 0) for asset in assets}
+    is_latest = not ReconciliationRun.objects.filter(as_of__gt=as_of).exists()
+    run = ReconciliationRun.objects.create(
+        as_of=as_of,
+        at=at,
+        made_by_id=by.user_id,
+        source=source[-LONGEST_SOURCE:],
+        source_sha256=hashlib.sha256(statement).hexdigest(),
+        ok=not any(drifts.values()),
+    )
+    ReconciliationLine.objects.bulk_create(
+        ReconciliationLine(run=run, asset_id=asset, ledger=booked.get(asset, 0), statement=said.get(asset, 0))
+        for asset in assets
+    )
+    if is_latest:
+        _update_breaks(run, drifts)
     return run
 
 

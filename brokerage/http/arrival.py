@@ -23,7 +23,8 @@ log = logging.getLogger(__name__)
 
 _API_PREFIXES = ("/api/", "/oauth/")
 
-# Also a lock or statement timeout, and a pool without a free connection: nothing was done, try again.
+# Also a lock or statement timeout, a pool without a free connection, and a conflict that was met once too often
+# (accounts/conflicts.py): nothing was done, try again.
 _UNREACHABLE = (
     OperationalError,
     InterfaceError,

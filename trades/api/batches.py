@@ -91,9 +91,8 @@ class Confirm(APIView):
     scopes = {"POST": EXECUTE}
 
     def post(self, request: Request, guid: str) -> Response:
-        with transaction.atomic():
-            batch = approval.confirm(guid_in_path(guid), by=caller(request).actor, at=timezone.now())
-            transaction.on_commit(nudge.settle)
+        batch = approval.confirm(guid_in_path(guid), by=caller(request).actor, at=timezone.now())
+        transaction.on_commit(nudge.settle)
         return Response(batch_out(batch))
 
 

@@ -70,9 +70,8 @@ class Settle(APIView):
         body = bodies.object_in(request.data)
         actual = reported_amount(body, "actual_amount")
         reference = bodies.text(body, "reference", longest=LONGEST_REFERENCE)
-        with transaction.atomic():
-            leg = settle_leg(leg.pk, actual=actual, reference=reference, by=caller(request).actor, at=timezone.now())
-            transaction.on_commit(nudge.settle)
+        leg = settle_leg(leg.pk, actual=actual, reference=reference, by=caller(request).actor, at=timezone.now())
+        transaction.on_commit(nudge.settle)
         return Response(leg_out(selectors.leg_of(leg.batch_id, leg.pk)))
 
 

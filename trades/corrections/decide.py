@@ -11,9 +11,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from django.db import transaction
-
-from accounts import ledger
+from accounts import conflicts, ledger
 from accounts.errors import NobodyAnswers
 from accounts.identity import SYSTEM, Actor
 from accounts.models import Break
@@ -27,7 +25,7 @@ from trades.settlement.legs import reopen_leg
 from trades.states import CorrectionState
 
 
-@transaction.atomic
+@conflicts.atomic
 def apply(correction_id: UUID, *, by: Actor, at: datetime) -> Correction:
     """Carry a proposal out, all of it or nothing; `by` is the checker.
 
@@ -40,7 +38,7 @@ def apply(correction_id: UUID, *, by: Actor, at: datetime) -> Correction:
     return carry_out(correction, checker=by, at=at)
 
 
-@transaction.atomic
+@conflicts.atomic
 def reject(correction_id: UUID, *, by: Actor, at: datetime) -> Correction:
     """Decide against a proposal; its maker does so by withdrawing it, which takes no checker.
 

@@ -13,6 +13,7 @@ from uuid import UUID
 from django.db import IntegrityError, transaction
 from django.db.models import Sum
 
+from accounts import conflicts
 from accounts.errors import BreakNeedsExplanation, CustomerNotFound, Malformed, NobodyAnswers, UnknownAsset
 from accounts.identity import SYSTEM, Actor
 from accounts.models import Asset, Break, Customer
@@ -61,7 +62,7 @@ def propose_leg_reversal(leg_id: UUID, *, reason: str, by: Actor, at: datetime) 
     return _propose(Correction.Kind.REVERSE_LEG, by, at, reason, subject=leg.pk)
 
 
-@transaction.atomic
+@conflicts.atomic
 def propose_adjustment(
     customer_id: UUID,
     asset: str,
@@ -142,6 +143,7 @@ def _adjusted_alone(asset: Asset, by: Actor, since: datetime) -> int:
     return int(total or 0)
 
 
+@conflicts.atomic
 def _propose(
     kind: str, by: Actor, at: datetime, reason: str, *, reference: str = "", subject: UUID | None = None, **terms: Any
 ) -> Correction:

@@ -22,6 +22,7 @@ import redis
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
 
+from accounts.conflicts import TRIES, is_conflict
 from accounts.ids import floor_of, uuid7
 from quotes.prices import Price, Prices
 from trades.orders import reads
@@ -37,7 +38,6 @@ from trades.orders.tick import Applied
 
 log = logging.getLogger("engine")
 
-WORTH_A_RETRY = {"40001", "40P01"}  # serialization failure, deadlock
 CASH_SECONDS = 1.0  # how long the book may not know of money that others moved
 CASH_SHARES = 120  # in so many looks everybody's cash is read once, whoever's wrong clock hid a movement
 SLOWEST_POSTING = timedelta(seconds=10)  # a transfer's id may be older than its commit by this much
@@ -200,7 +200,7 @@ class Engine:
 
     def _tick(self, entries: Sequence[Entry], prices: Prices, extreme: Sequence[ExtremeRow] = ()) -> Applied:
         """Apply commands in one transaction; where one of them breaks it, each in its own."""
-        for _ in range(5):
+        for _ in range(TRIES):
             try:
                 with transaction.atomic():
                     applied = apply([entry.command for entry in entries], prices, extreme, self.lease.ask)
@@ -212,7 +212,7 @@ class Engine:
                 if not entries and not extreme:
                     return Applied()
             except OperationalError as failure:
-                if getattr(failure.__cause__, "sqlstate", None) not in WORTH_A_RETRY:
+                if not is_conflict(failure):
                     raise
             except (LeaseLost, InterfaceError):
                 raise

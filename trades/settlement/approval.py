@@ -9,8 +9,9 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import connection
 
+from accounts import conflicts
 from accounts.identity import Actor
 from trades.errors import BatchNotFound, BatchStateForbids, MakerIsChecker
 from trades.models import SettlementBatch
@@ -28,7 +29,7 @@ WHERE low_water IS NOT NULL AND asset_kind = ANY(%(kinds)s)
 """
 
 
-@transaction.atomic
+@conflicts.atomic
 def confirm(batch_id: UUID, *, by: Actor, at: datetime) -> SettlementBatch:
     """Let a batch be settled. What a person or a program cut, another one confirms; what the system cut, anybody.
 
@@ -42,7 +43,7 @@ def confirm(batch_id: UUID, *, by: Actor, at: datetime) -> SettlementBatch:
     return batch
 
 
-@transaction.atomic
+@conflicts.atomic
 def cancel(batch_id: UUID, *, by: Actor, at: datetime) -> SettlementBatch:
     """Give a batch up before any money moved: its trades wait for the next cut and can be exited again.
 

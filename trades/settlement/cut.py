@@ -31,6 +31,7 @@ from django.db import connection, transaction
 from django.db.models import F, Value
 from django.db.models.functions import Coalesce, Greatest
 
+from accounts import conflicts
 from accounts.identity import SYSTEM, Actor
 from accounts.ids import floor_of, uuid7
 from accounts.models import Asset
@@ -130,7 +131,7 @@ def cut_due(at: datetime) -> list[SettlementBatch]:
     return batches
 
 
-@transaction.atomic
+@conflicts.atomic
 def cut_window(window: SettlementWindow, cut_at: datetime, at: datetime, by: Actor = SYSTEM) -> SettlementBatch | None:
     """Cut a window for one of its cut times; None when that cut exists already, or found no trade.
 
@@ -146,7 +147,7 @@ def cut_window(window: SettlementWindow, cut_at: datetime, at: datetime, by: Act
     return batch
 
 
-@transaction.atomic
+@conflicts.atomic
 def cut_now(*, at: datetime, by: Actor, legs_are_automatic: bool = True) -> SettlementBatch:
     """Cut every kind of asset now, outside the windows; it waits to be confirmed. Raises NothingToCut."""
     batch = _cut(_Claim(EVERY_KIND, at, at, by, legs_are_automatic, None))

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from django.db import IntegrityError, transaction
 
+from accounts import conflicts
 from accounts.errors import Malformed
 from accounts.identity import Actor
 from trades.errors import FlagNotFound, TradeFlagged, TradeNotFound, TradeNotHoldable
@@ -21,7 +22,7 @@ from trades.states import TradeState
 LONGEST_REASON: Final = 200
 
 
-@transaction.atomic
+@conflicts.atomic
 def flag(trade_id: UUID, *, reason: str, by: Actor, at: datetime) -> TradeFlag:
     """Hold a trade back. Raises Malformed, TradeNotFound, TradeNotHoldable, TradeFlagged."""
     if not 0 < len(reason) <= LONGEST_REASON or not reason.isprintable():
@@ -38,7 +39,7 @@ def flag(trade_id: UUID, *, reason: str, by: Actor, at: datetime) -> TradeFlag:
         raise TradeFlagged from None
 
 
-@transaction.atomic
+@conflicts.atomic
 def clear(trade_id: UUID, *, by: Actor, at: datetime) -> TradeFlag:
     """Let a trade settle with the next batch. Raises FlagNotFound."""
     found = TradeFlag.objects.select_for_update().filter(trade_id=trade_id, cleared_at__isnull=True).first()

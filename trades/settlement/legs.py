@@ -20,7 +20,7 @@ from uuid import UUID
 
 from django.db import transaction
 
-from accounts import ledger
+from accounts import conflicts, ledger
 from accounts.errors import Malformed
 from accounts.identity import SYSTEM, Actor
 from accounts.ledger import DIFFERENCES, EXTERNAL, LIQUIDITY, Account, Movement, firm
@@ -70,6 +70,7 @@ def write_legs(batch_id: UUID, nets: list[Net], at: datetime) -> None:
         leg.save()
 
 
+@conflicts.atomic
 def settle_leg(leg_id: UUID, *, actual: int, reference: str, by: Actor, at: datetime) -> SettlementLeg:
     """Note that a leg was settled with `actual` base units, and book it; any difference becomes a break.
 
@@ -80,29 +81,29 @@ def settle_leg(leg_id: UUID, *, actual: int, reference: str, by: Actor, at: date
         raise Malformed("The actual amount must be zero or above, and one that can exist.")
     if len(reference) > LONGEST_REFERENCE or not reference.isprintable():
         raise Malformed(f"A reference has up to {LONGEST_REFERENCE} printable characters.")
-    with transaction.atomic():
-        leg = _locked(leg_id)
-        if leg.status == LegStatus.SETTLED and leg.actual == actual and leg.reference == reference:
-            return leg
-        _must_be_able(leg, LegStatus.SETTLED)
-        leg.status, leg.actual, leg.reference, leg.settled_at = LegStatus.SETTLED, actual, reference, at
-        _report(leg, by, at)
-        leg.next_attempt_at, leg.failure = None, ""
-        leg.save()
-        ledger.post(list(_movements(leg, at)), savepoint=False)
-        if difference := actual - int(leg.expected):
-            Break.objects.create(
-                kind=Break.Kind.LEG_DIFFERENCE,
-                asset_id=leg.asset_id,
-                # Above zero: more outside than expected. Paying less than expected leaves more there, too.
-                amount=difference if leg.direction == SettlementLeg.Direction.INCOMING else -difference,
-                subject=leg.pk,
-                note=reference[:LONGEST_FAILURE],
-                opened_at=at,
-            )
+    leg = _locked(leg_id)
+    if leg.status == LegStatus.SETTLED and leg.actual == actual and leg.reference == reference:
         return leg
+    _must_be_able(leg, LegStatus.SETTLED)
+    leg.status, leg.actual, leg.reference, leg.settled_at = LegStatus.SETTLED, actual, reference, at
+    _report(leg, by, at)
+    leg.next_attempt_at, leg.failure = None, ""
+    leg.save()
+    ledger.post(list(_movements(leg, at)), savepoint=False)
+    if difference := actual - int(leg.expected):
+        Break.objects.create(
+            kind=Break.Kind.LEG_DIFFERENCE,
+            asset_id=leg.asset_id,
+            # Above zero: more outside than expected. Paying less than expected leaves more there, too.
+            amount=difference if leg.direction == SettlementLeg.Direction.INCOMING else -difference,
+            subject=leg.pk,
+            note=reference[:LONGEST_FAILURE],
+            opened_at=at,
+        )
+    return leg
 
 
+@conflicts.atomic
 def fail_leg(leg_id: UUID, *, failure: str, by: Actor, at: datetime) -> SettlementLeg:
     """Note that an attempt failed; the leg is due again after a pause that doubles, up to an hour.
 
@@ -110,14 +111,13 @@ def fail_leg(leg_id: UUID, *, failure: str, by: Actor, at: datetime) -> Settleme
     """
     if not 0 < len(failure) <= LONGEST_FAILURE or not failure.isprintable():
         raise Malformed(f"A failure is told in 1 to {LONGEST_FAILURE} printable characters.")
-    with transaction.atomic():
-        leg = _locked(leg_id)
-        _must_be_able(leg, LegStatus.FAILED)
-        leg.status, leg.failure = LegStatus.FAILED, failure
-        _report(leg, by, at)
-        leg.next_attempt_at = at + pause_after(leg.attempts)
-        leg.save()
-        return leg
+    leg = _locked(leg_id)
+    _must_be_able(leg, LegStatus.FAILED)
+    leg.status, leg.failure = LegStatus.FAILED, failure
+    _report(leg, by, at)
+    leg.next_attempt_at = at + pause_after(leg.attempts)
+    leg.save()
+    return leg
 
 
 def pause_after(attempts: int) -> timedelta:

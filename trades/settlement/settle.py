@@ -28,6 +28,7 @@ from uuid import UUID
 
 from django.db import connection, transaction
 
+from accounts import conflicts
 from accounts.ids import stamp_of
 from accounts.ledger_select import post_selected
 from quotes.models import Instrument
@@ -139,14 +140,13 @@ def settle_chunk(batch_id: UUID, *, at: datetime, chunk: int = CHUNK) -> Progres
         batch = _in_a_round(batch_id, at, chunk)
         if not batch.slice_ends:
             return _progress(batch, is_done=True)
-        with transaction.atomic():
-            number = _claim(batch)
-            if number is not None:
-                return _progress(_complete_slice(batch, number, at))
+        progress = _next_slice(batch, at)
+        if progress is not None:
+            return progress
         _wait_for_others(batch)
 
 
-@transaction.atomic
+@conflicts.atomic
 def begin(batch_id: UUID, at: datetime) -> None:
     """A confirmed batch begins to settle: its members are looked at once more, then they are final.
 
@@ -178,18 +178,20 @@ def _in_a_round(batch_id: UUID, at: datetime, chunk: int) -> SettlementBatch:
     Without slices when there is nothing to do just now. Raises BatchStateForbids.
     """
     batch = SettlementBatch.objects.get(pk=batch_id)
-    if batch.slice_ends:
+    return batch if batch.slice_ends else _next_round(batch_id, at, chunk)
+
+
+@conflicts.atomic
+def _next_round(batch_id: UUID, at: datetime, chunk: int) -> SettlementBatch:
+    batch = locked_batch(batch_id)
+    if batch.state == BatchState.COMPLETED:
         return batch
-    with transaction.atomic():
-        batch = locked_batch(batch_id)
-        if batch.state == BatchState.COMPLETED:
-            return batch
-        if batch.state not in SETTLEABLE:
-            raise BatchStateForbids(f"The batch is {batch.state}.")
-        if not batch.slice_ends and _start_round(batch, chunk):
-            batch.updated_at = at
-            batch.save()
-        return batch
+    if batch.state not in SETTLEABLE:
+        raise BatchStateForbids(f"The batch is {batch.state}.")
+    if not batch.slice_ends and _start_round(batch, chunk):
+        batch.updated_at = at
+        batch.save()
+    return batch
 
 
 def _start_round(batch: SettlementBatch, chunk: int) -> bool:
@@ -222,6 +224,13 @@ def _slice_ends(batch: SettlementBatch, chunk: int) -> list[UUID]:
     with connection.cursor() as cursor:
         cursor.execute(_SLICE_ENDS, given)
         return [*(row[0] for row in cursor.fetchall()), _AFTER_ALL]
+
+
+@conflicts.atomic
+def _next_slice(batch: SettlementBatch, at: datetime) -> Progress | None:
+    """Complete a slice that nobody is at; None when there is none. `batch` as it was read, and stays."""
+    number = _claim(batch)
+    return None if number is None else _progress(_complete_slice(batch, number, at))
 
 
 def _claim(batch: SettlementBatch) -> int | None:

@@ -9,6 +9,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db import IntegrityError, transaction
 
+from accounts import conflicts
 from accounts.identity import Caller
 from quotes.errors import QuoteNotFound
 from quotes.models import Quote
@@ -20,6 +21,7 @@ from trades.states import TradeState
 _PRODUCT_OF = {Trade.Type.PLATFORM.value: Quote.Product.TRADING, Trade.Type.EXIT.value: Quote.Product.TRADING_EXIT}
 
 
+@conflicts.atomic
 def execute(
     *,
     by: Caller,
@@ -63,13 +65,12 @@ def execute(
         created_at=at,
         updated_at=at,
     )
-    with transaction.atomic():
-        try:
-            with transaction.atomic():
-                trade.save(force_insert=True)
-        except IntegrityError:
-            if Trade.objects.filter(quote_id=quote.pk).exists():
-                raise QuoteUsed from None
-            raise
-        TradeEvent.objects.create(trade=trade, customer_id=trade.customer_id, became=TradeState.STORING, at=at)
+    try:
+        with transaction.atomic():
+            trade.save(force_insert=True)
+    except IntegrityError:
+        if Trade.objects.filter(quote_id=quote.pk).exists():
+            raise QuoteUsed from None
+        raise
+    TradeEvent.objects.create(trade=trade, customer_id=trade.customer_id, became=TradeState.STORING, at=at)
     return trade
