@@ -17,6 +17,7 @@ import pytest
 from django.utils import timezone
 
 from accounts.models import Transfer
+from quotes.models import Quote
 from tests.faults.crowd import Crowd, nothing_waits
 from tests.given import a_customer, btc_at, price_at, states, stores, token_of, what_the_audit_finds
 from tests.live import CHECKOUT, Live
@@ -99,14 +100,14 @@ def test_an_engine_with_a_wrong_clock_drops_nothing_and_executes_nothing_wrongly
 
 @pytest.mark.faults
 @pytest.mark.parametrize("seconds", [-300, 300][: size(1, 2)])
-def test_a_web_process_with_a_wrong_clock_drops_nothing_and_its_quotes_are_still_good(
+def test_a_web_process_with_a_wrong_clock_drops_nothing_and_its_quotes_are_as_good_as_any(
     live: Live, wrong_clock: Path, seconds: int
 ) -> None:
     """Guards: `Gateway.on_its_clock` counts from Redis' time, not from the process' own; `verify_iat` of
-    accounts.tokens, without which a process that is behind refuses everybody who has just logged in elsewhere.
+    accounts.tokens, without which a process that is behind refuses everybody who has just logged in elsewhere; and
+    `accounts.clock`, without which a quote would be good for five minutes more, or for none, somewhere else.
 
-    Its tokens and quotes are judged by its own clock: those it made itself are good, and nobody is let in for longer
-    than an hour and five minutes.
+    Tokens are judged by its own clock: nobody is let in for longer than an hour and five minutes.
     """
     live.kill("web")
     live.start_one("web", extra=off(wrong_clock, seconds))
@@ -125,6 +126,9 @@ def test_a_web_process_with_a_wrong_clock_drops_nothing_and_its_quotes_are_still
     nothing_waits()
     crowd.were_told_the_truth(allowed=())
     assert (quote.status_code, trade.status_code) == (201, 201)
+    now = timezone.now()
+    assert all(abs(now - at) < timedelta(seconds=60) for at in Quote.objects.values_list("issued_at", flat=True))
+    assert all(abs(now - at) < timedelta(seconds=60) for at in Trade.objects.values_list("created_at", flat=True))
     stores(*Trade.objects.filter(state="storing"))
     assert states(*Trade.objects.all()) == ["settling"]
     assert what_the_audit_finds() == []

@@ -8,11 +8,11 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from django.utils import timezone
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from accounts import clock
 from accounts.api import bodies
 from accounts.api.lists import Filter, guid_in_path, guids, moment, page_of, texts, words
 from accounts.errors import CustomerNotFound, Malformed
@@ -51,9 +51,9 @@ class Quotes(APIView):
         if product in NOT_OFFERED:
             raise ProductNotOffered
         if product == Quote.Product.TRADING:
-            quote = _trading(body, caller(request), timezone.now())
+            quote = _trading(body, caller(request), clock.now())
         else:
-            quote = _exit(body, caller(request), timezone.now())
+            quote = _exit(body, caller(request), clock.now())
         return Response(quote_out(quote), status=201)
 
 
