@@ -18,7 +18,7 @@ from uuid import UUID
 
 from django.db import connection, transaction
 
-from accounts.arrays import array, codes, numbers, uuids
+from accounts.arrays import array
 from accounts.errors import InsufficientFunds, KeyReused
 from accounts.ids import FIRM, partition_of, uuid7
 
@@ -176,12 +176,12 @@ def named(accounts: Collection[Account]) -> list[str]:
     of_customers = [account for account in accounts if account.customer_id is not None]
     of_house = [account for account in accounts if account.customer_id is None]
     return [
-        uuids([account[0] for account in of_customers if account[0]]),
-        codes([account.asset for account in of_customers]),
-        codes([account.type for account in of_customers]),
-        numbers([account[1] for account in of_house if account[1] is not None]),
-        codes([account.asset for account in of_house]),
-        codes([account.type for account in of_house]),
+        array([account.customer_id for account in of_customers]),
+        array([account.asset for account in of_customers]),
+        array([account.type for account in of_customers]),
+        array([account.bucket for account in of_house]),
+        array([account.asset for account in of_house]),
+        array([account.type for account in of_house]),
     ]
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 
 from accounts import ledger
-from accounts.arrays import codes, new_ids, numbers, uuids
+from accounts.arrays import array, new_ids
 from accounts.ledger import Account, Balances, Sums
 from accounts.ledger_copy import Posting
 from accounts.pipeline import Part, ask
@@ -67,23 +67,23 @@ def posting(postings: Sequence[Posting], *, at: datetime) -> list[Part]:
         [
             at,
             new_ids(len(postings)),
-            uuids([locked.id for locked in debited]),
-            uuids([locked.id for locked in credited]),
-            codes([locked.account.asset for locked in debited]),
-            numbers(amounts),
-            codes(kinds),
-            codes(keys),
-            uuids(customers),
-            uuids(subjects),
+            array([locked.id for locked in debited]),
+            array([locked.id for locked in credited]),
+            array([locked.account.asset for locked in debited]),
+            array(amounts),
+            array(kinds),
+            array(keys),
+            array(customers),
+            array(subjects),
         ],
     )
     balances = Part(
         _ADD,
         [
             at,
-            uuids([locked.id for locked in sums]),
-            numbers([totals[0] for totals in sums.values()]),
-            numbers([totals[1] for totals in sums.values()]),
+            array([locked.id for locked in sums]),
+            array([totals[0] for totals in sums.values()]),
+            array([totals[1] for totals in sums.values()]),
         ],
         expected=len(sums),
     )

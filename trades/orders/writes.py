@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from accounts.arrays import array, codes, new_ids, numbers, uuids
+from accounts.arrays import array, new_ids
 from accounts.pipeline import Part
 from trades.orders.commands import Answer, Command
 from trades.orders.reads import COLUMNS
@@ -74,11 +74,11 @@ def close_orders(orders: Sequence[OrderRow], at: datetime) -> Part | None:
         " WHERE o.id = w.id AND o.status = w.was",  # a plain 'OPEN' lets the planner go through all live orders
         [
             at,
-            uuids([order.id for order in orders]),
-            codes([OPEN] * len(orders)),
+            array([order.id for order in orders]),
+            array([OPEN] * len(orders)),
             array([order.close_price for order in orders]),
             array([order.profit for order in orders]),
-            codes([order.close_reason for order in orders]),
+            array([order.close_reason for order in orders]),
         ],
         expected=len(orders),
     )
@@ -111,14 +111,14 @@ def insert_deals(deals: Sequence[DealRow], at: datetime) -> Part | None:
         [
             at,
             new_ids(len(deals)),
-            uuids(customers),
-            uuids(orders),
+            array(customers),
+            array(orders),
             array(commands),
-            codes(kinds),
-            numbers(prices),
-            numbers(quantities),
-            numbers(profits),
-            codes(reasons),
+            array(kinds),
+            array(prices),
+            array(quantities),
+            array(profits),
+            array(reasons),
         ],
     )
 
@@ -135,9 +135,9 @@ def insert_events(events: Sequence[EventRow], at: datetime) -> Part | None:
         [
             at,
             new_ids(len(events)),
-            uuids(customers),
+            array(customers),
             array(orders),
-            codes(kinds),
+            array(kinds),
             array(commands),
             array(details),
         ],
