@@ -130,20 +130,24 @@ def _milliseconds(runs: list[load.Load], percent: float) -> float:
 
 def _engines_alone(system: System) -> tuple[list[float], list[Row]]:
     """Fill the streams, then start the engines on them: from their first commit to the last acknowledgement."""
-    from benchmarks import cast
+    from benchmarks import bare_closes, cast
 
     people = cast.customers(ENGINE_CUSTOMERS)
     busy = people[: int(ENGINE_CUSTOMERS * BUSY_CUSTOMERS)]
-    tps, even, one, hot = [], [], [], []
+    tps, even, one, hot, bare = [], [], [], [], []
     for _ in range(ROUNDS):
         tps.append(pgbench.transactions_per_second(superuser_url(), 5))
         even.append(_closed_per_s(system, PARTITIONS, lambda: cast.open_orders(people, ENGINE_CLOSES)))
         one.append(_closed_per_s(system, 1, lambda: cast.open_orders(people, ENGINE_CLOSES // 2)))
+        with cast.FreshPrices():
+            bare.append(bare_closes.closed_per_s(cast.open_orders(people, ENGINE_CLOSES), PARTITIONS))
         hot.append(_closed_per_s(system, PARTITIONS, lambda: _mostly_on(busy, people)))
     rate, tps_now = median(even), median(tps)
     return tps, [
         Row("engine_closes_per_s", rate, "closes/s", "pgbench_tps", rate / tps_now),
         Row("engine_1_closes_per_s", median(one), "closes/s", "pgbench_tps", median(one) / tps_now),
+        Row("engine_bare_sql_per_s", median(bare), "closes/s", "pgbench_tps", median(bare) / tps_now),
+        Row("engine_over_bare_sql", median(bare) / rate, "times", "engine_bare_sql_per_s", median(bare) / rate),
         Row("engine_hotspot_ratio", median(hot) / rate, "times", "engine_closes_per_s", median(hot) / rate),
     ]
 

@@ -17,6 +17,10 @@ from accounts.pipeline import Asked, ask
 from trades.orders.commands import Command
 from trades.orders.rows import Exposure, OrderRow, Stored, Trader
 
+BY_INDEX = (
+    "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off;"
+    " SET plan_cache_mode = force_generic_plan"
+)
 COLUMNS = [field.name for field in fields(OrderRow)]
 _SELECT = "SELECT " + ", ".join(f"o.{name}" for name in COLUMNS) + " FROM trades_order o "  # noqa: S608 - our own names
 
@@ -25,13 +29,11 @@ def by_index() -> None:
     """From now on, find rows by their indexes on this connection, whatever the statistics say.
 
     A tick names its rows, some hundred at most. With statistics from a time when the tables were small the planner
-    would read all live orders, or all accounts, to join a tick's: milliseconds that grow with the business.
+    would read all live orders, or all accounts, to join a tick's: milliseconds that grow with the business. And it
+    would plan a short tick's statements anew each time: arrays of one look cheaper than those of unknown length.
     """
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off;"
-            " SET plan_cache_mode = force_generic_plan"
-        )
+        cursor.execute(BY_INDEX)
 
 
 def _orders(asked: Asked) -> list[OrderRow]:
