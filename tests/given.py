@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import uuid
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -89,6 +89,11 @@ def price_at(symbol: str, bid: str, ask: str = "", *, at: datetime | None = None
 
 def btc_at(bid: str, ask: str = "") -> None:
     price_at("BTC-USD", bid, ask)
+
+
+def rests(symbol: str, bid: str) -> None:
+    """The market of a symbol has closed at this price, a minute ago: it counts, and nothing is executed at it."""
+    price_at(symbol, bid, at=timezone.now() - timedelta(minutes=1))
 
 
 def every_price_at_its_start() -> None:

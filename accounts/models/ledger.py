@@ -52,6 +52,7 @@ class LedgerAccount(models.Model):
         PROFIT = "profit"
         SWAP = "swap"
         PROTECTION = "protection"
+        ADVANCES = "advances"
         EXTERNAL = "external"
         DIFFERENCES = "differences"
         ADJUSTMENTS = "adjustments"
@@ -88,6 +89,7 @@ class LedgerAccount(models.Model):
                         "profit",
                         "swap",
                         "protection",
+                        "advances",
                         "external",
                         "differences",
                         "adjustments",

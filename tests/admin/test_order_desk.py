@@ -16,7 +16,7 @@ from django.utils import timezone
 from accounts.ids import floor_of, uuid7
 from quotes import prices
 from tests.admin.deeds import page, shown, sits_down
-from tests.given import a_customer, btc_at, price_at
+from tests.given import a_customer, btc_at, deposit, price_at, rests, usd
 from tests.trades.orders.engine_room import (
     cancelling,
     changing,
@@ -126,6 +126,28 @@ def test_a_level_is_judged_by_the_latest_price_however_old_and_by_none_where_the
     prices.forget()
     (account,) = the_list(desk, ACCOUNTS).context["cl"].result_list
     assert (account.figures.level, account.figures.unrealized) == (Decimal("250.00"), 0)
+
+
+def test_what_the_firm_has_advanced_counts_against_an_account_and_is_on_its_page(desk, alice):
+    """Alice has less cash than the debtor, who owes a thousand of it."""
+    debtor = a_customer("debtor", with_usd="1_000.00")
+    price_at("ETH-USD", "2_000.00")
+    opens(debtor, quantity="1", leverage=100)
+    opens(debtor, symbol="eth", type="sell", quantity="10", leverage=100)
+    opens(alice, symbol="eth", quantity="10", leverage=100)
+    rests("ETH-USD", "2_000.00")
+    btc_at("38_000.00")
+    judges(debtor)
+    deposit(debtor, "USD", "10_500.00")
+
+    listed = the_list(desk, ACCOUNTS).context["cl"].result_list
+
+    assert [account.customer for account in listed] == [debtor, alice]
+    assert listed[0].figures == figures(debtor.pk, prices.latest())
+    assert [account.figures.balance for account in listed] == [usd("9_500.00"), usd("10_000.00")]
+    text = shown(desk.get(page("trades_marginaccount", debtor.pk)))
+    since = MarginAccount.objects.get(customer=debtor).owed_at
+    assert f"Advanced by the firm, not repaid yet 1,000.00 USD Last advanced {since:%Y-%m-%d %H:%M:%S}" in text
 
 
 def test_the_second_page_of_margin_accounts_goes_on_where_the_first_ended(desk):

@@ -16,7 +16,7 @@ from accounts import services
 from accounts.identity import SYSTEM
 from accounts.ids import FIRM
 from accounts.models import Asset, Break, Customer, LedgerAccount, Transfer
-from quotes import symbols
+from quotes import prices, symbols
 from quotes.quoting import FeeTerms
 from tests.docs.ledger_page import Example, Told, examples, number
 from tests.given import (
@@ -27,6 +27,8 @@ from tests.given import (
     btc,
     btc_at,
     executes,
+    price_at,
+    rests,
     settle_everything,
     settles,
     stores,
@@ -91,6 +93,7 @@ class Player:
                 r" (?P<percent>\S+) %",
                 self._sleeps,
             ),
+            (r"the market of (?P<symbol>\S+) rests", self._rests),
             (r"(?P<who>\w+)'s margin level is judged with BTC-USD at (?P<price>\S+)", self._judges),
             (
                 r"(?P<who>\w+) (?P<side>buy|sell)s (?P<name>\w): (?P<quantity>\S+) BTC at (?P<price>\S+),"
@@ -126,12 +129,12 @@ class Player:
         assert services.withdraw(self.who(who), asset, units, key, timezone.now(), "test")
 
     def _opens(self, who: str, name: str, side: str, quantity: str, symbol: str, price: str, leverage: str) -> None:
-        btc_at(price.replace(",", ""))
+        price_at(symbol, price.replace(",", ""))
         order = opens(self.who(who), symbol=symbol, type=side, quantity=quantity, leverage=int(leverage))
         self.named[name] = order.code
 
     def _closes(self, who: str, name: str, price: str) -> None:
-        btc_at(price.replace(",", ""))
+        price_at(Order.objects.get(code=self.named[name]).instrument_id, price.replace(",", ""))
         (told,) = tick(closing(self.who(who), self.named[name]))
         assert told.status == 200, told.text
 
@@ -167,6 +170,9 @@ class Player:
         night = Office(f"{timezone.now():%Y-%m-%d %H:%M:%S}").passes_the_next_night(btc=price.replace(",", ""))
         self.named["night"] = night.isoformat()
         symbols.forget()
+
+    def _rests(self, symbol: str) -> None:
+        rests(symbol, f"{prices.latest().by_symbol[symbol].bid:f}")
 
     def _judges(self, who: str, price: str) -> None:
         btc_at(price.replace(",", ""))
@@ -342,6 +348,7 @@ def test_only_the_modules_that_this_page_was_written_from_make_movements() -> No
         "accounts/services/funding.py",
         "trades/corrections/money.py",
         "trades/corrections/reversal.py",
+        "trades/orders/advances.py",
         "trades/orders/nights.py",
         "trades/orders/positions.py",
         "trades/orders/tick.py",

@@ -91,6 +91,7 @@ class MarginAccountAdmin(ReadOnlyAdmin):
                 "fields": (
                     ("balance_shown", "floating_shown", "equity_shown"),
                     ("used_shown", "free_shown", "drawn_shown"),
+                    ("owed_shown", "owed_since"),
                 )
             },
         ),
@@ -141,7 +142,7 @@ class MarginAccountAdmin(ReadOnlyAdmin):
 
     @admin.display(description="Balance")
     def balance_shown(self, account: MarginAccount) -> str:
-        return shown.amount(_figures(account).balance, account_currency())
+        return _left(_figures(account).balance)
 
     @admin.display(description="Used margin")
     def used_shown(self, account: MarginAccount) -> str:
@@ -158,6 +159,14 @@ class MarginAccountAdmin(ReadOnlyAdmin):
     @admin.display(description="Margin consumed by losses")
     def drawn_shown(self, account: MarginAccount) -> str:
         return shown.amount(account.drawn, account_currency())
+
+    @admin.display(description="Advanced by the firm, not repaid yet")
+    def owed_shown(self, account: MarginAccount) -> str:
+        return shown.amount(account.owed, account_currency())
+
+    @admin.display(description="Last advanced")
+    def owed_since(self, account: MarginAccount) -> str:
+        return shown.moment(account.owed_at)
 
     @admin.display(description="Positions")
     def positions(self, account: MarginAccount) -> str:

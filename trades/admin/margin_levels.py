@@ -31,9 +31,11 @@ held AS (
     GROUP BY o.customer_id
 ),
 cash AS (
-    SELECT customer_id, sum(credits - debits)::float8 AS cash FROM accounts_ledgeraccount
-    WHERE asset_id = %(currency)s AND type IN ('available', 'margin') AND customer_id IN (SELECT customer_id FROM held)
-    GROUP BY customer_id
+    SELECT l.customer_id, (sum(l.credits - l.debits) - coalesce(min(m.owed), 0))::float8 AS cash
+    FROM accounts_ledgeraccount l LEFT JOIN trades_marginaccount m ON m.customer_id = l.customer_id
+    WHERE l.asset_id = %(currency)s AND l.type IN ('available', 'margin')
+        AND l.customer_id IN (SELECT customer_id FROM held)
+    GROUP BY l.customer_id
 )
 SELECT customer_id, count(*) OVER () FROM held LEFT JOIN cash USING (customer_id)
 ORDER BY (coalesce(cash, 0) + floating) / nullif(margin, 0) NULLS LAST, customer_id

@@ -58,10 +58,25 @@ class MarginAccount(models.Model):
         default=0,
         help_text="How much of the open orders' margin losses have consumed: by this the reserve falls short.",
     )
+    owed = models.DecimalField(
+        max_digits=38,
+        decimal_places=0,
+        default=0,
+        help_text="What the firm has advanced for losses and not got back yet. Counts against equity.",
+    )
+    owed_at = models.DateTimeField(
+        null=True, help_text="When it last advanced something: profits of positions opened by then repay it."
+    )
     updated_at = models.DateTimeField()
 
     class Meta:
-        constraints = (models.CheckConstraint(condition=Q(drawn__gte=0), name="drawn_not_negative"),)
+        constraints = (
+            models.CheckConstraint(condition=Q(drawn__gte=0), name="drawn_not_negative"),
+            models.CheckConstraint(
+                condition=Q(owed=0, owed_at__isnull=True) | Q(owed__gt=0, owed_at__isnull=False),
+                name="owed_since_a_moment",
+            ),
+        )
 
     def __str__(self) -> str:
         return f"{self.customer_id.hex}: {'called' if self.called_at else 'not called'}"

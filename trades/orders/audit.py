@@ -114,6 +114,22 @@ WHERE coalesce(a.balance, 0) <> coalesce(o.margin, 0) - coalesce(m.drawn, 0)
 ORDER BY 1
 """
 
+# Who owes has a position that may still repay it: else the rest was waived.
+_OWED = """
+SELECT coalesce(m.customer_id, t.customer_id), coalesce(m.owed, 0), m.owed_at, coalesce(t.owed, 0)
+FROM trades_marginaccount m
+FULL JOIN (
+    SELECT customer_id, sum(CASE kind WHEN 'order_advance' THEN amount ELSE -amount END) AS owed
+    FROM accounts_transfer WHERE kind IN ('order_advance', 'order_advance_repaid', 'order_advance_waived')
+    GROUP BY customer_id
+) t ON t.customer_id = m.customer_id
+WHERE coalesce(m.owed, 0) <> coalesce(t.owed, 0) OR m.owed > 0 AND NOT EXISTS (
+    SELECT FROM trades_order o
+    WHERE o.customer_id = m.customer_id AND o.status = 'OPEN' AND o.opened_at <= m.owed_at
+)
+ORDER BY 1
+"""
+
 _CHECKS = (
     ("order deals", "trades_order", _DEALS, "Order {1} is {2} with {3} opening and {4} closing deals."),
     (
@@ -141,6 +157,12 @@ _CHECKS = (
         "accounts_ledgeraccount",
         _RESERVED,
         "Margin account {0} holds {1}; the customer's open orders reserve {2}, of which losses have drawn {3}.",
+    ),
+    (
+        "order advances",
+        "trades_marginaccount",
+        _OWED,
+        "Customer {0} owes {1} since {2}, or no position from before is open; the transfers advanced {3} on balance.",
     ),
 )
 

@@ -56,7 +56,7 @@ GROUP BY c.partition
 
 _ACCOUNT_COLUMNS = {
     "customer": ("V16", "c.id"),
-    "cash": (">f8", "coalesce(l.cash, 0)::float8"),
+    "cash": (">f8", "(coalesce(l.cash, 0) - coalesce(m.owed, 0))::float8"),
     "called": ("?", "m.called_at IS NOT NULL"),
 }
 _ACCOUNTS = """
@@ -101,7 +101,7 @@ def live_orders(partition: int, partitions: int, symbols: list[str]) -> npt.NDAr
 
 
 def accounts(partition: int, partitions: int) -> npt.NDArray[Any]:
-    """The customers that have live orders, or are called: their cash, reserved or not, in base units."""
+    """The customers that have live orders, or are called: all their cash, less what they owe; base units."""
     given = {"buckets": _buckets(partition, partitions), "currency": settings.ACCOUNT_CURRENCY}
     return _selected(_ACCOUNT_COLUMNS, _ACCOUNTS, given)
 

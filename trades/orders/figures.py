@@ -18,13 +18,13 @@ from trades.orders.currency import in_currency
 
 # One statement, so that money and orders are of one moment: between two of them the engine may close an order.
 _ACCOUNT = """
-SELECT h.cash, h.is_called, o.instrument_id, o.side, o.quantity, o.open_price, o.margin
+SELECT h.balance, h.is_called, o.instrument_id, o.side, o.quantity, o.open_price, o.margin
 FROM (
-    SELECT coalesce(sum(credits - debits), 0) AS cash, EXISTS (
-            SELECT FROM trades_marginaccount WHERE customer_id = %(customer)s AND called_at IS NOT NULL
-        ) AS is_called
-    FROM accounts_ledgeraccount
-    WHERE customer_id = %(customer)s AND asset_id = %(currency)s AND type IN ('available', 'margin')
+    SELECT coalesce(sum(l.credits - l.debits), 0) - coalesce(min(m.owed), 0) AS balance,
+        coalesce(bool_or(m.called_at IS NOT NULL), false) AS is_called
+    FROM accounts_ledgeraccount l
+    LEFT JOIN trades_marginaccount m ON m.customer_id = l.customer_id
+    WHERE l.customer_id = %(customer)s AND l.asset_id = %(currency)s AND l.type IN ('available', 'margin')
 ) h
 LEFT JOIN trades_order o ON o.customer_id = %(customer)s AND o.status = 'OPEN'
 """
@@ -34,8 +34,8 @@ LEFT JOIN trades_order o ON o.customer_id = %(customer)s AND o.status = 'OPEN'
 class Figures:
     """Base units of the account currency.
 
-    `balance` is all the cash, reserved or not, `margin` what the open orders need, `unrealized` what closing everything
-    at the latest prices would bring.
+    `balance` is all the cash, reserved or not, less what the house has advanced; `margin` is what the open orders need,
+    `unrealized` what closing everything at the latest prices would bring.
     """
 
     balance: int
@@ -73,13 +73,13 @@ def figures(customer_id: UUID, prices: Prices | None) -> Figures:
     with connection.cursor() as cursor:
         cursor.execute(_ACCOUNT, {"customer": customer_id, "currency": settings.ACCOUNT_CURRENCY})
         rows = cursor.fetchall()
-    cash, is_called = rows[0][:2]
+    balance, is_called = rows[0][:2]
     margin = unrealized = 0
     for _, _, symbol, side, quantity, open_price, reserved in rows:
         if symbol is not None:
             margin += int(reserved)
             unrealized += floating(symbol, side, quantity, open_price, prices)[1] or 0
-    return Figures(int(cash), margin, unrealized, is_called)
+    return Figures(int(balance), margin, unrealized, is_called)
 
 
 def floating(

@@ -98,7 +98,7 @@ def _open(tick: Tick, account: MarginAccount, order: OrderRow, market: Price, in
 
 @exact
 def free_margin(tick: Tick, account: MarginAccount) -> int:
-    """What may be reserved: the free cash, less what losses have drawn and what open positions have lost by now.
+    """What may be reserved: the free cash, less what losses have drawn, what is owed and what open positions have lost.
 
     Their profits don't count: they are not money yet, and only money can be reserved.
     """
@@ -113,7 +113,7 @@ def free_margin(tick: Tick, account: MarginAccount) -> int:
         if latest is not None and quantity:
             decimals = tick.instruments[symbol].counter_asset.decimals
             floating += money.floating_of(side, quantity, value, latest.exit(side), decimals)
-    return account.free - account.drawn + min(0, floating)
+    return account.free - account.drawn - account.owed + min(0, floating)
 
 
 def _tradable(tick: Tick, said: str) -> Instrument:

@@ -11,9 +11,8 @@ from decimal import Decimal
 from uuid import UUID
 
 from accounts.ids import order_code, uuid7
-from accounts.ledger import PROTECTION
 from accounts.money import exact
-from trades.orders import money
+from trades.orders import advances, money
 from trades.orders.errors import PriceNotFound
 from trades.orders.rows import OrderRow
 from trades.orders.tick import Kind, MarginAccount, Tick
@@ -38,6 +37,8 @@ def close_position(tick: Tick, account: MarginAccount, order: OrderRow, reason: 
     account.drawn -= order.margin - released
     if result > 0:
         tick.move(order, account.profit_row, account.available_row, result, "order_profit", "close:result")
+        if account.owed:
+            advances.earn(account, order, result)
     elif result < 0:
         tick.move(order, account.available_row, account.profit_row, -result, "order_loss", "close:result")
     account.free += released + result
@@ -99,38 +100,43 @@ def make_good(tick: Tick, account: MarginAccount, order: OrderRow, step: str = "
     """After a command: what is free is not negative any more, and what losses had drawn from margins is put back.
 
     A loss beyond the free cash first draws on what other orders have reserved; beyond that it closes the customer's
-    winning positions, the best first; what is still missing then is the house's to bear (negative balance protection).
+    winning positions, the best first. What is still missing then the house advances while another position has no price
+    to be closed at; else it is the house's to bear (negative balance protection). Profits that an advance waits for
+    repay it before anything is put back.
     """
-    if account.free < 0 and account.cash < 0:
+    if (account.free < 0 or account.earned) and account.cash < account.due:
         last = _realize_profits(tick, account)
         if last is not None:  # what follows belongs to its closing, which no other movement can have been named after
             order, step = last, "close"
+    if account.earned:
+        advances.repay(tick, account, order, step)
     if account.free < 0:
         drawn = min(-account.free, account.reserved)
         tick.move(order, account.margin_row, account.available_row, drawn, "order_margin_drawn", f"{step}:drawn")
-        account.free, account.reserved, account.drawn = (
-            account.free + drawn,
-            account.reserved - drawn,
-            account.drawn + drawn,
-        )
+        _set_aside(account, -drawn)
     if account.free < 0:
-        house = tick.house(order.customer_id, PROTECTION)
-        tick.move(order, house, account.available_row, -account.free, "order_protection", f"{step}:protection")
-        account.free = 0
+        advances.cover(tick, account, order, step)
+    if account.owed:
+        advances.waive_what_nothing_repays(tick, account, order, step)
     put_back = min(account.drawn, account.free)
     if put_back > 0:
         tick.move(
             order, account.available_row, account.margin_row, put_back, "order_margin_restored", f"{step}:restored"
         )
-        account.free, account.reserved, account.drawn = (
-            account.free - put_back,
-            account.reserved + put_back,
-            account.drawn - put_back,
-        )
+        _set_aside(account, put_back)
+
+
+def _set_aside(account: MarginAccount, amount: int) -> None:
+    """Put free cash back to the reserve, or draw on it (a negative amount)."""
+    account.free, account.reserved, account.drawn = (
+        account.free - amount,
+        account.reserved + amount,
+        account.drawn - amount,
+    )
 
 
 def _realize_profits(tick: Tick, account: MarginAccount) -> OrderRow | None:
-    """Close winning positions, the best first, until the account's cash is not negative; the last one closed."""
+    """Close winning positions, the best first, until the cash pays for what is due; the last one closed."""
     winning = [
         (tick.floating(order), order.id, order)
         for order in tick.all_of(account).values()
@@ -138,7 +144,7 @@ def _realize_profits(tick: Tick, account: MarginAccount) -> OrderRow | None:
     ]
     last = None
     for profit, _, order in sorted(winning, key=lambda one: (-one[0], one[1])):
-        if profit <= 0 or account.cash >= 0:
+        if profit <= 0 or account.cash >= account.due:
             break
         close_position(tick, account, order, CloseReason.STOP_OUT, None)
         last = order

@@ -123,14 +123,15 @@ def closing_commands(order_ids: Sequence[UUID]) -> dict[UUID, UUID | None]:
 def traders(customers: Collection[UUID]) -> Callable[[], dict[UUID, Trader]]:
     """The customers' right to trade, read in the tick itself: a disabled user stops at once."""
     asked = ask(
-        "SELECT c.id, c.user_id, coalesce(u.is_active, false), c.state, m.called_at, coalesce(m.drawn, 0)"
+        "SELECT c.id, c.user_id, coalesce(u.is_active, false), c.state, m.called_at, coalesce(m.drawn, 0),"
+        " coalesce(m.owed, 0), m.owed_at"
         " FROM accounts_customer c LEFT JOIN accounts_user u ON u.id = c.user_id"
         " LEFT JOIN trades_marginaccount m ON m.customer_id = c.id WHERE c.id = ANY(%s::uuid[])",
         [array(customers)],
     )
     return lambda: {
-        customer: Trader(user, active, active and state == "verified", called_at, int(drawn))
-        for customer, user, active, state, called_at, drawn in asked.rows()
+        customer: Trader(user, active, active and state == "verified", called_at, int(drawn), int(owed), owed_at)
+        for customer, user, active, state, called_at, drawn, owed, owed_at in asked.rows()
     }
 
 
@@ -166,11 +167,12 @@ def open_through_the_night(
 
 
 def cash_of(customers: Iterable[UUID], currency: str) -> dict[UUID, int]:
-    """Available and reserved money of these customers together, base units of the account currency."""
+    """Available and reserved money of these customers together, less what they owe; base units of the currency."""
     asked = ask(
-        "SELECT customer_id, sum(credits - debits) FROM accounts_ledgeraccount"
-        " WHERE customer_id = ANY(%s::uuid[]) AND asset_id = %s AND type IN ('available', 'margin')"
-        " GROUP BY customer_id",
+        "SELECT l.customer_id, sum(l.credits - l.debits) - coalesce(min(m.owed), 0) FROM accounts_ledgeraccount l"
+        " LEFT JOIN trades_marginaccount m ON m.customer_id = l.customer_id"
+        " WHERE l.customer_id = ANY(%s::uuid[]) AND l.asset_id = %s AND l.type IN ('available', 'margin')"
+        " GROUP BY l.customer_id",
         [array(customers), currency],
     )
     return {customer: int(cash) for customer, cash in asked.rows()}

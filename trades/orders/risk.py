@@ -1,7 +1,7 @@
 """Margin call and stop-out: what a falling margin level does to an account.
 
-margin level = equity / margin x 100, with equity = cash + floating profit by the latest prices, however old: a market
-that rests must not hide a loss. Executing still needs a usable price.
+margin level = equity / margin x 100, with equity = cash - what is owed + floating profit by the latest prices, however
+old: a market that rests must not hide a loss. Executing still needs a usable price.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def look_again(tick: Tick, account: MarginAccount) -> None:
 def figures(tick: Tick, account: MarginAccount) -> tuple[int, int]:
     """Equity and used margin of an account, base units."""
     positions = [order for order in tick.all_of(account).values() if order.status == OrderStatus.OPEN]
-    return account.cash + sum(tick.floating(o) for o in positions), sum(o.margin for o in positions)
+    return account.balance + sum(tick.floating(o) for o in positions), sum(o.margin for o in positions)
 
 
 def _mark(tick: Tick, account: MarginAccount, equity: int, margin: int) -> None:

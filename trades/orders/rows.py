@@ -80,6 +80,8 @@ class Trader:
     may_open: bool
     called_at: datetime | None
     drawn: int
+    owed: int
+    owed_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,8 @@ TEXTS: Final = {
     "order_margin_restored": "Margin made up again",
     "order_profit": "Profit of an order",
     "order_loss": "Loss of an order",
+    "order_advance": "Advanced by the firm for a loss",
+    "order_advance_repaid": "Advance repaid to the firm",
     "order_protection": "Loss borne by the firm (negative balance protection)",
     "order_swap": "Held overnight (swap)",
     "trade_deliver": "Paid for a trade",

@@ -40,7 +40,8 @@ class MarginAccount:
     """A customer's money as the tick goes on. The rows follow when it is written.
 
     `reserved` is what the margin account holds: the open orders' margins less `drawn`, what losses have consumed of
-    them. `free` may be negative while a command is being decided, never after it.
+    them. `free` may be negative while a command is being decided, never after it. `owed` is what the house has
+    advanced, `earned` what this command's closings have brought to repay it (see `advances`).
     """
 
     customer_id: UUID
@@ -52,12 +53,25 @@ class MarginAccount:
     reserved: int
     drawn: int
     called_at: datetime | None
+    owed: int = 0
+    owed_at: datetime | None = None  # of the latest advance; None exactly while nothing is owed
+    earned: int = 0
     exposure: dict[tuple[str, str], list[Decimal]] | None = None  # (symbol, side) -> quantity, quantity x open price
     live: dict[UUID, OrderRow] | None = None  # every open and pending order, once all were read
 
     @property
     def cash(self) -> int:
         return self.free + self.reserved
+
+    @property
+    def balance(self) -> int:
+        """What the account is worth without its positions."""
+        return self.free + self.reserved - self.owed
+
+    @property
+    def due(self) -> int:
+        """What has to be repaid of an advance after this command."""
+        return min(self.owed, self.earned)
 
     @exact_money
     def expose(self, order: OrderRow, sign: int = 1) -> None:
@@ -176,6 +190,8 @@ class Tick:
                 margin.balance,
                 trader.drawn,
                 trader.called_at,
+                trader.owed,
+                trader.owed_at,
             )
 
     def _read_more(self, commands: Sequence[Command]) -> None:
@@ -317,18 +333,21 @@ class Tick:
         extremes.write(self._extreme_rows)
         self._tell()
 
-    def _notes(self) -> list[tuple[object, datetime | None, int]]:
+    def _notes(self) -> list[tuple[object, datetime | None, int, int, datetime | None]]:
         return [
-            (account.customer_id, account.called_at, account.drawn)
+            (account.customer_id, account.called_at, account.drawn, account.owed, account.owed_at)
             for account in self.accounts.values()
-            if (account.called_at, account.drawn) != (account.trader.called_at, account.trader.drawn)
+            if account.drawn != account.trader.drawn
+            or account.owed != account.trader.owed
+            or account.called_at != account.trader.called_at
+            or account.owed_at != account.trader.owed_at
         ]
 
     def _tell(self) -> None:
         for order in (*self._new.values(), *self._touched.values()):
             (self.done.live if order.status in LIVE else self.done.ended).append(order)
         for account in self.accounts.values():
-            self.done.cash[account.customer_id] = account.cash
+            self.done.cash[account.customer_id] = account.balance
             if (account.called_at is None) != (account.trader.called_at is None):
                 self.done.called[account.customer_id] = account.called_at is not None
 

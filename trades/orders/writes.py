@@ -165,14 +165,17 @@ def insert_answers(answered: Sequence[tuple[Command, str, Answer]], at: datetime
     )
 
 
-def note_margin_accounts(notes: Sequence[tuple[object, datetime | None, int]], at: datetime) -> Part | None:
-    """(customer, called since, drawn): what is noted about margin accounts as a whole."""
+def note_margin_accounts(
+    notes: Sequence[tuple[object, datetime | None, int, int, datetime | None]], at: datetime
+) -> Part | None:
+    """(customer, called since, drawn, owed, owed since): what is noted about margin accounts as a whole."""
     if not notes:
         return None
     return Part(
-        "INSERT INTO trades_marginaccount (customer_id, called_at, drawn, updated_at)"
-        " SELECT w.*, %s FROM unnest(%s::uuid[], %s::timestamptz[], %s::numeric[]) AS w(customer, called, drawn)"
+        "INSERT INTO trades_marginaccount (customer_id, called_at, drawn, owed, owed_at, updated_at)"
+        " SELECT w.*, %s FROM unnest(%s::uuid[], %s::timestamptz[], %s::numeric[], %s::numeric[], %s::timestamptz[])"
+        " AS w(customer, called, drawn, owed, owed_at)"
         " ON CONFLICT (customer_id) DO UPDATE SET called_at = excluded.called_at, drawn = excluded.drawn,"
-        " updated_at = excluded.updated_at",
+        " owed = excluded.owed, owed_at = excluded.owed_at, updated_at = excluded.updated_at",
         [at, *(array(column) for column in zip(*notes, strict=True))],
     )

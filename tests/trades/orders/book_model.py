@@ -167,7 +167,7 @@ class Model:
     def crosses(self, who: UUID, *, nearly: Decimal = Decimal(0)) -> bool:
         """Whether an account must be judged: stopped out, called, or its call ended."""
         equity, margin = self.figures(who)
-        turnover = self.turnover.get(who, Decimal(0)) + self.cash.get(who, 0)
+        turnover = self.turnover.get(who, Decimal(0)) + abs(self.cash.get(who, 0))
         room = int(nearly * turnover) + 2 * len(self.positions(who)) if nearly else 0
         if reaches(equity - room, margin, settings.STOP_OUT_PERCENT):
             return True
@@ -244,11 +244,11 @@ class Story:
         self._check(self.book.fired([]), set())
 
     def cash(self, who: int, mark: int, offset: int) -> None:
-        """Cash that brings the margin level to a mark, or just beside it."""
+        """Cash that brings the margin level to a mark, or just beside it; below zero, more is owed than there is."""
         customer = self.customers[who]
         equity, margin = self.model.figures(customer)
         floating = equity - self.model.cash[customer]
-        self.model.cash[customer] = max(0, margin * mark // 100 - floating + offset)
+        self.model.cash[customer] = margin * mark // 100 - floating + offset
         self.model.changed_accounts.add(customer)
         self.book.set_cash({customer: self.model.cash[customer]})
 
@@ -354,12 +354,14 @@ class Story:
             for order in self.model.orders.values()
         )
         for customer, cash in self.model.cash.items():
-            reserved = min(cash, self.model.figures(customer)[1])
-            for type_, amount in (("available", cash - reserved), ("margin", reserved)):
+            there, owed = max(cash, 1), max(0, 1 - cash)
+            reserved = min(there, self.model.figures(customer)[1])
+            for type_, amount in (("available", there - reserved), ("margin", reserved)):
                 LedgerAccount.objects.create(customer_id=customer, asset_id="USD", type=type_, credits=amount)
-        MarginAccount.objects.bulk_create(
-            MarginAccount(customer_id=customer, called_at=self.at, updated_at=self.at) for customer in self.model.called
-        )
+            called_at, owed_at = (self.at if one else None for one in (customer in self.model.called, owed))
+            MarginAccount.objects.create(
+                customer_id=customer, called_at=called_at, owed=owed, owed_at=owed_at, updated_at=self.at
+            )
 
 
 def same(kept: Book, loaded: Book, turnover: Mapping[UUID, Decimal]) -> None:

@@ -162,6 +162,11 @@ def drawn(customer: Customer) -> int:
     return int(MarginAccount.objects.filter(customer=customer).aggregate(all=Sum("drawn"))["all"] or 0)
 
 
+def owed(customer: Customer) -> int:
+    """How much the house has advanced for this customer's losses and not got back."""
+    return int(MarginAccount.objects.filter(customer=customer).aggregate(all=Sum("owed"))["all"] or 0)
+
+
 def happened(customer: Customer) -> list[str]:
     """The kinds of this customer's events, in order."""
     return list(OrderEvent.objects.filter(customer=customer).order_by("id").values_list("kind", flat=True))

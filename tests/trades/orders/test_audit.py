@@ -11,8 +11,8 @@ from django.utils import timezone
 from accounts import audit
 from accounts.ledger import MARGIN
 from accounts.models import Customer, LedgerAccount, Transfer
-from tests.given import a_customer, btc_at, usd
-from tests.trades.orders.engine_room import applied, closes, firing, judging, opens, places
+from tests.given import a_customer, btc_at, price_at, rests, usd
+from tests.trades.orders.engine_room import applied, closes, firing, judging, opens, owed, places
 from tests.trades.orders.night_office import Office, at, rates
 from trades.models import Deal, MarginAccount, Order
 
@@ -26,6 +26,7 @@ ORDERS_OWN = {
     "order families",
     "order movements",
     "order margin",
+    "order advances",
 }
 GUARDED = ("trades_order", "trades_deal", "trades_marginaccount", "accounts_transfer", "accounts_ledgeraccount")
 
@@ -252,5 +253,44 @@ def test_what_is_noted_as_drawn_must_be_missing_to_the_cent(alice: Customer) -> 
 
 def test_a_note_of_something_drawn_with_nothing_open_is_named() -> None:
     bob = a_customer()
-    tampered("INSERT INTO trades_marginaccount (customer_id, drawn, updated_at) VALUES (%s, 7, now())", bob.pk)
+    tampered("INSERT INTO trades_marginaccount (customer_id, drawn, owed, updated_at) VALUES (%s, 7, 0, now())", bob.pk)
     assert found() == {("order margin", margin_account(bob))}
+
+
+# --- what the house has advanced -------------------------------------------------------------------
+
+
+@pytest.fixture
+def debtor() -> Customer:
+    """Somebody for whom 1,000.00 were advanced while ether rested."""
+    carol = a_customer(with_usd="1_000.00")
+    btc_at("40_000.00")
+    price_at("ETH-USD", "2_000.00")
+    opens(carol, quantity="1", leverage=100)
+    opens(carol, symbol="eth", type="sell", quantity="10", leverage=100)
+    rests("ETH-USD", "2_000.00")
+    btc_at("38_000.00")
+    applied(judging(carol))
+    assert (owed(carol), found()) == (usd("1_000.00"), set())
+    return carol
+
+
+@pytest.mark.parametrize(
+    "change", ["owed = owed - 1", "owed = 0, owed_at = NULL", "owed_at = owed_at - interval '1 day'"]
+)
+def test_what_is_noted_as_owed_must_have_been_advanced_and_have_a_position_to_wait_for(
+    debtor: Customer, change: str
+) -> None:
+    tampered(f"UPDATE trades_marginaccount SET {change} WHERE customer_id = %s", debtor.pk)
+    assert found() == {("order advances", debtor.pk.hex)}
+
+
+def test_an_advance_that_nobody_owes_is_named(debtor: Customer) -> None:
+    tampered("DELETE FROM trades_marginaccount WHERE customer_id = %s", debtor.pk)
+    assert ("order advances", debtor.pk.hex) in found()
+
+
+@pytest.mark.parametrize("change", ["amount = amount + 1", "kind = 'order_protection'"])
+def test_an_advance_that_was_changed_is_named(debtor: Customer, change: str) -> None:
+    tampered(f"UPDATE accounts_transfer SET {change} WHERE customer_id = %s AND kind = 'order_advance'", debtor.pk)
+    assert found() == {("order advances", debtor.pk.hex)}
