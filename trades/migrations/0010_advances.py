@@ -14,6 +14,7 @@ class Migration(migrations.Migration):
             model_name="marginaccount",
             name="owed",
             field=models.DecimalField(
+                db_default=0,
                 decimal_places=0,
                 default=0,
                 help_text="What the firm has advanced for losses and not got back yet. Counts against equity.",

@@ -62,6 +62,7 @@ class MarginAccount(models.Model):
         max_digits=38,
         decimal_places=0,
         default=0,
+        db_default=0,  # an engine of the version before may still write notes while this one is rolled out
         help_text="What the firm has advanced for losses and not got back yet. Counts against equity.",
     )
     owed_at = models.DateTimeField(
