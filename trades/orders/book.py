@@ -57,9 +57,9 @@ class Book:
         """Whether a customer has live orders."""
         return self._margins.knows(customer_id)
 
-    def next_share(self, shares: int) -> list[UUID]:
-        """Customers with live orders, another share of them at each call; after so many calls, everybody."""
-        return self._margins.next_share(shares)
+    def next_few(self, count: int) -> list[UUID]:
+        """Customers with live orders, others at each call, until it was everybody's turn."""
+        return self._margins.next_few(count)
 
     def trailing_symbols(self) -> set[str]:
         """The symbols with open trailing stops."""

@@ -118,7 +118,7 @@ class Margins:
         self._fresh: set[int] = set()
         self._all_fresh = False
         self._moves = 0
-        self._counted = 0  # the accounts below this number have had their turn in `next_share`
+        self._counted = 0  # the accounts below this number have had their turn in `next_few`
         self._in: dict[str, Positions] = {}
         self.cash, self.margin, self.floating = np.zeros((3, _FIRST_ROOM))
         self.turnover = np.zeros(_FIRST_ROOM)  # value of all positions since there was none: measures the roundings
@@ -146,12 +146,11 @@ class Margins:
         number = self._numbers.get(customer_id.bytes)
         return number is not None and bool(self.orders[number])
 
-    def next_share(self, shares: int) -> list[UUID]:
-        """Those with live orders among the next of so many equal shares of the accounts; then it begins again."""
+    def next_few(self, count: int) -> list[UUID]:
+        """Those with live orders among the next so many accounts; after the last it begins again."""
         start = self._counted if self._counted < len(self._customers) else 0
-        self._counted = start + -(-len(self._customers) // shares)
-        numbers = range(start, min(self._counted, len(self._customers)))
-        return [self.customer(number) for number in numbers if self.orders[number]]
+        self._counted = min(start + count, len(self._customers))
+        return [self.customer(number) for number in range(start, self._counted) if self.orders[number]]
 
     def set_cash(self, cash: Mapping[UUID, int]) -> None:
         for customer_id, amount in cash.items():

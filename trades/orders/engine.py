@@ -39,7 +39,7 @@ from trades.orders.tick import Applied
 log = logging.getLogger("engine")
 
 CASH_SECONDS = 1.0  # how long the book may not know of money that others moved
-CASH_SHARES = 120  # in so many looks everybody's cash is read once, whoever's wrong clock hid a movement
+CASH_READ_ANEW = 500  # accounts whose cash is read at each look, in turn: a wrong clock may have hidden a movement
 SLOWEST_POSTING = timedelta(seconds=10)  # a transfer's id may be older than its commit by this much
 MOST_FIRED = 500  # what one tick takes of what prices fired; the rest follows in the next
 
@@ -182,7 +182,7 @@ class Engine:
         self._cash_looked = time.monotonic()
         moved = reads.whose_cash_moved(floor_of(now - SLOWEST_POSTING), settings.ACCOUNT_CURRENCY)
         mine = {customer for customer in moved if self.book.knows(customer)}
-        mine.update(self.book.next_share(CASH_SHARES))
+        mine.update(self.book.next_few(CASH_READ_ANEW))
         if mine:
             self.book.set_cash(reads.cash_of(mine, settings.ACCOUNT_CURRENCY))
 

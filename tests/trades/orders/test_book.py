@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from django.db import transaction
@@ -12,10 +13,14 @@ from hypothesis import given, settings
 from accounts.ids import uuid7
 from tests.sizes import size
 from tests.trades.orders.book_model import LAST_DIGIT, Story, histories
+from trades.orders.book import Book
 
 pytestmark = pytest.mark.django_db
 
 ONE = Decimal(1)
+
+
+NO_LIMITS = {"stop_loss": None, "take_profit": None, "trailing_stop": None}
 
 
 def a_story(*, cash: int = 10**12) -> Story:
@@ -29,10 +34,8 @@ def a_story(*, cash: int = 10**12) -> Story:
 
 def opens(story: Story, side: str = "buy", **limits: Decimal | None) -> str:
     """An order of the first customer on BTC-USD, opened at 100; its code."""
-    none = {"stop_loss": None, "take_profit": None, "trailing_stop": None}
-    story.play(
-        [("open", {"who": 0, "symbol": "BTC-USD", "side": side, "quantity": ONE, "at": Decimal(100)} | none | limits)]
-    )
+    opened: dict[str, Any] = {"who": 0, "symbol": "BTC-USD", "side": side, "quantity": ONE, "at": Decimal(100)}
+    story.play([("open", opened | NO_LIMITS | limits)])
     return list(story.model.orders.values())[-1].code
 
 
@@ -345,3 +348,14 @@ def test_many_prices_leave_no_rounding_behind() -> None:
     story.book.fired([price])
 
     assert story.book.state()[1][story.customers[0]][4] == pytest.approx(0, abs=1e-3)
+
+
+def test_accounts_take_turns_and_those_without_orders_are_passed_over() -> None:
+    story = a_story()
+    first, _, third = story.customers
+    opened: dict[str, Any] = {"symbol": "BTC-USD", "side": "buy", "quantity": ONE, "at": Decimal(100)}
+    story.play([("open", opened | NO_LIMITS | {"who": who}) for who in (0, 2)])
+
+    assert [story.book.next_few(2) for _ in range(3)] == [[first], [third], [first]]
+    assert story.book.next_few(0) == []
+    assert Book(2).next_few(5) == []
