@@ -139,7 +139,7 @@ def test_a_web_process_with_a_wrong_clock_drops_nothing_and_its_quotes_are_as_go
 def test_money_that_a_process_with_a_wrong_clock_took_out_is_seen_by_the_engine(
     live: Live, wrong_clock: Path, seconds: int
 ) -> None:
-    """Guard: what `Engine._look_at_cash` reads anew. The transfer's id says that it was made five minutes ago, so nobody
+    """Guard: what `Engine._look_at_cash` reads anew. The transfer's id says that it was made five minutes ago: nobody
     looks for it there any more."""
 
     def moves(command: str, amount: str) -> None:
