@@ -7,10 +7,10 @@ transaction, which is rolled back, so that it can be taken again.
 from __future__ import annotations
 
 import time
-from uuid import UUID
 
 import psycopg
 
+from accounts.ids import uuid7
 from benchmarks.system import superuser_url
 
 _TABLES = ("trades_trade", "trades_tradeevent", "accounts_transfer", "accounts_ledgeraccount")
@@ -47,9 +47,10 @@ _STATEMENTS = (
 
 
 class Bare:
-    """Copies of the tables as they are now, with a batch that was cut."""
+    """Copies of the tables as they are now, with all that is settling in one batch."""
 
-    def __init__(self, batch_id: UUID) -> None:
+    def __init__(self) -> None:
+        batch_id = uuid7()
         self._given = {
             "batch": batch_id,
             "detail": batch_id.hex,
@@ -62,8 +63,9 @@ class Bare:
                 connection.execute(f"CREATE TABLE bare.{table} (LIKE public.{table} INCLUDING ALL)")
                 self._fill_alike(connection, table)
                 columns = self._columns(connection, table)
+                copied = columns.replace("batch_id", f"'{batch_id}'::uuid") if table == "trades_trade" else columns
                 connection.execute(
-                    f"INSERT INTO bare.{table} ({columns}) SELECT {columns} FROM public.{table} ORDER BY id"
+                    f"INSERT INTO bare.{table} ({columns}) SELECT {copied} FROM public.{table} ORDER BY id"
                 )
 
     def seconds(self) -> float:

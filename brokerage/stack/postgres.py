@@ -45,6 +45,7 @@ SETTINGS = {
     "max_connections": "200",
     "work_mem": "16MB",
     "maintenance_work_mem": "128MB",
+    "wal_buffers": "64MB",  # two settlers at once fill the usual 16, and then wait for each other to write them
     "wal_compression": "off",  # this build knows only pglz: a fifth fewer commits a second on two cores
     "min_wal_size": "512MB",
     "max_wal_size": "4GB",
@@ -64,6 +65,7 @@ FOR_TESTS = {
     "synchronous_commit": "off",
     "full_page_writes": "off",
     "shared_buffers": "128MB",
+    "wal_buffers": "4MB",
     "autovacuum_naptime": "10min",
     "log_lock_waits": "off",
 }
