@@ -19,7 +19,7 @@ from django.db import OperationalError, connection, transaction
 log = logging.getLogger(__name__)
 
 SQLSTATES: Final = frozenset({"40001", "40P01"})  # serialization failure, deadlock
-TRIES: Final = 5
+TRIES: Final = 10  # with one statement in twenty failing, not one transaction in a million fails ten times
 LONGEST_PAUSE: Final = 0.02  # seconds, times the tries so far; random, so that two who met don't meet again
 
 P = ParamSpec("P")
@@ -32,7 +32,7 @@ def is_conflict(failure: OperationalError) -> bool:
 
 
 def atomic(service: Callable[P, T]) -> Callable[P, T]:
-    """`@transaction.atomic` that begins anew after a conflict: five tries in all, then the failure is the caller's.
+    """`@transaction.atomic` that begins anew after a conflict: ten tries in all, then the failure is the caller's.
 
     Inside another transaction it is Django's own, a savepoint: that gives back neither the locks taken before it nor
     the snapshot, so only the outermost can begin anew. Its `on_commit` hooks are those of the try that was committed.

@@ -67,7 +67,7 @@ def test_a_conflict_is_tried_again_and_what_the_undone_try_wrote_is_gone(fails, 
     assert User.objects.get() == made
 
 
-def test_the_fifth_try_is_the_last_and_its_failure_is_told(fails, pauses) -> None:
+def test_the_tenth_try_is_the_last_and_its_failure_is_told(fails, pauses) -> None:
     tries = []
 
     @conflicts.atomic
@@ -80,9 +80,9 @@ def test_the_fifth_try_is_the_last_and_its_failure_is_told(fails, pauses) -> Non
         never()
 
     assert isinstance(told.value.__cause__, psycopg.errors.SerializationFailure)
-    assert len(tries) == 5
-    assert len(pauses) == 4
-    assert all(0 <= pause <= 0.1 for pause in pauses)
+    assert len(tries) == 10
+    assert len(pauses) == 9
+    assert all(0 <= pause <= 0.2 for pause in pauses)
     assert not User.objects.exists()
 
 

@@ -190,11 +190,11 @@ def test_a_client_hears_of_no_conflict(alice, prepare) -> None:
     assert what_the_audit_finds() == []
 
 
-def test_who_meets_conflicts_five_times_is_told_503_and_nothing_happened(alice) -> None:
+def test_who_meets_conflicts_ten_times_is_told_503_and_nothing_happened(alice) -> None:
     trader, quote = Api(token_of(alice)), a_quote(alice, receive=1000)
     body = {"quote_guid": quote.pk.hex}
 
-    told = meets_conflicts(lambda: trader.post("/api/trades", body), failing=range(1, 6))
+    told = meets_conflicts(lambda: trader.post("/api/trades", body), failing=range(1, 11))
 
     assert (told.status, told.body["message_code"]) == (503, "unavailable")
     assert told.response.headers["Retry-After"] == "1"
