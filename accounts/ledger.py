@@ -265,6 +265,13 @@ def refuse_overdrawn(sums: Sums) -> None:
             raise InsufficientFunds(f"The {name.type} balance of {name.asset} does not cover this.")
 
 
+def follow(sums: Sums) -> None:
+    """Bring the totals in `Locked` up to date with what is written of them. For the ledger's own modules."""
+    for locked, (debits, credits, _) in sums.items():
+        locked.debits += debits
+        locked.credits += credits
+
+
 def add(sums: Sums) -> None:
     """Bring the accounts' totals up to date, in the rows and in `Locked`. For the ledger's own modules."""
     refuse_overdrawn(sums)
@@ -273,6 +280,4 @@ def add(sums: Sums) -> None:
     debited, credited, at = zip(*sums.values(), strict=True)
     with connection.cursor() as cursor:
         cursor.execute(_ADD, [array(locked.id for locked in sums), array(debited), array(credited), array(at)])
-    for locked, (debits, credits, _) in sums.items():
-        locked.debits += debits
-        locked.credits += credits
+    follow(sums)

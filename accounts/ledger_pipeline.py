@@ -58,9 +58,7 @@ def posting(postings: Sequence[Posting], *, at: datetime) -> list[Part]:
         sums.setdefault(p.debit, [0, 0, at])[0] += p.amount
         sums.setdefault(p.credit, [0, 0, at])[1] += p.amount
     ledger.refuse_overdrawn(sums)
-    for locked, (debits, credits, _) in sums.items():
-        locked.debits += debits
-        locked.credits += credits
+    ledger.follow(sums)
     debited, credited, amounts, kinds, keys, customers, subjects = zip(*postings, strict=True)
     transfers = Part(
         _INSERT,

@@ -50,11 +50,8 @@ class Quotes(APIView):
         product = bodies.choice(body, "product_type", (*OFFERED, *NOT_OFFERED), default=Quote.Product.TRADING.value)
         if product in NOT_OFFERED:
             raise ProductNotOffered
-        if product == Quote.Product.TRADING:
-            quote = _trading(body, caller(request), clock.now())
-        else:
-            quote = _exit(body, caller(request), clock.now())
-        return Response(quote_out(quote), status=201)
+        make = _trading if product == Quote.Product.TRADING else _exit
+        return Response(quote_out(make(body, caller(request), clock.now())), status=201)
 
 
 class OneQuote(APIView):

@@ -128,11 +128,9 @@ def make_good(tick: Tick, account: MarginAccount, order: OrderRow, step: str = "
 
 def _set_aside(account: MarginAccount, amount: int) -> None:
     """Put free cash back to the reserve, or draw on it (a negative amount)."""
-    account.free, account.reserved, account.drawn = (
-        account.free - amount,
-        account.reserved + amount,
-        account.drawn - amount,
-    )
+    account.free -= amount
+    account.reserved += amount
+    account.drawn -= amount
 
 
 def _realize_profits(tick: Tick, account: MarginAccount) -> OrderRow | None:

@@ -66,7 +66,7 @@ class MarginAccount:
     @property
     def balance(self) -> int:
         """What the account is worth without its positions."""
-        return self.free + self.reserved - self.owed
+        return self.cash - self.owed
 
     @property
     def due(self) -> int:
@@ -218,6 +218,8 @@ class Tick:
 
     def _all_are_here(self, customers: Set[UUID]) -> None:
         """All live orders of these customers are among what was read: sort them out, by id."""
+        if not customers:  # as in most ticks: nothing is looked through for nobody
+            return
         mine = [order for order in self.by_id.values() if order.customer_id in customers and order.status in LIVE]
         for customer in customers & self.accounts.keys():
             self.accounts[customer].live = {}
