@@ -1,6 +1,12 @@
 from django.apps import AppConfig
+from django.db.backends.signals import connection_created
 
 
 class AccountsConfig(AppConfig):
     name = "accounts"
     verbose_name = "Customers and ledger"
+
+    def ready(self) -> None:
+        from accounts import clock
+
+        connection_created.connect(clock.read_at_connection, dispatch_uid="clock")

@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from accounts.ids import uuid7_hex
+from accounts.ids import uuid7_hexes
 
 
 def _text(value: str) -> str:
@@ -48,7 +48,7 @@ def array(values: Iterable[UUID | int | Decimal | str | datetime | None]) -> str
 
 def new_ids(count: int) -> str:
     """So many new UUIDv7, as an array literal."""
-    return "{" + ",".join([uuid7_hex() for _ in range(count)]) + "}"
+    return "{" + ",".join(uuid7_hexes(count)) + "}"
 
 
 def _texts(values: Sequence[str]) -> str:

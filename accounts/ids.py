@@ -1,4 +1,8 @@
-"""Identifiers: time-ordered UUIDs inside, 32 hex characters (guids) outside."""
+"""Identifiers: time-ordered UUIDs inside, 32 hex characters (guids) outside.
+
+The time in an id is PostgreSQL's (`accounts.clock`), whatever the host believes: marks, seals and searches by time
+rely on it. The host's own clock is good enough while it is within a second of that.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +13,14 @@ from uuid import UUID
 from zlib import crc32
 
 import uuid_utils
-from uuid_utils.compat import uuid7
+from uuid_utils import compat
+
+from accounts import clock
 
 PARTITIONS = 16  # fixed for good: a customer's partition never changes
 FIRM = PARTITIONS  # the bucket of house accounts for movements that belong to no customer
+
+_CLOSE_ENOUGH_SECONDS = 1.0
 
 _GUID = re.compile(r"[0-9a-f]{32}", re.ASCII)
 
@@ -26,12 +34,36 @@ __all__ = [
     "stamp_of",
     "uuid7",
     "uuid7_hex",
+    "uuid7_hexes",
 ]
 
 
+def uuid7() -> UUID:
+    """A new UUIDv7. One process' ids are in the order in which they were made while its host's clock is right."""
+    return compat.uuid7() if not (time := _time_of_its_own()) else UUID(int=_at(time))
+
+
 def uuid7_hex() -> str:
-    """A new UUIDv7 as text; seven times as fast as the hex of `uuid7`, for rows by the hundred thousand."""
-    return uuid_utils.uuid7().hex
+    """A new UUIDv7 as text; three times as fast as the hex of `uuid7`, for rows by the hundred thousand."""
+    return uuid_utils.uuid7().hex if not (time := _time_of_its_own()) else f"{_at(time):032x}"
+
+
+def uuid7_hexes(count: int) -> list[str]:
+    """So many new UUIDv7 as texts, in order."""
+    if time := _time_of_its_own():
+        return sorted(f"{_at(time):032x}" for _ in range(count))
+    return [uuid_utils.uuid7().hex for _ in range(count)]
+
+
+def _time_of_its_own() -> int:
+    """The milliseconds to put into an id, where the host's own clock can't be trusted; mostly 0."""
+    if -_CLOSE_ENOUGH_SECONDS < clock.ahead_seconds() < _CLOSE_ENOUGH_SECONDS:
+        return 0
+    return int(clock.about_now().timestamp() * 1000)
+
+
+def _at(milliseconds: int) -> int:
+    return milliseconds << 80 | uuid_utils.uuid7().int & (1 << 80) - 1
 
 
 def floor_of(at: datetime) -> UUID:
