@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from django.db import OperationalError, connection
@@ -18,14 +18,8 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 READ_AGAIN_SECONDS: Final = 10.0  # an estimate older than this is replaced at the next connection
 LONGEST_READING_SECONDS: Final = 1.0  # an answer that took longer says too little about when it was given
 
+_CANCELLED: Final = "57014"
 _BOOTTIME: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-
-_BOUND: Final = (
-    "SELECT clock_timestamp() <= %(moment)s, set_config('idle_in_transaction_session_timeout', w.ms, true){}"
-    " FROM (SELECT greatest(1, floor(extract(epoch FROM %(moment)s - clock_timestamp()) * 1000))::bigint::text AS ms) w"
-)
-# Setting it once more does not start it anew; switching it off in between does.
-_FROM_17: Final = ", set_config('transaction_timeout', '0', true), set_config('transaction_timeout', w.ms, true)"
 
 
 class TooLate(OperationalError):
@@ -93,22 +87,18 @@ def must_commit_by(moment: datetime) -> None:
     """Have PostgreSQL refuse the transaction at hand if it isn't committed by a moment of its clock.
 
     Call it last, after everything was written. Raises TooLate where the moment has passed. From then on the server ends
-    the session when the moment comes, even if this process stands still: COMMIT meets django.db.InternalError or
-    OperationalError, and nothing was done. (On PostgreSQL 15 and 16 a server process that itself stands still right
-    before COMMIT is not covered.)
+    the session when the moment comes, even if this process stands still: COMMIT meets a failure that `conflicts` calls
+    ended, and nothing was done. (On PostgreSQL 15 and 16 this leaves out a server process that itself stands still.)
     """
     with connection.cursor() as cursor:
-        cursor.execute(bound_sql(), {"moment": moment})
-        (is_in_time, *_) = cursor.fetchone()
-    if not is_in_time:
-        raise TooLate("the transaction took too long and was undone")
+        try:
+            cursor.execute("SELECT must_commit_by(%s)", [moment])
+        except OperationalError as failure:
+            if is_too_late(failure):
+                raise TooLate(str(failure)) from failure.__cause__
+            raise
 
 
-def bound_sql() -> str:
-    """The statement behind `must_commit_by`, for a pipeline: its first column says whether it is in time."""
-    return _BOUND.format(_FROM_17 if connection.pg_version >= 170000 else "")  # type: ignore[attr-defined]
-
-
-def in_seconds(at: datetime, seconds: float) -> datetime:
-    """So much later."""
-    return at + timedelta(seconds=seconds)
+def is_too_late(failure: Exception) -> bool:
+    """Whether `must_commit_by` refused: nothing was done, and the same may be tried anew."""
+    return getattr(failure.__cause__, "sqlstate", None) == _CANCELLED

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -76,25 +77,30 @@ def ask(sql: str, parameters: Sequence[Any] = ()) -> Asked:
     return Asked(database, cursor)
 
 
-def write(parts: Iterable[Part | None]) -> None:
+def write(parts: Iterable[Part | None], commit_by: datetime | None = None) -> None:
     """Write several tables in one statement; no part sees what another writes, and no row is in two of them.
 
+    `commit_by` as in `clock.must_commit_by`, without a wait of its own.
     Raises ChangedMeanwhile where a part wrote another number of rows than expected.
     """
     said = [part for part in parts if part is not None]
     if not said:
         return
-    sql = _statement(tuple((part.sql, part.expected is not None) for part in said))
-    ((*counts,),) = ask(sql, [value for part in said for value in part.parameters]).rows()
+    sql = _statement(tuple((part.sql, part.expected is not None) for part in said), commit_by is not None)
+    parameters = [value for part in said for value in part.parameters]
+    if commit_by is not None:
+        parameters.append(commit_by)
+    ((*counts, _),) = ask(sql, parameters).rows()
     if counts != [part.expected for part in said if part.expected is not None]:
         raise ChangedMeanwhile("a row that was locked, or was ours alone, had been changed by somebody else")
 
 
 @lru_cache(maxsize=256)
-def _statement(parts: tuple[tuple[str, bool], ...]) -> str:
+def _statement(parts: tuple[tuple[str, bool], ...], is_bound: bool) -> str:
     named = ", ".join(
         f"w{number} AS ({sql}{' RETURNING 1' if is_guarded else ''})" for number, (sql, is_guarded) in enumerate(parts)
     )
     guarded = [number for number, (_, is_guarded) in enumerate(parts) if is_guarded]
-    counts = ", ".join(f"(SELECT count(*) FROM w{number})" for number in guarded)  # noqa: S608 - our own statements
-    return f"WITH {named} SELECT {counts}"
+    counts = [f"(SELECT count(*) FROM w{number})" for number in guarded]  # noqa: S608 - our own statements
+    bound = "must_commit_by(%s)" if is_bound else "NULL"  # the last to be evaluated
+    return f"WITH {named} SELECT {', '.join([*counts, bound])}"

@@ -5,7 +5,9 @@ Every method may raise redis.RedisError; edges turn that into 503, loops wait an
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
+from itertools import chain
 
 import redis
 from django.conf import settings
@@ -14,6 +16,10 @@ from redis.retry import Retry
 
 BLOCK_SECONDS = 1  # the longest a blocking read may sleep: well below the socket's timeout
 PROMPT_SECONDS = 1  # what somebody waits for: a Redis that takes longer than this is away
+
+
+class Unanswered(redis.TimeoutError):
+    """A command was sent and not answered: whether Redis has taken it, or will, nobody knows."""
 
 
 @cache
@@ -26,6 +32,25 @@ def client() -> redis.Redis:
 def prompt_client() -> redis.Redis:
     """The same for requests with a deadline: a Redis that hangs is noticed within PROMPT_SECONDS."""
     return _client(PROMPT_SECONDS)
+
+
+def append(stream: str, fields: Mapping[str, str]) -> str:
+    """XADD, promptly and once; the entry's id.
+
+    Raises Unanswered when it was sent and Redis may take it all the same, and another redis.RedisError when it wasn't.
+    """
+    pool = prompt_client().connection_pool
+    connection = pool.get_connection()
+    try:
+        try:
+            connection.send_command("XADD", stream, "*", *chain.from_iterable(fields.items()))  # type: ignore[no-untyped-call]
+            entry: str = connection.read_response()
+        except (redis.ConnectionError, redis.TimeoutError, OSError) as failure:
+            connection.disconnect()  # type: ignore[no-untyped-call]
+            raise Unanswered(str(failure)) from failure
+    finally:
+        pool.release(connection)
+    return entry
 
 
 def _client(timeout: float) -> redis.Redis:

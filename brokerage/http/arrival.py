@@ -7,7 +7,6 @@ traceback leaves the house. A server that can't be reached is 503 with `Retry-Af
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable
 
 import redis
@@ -16,6 +15,7 @@ from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, UnreadablePostError
 from django.http.response import HttpResponseBase
 
+from accounts import clock
 from accounts.errors import Refusal
 from brokerage import errors
 
@@ -45,13 +45,13 @@ _TEXTS = {
 
 
 class ArrivalMiddleware:
-    """Stamps `request.arrived` (monotonic seconds): a deadline counts from here, not from the view."""
+    """Stamps `request.arrived` (`clock.uptime` seconds): a deadline counts from here, not from the view."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        request.arrived = time.monotonic()  # type: ignore[attr-defined]
+        request.arrived = clock.uptime()  # type: ignore[attr-defined]
         response = self.get_response(request)
         if response.status_code >= 400 and _is_api(request) and not _is_json(response):
             return _as_json(request, response)

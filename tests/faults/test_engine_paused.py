@@ -59,7 +59,7 @@ def test_what_a_paused_engine_had_read_its_successor_does_and_its_own_late_write
         close = closing(alice, order.code)
         command = Command(close.id, close.kind, alice.pk, alice.user_id, close.terms, 10_000, REPLIES)
         streams.client().xadd(STREAM, encode(command))  # type: ignore[arg-type]
-    entries, prices = paused.stream.read()
+    entries, reading = paused.stream.read()
     assert len(entries) == 2
 
     runs_out()
@@ -68,7 +68,7 @@ def test_what_a_paused_engine_had_read_its_successor_does_and_its_own_late_write
     assert successor.turn() == 2
 
     with pytest.raises(LeaseLost):
-        paused._tick(entries, prices)
+        paused._tick(entries, reading)
     with pytest.raises(LeaseLost):
         paused.turn()
     answers = [decode_answer(text) for text in streams.client().lrange(REPLIES, 0, -1)]

@@ -7,6 +7,7 @@ import io
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 
 from django.http import StreamingHttpResponse
 from django.http.response import HttpResponseBase
@@ -19,6 +20,7 @@ from accounts.errors import Malformed
 from trades.api.trader import TraderView, moment
 from trades.orders.currency import in_currency
 from trades.orders.figures import figures, shown_figures
+from trades.orders.in_doubt import decided
 from trades.orders.statement import Place, Statement, shown
 
 MOST_PER_PAGE = 1000
@@ -29,13 +31,15 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what makes a spreadsheet calculat
 
 class Balance(TraderView):
     def get(self, request: Request) -> Response:
-        free = figures(self.trader(request).customer_id, None).free_cash
+        customer = self.trader(request).customer_id
+        free = decided(customer, partial(figures, customer, None)).free_cash
         return Response({"status": "success", "message": in_currency(free)})
 
 
 class AccountFigures(TraderView):
     def get(self, request: Request) -> Response:
-        return Response(shown_figures(figures(self.trader(request).customer_id, self.prices())))
+        customer = self.trader(request).customer_id
+        return Response(shown_figures(decided(customer, partial(figures, customer, self.prices()))))
 
 
 class AccountStatement(TraderView):
@@ -44,18 +48,19 @@ class AccountStatement(TraderView):
         format_ = given(query, "format") or "json"
         if format_ not in ("json", "csv"):
             raise Malformed("format must be json or csv")
-        statement = Statement(self.trader(request).customer_id, moment(query, "from"), moment(query, "to"))
+        customer = self.trader(request).customer_id
+        statement = Statement(customer, moment(query, "from"), moment(query, "to"))
         if format_ == "json":
             limit = whole_number(query, "limit", default=100, least=1, most=MOST_PER_PAGE)
-            return Response(statement.page(limit, given(query, "cursor")))
+            return Response(decided(customer, partial(statement.page, limit, given(query, "cursor"))))
         if given(query, "limit") or given(query, "cursor"):
             raise Malformed("limit and cursor belong to format=json; a CSV is the whole period")
-        return _as_csv(statement)
+        # A database that is away is told by a status, not by a torn file.
+        return _as_csv(statement, decided(customer, statement.opening))
 
 
-def _as_csv(statement: Statement) -> StreamingHttpResponse:
+def _as_csv(statement: Statement, opening: Place) -> StreamingHttpResponse:
     """Written while it is read: a long statement needs no more memory than a short one."""
-    opening = statement.opening()  # a database that is away is told by a status, not by a torn file
     response = StreamingHttpResponse(_lines(statement, opening), content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = 'attachment; filename="statement.csv"'
     return response

@@ -7,6 +7,7 @@ closing are the hot path. Reading goes through REST framework like everything el
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
@@ -22,6 +23,7 @@ from trades.api.trader import TraderView, moment
 from trades.orders import submit
 from trades.orders.errors import NotATrader, UnsupportedContent
 from trades.orders.history import closed_orders, history_page
+from trades.orders.in_doubt import decided
 from trades.orders.requests import known_symbol
 from trades.orders.selectors import live_orders, one_order
 from trades.orders.submit import Reply, Trader
@@ -113,14 +115,16 @@ class LiveOrders(TraderView):
         asked = request.query_params.get("status", "open").upper()
         if asked not in (OrderStatus.OPEN, OrderStatus.PENDING):
             raise Malformed("status must be open or pending")
-        orders = live_orders(self.trader(request).customer_id, OrderStatus(asked), self.prices())
+        customer = self.trader(request).customer_id
+        orders = decided(customer, partial(live_orders, customer, OrderStatus(asked), self.prices()))
         return Response({"message": orders})
 
 
 class OneOrder(TraderView):
     def get(self, request: Request, order_id: str) -> Response:
         by = self.trader(request)
-        return Response(one_order(by.customer_id, by.user_id, order_id, self.prices()))
+        read = partial(one_order, by.customer_id, by.user_id, order_id, self.prices())
+        return Response(decided(by.customer_id, read))
 
 
 class History(TraderView):
@@ -134,7 +138,8 @@ class History(TraderView):
             if (at := moment(query, name)) is not None:
                 orders = orders.filter(**{lookup: at})
         limit = whole_number(query, "limit", default=100, least=1, most=100)
-        rows, following = history_page(orders, by.user_id, limit, query.get("cursor", ""))
+        page = partial(history_page, orders, by.user_id, limit, query.get("cursor", ""))
+        rows, following = decided(by.customer_id, page)
         return Response({"message": rows, "nextCursor": following})
 
 

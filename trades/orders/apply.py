@@ -15,6 +15,7 @@ from accounts.errors import InvalidToken, Refusal
 from accounts.money import EXACT
 from quotes.prices import Prices
 from trades.orders.answers import refusal_body
+from trades.orders.bounds import Bound
 from trades.orders.changing import cancel, change
 from trades.orders.closing import close, close_all, fire
 from trades.orders.commands import (
@@ -28,13 +29,14 @@ from trades.orders.commands import (
     JUDGE,
     Answer,
     Command,
+    remembered_by,
 )
 from trades.orders.errors import KeyUsedForAnother
 from trades.orders.extremes import ExtremeRow
 from trades.orders.opening import create
 from trades.orders.risk import judge, look_again
 from trades.orders.rows import Stored
-from trades.orders.tick import Applied, MarginAccount, Tick, remembered_by
+from trades.orders.tick import Applied, MarginAccount, Tick
 
 _ASKED: Mapping[str, Callable[[Tick, Command, MarginAccount], Answer]] = {
     CREATE: create,
@@ -50,20 +52,20 @@ def apply(
     commands: Sequence[Command],
     prices: Prices,
     extremes: Sequence[ExtremeRow] = (),
-    guard: Callable[[], Callable[[], None]] | None = None,
+    bound: Bound | None = None,
 ) -> Applied:
     """Apply commands at these prices, and write down the extremes they made.
 
-    Runs inside the caller's transaction, which makes it all or nothing. `guard` asks, first of all, for what must
-    hold until the end, and gives what raises if it doesn't. Else raises django.db errors only; a refused command is
-    an answer like any other.
+    Runs inside the caller's transaction, which makes it all or nothing. `bound` holds the lease and says by when the
+    transaction must be committed; without it the time is that of the prices. Raises LeaseLost, and else django.db
+    errors only; a refused command is an answer like any other.
     """
     with localcontext(EXACT):  # once for all the calculations of the tick
-        return _apply(commands, Tick(prices, extremes), guard or (lambda: lambda: None))
+        return _apply(commands, Tick(prices, extremes, bound))
 
 
-def _apply(commands: Sequence[Command], tick: Tick, guard: Callable[[], Callable[[], None]]) -> Applied:
-    tick.read(commands, guard)
+def _apply(commands: Sequence[Command], tick: Tick) -> Applied:
+    tick.read(commands)
     for command in commands:
         account = tick.accounts.get(command.customer_id)
         if command.kind in ASKED_FOR:

@@ -29,6 +29,7 @@ FIRE = "fire"  # a price reached an order's trigger; only the engine itself says
 JUDGE = "judge"  # a customer's margin level may have crossed a mark
 
 _FIELD = "c"
+_REMEMBERED = frozenset({CHANGE, CANCEL, CLOSE_ALL})  # no row shows that they were done: their answer does
 
 
 class Poison(ValueError):
@@ -72,6 +73,16 @@ def stream_of(customer_id: UUID) -> str:
 def stream_name(partition: int) -> str:
     """The braces make stream and replies of a partition one hash slot of a Redis Cluster."""
     return f"orders:{{{partition}}}"
+
+
+def remembered_by(command: Command) -> str:
+    """Under which key a command's answer is kept: the caller's, or its own where nothing else would show it was done.
+
+    A caller's key is printable, so none is like the ones made here.
+    """
+    if command.key:
+        return command.key
+    return f"\x01{command.id.hex}" if command.kind in _REMEMBERED else ""
 
 
 def encode(command: Command) -> dict[str, str]:

@@ -3,8 +3,11 @@
     read up to 256 commands -> drop those past their deadline -> add what prices fire
     -> one transaction -> answer and acknowledge in one pipeline
 
-What was read stays pending in the stream until it is acknowledged after the commit. An engine that dies in
-between leaves it there; its successor reads it again, and applying it again changes nothing (`apply.py`).
+The process may stand still between any two lines. So what was read of Redis counts from before it was asked for, is
+read again when it is too old, and PostgreSQL refuses a tick that is not committed in time (`bounds.py`).
+
+What was read stays pending in the stream until it is acknowledged after the commit. An engine that dies in between
+leaves it there; its successor reads it again, and applying it again changes nothing (`apply.py`).
 """
 
 from __future__ import annotations
@@ -13,21 +16,22 @@ import gc
 import logging
 import os
 import threading
-import time
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
 import redis
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
+from django.db import DatabaseError, InterfaceError, InternalError, OperationalError, connection, transaction
 
-from accounts.conflicts import TRIES, is_conflict
+from accounts.clock import LONGEST_READING_SECONDS, about_now, is_too_late, uptime
+from accounts.conflicts import TRIES, is_conflict, was_ended
 from accounts.ids import floor_of, uuid7
 from quotes.prices import Price, Prices
 from trades.orders import reads
 from trades.orders.apply import apply
 from trades.orders.book import Book
+from trades.orders.bounds import FIRST_SECONDS, LONGEST_SECONDS, Bound, Reading
 from trades.orders.commands import FIRE, JUDGE, Answer, Command
 from trades.orders.extremes import ExtremeRow, Extremes
 from trades.orders.lease import RENEW_SECONDS, Lease, LeaseLost
@@ -41,11 +45,8 @@ log = logging.getLogger("engine")
 CASH_SECONDS = 1.0  # how long the book may not know of money that others moved
 CASH_READ_ANEW = 500  # accounts whose cash is read at each look, in turn: a wrong clock may have hidden a movement
 SLOWEST_POSTING = timedelta(seconds=10)  # a transfer's id may be older than its commit by this much
+ABOUT = timedelta(seconds=LONGEST_READING_SECONDS)  # so that no night begins before PostgreSQL's clock says so
 MOST_FIRED = 500  # what one tick takes of what prices fired; the rest follows in the next
-
-
-class TooLate(Exception):
-    """Some command's deadline passed while its tick was being prepared."""
 
 
 class Engine:
@@ -65,8 +66,8 @@ class Engine:
         self._stopping = threading.Event()
         self._parent = parent
         self._renewed = 0.0
-        self._clock_read = 0.0
         self._cash_looked = 0.0
+        self._tick_seconds = FIRST_SECONDS
         self._seen: dict[str, Price] = {}
         self._waiting: list[Entry] = []  # fired, and not applied yet
 
@@ -86,7 +87,9 @@ class Engine:
                 pause = 0.1
                 while not self._stopping.is_set():
                     self.turn()
-            except (OperationalError, InterfaceError, redis.RedisError) as gone:
+            except (OperationalError, InterfaceError, InternalError, redis.RedisError) as gone:
+                if isinstance(gone, InternalError) and not was_ended(gone):
+                    raise
                 log.warning("waiting for PostgreSQL and Redis: %s", str(gone).strip().partition("\n")[0])
                 connection.close()
                 self._stopping.wait(pause)
@@ -100,12 +103,13 @@ class Engine:
                 self._stopping.wait(1)
                 return False
             log.info("partition %s taken, epoch %s", self.partition, self.lease.epoch)
+        self.lease.wait_for_ticks()
         self.lease.renew()
         self.stream.begin()
-        began = time.monotonic()
+        began = uptime()
         self.book = Book.load(self.partition, settings.ENGINE_PARTITIONS)
         reads.by_index()
-        log.info("%s live orders in the book after %.2f s", len(self.book), time.monotonic() - began)
+        log.info("%s live orders in the book after %.2f s", len(self.book), uptime() - began)
         gc.collect()
         gc.freeze()  # the book and the code stay: no tick waits while a collection looks through them
         self.extremes = Extremes(self.partition)
@@ -125,34 +129,50 @@ class Engine:
     def turn(self) -> int:
         """One turn: read, apply, answer. Returns how many commands were done."""
         self._renew()
-        entries, prices = self.stream.read(wait=not self._waiting)
-        self._clock_read = time.monotonic()
-        self._look_at_cash(prices.now)
-        moved = self._moved(prices)
+        self._look_at_cash()
+        entries, reading = self.stream.read(wait=not self._waiting)
+        reading = self._fresh(reading)
+        moved = self._moved(reading.prices)
         self._waiting += self._fired(moved)
-        self._take_up(self.nights.turn(prices))
         fired, self._waiting = self._waiting[:MOST_FIRED], self._waiting[MOST_FIRED:]
-        extreme = self.extremes.judged(moved, self.book.trailing_symbols(), prices.now)
-        if not (entries or fired or extreme):
-            return 0
-        in_time = [entry for entry in entries if entry.deadline is None or entry.deadline > prices.now]
+        extreme = self.extremes.judged(moved, self.book.trailing_symbols())
+        done = 0
+        if entries or fired or extreme:
+            done = self._do(entries, fired, reading, extreme)
+        self._take_up(self.nights.turn(self._fresh(reading), about_now() - ABOUT))
+        return done
+
+    def _do(
+        self, entries: Sequence[Entry], fired: Sequence[Entry], reading: Reading, extreme: Sequence[ExtremeRow]
+    ) -> int:
+        """Apply what was read and what prices fired, take it up, and answer."""
+        now = reading.now()
+        in_time = _in_time(entries, now)
         if len(in_time) < len(entries):
             log.warning("%s commands were past their deadline and are dropped", len(entries) - len(in_time))
-        first, again = self.repeats.split(in_time, prices.now)
+        first, again = self.repeats.split(in_time, now)
         applied = Applied()
         if first or fired or extreme:
-            applied = self._tick(fired + first, prices, extreme)
+            applied = self._tick([*fired, *first], reading, extreme)
             self._take_up(applied)
-            self.extremes.written()
+            self.extremes.written(applied.at)
         self.stream.answer(entries, applied.answers + self.repeats.answered(first, again, applied.answers))
         return len(fired) + len(in_time)
 
+    def _fresh(self, reading: Reading) -> Reading:
+        """This reading, or another one where it is too old to decide anything by."""
+        for _ in range(TRIES):
+            if reading.is_fresh:
+                break
+            reading = self.stream.prices()
+        return reading
+
     def _renew(self) -> None:
-        if time.monotonic() - self._renewed > RENEW_SECONDS:
+        if not 0 <= uptime() - self._renewed < RENEW_SECONDS:
             if self._parent and os.getppid() != self._parent:
                 self.stop()  # whoever started all engines was killed: leave the partition to its successor
             self.lease.renew()
-            self._renewed = time.monotonic()
+            self._renewed = uptime()
 
     # --- what moves by itself ----------------------------------------------------------------------
 
@@ -172,15 +192,15 @@ class Engine:
         accounts = [_own(JUDGE, customer) for customer in fired.accounts if (customer, None) not in known]
         return orders + accounts
 
-    def _look_at_cash(self, now: datetime) -> None:
+    def _look_at_cash(self) -> None:
         """Tell the book of money that others moved: deposits, withdrawals, spot trades, corrections.
 
-        Found by the time in the transfers' ids, which is their poster's. What a wrong clock hid, the next round finds.
+        Found by the time in the transfers' ids. What came with an older one, the next round finds.
         """
-        if time.monotonic() - self._cash_looked < CASH_SECONDS:
+        if 0 <= uptime() - self._cash_looked < CASH_SECONDS:
             return
-        self._cash_looked = time.monotonic()
-        moved = reads.whose_cash_moved(floor_of(now - SLOWEST_POSTING), settings.ACCOUNT_CURRENCY)
+        self._cash_looked = uptime()
+        moved = reads.whose_cash_moved(floor_of(about_now() - SLOWEST_POSTING), settings.ACCOUNT_CURRENCY)
         mine = {customer for customer in moved if self.book.knows(customer)}
         mine.update(self.book.next_few(CASH_READ_ANEW))
         if mine:
@@ -198,41 +218,41 @@ class Engine:
 
     # --- applying ----------------------------------------------------------------------------------
 
-    def _tick(self, entries: Sequence[Entry], prices: Prices, extreme: Sequence[ExtremeRow] = ()) -> Applied:
-        """Apply commands in one transaction; where one of them breaks it, each in its own."""
+    def _tick(self, entries: Sequence[Entry], reading: Reading, extreme: Sequence[ExtremeRow] = ()) -> Applied:
+        """Apply commands in one transaction; where one of them breaks it, each in its own.
+
+        Those whose deadline passes before they could be committed are left out, and the rest is tried again.
+        """
         for _ in range(TRIES):
+            reading = self._fresh(reading)
+            entries = _in_time(entries, reading.now())
+            if not entries and not extreme:
+                break
             try:
                 with transaction.atomic():
-                    applied = apply([entry.command for entry in entries], prices, extreme, self.lease.ask)
-                    self._check_deadlines(entries, prices)
+                    bound = Bound(self.lease, reading, _earliest(entries), self._tick_seconds)
+                    applied = apply([entry.command for entry in entries], reading.prices, extreme, bound)
+                self._tick_seconds = FIRST_SECONDS
                 return applied
-            except TooLate:
-                now = self._now(prices)
-                entries = [entry for entry in entries if entry.deadline is None or entry.deadline > now]
-                if not entries and not extreme:
-                    return Applied()
             except OperationalError as failure:
-                if not is_conflict(failure):
+                if is_too_late(failure):
+                    self._tick_seconds = min(2 * self._tick_seconds, LONGEST_SECONDS)
+                elif not is_conflict(failure):
                     raise
             except (LeaseLost, InterfaceError):
                 raise
             except Exception as failure:
+                if isinstance(failure, InternalError) and was_ended(failure):
+                    raise
                 if not entries:
                     raise
                 if len(entries) == 1 and not extreme:
                     return self._broken(entries[0], failure)
                 log.exception("a tick of %s commands failed; applying them one by one", len(entries))
-                return _together([self._tick([], prices, extreme), *(self._tick([one], prices) for one in entries)])
-        raise OperationalError("a tick kept meeting deadlocks")
-
-    def _now(self, prices: Prices) -> datetime:
-        """Redis' clock by now, without asking it again."""
-        return prices.now + timedelta(seconds=time.monotonic() - self._clock_read)
-
-    def _check_deadlines(self, entries: Sequence[Entry], prices: Prices) -> None:
-        now = self._now(prices)
-        if any(entry.deadline is not None and entry.deadline <= now for entry in entries):
-            raise TooLate
+                return _together([self._tick([], reading, extreme), *(self._tick([one], reading) for one in entries)])
+        else:
+            raise OperationalError("a tick kept meeting deadlocks, or could not be committed in time")
+        return Applied()
 
     def _broken(self, entry: Entry, failure: Exception) -> Applied:
         """A command that no tick can take: told, set aside, and never in the way of the others."""
@@ -248,6 +268,14 @@ def _own(kind: str, customer_id: UUID, **terms: str) -> Entry:
     return Entry("", Command(uuid7(), kind, customer_id, terms=dict(terms)), None)
 
 
+def _in_time(entries: Sequence[Entry], now: datetime) -> list[Entry]:
+    return [entry for entry in entries if entry.deadline is None or entry.deadline > now]
+
+
+def _earliest(entries: Sequence[Entry]) -> datetime | None:
+    return min((entry.deadline for entry in entries if entry.deadline is not None), default=None)
+
+
 def _together(parts: Sequence[Applied]) -> Applied:
     whole = Applied()
     for part in parts:
@@ -257,4 +285,5 @@ def _together(parts: Sequence[Applied]) -> Applied:
         whole.cash |= part.cash
         whole.called |= part.called
         whole.trails_set |= part.trails_set
+        whole.at = whole.at or part.at
     return whole

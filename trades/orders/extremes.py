@@ -27,11 +27,14 @@ from trades.orders.rows import OrderRow
 
 
 class ExtremeRow(NamedTuple):
-    """The extremes of the prices that a partition's engine has judged since `at` (Redis' clock)."""
+    """The extremes of the prices that a partition's engine has judged since `at` (PostgreSQL's clock).
+
+    `at` is None for a row that the tick at hand begins: it gets the tick's own time.
+    """
 
     partition: int
     symbol: str
-    at: datetime
+    at: datetime | None
     highest_bid: Decimal
     lowest_ask: Decimal
 
@@ -42,15 +45,16 @@ class Extremes:
     def __init__(self, partition: int) -> None:
         self.partition = partition
         self._current: dict[str, ExtremeRow] = {}
-        self._unwritten: dict[tuple[str, datetime], ExtremeRow] = {}
+        self._unwritten: dict[tuple[str, datetime | None], ExtremeRow] = {}
 
     def restart(self, symbols: Iterable[str]) -> None:
         """A trailing stop of these symbols was set: the row at hand began before it and may not count for it."""
         for symbol in symbols:
             self._current.pop(symbol, None)
 
-    def judged(self, prices: Iterable[Price], symbols: set[str], at: datetime) -> list[ExtremeRow]:
-        """The rows to write for prices judged at `at`; [] where nothing went further than what is written.
+    def judged(self, prices: Iterable[Price], symbols: set[str], at: datetime | None = None) -> list[ExtremeRow]:
+        """The rows to write for prices judged at `at`, or in the tick to come; [] where nothing went further than
+        what is written.
 
         `symbols` are those with open trailing stops. Asking again gives what is unwritten again: a transaction that
         was rolled back loses nothing, and it is the whole row each time, so it may be written twice.
@@ -71,15 +75,19 @@ class Extremes:
                 self._current[price.symbol] = self._unwritten[price.symbol, further.at] = further
         return list(self._unwritten.values())
 
-    def written(self) -> None:
-        """The transaction with the rows that `judged` gave last is committed."""
+    def written(self, at: datetime | None = None) -> None:
+        """The transaction with the rows that `judged` gave last is committed, as of `at`."""
+        for symbol, row in self._current.items():
+            if row.at is None:
+                self._current[symbol] = row._replace(at=at)
         self._unwritten.clear()
 
 
-def write(rows: Sequence[ExtremeRow]) -> None:
-    """Begin these rows or raise them, in the caller's transaction and, where it has one open, in its pipeline."""
+def write(rows: Sequence[ExtremeRow], at: datetime | None = None) -> None:
+    """Begin these rows (as of `at`, those without a time of their own) or raise them, in the caller's transaction."""
     if not rows:
         return
+    rows = [row if row.at is not None else row._replace(at=at) for row in rows]
     ask(
         "INSERT INTO trades_priceextreme AS e (id, partition, instrument_id, at, highest_bid, lowest_ask)"
         " SELECT * FROM unnest(%s::uuid[], %s::int[], %s::text[], %s::timestamptz[], %s::numeric[], %s::numeric[])"
@@ -111,11 +119,16 @@ def peaks(orders: Sequence[OrderRow], unwritten: Sequence[ExtremeRow] = ()) -> d
         )
         reached = [(trailing[id_], bid, ask) for id_, bid, ask in cursor.fetchall()]
     for row in unwritten:
-        counts = (o for o in trailing.values() if o.instrument_id == row.symbol and o.trail_at and o.trail_at <= row.at)
+        counts = [o for o in trailing.values() if o.instrument_id == row.symbol and _counts(row, o)]
         reached += [(order, row.highest_bid, row.lowest_ask) for order in counts]
     for order, bid, lowest_ask in reached:
         best[order.id] = max(best[order.id], bid) if order.side == "buy" else min(best[order.id], lowest_ask)
     return best
+
+
+def _counts(row: ExtremeRow, order: OrderRow) -> bool:
+    """Whether a row began no earlier than the order's trailing stop was set."""
+    return row.at is None or (order.trail_at is not None and order.trail_at <= row.at)
 
 
 def forget_old() -> int:

@@ -15,19 +15,27 @@ import threading
 import time
 from collections import deque
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import redis
 from django.conf import settings
 
 from accounts import streams
+from accounts.clock import uptime
 from trades.orders.commands import GROUP, Answer, Command, decode_answer, encode, stream_of
 from trades.orders.errors import TooManyWaiting
 
 log = logging.getLogger("orders")
 
 READ_AT_ONCE = 256
+LEAVE: Final = """
+if redis.call('TYPE', KEYS[1]).ok == 'string' and redis.call('GET', KEYS[1]) == ARGV[1] then
+    return redis.call('DEL', KEYS[1])
+end
+return 0
+"""
+"""Takes a request's mark away (`inflight.py`); only the request that set it does."""
 
 
 @dataclass(slots=True)
@@ -43,30 +51,40 @@ class Gateway:
         self.channel = f"replies:{os.getpid()}-{secrets.token_hex(6)}"
         self._waiting: dict[UUID, _Waiting] = {}
         self._given_up: deque[tuple[str, str]] = deque()  # stream and entry of what was not answered in time
+        self._marks: deque[tuple[str, str]] = deque()  # of requests that gave up while Redis did not answer
         self._places = threading.BoundedSemaphore(settings.MAX_WAITING_REQUESTS)
         self._ahead = _ahead(streams.prompt_client().time())
         threading.Thread(target=self._read, name="replies", daemon=True).start()
 
     def on_its_clock(self, moment: float) -> int:
-        """A moment (monotonic seconds) on Redis' clock, in milliseconds: rather too early than too late."""
+        """A moment (`uptime` seconds) on Redis' clock, in milliseconds: rather too early than too late."""
         return int((moment + self._ahead) * 1000)
 
-    def send(self, command: Command, deadline: float) -> Answer | None:
-        """Put a command on its stream and wait for its answer until `deadline` (monotonic seconds).
+    def leave_later(self, mark: str, command_id: UUID) -> None:
+        """Take a mark away as soon as Redis answers again."""
+        self._marks.append((mark, command_id.hex))
 
-        Returns None when no answer came in time. Raises TooManyWaiting at once when too many wait already,
-        and redis.RedisError when the command could not be sent.
+    def send(self, command: Command, deadline: float, commit_by: float | None = None) -> Answer | None:
+        """Put a command on its stream and wait for its answer until `deadline`; both by `uptime`.
+
+        No engine executes it after `commit_by` (the deadline, unless said). Returns None when no answer came in time.
+        Raises TooManyWaiting at once when too many wait already; streams.Unanswered, after `commit_by`, when Redis has
+        not said that it took the command and no answer came either; another redis.RedisError when it was not sent.
         """
         if not self._places.acquire(blocking=False):
             raise TooManyWaiting
         waiting = _Waiting(threading.Event())
         self._waiting[command.id] = waiting
         try:
-            fields: Any = encode(command)
             stream = stream_of(command.customer_id)
-            entry: Any = streams.prompt_client().xadd(stream, fields)
-            if not waiting.woken.wait(max(0.0, deadline - time.monotonic())):
-                self._given_up.append((stream, entry))  # the reader takes it back: nobody waits for that
+            try:
+                entry = streams.append(stream, encode(command))
+            except streams.Unanswered:  # it may lie in the connection, and be executed as soon as Redis wakes
+                if not waiting.woken.wait(max(0.0, (deadline if commit_by is None else commit_by) - uptime())):
+                    raise
+            else:
+                if not waiting.woken.wait(max(0.0, deadline - uptime())):
+                    self._given_up.append((stream, entry))  # the reader takes it back: nobody waits for that
             return waiting.answer
         finally:
             self._waiting.pop(command.id, None)
@@ -101,24 +119,31 @@ class Gateway:
             waiting.woken.set()
 
     def _take_back(self) -> None:
-        """Take the commands that were given up out of their streams, whether an engine has read them or not."""
+        """Take the commands that were given up out of their streams, whether an engine has read them or not.
+
+        And the marks of requests that could not do so themselves.
+        """
         given_up = [self._given_up.popleft() for _ in range(len(self._given_up))]
-        if not given_up:
+        marks = [self._marks.popleft() for _ in range(len(self._marks))]
+        if not (given_up or marks):
             return
         pipe = streams.client().pipeline(transaction=False)
         for stream, entry in given_up:
             pipe.xack(stream, GROUP, entry)
             pipe.xdel(stream, entry)
+        for mark, command in marks:
+            pipe.eval(LEAVE, 1, mark, command)
         try:
             pipe.execute()
         except redis.RedisError:
             self._given_up.extend(given_up)
+            self._marks.extend(marks)
             raise
 
 
 def _ahead(clock: Any) -> float:
-    """How far Redis' clock, just read, is ahead of this process' monotonic one, seconds; at most its way shorter."""
-    return float(clock[0] + clock[1] / 1_000_000 - time.monotonic())
+    """How far Redis' clock, just read, is ahead of `uptime`, in seconds: its way shorter, and what passed since."""
+    return float(clock[0] + clock[1] / 1_000_000 - uptime())
 
 
 _gateway: Gateway | None = None

@@ -12,17 +12,20 @@ import logging
 import os
 import socket
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 from django.db import connection, transaction
 
+from accounts import clock
 from accounts.pipeline import ask
 
 log = logging.getLogger("engine")
 
 LEASE_SECONDS = 5
-RENEW_SECONDS = 1
-LONGEST_TICK_SECONDS = 10  # enforced from PostgreSQL 17 on; before, by the server's own timeout of idle transactions
+RENEW_SECONDS = 0.4  # readers believe that no tick is in doubt for somewhat longer (in_doubt.py)
+LONGEST_TICK_SECONDS = 10  # until it has written and is bound more closely; enforced from PostgreSQL 17 on
+TICK = 0x7469636B  # class of advisory locks, by partition: held by a tick until its outcome can be seen
 _ONE_TAKER = 0x6C65617365  # an advisory lock's number: "lease"
 
 
@@ -80,32 +83,48 @@ class Lease:
             self.epoch = cursor.fetchone()[0]
         return True
 
-    def ask(self) -> Callable[[], None]:
-        """Inside a tick's transaction: hold the lease still until its end. What this gives raises LeaseLost."""
+    def ask(self) -> Callable[[], datetime]:
+        """Inside a tick's transaction: hold the lease still until its end.
+
+        What this gives raises LeaseLost, or gives PostgreSQL's clock as of when it was held.
+        """
         asked = ask(
-            f"SELECT {_bound()} FROM trades_enginelease WHERE partition = %s AND epoch = %s FOR KEY SHARE",  # noqa: S608
+            f"SELECT {_bound()}, pg_advisory_xact_lock_shared({TICK}, partition::int), clock_timestamp()"  # noqa: S608
+            " FROM trades_enginelease WHERE partition = %s AND epoch = %s FOR KEY SHARE",
             [self.partition, self.epoch],
         )
 
-        def check() -> None:
-            if not asked.rows():
+        def read() -> datetime:
+            rows = asked.rows()
+            if not rows:
                 raise LeaseLost
+            at: datetime = rows[0][-1]
+            return at
 
-        return check
+        return read
 
-    def check(self) -> None:
+    def check(self) -> datetime:
         """`ask`, and wait for what it says."""
-        self.ask()()
+        return self.ask()()
 
     def renew(self) -> None:
-        """Say that this engine lives. Raises LeaseLost."""
+        """Say that this engine lives, and that none of its ticks is in doubt. Raises LeaseLost."""
+        asked = clock.uptime()
         with connection.cursor() as cursor:
             cursor.execute(
-                "UPDATE trades_enginelease SET renewed_at = clock_timestamp() WHERE partition = %s AND epoch = %s",
+                "UPDATE trades_enginelease SET renewed_at = clock_timestamp() WHERE partition = %s AND epoch = %s"
+                " RETURNING renewed_at",
                 [self.partition, self.epoch],
             )
-            if cursor.rowcount == 0:
-                raise LeaseLost
+            row = cursor.fetchone()
+        if row is None:
+            raise LeaseLost
+        clock.keep(row[0], asked)
+
+    def wait_for_ticks(self) -> None:
+        """Wait until no earlier tick of this partition is in flight any more: a lost connection may leave one."""
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [TICK, self.partition])
 
     def give_back(self) -> None:
         """Let a successor start at once."""

@@ -8,7 +8,6 @@ two ticks, so that trading goes on meanwhile.
 from __future__ import annotations
 
 import logging
-import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -18,9 +17,11 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import InterfaceError, InternalError, OperationalError, transaction
 from django.db.models import F, Max
 
+from accounts.clock import is_too_late, must_commit_by, uptime
+from accounts.conflicts import was_ended
 from accounts.ids import PARTITIONS, partition_of
 from accounts.ledger import SWAP
 from quotes.models import Instrument
@@ -29,6 +30,7 @@ from quotes.swap_calendar import cutoff, nights, times_counted
 from quotes.symbols import instruments
 from trades.models import SwapRun
 from trades.orders import money
+from trades.orders.bounds import FIRST_SECONDS, LONGEST_SECONDS, Bound, Reading
 from trades.orders.lease import Lease, LeaseLost
 from trades.orders.positions import make_good
 from trades.orders.rows import OrderRow
@@ -61,33 +63,42 @@ class Nights:
         self.lease = lease
         self._due: list[_Run] = []
         self._next: datetime | None = None  # when the coming night begins; before it nothing can be due
-        self._rests_until = 0.0  # monotonic seconds
+        self._rests_until = 0.0  # by `uptime`
         self._patient_until: float | None = None  # the same
 
     def begin(self) -> None:
         """After a start: look at what is due at the next turn."""
         self._due, self._next = [], None
 
-    def turn(self, prices: Prices) -> Applied | None:
-        """Do the next slice of a night that is due, if any. What is wrong with one must not stop trading."""
-        if time.monotonic() < self._rests_until:
+    def turn(self, reading: Reading, at: datetime) -> Applied | None:
+        """Do the next slice of a night that is due at `at` (PostgreSQL's clock), if any.
+
+        What is wrong with one must not stop trading.
+        """
+        if uptime() < self._rests_until:
             return None
         try:
-            return self._go_on(prices)
-        except (OperationalError, InterfaceError, LeaseLost):
+            return self._go_on(reading, at)
+        except OperationalError as failure:
+            if is_too_late(failure):  # this process stood still: the next turn tries again
+                return None
             raise
-        except Exception:
+        except (InterfaceError, LeaseLost):
+            raise
+        except Exception as failure:
+            if isinstance(failure, InternalError) and was_ended(failure):
+                raise
             log.exception("swap can't go on and is tried again in %s seconds", REST_SECONDS)
-            self._rests_until = time.monotonic() + REST_SECONDS
+            self._rests_until = uptime() + REST_SECONDS
             self.begin()
             return None
 
-    def _go_on(self, prices: Prices) -> Applied | None:
-        if not self._due and (self._next is None or prices.now >= self._next) and self._knows_the_market(prices):
-            self._due = self._find(prices)
+    def _go_on(self, reading: Reading, at: datetime) -> Applied | None:
+        if not self._due and (self._next is None or at >= self._next) and self._knows_the_market(reading.prices):
+            self._due = self._find(reading, at)
         if not self._due:
             return None
-        applied, is_done = self._slice(self._due[0], prices)
+        applied, is_done = self._slice(self._due[0], reading, at)
         if is_done:
             self._due.pop(0)
         return applied
@@ -103,31 +114,36 @@ class Nights:
             self._patient_until = None
             return True
         if self._patient_until is None:
-            self._patient_until = time.monotonic() + PATIENCE_SECONDS
+            self._patient_until = uptime() + PATIENCE_SECONDS
             log.info("swap waits for the first price of %s", ", ".join(sorted(silent)))
-        return time.monotonic() >= self._patient_until
+        return uptime() >= self._patient_until
 
     @transaction.atomic
-    def _find(self, prices: Prices) -> list[_Run]:
+    def _find(self, reading: Reading, at: datetime) -> list[_Run]:
         """Runs that were begun and not finished, and those of nights that have ended since the last one.
 
         An installation's first look only notes the last night: nobody is charged for one before that.
         """
-        self.lease.check()
+        bound = Bound(self.lease, reading, None, FIRST_SECONDS)
+        bound.ask()()
         runs = SwapRun.objects.filter(partition__in=self.mine)
         latest = dict(runs.values_list("partition").annotate(Max("night")))
         for partition in self.mine:
-            due = nights(latest.get(partition), prices.now, settings.SWAP_TIME, settings.SWAP_ZONE)
+            due = nights(latest.get(partition), at, settings.SWAP_TIME, settings.SWAP_ZONE)
             for night, beginning in due:
-                _begin_run(partition, night, beginning, prices, is_first=partition not in latest)
+                _begin_run(partition, night, beginning, reading.prices, at, is_first=partition not in latest)
         coming = runs.aggregate(Max("night"))["night__max"] + timedelta(days=1)
         self._next = cutoff(coming, settings.SWAP_TIME, settings.SWAP_ZONE)
-        return _grouped(runs.filter(done_at=None).order_by("night", "partition"))
+        found = _grouped(runs.filter(done_at=None).order_by("night", "partition"))
+        must_commit_by(bound.commit_by(None))
+        return found
 
     @transaction.atomic
-    def _slice(self, run: _Run, prices: Prices) -> tuple[Applied, bool]:
-        self.lease.check()
-        tick = Tick(prices)
+    def _slice(self, run: _Run, reading: Reading, at: datetime) -> tuple[Applied, bool]:
+        bound = Bound(self.lease, reading, None, LONGEST_SECONDS)
+        tick = Tick(reading.prices, bound=bound)
+        tick.at = at
+        bound.ask()()
         held = tick.read_held(run.rows.keys(), run.cutoff, run.through, SLICE)
         for order in held:
             if order.status == OrderStatus.OPEN:  # another one's charge may have closed it
@@ -136,7 +152,7 @@ class Nights:
         is_done = len(held) < SLICE
         if held:
             run.through = held[-1].customer_id, held[-1].id
-        _note(run, held, prices.now if is_done else None)
+        _note(run, held, tick.at if is_done else None)
         if is_done:
             log.info("swap of %s is done", run.night)
         return tick.done, is_done
@@ -173,14 +189,16 @@ def amount_of(order: OrderRow, instrument: Instrument, price: Decimal | None, ni
     return money.swap(order.quantity, price, rate, times, instrument.counter_asset.decimals)
 
 
-def _begin_run(partition: int, night: date, beginning: datetime, prices: Prices, *, is_first: bool) -> None:
+def _begin_run(
+    partition: int, night: date, beginning: datetime, prices: Prices, at: datetime, *, is_first: bool
+) -> None:
     SwapRun.objects.create(
         partition=partition,
         night=night,
         cutoff=beginning,
         prices={symbol: str(price.mid) for symbol, price in prices.by_symbol.items()},
-        started_at=prices.now,
-        done_at=prices.now if is_first else None,
+        started_at=at,
+        done_at=at if is_first else None,
     )
 
 

@@ -1,8 +1,8 @@
 """A command that stands in the stream more than once: only its first delivery is judged.
 
 What was done is found in the database when it comes again. What was refused stands nowhere, unless it had a key or
-is remembered (`tick.remembered_by`): tried again, it might succeed, after its caller was told that it did not. So an
-engine keeps its refusals until their deadline. It needs them no longer, and another engine doesn't need them: answer
+is remembered (`commands.remembered_by`): tried again, it might succeed, after its caller was told that it did not. So
+an engine keeps its refusals until their deadline. It needs them no longer, and another engine doesn't need them: answer
 and acknowledgement are one step.
 """
 

@@ -8,7 +8,6 @@ the start, and from then on those that stand longer than a moment, which a pause
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,8 +17,9 @@ import redis
 from django.conf import settings
 
 from accounts import streams
+from accounts.clock import uptime
 from quotes import prices as markets
-from quotes.prices import Prices
+from trades.orders.bounds import Reading
 from trades.orders.commands import GROUP, Answer, Command, Poison, decode, encode_answer, stream_name
 
 log = logging.getLogger("engine")
@@ -57,12 +57,13 @@ class Stream:
         self._ensure_group()
         self._cursor, self._all_at_once = START, True
 
-    def read(self, *, wait: bool = True) -> tuple[list[Entry], Prices]:
+    def read(self, *, wait: bool = True) -> tuple[list[Entry], Reading]:
         """The next commands, first what is pending, then what is new, and the prices as of then.
 
         Poison goes to the dead letters. Waits for a command for a moment at most.
         """
         raw = self._left_behind()
+        asked = uptime()
         pipe = streams.client().pipeline(transaction=False)
         if not raw:
             pipe.xreadgroup(
@@ -81,13 +82,18 @@ class Stream:
                 raise answer
         if new and isinstance(new[0], list):
             raw = new[0][0][1] if new[0] else []
-        return self._entries(raw), markets.read_latest(rows, clock)
+        return self._entries(raw), Reading(markets.read_latest(rows, clock), asked)
+
+    def prices(self) -> Reading:
+        """The prices and Redis' clock once more, without commands."""
+        asked = uptime()
+        return Reading(markets.latest(), asked)
 
     def _left_behind(self) -> list[tuple[str, dict[str, str]]]:
         """What others have read and not acknowledged: all of it at the start, later what has stood for a moment."""
-        if not self._all_at_once and time.monotonic() - self._looked < LOOK_SECONDS:
+        if not self._all_at_once and uptime() - self._looked < LOOK_SECONDS:
             return []
-        self._looked = time.monotonic()
+        self._looked = uptime()
         try:
             raw = self._claim(0 if self._all_at_once else LEFT_BEHIND_MILLISECONDS)
         except redis.ResponseError as lost:

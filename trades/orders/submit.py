@@ -3,7 +3,7 @@
 Nothing here asks the database: the token names the customer, and the engine checks in its own transaction that
 the user may still trade. A request that waits holds a thread, and nothing else.
 
-All five answer by a deadline that counts from `arrived` (monotonic seconds), and raise Malformed and its kind for a bad
+All five answer by a deadline that counts from `arrived` (`uptime` seconds), and raise Malformed and its kind for a bad
 body, OrderNotFound, StillRunning, TooManyWaiting, redis.RedisError. A command whose deadline has passed is never
 executed, so a timeout's answer is final once the order has been read again.
 """
@@ -11,7 +11,6 @@ executed, so a timeout's answer is final once the order has been read again.
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -19,15 +18,16 @@ from uuid import UUID
 
 from django.conf import settings
 
-from accounts import exact
+from accounts import exact, streams
+from accounts.clock import uptime
 from accounts.errors import Malformed
 from accounts.ids import uuid7
-from trades.orders import requests
-from trades.orders.commands import CANCEL, CHANGE, CLOSE, CLOSE_ALL, CREATE, Command
+from trades.orders import in_doubt, requests
+from trades.orders.commands import CANCEL, CHANGE, CLOSE, CLOSE_ALL, CREATE, Answer, Command
 from trades.orders.gateway import gateway
 from trades.orders.inflight import alone
 
-COMMIT_ALLOWANCE = 0.25  # seconds before the deadline at which an engine stops starting: a commit takes time
+COMMIT_ALLOWANCE = 0.75  # seconds before the deadline by which a command is committed or never: see in_doubt.py
 LONGEST_KEY = 128
 
 
@@ -96,26 +96,36 @@ def _ask(by: Trader, kind: str, terms: dict[str, Any], key: str, deadline: float
         raise Malformed(f"Idempotency-Key must have 1 to {LONGEST_KEY} printable characters")
     command_id = uuid7()
     commit_by = deadline - COMMIT_ALLOWANCE
-    left = int((commit_by - time.monotonic()) * 1000)
+    until_ms = gateway().on_its_clock(commit_by)
     command = Command(
         id=command_id,
         kind=kind,
         customer_id=by.customer_id,
         user_id=by.user_id,
         terms=terms,
-        ttl_ms=max(0, left),
-        until_ms=gateway().on_its_clock(commit_by),
+        ttl_ms=max(0, int((commit_by - uptime()) * 1000)),
+        until_ms=until_ms,
         reply_to=gateway().channel,
         key=key,
         request_sha256=digest(kind, terms) if key else "",
     )
-    with alone(by.customer_id, key, command_id, left):
-        answer = gateway().send(command, deadline)
+    with alone(by.customer_id, key, command_id, until_ms):
+        answer = _sent(command, deadline, commit_by)
     if answer is None:
         return None
     if answer.order_code not in ("", terms.get("orderId", answer.order_code)):
         return Reply(400, _MISMATCH)
     return Reply(answer.status, answer.body, answer.replayed)
+
+
+def _sent(command: Command, deadline: float, commit_by: float) -> Answer | None:
+    """Send a command. "Try again" (redis.RedisError) is told only where it wasn't and won't be done."""
+    try:
+        return gateway().send(command, deadline, commit_by)
+    except streams.Unanswered:
+        if in_doubt.was_done(command) is False:
+            raise
+        return None
 
 
 def digest(kind: str, terms: Mapping[str, Any]) -> str:

@@ -6,9 +6,9 @@ decided, then everything in one statement. Money in here is base units of the ac
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence, Set
+from collections.abc import Collection, Sequence, Set
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
@@ -25,14 +25,25 @@ from quotes.prices import Price, Prices
 from quotes.symbols import instruments
 from trades.models import OrderEvent
 from trades.orders import extremes, money, reads, writes
-from trades.orders.commands import CANCEL, CHANGE, CLOSE, CLOSE_ALL, CREATE, FIRE, JUDGE, Answer, Command
+from trades.orders.bounds import Bound
+from trades.orders.commands import (
+    CANCEL,
+    CHANGE,
+    CLOSE,
+    CLOSE_ALL,
+    CREATE,
+    FIRE,
+    JUDGE,
+    Answer,
+    Command,
+    remembered_by,
+)
 from trades.orders.errors import PriceNotFound
 from trades.orders.rows import DealRow, EventRow, OrderRow, Stored, Trader
 from trades.states import LIVE, OrderStatus
 
 Kind = OrderEvent.Kind
 _NAMING = frozenset({CLOSE, CHANGE, CANCEL, FIRE})  # commands about one order, by its orderId
-_REMEMBERED = frozenset({CHANGE, CANCEL, CLOSE_ALL})  # no row shows that they were done: their answer does
 
 
 @dataclass(slots=True)
@@ -92,14 +103,17 @@ class Applied:
     cash: dict[UUID, int] = field(default_factory=dict)
     called: dict[UUID, bool] = field(default_factory=dict)
     trails_set: set[str] = field(default_factory=set)
+    at: datetime | None = None  # the time that its rows carry
 
 
 class Tick:
     """Read by `read`, decided upon by the modules of each kind of command, written by `write`."""
 
-    def __init__(self, prices: Prices, extreme_rows: Sequence[extremes.ExtremeRow] = ()) -> None:
+    def __init__(
+        self, prices: Prices, extreme_rows: Sequence[extremes.ExtremeRow] = (), bound: Bound | None = None
+    ) -> None:
         self.prices = prices
-        self.at: datetime = prices.now
+        self.at: datetime = prices.now  # until PostgreSQL says what its clock says
         self.instruments = instruments()
         self.currency: str = settings.ACCOUNT_CURRENCY
         self.done = Applied()
@@ -114,6 +128,9 @@ class Tick:
         self.balances: Balances = {}
         self.peaks: dict[UUID, Decimal] = {}
         self._extreme_rows = extreme_rows
+        self._bound = bound
+        self._usable: dict[str, Price | None] = {}
+        self._prices_until: datetime | None = None
         self._touched: dict[UUID, OrderRow] = {}
         self._new: dict[UUID, OrderRow] = {}
         self._only_closed: set[UUID] = set()
@@ -124,12 +141,12 @@ class Tick:
 
     # --- reading -----------------------------------------------------------------------------------
 
-    def read(self, commands: Sequence[Command], guard: Callable[[], Callable[[], None]]) -> None:
-        """Lock and read what these commands are about, in two round trips at most; the guard is asked first."""
+    def read(self, commands: Sequence[Command]) -> None:
+        """Lock and read what these commands are about, in two round trips at most. Raises LeaseLost."""
         customers = {command.customer_id for command in commands}
         creates = [c for c in commands if c.kind == CREATE]
         with together():
-            must_hold = guard()
+            clock = self._bound.ask() if self._bound else None
             named = reads.lock_orders({(c.customer_id, c.terms["orderId"]) for c in commands if c.kind in _NAMING})
             whole = reads.lock_live_orders({c.customer_id for c in commands if c.kind in (CLOSE_ALL, JUDGE)})
             stored = reads.stored_answers({(c.customer_id, key) for c in commands if (key := remembered_by(c))})
@@ -141,7 +158,8 @@ class Tick:
             exposed = reads.exposures({c.customer_id for c in creates})
             traders = reads.traders(customers)
             balances = ledger_pipeline.ask_to_lock(self._accounts_of(customers))
-            must_hold()
+            if clock is not None:
+                self.at = clock()
             for order in (*named(), *whole()):
                 self.note(order)
             self.stored, self.taken = stored(), taken()
@@ -237,14 +255,23 @@ class Tick:
 
     def price(self, instrument: Instrument, said: str) -> Price:
         """The price to execute at. Raises PriceNotFound, naming what the caller said."""
-        price = self.prices.usable(instrument.symbol, instrument.price_age_limit_seconds)
+        price = self._use(instrument.symbol)
         if price is None:
             raise PriceNotFound(said)
         return price
 
     def is_priced(self, order: OrderRow) -> bool:
-        limit = self.instruments[order.instrument_id].price_age_limit_seconds
-        return self.prices.usable(order.instrument_id, limit) is not None
+        return self._use(order.instrument_id) is not None
+
+    def _use(self, symbol: str) -> Price | None:
+        """A price that may be executed at; the tick must be committed before it is too old."""
+        if symbol not in self._usable:
+            limit = self.instruments[symbol].price_age_limit_seconds
+            price = self._usable[symbol] = self.prices.usable(symbol, limit)
+            if price is not None:
+                until = price.at + timedelta(seconds=limit)
+                self._prices_until = until if self._prices_until is None else min(until, self._prices_until)
+        return self._usable[symbol]
 
     def floating(self, order: OrderRow) -> int:
         """What an open order is worth by the latest price, however old; nothing where there never was one."""
@@ -317,7 +344,11 @@ class Tick:
     # --- writing -----------------------------------------------------------------------------------
 
     def write(self) -> None:
-        """Write everything down, in one statement. Raises ChangedMeanwhile where a row is not as it was read."""
+        """Write everything down, in one statement. Raises ChangedMeanwhile where a row is not as it was read.
+
+        The extremes go first, so that the tick's time is bound by its last statement.
+        """
+        extremes.write(self._extreme_rows, self.at)
         closed = [order for id_, order in self._touched.items() if id_ in self._only_closed]
         changed = [(order, self.was[id_]) for id_, order in self._touched.items() if id_ not in self._only_closed]
         write(
@@ -330,9 +361,9 @@ class Tick:
                 *ledger_pipeline.posting(self._postings, at=self.at),
                 writes.insert_answers(self._answered, self.at),
                 writes.note_margin_accounts(self._notes(), self.at),
-            ]
+            ],
+            self._bound.commit_by(self._prices_until) if self._bound else None,
         )
-        extremes.write(self._extreme_rows)
         self._tell()
 
     def _notes(self) -> list[tuple[object, datetime | None, int, int, datetime | None]]:
@@ -346,19 +377,10 @@ class Tick:
         ]
 
     def _tell(self) -> None:
+        self.done.at = self.at
         for order in (*self._new.values(), *self._touched.values()):
             (self.done.live if order.status in LIVE else self.done.ended).append(order)
         for account in self.accounts.values():
             self.done.cash[account.customer_id] = account.balance
             if (account.called_at is None) != (account.trader.called_at is None):
                 self.done.called[account.customer_id] = account.called_at is not None
-
-
-def remembered_by(command: Command) -> str:
-    """Under which key a command's answer is kept: the caller's, or its own where nothing else would show it was done.
-
-    A caller's key is printable, so none is like the ones made here.
-    """
-    if command.key:
-        return command.key
-    return f"\x01{command.id.hex}" if command.kind in _REMEMBERED else ""

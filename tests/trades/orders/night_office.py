@@ -9,12 +9,14 @@ from decimal import Decimal
 from django.conf import settings
 from django.db import transaction
 
+from accounts.clock import uptime
 from accounts.models import Transfer
 from quotes import symbols
 from quotes.models import Instrument
 from quotes.prices import Price, Prices
 from quotes.swap_calendar import cutoff
 from trades.models import EngineLease, Order, SwapRun
+from trades.orders.bounds import Reading
 from trades.orders.lease import Lease
 from trades.orders.nights import Nights
 
@@ -49,13 +51,13 @@ class Office:
     def works(self, market: Prices) -> None:
         """All that is due at this moment."""
         self.nights.begin()
-        while self.nights.turn(market) is not None:
+        while self.nights.turn(Reading(market, uptime()), market.now) is not None:
             pass
 
     def works_without_rest(self, market: Prices) -> None:
         """The same, and what is wrong is raised, which an engine only tells."""
         self.nights.begin()
-        while self.nights._go_on(market) is not None:
+        while self.nights._go_on(Reading(market, uptime()), market.now) is not None:
             pass
 
     def passes_the_next_night(self, **stands: str) -> date:
@@ -70,7 +72,7 @@ class Office:
         self.nights.begin()
         before = Transfer.objects.filter(kind="order_swap").count()
         while Transfer.objects.filter(kind="order_swap").count() == before:
-            assert self.nights.turn(market) is not None
+            assert self.nights.turn(Reading(market, uptime()), market.now) is not None
 
     def is_killed_in_a_slice(self, market: Prices) -> None:
         with contextlib.suppress(KeyboardInterrupt), transaction.atomic():
