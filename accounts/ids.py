@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from datetime import datetime
+from datetime import UTC, datetime
 from uuid import UUID
 from zlib import crc32
 
@@ -32,6 +32,7 @@ __all__ = [
     "parse_guid",
     "partition_of",
     "stamp_of",
+    "time_of",
     "uuid7",
     "uuid7_hex",
     "uuid7_hexes",
@@ -70,6 +71,11 @@ def floor_of(at: datetime) -> UUID:
     """The smallest UUIDv7 of a moment (to the millisecond): ids below it were made earlier."""
     milliseconds = int(at.timestamp() * 1000)
     return UUID(int=(milliseconds << 80) | (7 << 76) | (2 << 62))
+
+
+def time_of(id_: UUID) -> datetime:
+    """When a UUIDv7 was made, to the millisecond."""
+    return datetime.fromtimestamp((id_.int >> 80) / 1000, UTC)
 
 
 def stamp_of(at: datetime) -> str:

@@ -7,7 +7,6 @@ no database; `caller_of` asks it whether the named user or client may still act.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,11 +16,10 @@ from uuid import UUID
 
 import jwt
 from django.conf import settings
-from django.utils import timezone
 from rest_framework_simplejwt.exceptions import TokenError
 from rest_framework_simplejwt.tokens import AccessToken, RefreshToken, Token
 
-from accounts import conflicts
+from accounts import clock, conflicts
 from accounts.errors import InvalidToken, Unauthorized
 from accounts.identity import CUSTOMER_SCOPES, FIRM_SCOPES, MARGIN_TRADING, Caller
 from accounts.ids import parse_guid
@@ -39,8 +37,15 @@ _KEY = _RULES["SIGNING_KEY"].encode()
 _ALGORITHMS = [_RULES["ALGORITHM"]]
 _AUDIENCE = _RULES["AUDIENCE"]
 _ISSUER = _RULES["ISSUER"]
-# When a token was issued is not judged: a host whose clock is behind would refuse everybody who has just logged in.
-_JWT = jwt.PyJWT(options={"require": ["exp", "iat", "aud", "iss", "jti"], "verify_iat": False})
+# Times are judged here, by PostgreSQL's clock and not by the host's: PyJWT knows only that one.
+_JWT = jwt.PyJWT(
+    options={
+        "require": ["exp", "iat", "aud", "iss", "jti"],
+        "verify_iat": False,
+        "verify_exp": False,
+        "verify_nbf": False,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +81,7 @@ def verify(authorization_header: str | None) -> Claims:
     if len(token) > _LONGEST:
         raise InvalidToken
     claims, expires_at = _read(token)
-    if expires_at <= time.time():
-        raise InvalidToken
+    _refuse_expired(expires_at)
     return claims
 
 
@@ -87,13 +91,25 @@ def _read(token: str) -> tuple[Claims, int]:
 
     A signature stays true, so a token that is shown again costs a look-up; only its age is asked each time.
     """
-    try:
-        payload = _JWT.decode(token, _KEY, algorithms=_ALGORITHMS, audience=_AUDIENCE, issuer=_ISSUER)
-    except (jwt.PyJWTError, ValueError, RecursionError):
-        raise InvalidToken from None
-    if payload.get("token_type") != AccessToken.token_type:
-        raise InvalidToken
+    payload = _payload(token, AccessToken.token_type)
     return _claims(payload), int(payload["exp"])
+
+
+def _payload(token: str, kind: str | None) -> dict[str, Any]:
+    """What a genuine token of this kind says, however old. Raises InvalidToken."""
+    try:
+        payload: dict[str, Any] = _JWT.decode(token, _KEY, algorithms=_ALGORITHMS, audience=_AUDIENCE, issuer=_ISSUER)
+        int(payload["exp"])
+    except (jwt.PyJWTError, TypeError, ValueError, OverflowError, RecursionError):
+        raise InvalidToken from None
+    if payload.get("token_type") != kind:
+        raise InvalidToken
+    return payload
+
+
+def _refuse_expired(expires_at: int) -> None:
+    if expires_at <= clock.about_now().timestamp():
+        raise InvalidToken
 
 
 def _claims(payload: dict[str, Any]) -> Claims:
@@ -146,10 +162,10 @@ def trader_pair(user: User, at: datetime | None = None) -> Pair:
     refresh["use"] = TRADER
     refresh["user_id"] = user.pk.hex
     refresh["customer_id"] = customer_id.hex
-    if at is not None:
-        refresh.current_time = at
-        refresh.set_iat(at_time=at)
-        refresh.set_exp(from_time=at)
+    at = at or clock.about_now()
+    refresh.current_time = at
+    refresh.set_iat(at_time=at)
+    refresh.set_exp(from_time=at)
     return Pair(str(refresh.access_token), str(refresh), int(_RULES["ACCESS_TOKEN_LIFETIME"].total_seconds()))
 
 
@@ -176,8 +192,10 @@ def revoke(refresh: object) -> None:
 def _refresh_token(refresh: object) -> RefreshToken:
     if not isinstance(refresh, str) or not refresh or len(refresh) > _LONGEST:
         raise InvalidToken
+    _refuse_expired(int(_payload(refresh, RefreshToken.token_type)["exp"]))
     try:
-        token = RefreshToken(refresh)  # type: ignore[arg-type]
+        token = RefreshToken(refresh, verify=False)  # type: ignore[arg-type]  # which was done above
+        token.check_blacklist()
     except (TokenError, ValueError, RecursionError):
         raise InvalidToken from None
     if token.get("use") != TRADER or parse_guid(token.get("user_id")) is None:
@@ -203,7 +221,7 @@ def customer_token(client_id: UUID, customer_id: UUID, scopes: Iterable[str], at
 
 
 def _signed(use: str, client_id: UUID, customer_id: UUID | None, scopes: Iterable[str], at: datetime | None) -> str:
-    at = at or timezone.now()
+    at = at or clock.about_now()
     token: Token = AccessToken()
     token.set_iat(at_time=at)
     token.set_exp(from_time=at, lifetime=timedelta(seconds=settings.CLIENT_TOKEN_SECONDS))

@@ -13,7 +13,7 @@ import pytest
 from django.conf import settings
 from django.utils import timezone
 
-from accounts import services, tokens
+from accounts import clock, services, tokens
 from accounts.errors import InvalidToken, Unauthorized
 from accounts.identity import CUSTOMER_SCOPES, FIRM_SCOPES, MARGIN_TRADING
 from tests.accounts.calls import Api
@@ -121,8 +121,8 @@ def test_a_token_seen_before_still_expires(monkeypatch):
     token = tokens.trader_pair(a_customer("alice").user).access
     tokens.verify(f"Bearer {token}")
 
-    later = time.time() + settings.SIMPLE_JWT["ACCESS_TOKEN_LIFETIME"].total_seconds()
-    monkeypatch.setattr(tokens.time, "time", lambda: later)
+    later = clock.about_now() + settings.SIMPLE_JWT["ACCESS_TOKEN_LIFETIME"]
+    monkeypatch.setattr(clock, "about_now", lambda: later)
 
     refused(token)
 

@@ -12,7 +12,6 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts import clock
 from accounts.api import bodies
 from accounts.api.lists import Filter, guid_in_path, guids, moment, page_of, texts, words
 from accounts.ledger import AVAILABLE
@@ -66,7 +65,6 @@ class Trades(APIView):
         trade = execute(
             by=caller(request),
             quote_id=quote_id,
-            at=clock.now(),
             trade_type=trade_type,
             labels=labels,
             expected_error=expected,

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 from uuid import UUID
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.db.models.functions import Now
 
-from accounts import conflicts
+from accounts import clock, conflicts
 from accounts.identity import Caller
+from accounts.ids import time_of
 from quotes.errors import QuoteNotFound
 from quotes.models import Quote
 from quotes.selectors import quote_of
@@ -20,20 +23,24 @@ from trades.states import TradeState
 
 _PRODUCT_OF = {Trade.Type.PLATFORM.value: Quote.Product.TRADING, Trade.Type.EXIT.value: Quote.Product.TRADING_EXIT}
 
+LONGEST: Final = timedelta(seconds=3)  # from a trade's id to its commit
+
 
 @conflicts.atomic
 def execute(
     *,
     by: Caller,
     quote_id: UUID,
-    at: datetime,
+    at: datetime | None = None,
     trade_type: str = Trade.Type.PLATFORM,
     labels: Sequence[str] | None = None,
     expected_error: str = "",
 ) -> Trade:
     """Write a quote down as a trade in `storing`. No money moves yet, nothing else is judged yet.
 
-    `at` becomes the trade's created_at, by which `advance` judges whether the quote had expired.
+    `at` becomes the trade's created_at, by which `advance` judges whether the quote had expired; without it PostgreSQL
+    says the time in the INSERT itself. What is not committed soon after the trade's id was made is undone and tried
+    anew, so that no id lies below a mark, and no trade is accepted long after its time.
     A quote is used once: of any number of parallel callers one gets the trade, because the trade's quote
     is unique.
 
@@ -62,8 +69,8 @@ def execute(
         labels=list(labels) if labels is not None else None,
         expected_error=expected_error,
         reference_trade_id=quote.reference_trade_id,
-        created_at=at,
-        updated_at=at,
+        created_at=at or Now(),
+        updated_at=at or Now(),
     )
     try:
         with transaction.atomic():
@@ -72,5 +79,10 @@ def execute(
         if Trade.objects.filter(quote_id=quote.pk).exists():
             raise QuoteUsed from None
         raise
-    TradeEvent.objects.create(trade=trade, customer_id=trade.customer_id, became=TradeState.STORING, at=at)
+    if at is None:
+        trade.refresh_from_db(fields=["created_at", "updated_at"])
+    TradeEvent.objects.create(
+        trade=trade, customer_id=trade.customer_id, became=TradeState.STORING, at=trade.created_at
+    )
+    clock.must_commit_by(time_of(trade.pk) + LONGEST)
     return trade
