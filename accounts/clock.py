@@ -88,7 +88,8 @@ def must_commit_by(moment: datetime) -> None:
 
     Call it last, after everything was written. Raises TooLate where the moment has passed. From then on the server ends
     the session when the moment comes, even if this process stands still: COMMIT meets a failure that `conflicts` calls
-    ended, and nothing was done. (On PostgreSQL 15 and 16 this leaves out a server process that itself stands still.)
+    ended, or is_too_late, and nothing was done. (On PostgreSQL 15 and 16 a server process that stands still is caught
+    only by tables with the trigger `late_commit`.)
     """
     with connection.cursor() as cursor:
         try:
