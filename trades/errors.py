@@ -34,6 +34,11 @@ class SandboxOnly(Refusal):
     sentence = "expected_error works in the sandbox only."
 
 
+class CustomerIsFrozen(Refusal):
+    code = "customer_frozen"
+    sentence = "The customer is frozen: nothing is paid out, except by a correction of two persons."
+
+
 # --- settlement ------------------------------------------------------------------------------------
 
 

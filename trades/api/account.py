@@ -18,7 +18,7 @@ from accounts import exact
 from accounts.api.lists import given, whole_number
 from accounts.errors import Malformed
 from trades.api.trader import TraderView, moment
-from trades.orders.currency import in_currency
+from trades.currency import in_currency
 from trades.orders.figures import figures, shown_figures
 from trades.orders.in_doubt import decided
 from trades.orders.statement import Place, Statement, shown

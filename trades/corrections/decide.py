@@ -22,6 +22,7 @@ from trades.corrections.reversal import reverse_batch, reverse_trade
 from trades.errors import MakerIsChecker
 from trades.models import Correction, SettlementLeg
 from trades.settlement.legs import reopen_leg
+from trades.spendable import refuse_beyond
 from trades.states import CorrectionState
 
 
@@ -85,7 +86,11 @@ def _reverse_leg(correction: Correction, at: datetime) -> int:
 
 
 def _adjust(correction: Correction, at: datetime) -> int:
-    return ledger.post([money.adjustment(correction, at)], savepoint=False)
+    movement = money.adjustment(correction, at)
+    moved = ledger.post([movement], savepoint=False)
+    if correction.direction == Correction.Direction.DEBIT:
+        refuse_beyond(list(ledger.lock([movement.debit]).values()))
+    return moved
 
 
 def _resolve_break(correction: Correction, at: datetime) -> int:

@@ -10,14 +10,16 @@ If they didn't, the unique `reversed` event and the movements' keys would refuse
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
+from django.conf import settings
 from django.db import IntegrityError, connection
 
 from accounts import ledger
+from accounts.errors import InsufficientFunds
 from accounts.ledger import AVAILABLE, SETTLING, Account, Movement
 from accounts.ledger_select import post_selected
 from accounts.models import LedgerAccount, Transfer
@@ -26,6 +28,7 @@ from trades.corrections.selectors import batch_is_reversed
 from trades.errors import BatchNotFound, TradeNotFound
 from trades.models import Correction, SettlementBatch, SettlementLeg, Trade, TradeEvent
 from trades.settlement.legs import reopen_leg
+from trades.spendable import refuse_beyond
 from trades.states import BatchState, LegStatus, TradeState
 
 REVERSAL: Final = "reversal"
@@ -80,6 +83,12 @@ WHERE coalesce(a.credits - a.debits, 0) + w.net < 0
 ORDER BY w.customer_id, w.asset_id LIMIT 1
 """  # noqa: S608 - our own text
 
+# Who gives back more of the account currency than they get.
+_PAYING = f"""
+SELECT customer_id FROM ({_MOVEMENTS}) m WHERE 'available' IN (debited, credited) AND asset_id = %(currency)s
+GROUP BY customer_id HAVING sum(CASE WHEN credited = 'available' THEN amount ELSE -amount END) < 0
+"""  # noqa: S608 - our own text
+
 _RECORD = f"""
 INSERT INTO trades_tradeevent (id, trade_id, customer_id, became, detail, at)
 SELECT new_uuid7(), t.id, t.customer_id, 'reversed', %(detail)s, %(at)s FROM trades_trade t WHERE {_MEMBERS}
@@ -116,6 +125,9 @@ def reverse_trade(correction: Correction, at: datetime) -> int:
     movements = _opposites(trades, correction.pk, at)
     if ledger.post(movements, savepoint=False) != len(movements):
         raise AlreadyReversed("Movements of this trade have been reversed already.")
+    own = ledger.customers(original.customer_id, settings.ACCOUNT_CURRENCY, AVAILABLE)
+    if sum(m.amount * ((m.credit == own) - (m.debit == own)) for m in movements) < 0:
+        _refuse_unspendable([original.customer_id])
     TradeEvent.objects.bulk_create(
         TradeEvent(
             trade=trade,
@@ -206,13 +218,27 @@ def reverse_batch(correction: Correction, at: datetime) -> int:
 def _take_back(given: dict[str, Any], subject: UUID, at: datetime) -> int:
     """Post the opposite of what the members moved; a polite refusal where the floor would be broken."""
     _refuse_shortage(given)
+    with connection.cursor() as cursor:
+        cursor.execute(_PAYING, given | {"currency": settings.ACCOUNT_CURRENCY})
+        paying = {customer for (customer,) in cursor.fetchall()}
     try:
-        return post_selected(_MOVEMENTS, given, kind=REVERSAL, subject=subject, at=at)
+        moved = post_selected(_MOVEMENTS, given, kind=REVERSAL, subject=subject, at=at)
+        _refuse_unspendable(paying)
+        return moved
+    except InsufficientFunds as error:
+        raise CannotPayBack(error.text) from None
     except IntegrityError as error:
         if "customer_never_below_zero" not in str(error):
             raise
         _refuse_shortage(given)  # somebody spent it since we looked
         raise CannotPayBack from None
+
+
+def _refuse_unspendable(customers: Collection[UUID]) -> None:
+    """What is taken back may not be what open positions need. Raises InsufficientFunds."""
+    currency = settings.ACCOUNT_CURRENCY
+    available = [ledger.customers(customer, currency, AVAILABLE) for customer in customers]
+    refuse_beyond(list(ledger.lock(available).values()))
 
 
 def _refuse_shortage(given: dict[str, Any]) -> None:

@@ -16,7 +16,8 @@ from django.conf import settings
 
 from quotes.models import Instrument
 from quotes.prices import Price
-from trades.orders import book_loading, currency
+from trades import currency
+from trades.orders import book_loading
 from trades.orders.book_accounts import Margins
 from trades.orders.book_triggers import NONE, RECORD, Held, Limits, Queue, Triggers
 from trades.orders.rows import OrderRow

@@ -12,16 +12,19 @@ from django.db import connection
 
 from quotes.prices import Prices
 from quotes.symbols import instruments
+from trades.currency import in_currency
 from trades.orders import margin as figure
 from trades.orders import money
-from trades.orders.currency import in_currency
+from trades.spendable import Held, loss_of, lost, spendable
 
 # One statement, so that money and orders are of one moment: between two of them the engine may close an order.
 _ACCOUNT = """
-SELECT h.balance, h.is_called, o.instrument_id, o.side, o.quantity, o.open_price, o.margin
+SELECT h.balance, h.is_called, h.available, h.held, o.instrument_id, o.side, o.quantity, o.open_price, o.margin
 FROM (
     SELECT coalesce(sum(l.credits - l.debits), 0) - coalesce(min(m.owed), 0) AS balance,
-        coalesce(bool_or(m.called_at IS NOT NULL), false) AS is_called
+        coalesce(bool_or(m.called_at IS NOT NULL), false) AS is_called,
+        coalesce(sum(l.credits - l.debits) FILTER (WHERE l.type = 'available'), 0) AS available,
+        coalesce(min(m.drawn + m.owed), 0) AS held
     FROM accounts_ledgeraccount l
     LEFT JOIN trades_marginaccount m ON m.customer_id = l.customer_id
     WHERE l.customer_id = %(customer)s AND l.asset_id = %(currency)s AND l.type IN ('available', 'margin')
@@ -42,6 +45,7 @@ class Figures:
     margin: int
     unrealized: int
     is_called: bool
+    withdrawable: int = 0  # what can be spent; not reckoned for lists of many accounts
 
     @property
     def free_cash(self) -> int:
@@ -73,13 +77,20 @@ def figures(customer_id: UUID, prices: Prices | None) -> Figures:
     with connection.cursor() as cursor:
         cursor.execute(_ACCOUNT, {"customer": customer_id, "currency": settings.ACCOUNT_CURRENCY})
         rows = cursor.fetchall()
-    balance, is_called = rows[0][:2]
+    balance, is_called, available, held = rows[0][:4]
     margin = unrealized = 0
-    for _, _, symbol, side, quantity, open_price, reserved in rows:
-        if symbol is not None:
-            margin += int(reserved)
-            unrealized += floating(symbol, side, quantity, open_price, prices)[1] or 0
-    return Figures(int(balance), margin, unrealized, is_called)
+    losses, unpriced = Decimal(0), None
+    for _, _, _, _, symbol, side, quantity, open_price, reserved in rows:
+        if symbol is None:
+            continue
+        margin += int(reserved)
+        unrealized += floating(symbol, side, quantity, open_price, prices)[1] or 0
+        if prices is not None and (latest := prices.by_symbol.get(symbol)):
+            losses += loss_of(side, open_price, quantity, latest)
+        else:
+            unpriced = symbol
+    withdrawable = spendable(int(available), Held(int(held) + lost(losses), unpriced))
+    return Figures(int(balance), margin, unrealized, is_called, withdrawable)
 
 
 def floating(
@@ -105,4 +116,5 @@ def shown_figures(found: Figures) -> dict[str, Any]:
         "unrealizedProfit": in_currency(found.unrealized),
         "marginCall": found.is_called,
         "closeoutPercent": found.closeout_percent,
+        "withdrawable": in_currency(found.withdrawable),
     }

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from accounts.money import DOWN, NEAREST, UP, exact, to_base_units
+from accounts.money import NEAREST, UP, exact, to_base_units
 
 
 @exact
@@ -80,10 +80,3 @@ def swap(quantity: Decimal, price: Decimal, rate_bps: Decimal, times: int, decim
 def share(amount: int, part: Decimal, whole: Decimal) -> int:
     """What falls to a part of a quantity of an amount for all of it, rounded half-even."""
     return to_base_units(Decimal(amount) * part / whole, 0, NEAREST)
-
-
-@exact
-def floating_of(side: str, quantity: Decimal, value: Decimal, exit_price: Decimal, decimals: int) -> int:
-    """Floating profit of positions summed up: `value` is the sum of quantity x open price. Rounded down."""
-    worth = quantity * exit_price
-    return to_base_units(worth - value if side == "buy" else value - worth, decimals, DOWN)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from accounts.ids import order_code, uuid7
-from accounts.money import exact, printed, printed_amount
+from accounts.money import printed, printed_amount
 from quotes.models import Instrument
 from quotes.prices import Price
 from quotes.symbols import canonical
@@ -14,9 +14,10 @@ from trades.orders.answers import created_body, placed_body
 from trades.orders.commands import Answer, Command
 from trades.orders.errors import AgainstTheRules, ClientOrderIdTaken, InsufficientBalance, PriceNotFound
 from trades.orders.positions import reserve
-from trades.orders.rows import OrderRow
+from trades.orders.rows import Loss, OrderRow
 from trades.orders.rules import number, optional
 from trades.orders.tick import Kind, MarginAccount, Tick
+from trades.spendable import Held, lost, spendable
 from trades.states import CancelReason, OrderStatus
 
 
@@ -64,6 +65,8 @@ def open_pending(tick: Tick, account: MarginAccount, order: OrderRow, market: Pr
             _open(tick, account, order, market, instrument)
         except InsufficientBalance:
             reason = CancelReason.NO_MARGIN
+        except PriceNotFound:  # of another position: what may be spent is known again when it has one
+            return
     if reason:
         cancel_pending(tick, order, reason)
         return
@@ -86,9 +89,9 @@ def _open(tick: Tick, account: MarginAccount, order: OrderRow, market: Price, in
     decimals = instrument.counter_asset.decimals
     price = market.entry(order.side)
     margin = money.margin_required(order.quantity, price, order.leverage, decimals)
-    available = free_margin(tick, account)
+    available = may_be_spent(tick, account)
     if margin > available:
-        raise InsufficientBalance(printed_amount(margin, decimals), printed_amount(max(0, available), decimals))
+        raise InsufficientBalance(printed_amount(margin, decimals), printed_amount(available, decimals))
     order.open_price, order.margin = price, margin
     order.status, order.opened_at = OrderStatus.OPEN, tick.at
     if order.trailing_stop is not None:
@@ -96,24 +99,16 @@ def _open(tick: Tick, account: MarginAccount, order: OrderRow, market: Price, in
     reserve(tick, account, order)
 
 
-@exact
-def free_margin(tick: Tick, account: MarginAccount) -> int:
-    """What may be reserved: the free cash, less what losses have drawn, what is owed and what open positions have lost.
-
-    Their profits don't count: they are not money yet, and only money can be reserved.
-    """
-    if account.exposure is None:
-        account.exposure = {}
+def may_be_spent(tick: Tick, account: MarginAccount) -> int:
+    """What the customer can spend, as the tick stands (`spendable`). Raises PriceNotFound where that can't be known."""
+    if account.loss is None:
+        account.loss = Loss(Decimal(0))
         for order in tick.all_of(account).values():
             if order.status == OrderStatus.OPEN:
-                account.expose(order)
-    floating = 0
-    for (symbol, side), (quantity, value) in account.exposure.items():
-        latest = tick.prices.by_symbol.get(symbol)
-        if latest is not None and quantity:
-            decimals = tick.instruments[symbol].counter_asset.decimals
-            floating += money.floating_of(side, quantity, value, latest.exit(side), decimals)
-    return account.free - account.drawn - account.owed + min(0, floating)
+                tick.expose(account, order)
+    if account.loss.unpriced is not None:
+        raise PriceNotFound(account.loss.unpriced)
+    return spendable(account.free, Held(account.drawn + account.owed + lost(account.loss.exactly), None))
 
 
 def _tradable(tick: Tick, said: str) -> Instrument:

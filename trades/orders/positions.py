@@ -24,7 +24,7 @@ def reserve(tick: Tick, account: MarginAccount, order: OrderRow) -> None:
     account.free -= order.margin
     account.reserved += order.margin
     tick.move(order, account.available_row, account.margin_row, order.margin, "order_margin", "open:margin")
-    account.expose(order)
+    tick.expose(account, order)
 
 
 def close_position(tick: Tick, account: MarginAccount, order: OrderRow, reason: str, command_id: UUID | None) -> None:
@@ -42,7 +42,7 @@ def close_position(tick: Tick, account: MarginAccount, order: OrderRow, reason: 
     elif result < 0:
         tick.move(order, account.available_row, account.profit_row, -result, "order_loss", "close:result")
     account.free += released + result
-    account.expose(order, -1)
+    tick.expose(account, order, -1)
     order.status, order.close_price, order.profit = OrderStatus.CLOSED, price, result
     order.close_reason, order.closed_at = reason, tick.at
     if account.live is not None:

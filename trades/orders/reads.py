@@ -5,7 +5,7 @@ Lock order of a tick: the lease, then orders by id, then (in the ledger) account
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
 from uuid import UUID
@@ -14,8 +14,10 @@ from django.db import connection
 
 from accounts.arrays import array
 from accounts.pipeline import Asked, ask
+from quotes.prices import Price
 from trades.orders.commands import Command
-from trades.orders.rows import Exposure, OrderRow, Stored, Trader
+from trades.orders.rows import Loss, OrderRow, Stored, Trader
+from trades.spendable import LOSSES, columns
 
 BY_INDEX = (
     "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off;"
@@ -96,17 +98,12 @@ def codes_by_client_order_id(names: Collection[tuple[UUID, str]]) -> Callable[[]
     return lambda: {(customer, name): code for customer, name, code in asked.rows()}
 
 
-def exposures(customers: Collection[UUID]) -> Callable[[], list[Exposure]]:
-    """What these customers hold open, per instrument and side."""
+def losses(customers: Collection[UUID], prices: Mapping[str, Price]) -> Callable[[], dict[UUID, Loss]]:
+    """What the open positions of these customers have lost at these prices; without positions they are missing."""
     if not customers:
-        return list
-    asked = ask(
-        "SELECT customer_id, instrument_id, side, sum(quantity), sum(quantity * open_price) FROM trades_order"
-        " WHERE customer_id = ANY(%s::uuid[]) AND status = 'OPEN'"
-        " GROUP BY customer_id, instrument_id, side",
-        [array(customers)],
-    )
-    return lambda: [Exposure.of(row) for row in asked.rows()]
+        return dict
+    asked = ask(LOSSES, [*columns(prices), array(customers)])
+    return lambda: {customer: Loss(exactly, unpriced) for customer, exactly, unpriced in asked.rows()}
 
 
 def closing_commands(order_ids: Sequence[UUID]) -> dict[UUID, UUID | None]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from django.conf import settings
 
 from accounts.money import from_base_units
-from trades.orders import currency
+from trades import currency
 from trades.orders.commands import Command
 from trades.orders.margin import margin_level, reaches
 from trades.orders.opening import cancel_pending

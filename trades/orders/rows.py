@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
 
@@ -94,16 +94,9 @@ class Stored:
     body: str
 
 
-@dataclass(frozen=True, slots=True)
-class Exposure:
-    """A customer's open orders of one side of one instrument: sums of quantity and of quantity x open price."""
+@dataclass(slots=True)
+class Loss:
+    """What a customer's open positions have lost, exactly; `unpriced` is the symbol of one without any price."""
 
-    customer_id: UUID
-    symbol: str
-    side: str
-    quantity: Decimal
-    value: Decimal
-
-    @classmethod
-    def of(cls, row: tuple[Any, ...]) -> Exposure:
-        return cls(*row)
+    exactly: Decimal
+    unpriced: str | None = None

@@ -22,7 +22,7 @@ from django.db import connection
 from accounts.errors import Malformed
 from accounts.ledger import AVAILABLE, MARGIN
 from accounts.models import LedgerAccount
-from trades.orders.currency import in_currency
+from trades.currency import in_currency
 
 CHUNK = 2000  # rows a CSV holds in memory at a time
 

@@ -18,7 +18,6 @@ from accounts import exact, ledger, ledger_pipeline
 from accounts.ids import PARTITIONS, partition_of
 from accounts.ledger import AVAILABLE, MARGIN, PROFIT, Account, Balances, Locked
 from accounts.ledger_copy import Posting
-from accounts.money import exact as exact_money
 from accounts.pipeline import together, write
 from quotes.models import Instrument
 from quotes.prices import Price, Prices
@@ -39,7 +38,8 @@ from trades.orders.commands import (
     remembered_by,
 )
 from trades.orders.errors import PriceNotFound
-from trades.orders.rows import DealRow, EventRow, OrderRow, Stored, Trader
+from trades.orders.rows import DealRow, EventRow, Loss, OrderRow, Stored, Trader
+from trades.spendable import loss_of
 from trades.states import LIVE, OrderStatus
 
 Kind = OrderEvent.Kind
@@ -67,7 +67,7 @@ class MarginAccount:
     owed: int = 0
     owed_at: datetime | None = None  # of the latest advance; None exactly while nothing is owed
     earned: int = 0
-    exposure: dict[tuple[str, str], list[Decimal]] | None = None  # (symbol, side) -> quantity, quantity x open price
+    loss: Loss | None = None  # of all its open positions at the tick's prices, once it was asked for
     live: dict[UUID, OrderRow] | None = None  # every open and pending order, once all were read
 
     @property
@@ -83,14 +83,6 @@ class MarginAccount:
     def due(self) -> int:
         """What has to be repaid of an advance after this command."""
         return min(self.owed, self.earned)
-
-    @exact_money
-    def expose(self, order: OrderRow, sign: int = 1) -> None:
-        """Keep the sums of what is held open, where this tick has them: an order opens (1) or closes (-1)."""
-        if self.exposure is not None:
-            held = self.exposure.setdefault((order.instrument_id, order.side), [Decimal(0), Decimal(0)])
-            held[0] += sign * order.quantity
-            held[1] += sign * order.quantity * order.opened_price
 
 
 @dataclass(slots=True)
@@ -155,7 +147,7 @@ class Tick:
             taken = reads.codes_by_client_order_id(
                 {(c.customer_id, c.terms["clientOrderId"]) for c in creates if c.terms.get("clientOrderId")}
             )
-            exposed = reads.exposures({c.customer_id for c in creates})
+            lost = reads.losses({c.customer_id for c in creates}, self.prices.by_symbol)
             traders = reads.traders(customers)
             balances = ledger_pipeline.ask_to_lock(self._accounts_of(customers))
             if clock is not None:
@@ -164,14 +156,11 @@ class Tick:
                 self.note(order)
             self.stored, self.taken = stored(), taken()
             self.made = {order.command_id: order for order in made() if order.command_id}
-            exposures, known = exposed(), traders()
+            losses, known = lost(), traders()
             self._open_accounts(known, balances())
         self._all_are_here({c.customer_id for c in commands if c.kind in (CLOSE_ALL, JUDGE)})
         for customer in {c.customer_id for c in creates} & self.accounts.keys():
-            self.accounts[customer].exposure = {}
-        for e in exposures:
-            if (account := self.accounts.get(e.customer_id)) and account.exposure is not None:
-                account.exposure[e.symbol, e.side] = [e.quantity, e.value]
+            self.accounts[customer].loss = losses.get(customer) or Loss(Decimal(0))
         self._read_more(commands)
 
     def read_held(
@@ -281,6 +270,16 @@ class Tick:
         return money.profit(
             order.side, order.opened_price, latest.exit(order.side), order.quantity, self.decimals(order)
         )
+
+    def expose(self, account: MarginAccount, order: OrderRow, sign: int = 1) -> None:
+        """Keep what open positions have lost, where this tick knows it: an order opens (1) or closes (-1)."""
+        if account.loss is None:
+            return
+        latest = self.prices.by_symbol.get(order.instrument_id)
+        if latest is None:
+            account.loss.unpriced = order.instrument_id
+        else:
+            account.loss.exactly += sign * loss_of(order.side, order.opened_price, order.quantity, latest)
 
     def decimals(self, order: OrderRow) -> int:
         return self.instruments[order.instrument_id].counter_asset.decimals

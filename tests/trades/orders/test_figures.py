@@ -133,6 +133,7 @@ def test_the_account_shows_these_figures() -> None:
         "unrealizedProfit": Decimal("-75.50"),
         "marginCall": False,
         "closeoutPercent": margin.closeout_percent(equity, found.margin, settings.STOP_OUT_PERCENT),
+        "withdrawable": Decimal("299.50"),
     }
     assert asked(alice, "balance") == {"status": "success", "message": Decimal("375.00")}
     profits = [order["profit"] for order in asked(alice, "trade/orders")["message"]]

@@ -34,7 +34,7 @@ def test_what_open_positions_have_lost_is_not_free() -> None:
 
 
 def test_what_open_positions_have_won_is_not_free_yet() -> None:
-    """Guard: `free_margin` adds `min(0, floating)`: profit is no money before it is closed."""
+    """Guard: `spendable` counts losses only: profit is no money before it is closed."""
     alice = a_customer(with_usd="1_000.00")
     btc_at("42_000.00")
     order = opens(alice, quantity="0.1", leverage=10)
@@ -47,7 +47,8 @@ def test_what_open_positions_have_won_is_not_free_yet() -> None:
     opens(alice, quantity="0.2", leverage=10)
 
 
-def test_profits_make_up_for_losses_of_other_positions() -> None:
+def test_profits_do_not_make_up_for_losses_of_other_positions() -> None:
+    """Guard: `spendable.loss_of` is never below zero. A profit is no money yet, a loss may be one any moment."""
     alice = a_customer(with_usd="1_000.00")
     btc_at("42_000.00")
     opens(alice, quantity="0.1", leverage=100)
@@ -56,10 +57,11 @@ def test_profits_make_up_for_losses_of_other_positions() -> None:
     btc_at("40_000.00")
     told = refused(opening(alice, quantity="10", leverage=100))
 
-    assert told == "Insufficient balance. Required: $4000.00, Available: $916.00"  # 200.00 lost, 200.00 won
+    assert told == "Insufficient balance. Required: $4000.00, Available: $716.00"  # 200.00 lost, 200.00 won
 
 
-def test_a_symbol_that_has_no_price_at_all_counts_as_unmoved_and_an_old_price_counts_as_it_is() -> None:
+def test_an_old_price_counts_as_it_is_and_without_any_nothing_can_be_spent() -> None:
+    """Guard: `Held.unpriced`. Who could make a price vanish could spend what its position has lost."""
     alice = a_customer(with_usd="1_000.00")
     btc_at("42_000.00")
     price_at("ETH-USD", "2_000.00")
@@ -70,11 +72,11 @@ def test_a_symbol_that_has_no_price_at_all_counts_as_unmoved_and_an_old_price_co
 
     assert refused(opening(alice, **wanted)) == "Insufficient balance. Required: $4200.00, Available: $658.00"
     prices.forget("ETH-USD")
-    assert refused(opening(alice, **wanted)) == "Insufficient balance. Required: $4200.00, Available: $758.00"
+    assert refused(opening(alice, **wanted)) == "Price data not found for symbol: ETH-USD"
 
 
 def test_what_losses_have_drawn_from_margins_is_not_free_either() -> None:
-    """Guard: `free_margin` takes `drawn` off. A deposit covers the margin that is missing before anything else."""
+    """Guard: `spendable` takes `drawn` off. A deposit covers the margin that is missing before anything else."""
     alice = a_customer(with_usd="1_000.00")
     btc_at("42_000.00")
     losing = opens(alice, quantity="0.1", leverage=10)

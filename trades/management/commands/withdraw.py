@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from accounts import services
 from accounts.management.funding import FundingCommand
+from trades import funding
 
 
 class Command(FundingCommand):
-    help = "Pay money out of a customer's available balance."
-    move = staticmethod(services.withdraw)
+    help = "Pay money out of what a customer can spend."
+    move = staticmethod(funding.withdraw)

@@ -1,0 +1,165 @@
+"""What may leave an account: the worked case of the contract, to the cent, by every way out there is.
+
+Deposit 10,000.00; buy 10 BTC-USD at leverage 100 with 41090.75 / 41095.75: 4,109.58 are reserved.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+from django.test import Client
+
+from accounts import clock, exact
+from accounts.errors import InsufficientFunds
+from accounts.models import Customer
+from quotes import prices
+from tests.given import a_customer, a_trade, balance, btc, btc_at, deposit, token_of, usd
+from tests.trades.corrections.desk import a_completed_batch, applies, why
+from tests.trades.orders.engine_room import opening, opens, refused
+from trades.corrections.errors import CannotPayBack
+from trades.corrections.propose import propose_adjustment, propose_batch_reversal, propose_trade_reversal
+from trades.errors import CustomerIsFrozen
+from trades.funding import withdraw
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def alice() -> Customer:
+    """With the position of the worked case."""
+    customer = a_customer(with_usd="10_000.00")
+    btc_at("41_090.75", "41_095.75")
+    opens(customer, quantity="10", leverage=100)
+    return customer
+
+
+def pays_out(customer: Customer, amount: str, key: str = "wire") -> bool:
+    return withdraw(customer, "USD", usd(amount), key, clock.now(), "test")
+
+
+def withdrawable(customer: Customer) -> Decimal:
+    answer = Client(headers={"Authorization": f"Bearer {token_of(customer)}"}).get("/api/v1/account")
+    shown: Decimal = exact.loads(answer.content)["withdrawable"]
+    return shown
+
+
+@pytest.mark.parametrize(
+    ("bid", "ask", "least_refused"), [("40_500", "40_505", "0.01"), ("40_900", "40_905", "3932.93")]
+)
+def test_a_withdrawal_is_refused_beyond_what_losses_leave(
+    alice: Customer, bid: str, ask: str, least_refused: str
+) -> None:
+    """Guard: `refuse_beyond` in `funding.withdraw`."""
+    btc_at(bid, ask)
+
+    with pytest.raises(InsufficientFunds):
+        pays_out(alice, least_refused)
+
+    assert balance(alice) == usd("5_890.42")
+    assert withdrawable(alice) == Decimal(least_refused) - Decimal("0.01")
+
+
+def test_what_is_left_can_be_withdrawn_to_the_cent_once(alice: Customer) -> None:
+    btc_at("40_900", "40_905")
+
+    assert pays_out(alice, "3_932.92")
+    assert not pays_out(alice, "3_932.92")  # the same once more, though nothing can be spent any more
+
+    assert balance(alice) == usd("1_957.50")
+    assert withdrawable(alice) == 0
+
+
+def test_the_refusal_of_an_order_names_the_very_figure(alice: Customer) -> None:
+    """Guard: one rule. Two formulas had differed by cents: 200 orders of 0.00001 BTC, 97.00 and 98.00."""
+    bob = a_customer(with_usd="1_000.00")
+    for _ in range(20):
+        opens(bob, quantity="0.0001", leverage=1)
+    btc_at("41_040.85", "41_045.85")
+
+    told = refused(opening(bob, quantity="10", leverage=1))
+
+    assert told.endswith(f"Available: ${withdrawable(bob)}")
+
+
+def test_profits_are_not_money_yet(alice: Customer) -> None:
+    btc_at("50_000.00")
+
+    with pytest.raises(InsufficientFunds):
+        pays_out(alice, "5_890.43")
+    assert pays_out(alice, "5_890.42")
+
+
+def test_without_any_price_of_a_position_nothing_leaves(alice: Customer) -> None:
+    """Guard: `Held.unpriced`."""
+    prices.forget("BTC-USD")
+
+    with pytest.raises(InsufficientFunds, match="no price of BTC-USD"):
+        pays_out(alice, "0.01")
+
+
+def test_other_assets_and_customers_without_positions_need_no_price() -> None:
+    bob = a_customer(with_usd="100.00")
+    deposit(bob, "BTC", "1.0")
+
+    assert pays_out(bob, "100.00")
+    assert withdraw(bob, "BTC", btc("1.0"), "coins", clock.now(), "test")
+
+
+def test_a_frozen_customer_is_not_paid_out() -> None:
+    """Guard: the look at the customer's state in `funding.withdraw`."""
+    bob = a_customer(with_usd="100.00")
+    Customer.objects.filter(pk=bob.pk).update(state="frozen")
+
+    with pytest.raises(CustomerIsFrozen):
+        pays_out(bob, "0.01")
+    assert balance(bob) == usd("100.00")
+
+
+# --- corrections -----------------------------------------------------------------------------------
+
+
+def test_a_debit_adjustment_leaves_what_positions_need(alice: Customer) -> None:
+    """Guard: `refuse_beyond` in `decide._adjust`."""
+    btc_at("40_500", "40_505")
+
+    with pytest.raises(InsufficientFunds):
+        propose_adjustment(alice.pk, "USD", usd("0.01"), "debit", **why())
+    propose_adjustment(alice.pk, "USD", usd("50.00"), "credit", **why())
+
+    assert balance(alice) == usd("5_940.42")
+
+
+def test_a_reversal_takes_back_no_more_than_can_be_spent() -> None:
+    """Guards: `_refuse_unspendable` in `reverse_trade` and in `_take_back`. A sale is reversed: the customer would give
+    back dollars that their position needs by now."""
+    bob = a_customer(with_usd="6_000.00")
+    btc_at("42_000.00")
+    deposit(bob, "BTC", "1.0")
+    sold = a_trade(bob, "sell", deliver=btc("0.1"))
+    batch = a_completed_batch()
+    opens(bob, quantity="1", leverage=10)  # 4,200.00, which leaves some 5,980.00
+    btc_at("40_000.00")  # 2,000.00 are lost: the 4,200.00 of the sale can't be given back
+
+    proposed = propose_trade_reversal(sold.pk, **why())
+    with pytest.raises(InsufficientFunds):
+        applies(proposed)
+    with pytest.raises(CannotPayBack):
+        applies(propose_batch_reversal(batch.pk, **why()))
+
+    btc_at("42_000.00")
+    applies(proposed)
+    assert balance(bob, asset="BTC") == btc("1.0")
+
+
+def test_a_reversal_that_brings_dollars_is_never_refused_for_a_position() -> None:
+    bob = a_customer(with_usd="6_000.00")
+    btc_at("42_000.00")
+    bought = a_trade(bob, receive=btc("0.01"))
+    a_completed_batch()
+    opens(bob, quantity="1", leverage=10)
+    btc_at("40_000.00")
+
+    applies(propose_trade_reversal(bought.pk, **why()))
+
+    assert balance(bob) == usd("1_800.00")
