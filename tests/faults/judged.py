@@ -79,18 +79,21 @@ def judge_answers(said: Iterable[Said], backends: Sequence[tuple[float, float]],
     asked: dict[tuple[UUID, str, str], list[Said]] = defaultdict(list)
     for one in said:
         asked[one.customer, one.what, one.name].append(one)
-        verdict.checked[f"answered {one.status}"] += one.is_unclear
+        if one.is_unclear:
+            verdict.checked[f"answered {one.status}"] += 1
     for effect in _effects():
         one = _whose(effect, asked.get((effect.customer, effect.what, effect.name), []))
         if one is None or not one.is_unclear or (one.status != 503 and effect.order not in one.undone):
             continue
         sentence = f"{one}, but it was done {effect.committed - one.answered:+.3f} s after the answer"
         if one.status == 0:
-            verdict.after_giving_up.append(sentence)
+            kind = verdict.after_giving_up
         elif one.undone and effect.committed < one.read_asked and _stood_still_at(effect.committed, backends):
-            verdict.seen_late.append(sentence)
+            kind = verdict.seen_late
         else:
-            verdict.contradicted.append(sentence)
+            kind = verdict.contradicted
+        if sentence not in kind:  # closing all has an effect on each order
+            kind.append(sentence)
 
 
 def _whose(effect: Effect, attempts: Sequence[Said]) -> Said | None:
@@ -158,7 +161,7 @@ def judge_prices(history: History, limit_seconds: float, verdict: Verdict) -> No
         " FROM trades_deal d JOIN trades_order o ON o.id = d.order_id"
     )
     for code, symbol, kind, side, price, reason, committed in deals:
-        verdict.checked["deals"] += 1
+        verdict.checked[f"deals {reason or 'that opened'}"] += 1
         market = "ask" if (side == "buy") == (kind == "open") else "bid"
         age = history.age_at(symbol, market, price, committed.timestamp() + AGE_TOLERANCE)
         if age is None or age > limit_seconds + 2 * AGE_TOLERANCE:

@@ -21,11 +21,12 @@ from typing import Any
 from uuid import UUID
 
 import httpx
+from django.db import DatabaseError, connection
 
 from accounts import exact
 from accounts.clock import uptime
 from accounts.models import Customer
-from tests.given import token_of
+from tests.given import deposit, token_of
 from tests.live import Live
 
 SYMBOL = "BTC-USD"
@@ -85,12 +86,14 @@ class Book:
 class Witness(threading.Thread):
     """One trader. `is_patient`: waits for every answer, however long it takes; else gives up after 6.5 s."""
 
+    starts_with = "1_000_000.00"  # USD
+
     def __init__(self, live: Live, book: Book, customer: Customer, number: int, seed: int) -> None:
         super().__init__(name=f"witness-{number}", daemon=True)
         self.customer = customer
         self.is_patient = number % 2 == 0
         self._live, self._book = live, book
-        self._token = token_of(customer)
+        self.token = token_of(customer)
         self._number = number
         self._dice = random.Random(f"{seed}:{number}")
         self._counter = 0
@@ -105,8 +108,8 @@ class Witness(threading.Thread):
 
     def run(self) -> None:
         try:
-            with self._live.client(self._token) as self._client:
-                while not self._halt.wait(self._dice.uniform(0.02, 0.2)):
+            with self._live.client(self.token) as self._client:
+                while not self._halt.wait(self._dice.uniform(0.01, 0.1)):
                     self._do_something()
         except Exception:
             self._book.unexpected.append(f"{self.name} broke off:\n{traceback.format_exc()}")
@@ -174,6 +177,7 @@ class OrderTrader(Witness):
     """Opens, changes and closes margin orders of all kinds, near the market, so that prices take part."""
 
     _price = Decimal(0)
+    _swept = 0.0  # when all were closed last
 
     def _do_something(self) -> None:
         if not self._price or self._dice.random() < 0.1:
@@ -239,12 +243,13 @@ class OrderTrader(Witness):
         price = self._near(self._dice.uniform(8, 60) * (-1 if is_below else 1))
         self._create({"type": side, "orderType": kind, "price": price})
 
-    def _create(self, wanted: dict[str, Any]) -> None:
+    def _create(self, wanted: dict[str, Any], quantity: str = "0.01", leverage: int = 20) -> None:
+        """`quantity`: its first digits; those behind them are this order's own."""
         number = self._next()
         body = wanted | {
             "symbol": SYMBOL,
-            "quantity": f"0.01{number:06d}",
-            "leverage": "20",
+            "quantity": f"{quantity}{number:06d}",
+            "leverage": leverage,
             "clientOrderId": f"w{number}",
         }
         key = self._perhaps_a_key()
@@ -354,15 +359,35 @@ class OrderTrader(Witness):
             self._pending.remove(code)
 
     def _sweeps(self) -> None:
-        """Close all."""
+        """Close all, but not so soon after the last time that the two could be taken for each other."""
+        if uptime() - self._swept < BETWEEN_ATTEMPTS:
+            return
         said = self._ask(CLOSE_ALL, "", "POST", "/api/v1/trade/close-all", {}, self._perhaps_a_key())
         if said.is_unclear:
             asked = time.time()
             left = frozenset(row["orderId"] for row in self._orders("open"))
             self._after(said, left, asked)
+        self._swept = uptime()
 
     def _one_of(self, codes: Any) -> str:
         return self._dice.choice(list(codes)) if codes else ""
+
+
+class ThinTrader(OrderTrader):
+    """Holds one position that the money hardly covers: a move of a percent is a stop-out. Then there is new money."""
+
+    starts_with = "1_000.00"
+
+    def _do_something(self) -> None:
+        if self._orders("open"):
+            self._halt.wait(0.5)
+            return
+        self._quantities.clear()
+        missing = 1000 - int(self._read("/api/v1/account")["freeMargin"])
+        if missing > 0:
+            _deposit(self.customer, f"{missing}.00")
+            self._halt.wait(2)  # an engine looks at others' movements each second
+        self._create({"type": self._dice.choice(["buy", "sell"])}, quantity="1.8", leverage=100)
 
 
 class SpotTrader(Witness):
@@ -387,6 +412,16 @@ class SpotTrader(Witness):
 def plain(number: Decimal) -> str:
     """The same text for the same number."""
     return f"{number.normalize():f}"
+
+
+def _deposit(customer: Customer, amount: str) -> None:
+    """Unless PostgreSQL keeps it waiting: then it comes the next time."""
+    try:
+        deposit(customer, "USD", amount)
+    except DatabaseError:
+        pass
+    finally:
+        connection.close()
 
 
 def _is_gone(said: Said) -> bool:
