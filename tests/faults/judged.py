@@ -17,6 +17,7 @@ from uuid import UUID
 from django.db import connection
 
 from accounts import exact
+from tests.faults.stops import BACKEND, Stood
 from tests.faults.witnesses import CANCEL, CHANGE, CLOSE, CLOSE_ALL, CREATE, PART, TRADE, Said, plain
 from tests.faults.written_feed import History
 
@@ -36,6 +37,9 @@ ID_TOLERANCE = 1.0
 INSIDE_COMMIT = 0.02
 """Seconds around the beginning of a backend's stop. PostgreSQL decides a commit's time, then makes it visible: a
 backend that stands still between the two has committed in time and is seen late. No deadline helps there."""
+
+
+SHORTLY_BEFORE = 10.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,8 @@ class Verdict:
     old: list[str] = field(default_factory=list)
     early: list[str] = field(default_factory=list)
     late: list[str] = field(default_factory=list)
+    stood: Sequence[Stood] = ()
+    epoch_of_uptime: float = 0.0
     checked: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -67,15 +73,22 @@ class Verdict:
         kinds = {"contradicted": self.contradicted, "old": self.old, "early": self.early, "late": self.late}
         return {kind: sentences for kind, sentences in kinds.items() if sentences}
 
+    def around(self, moment: float) -> str:
+        """Who stood still then or shortly before, for whoever reads a sentence."""
+        at = moment - self.epoch_of_uptime
+        near = [one for one in self.stood if one.began <= at <= one.ended + SHORTLY_BEFORE]
+        return "; ".join(f"{one.who} stood {one.ended - one.began:.2f} s until {one.ended - at:+.2f} s" for one in near)
+
+    def is_inside_commit(self, committed: float) -> bool:
+        at = committed - self.epoch_of_uptime
+        return any(one.who == BACKEND and abs(at - one.began) < INSIDE_COMMIT for one in self.stood)
+
 
 # --- answers ---------------------------------------------------------------------------------------
 
 
-def judge_answers(said: Iterable[Said], backends: Sequence[tuple[float, float]], verdict: Verdict) -> None:
-    """Nothing that was read as undone after an unclear answer is done by that command; what was answered 503 never.
-
-    `backends`: when a server process of the engine stood still, epoch seconds.
-    """
+def judge_answers(said: Iterable[Said], verdict: Verdict) -> None:
+    """Nothing that was read as undone after an unclear answer is done by that command; what was answered 503 never."""
     asked: dict[tuple[UUID, str, str], list[Said]] = defaultdict(list)
     for one in said:
         asked[one.customer, one.what, one.name].append(one)
@@ -85,10 +98,11 @@ def judge_answers(said: Iterable[Said], backends: Sequence[tuple[float, float]],
         one = _whose(effect, asked.get((effect.customer, effect.what, effect.name), []))
         if one is None or not one.is_unclear or (one.status != 503 and effect.order not in one.undone):
             continue
-        sentence = f"{one}, but it was done {effect.committed - one.answered:+.3f} s after the answer"
+        later = effect.committed - one.answered
+        sentence = f"{one}, but done {later:+.3f} s after the answer ({verdict.around(effect.committed)})"
         if one.status == 0:
             kind = verdict.after_giving_up
-        elif one.undone and effect.committed < one.read_asked and _stood_still_at(effect.committed, backends):
+        elif one.undone and effect.committed < one.read_asked and verdict.is_inside_commit(effect.committed):
             kind = verdict.seen_late
         else:
             kind = verdict.contradicted
@@ -102,10 +116,6 @@ def _whose(effect: Effect, attempts: Sequence[Said]) -> Said | None:
         return attempts[-1] if attempts else None
     made = (effect.command.int >> 80) / 1000
     return next((one for one in reversed(attempts) if one.asked - ID_TOLERANCE <= made), attempts[0])
-
-
-def _stood_still_at(moment: float, backends: Sequence[tuple[float, float]]) -> bool:
-    return any(abs(moment - began) < INSIDE_COMMIT for began, _ in backends)
 
 
 def _effects() -> list[Effect]:
@@ -166,7 +176,10 @@ def judge_prices(history: History, limit_seconds: float, verdict: Verdict) -> No
         age = history.age_at(symbol, market, price, committed.timestamp() + AGE_TOLERANCE)
         if age is None or age > limit_seconds + 2 * AGE_TOLERANCE:
             how_old = "never came" if age is None else f"came {age - AGE_TOLERANCE:.2f} s before"
-            verdict.old.append(f"{code} {kind} {reason or 'asked'}: its price {price:f} {how_old} its commit")
+            around = verdict.around(committed.timestamp())
+            verdict.old.append(
+                f"{code} {kind} {reason or 'asked'}: its price {price:f} {how_old} its commit ({around})"
+            )
 
 
 _TIMES = {
@@ -185,7 +198,8 @@ def judge_times(verdict: Verdict) -> None:
             verdict.checked[what] += 1
             earlier = (committed - at).total_seconds()
             if not -AHEAD <= earlier <= SLOWEST_TICK:
-                verdict.early.append(f"{what}, {name}: its time is {earlier:.2f} s before its commit")
+                around = verdict.around(committed.timestamp())
+                verdict.early.append(f"{what}, {name}: its time is {earlier:.2f} s before its commit ({around})")
 
 
 def judge_trades(verdict: Verdict) -> None:

@@ -16,6 +16,7 @@ from __future__ import annotations
 import random
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -35,7 +36,8 @@ from tests.faults.judged import Verdict, judge_answers, judge_prices, judge_time
 from tests.faults.own_redis import OwnRedis, own_redis
 from tests.faults.stepping_clock import COMPILER, SteppingClock
 from tests.faults.stops import Step, Stopper, WholeSystem, plan, standing_still
-from tests.faults.witnesses import SYMBOL, Book, OrderTrader, SpotTrader, ThinTrader, Witness
+from tests.faults.traders import SYMBOL, OrderTrader, SpotTrader, ThinTrader
+from tests.faults.witnesses import Book, Witness
 from tests.faults.written_feed import History
 from tests.given import a_customer, deposit
 from tests.sizes import size
@@ -162,8 +164,8 @@ class Stage:
 
     def _judge(self) -> None:
         epoch_of_uptime = time.time() - uptime()
-        backends = [(a + epoch_of_uptime, b + epoch_of_uptime) for a, b in self._stopper.backends]
-        judge_answers(self._book.said, backends, self._verdict)
+        self._verdict = Verdict(stood=self._stopper.stood, epoch_of_uptime=epoch_of_uptime)
+        judge_answers(self._book.said, self._verdict)
         judge_prices(History.read(self._ticks, epoch_of_uptime), PRICE_AGE_LIMIT, self._verdict)
         judge_times(self._verdict)
         judge_trades(self._verdict)
@@ -189,7 +191,7 @@ class Stage:
         assert audited.findings == []
 
     def told(self) -> str:
-        verdict, stopped = self._verdict, self._stopper.stopped
+        verdict, stopped = self._verdict, Counter(stop.who for stop in self._stopper.stood)
         lines = [
             f"{sum(stopped.values())} stops in {time.time() - self._began:.0f} s: {dict(stopped)}",
             f"died and started again: {dict(self._stopper.died)}",
