@@ -17,7 +17,7 @@ import random
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -51,8 +51,9 @@ pytestmark = [
 ]
 
 ROUNDS, STOPS = size(1, 4), size(14, 250)  # 1,000 stops in four systems, each with a seed of its own
-STOPS_WITH_A_WRONG_CLOCK = size(8, 60)
-LONGEST_STOP = size(8, 30)  # seconds
+STOPS_WITH_A_WRONG_CLOCK = size(6, 60)
+LONGEST_STOP = size(6, 30)  # seconds
+AROUND_THE_DEADLINES = size(0.7, 0.29)  # the share of stops of 1.2 to 8 s: so that few stops show what many do
 TRADERS: list[type[Witness]] = [OrderTrader, OrderTrader, OrderTrader, OrderTrader, ThinTrader, SpotTrader]
 PRICE_AGE_LIMIT = 3  # seconds: so short that stops around the deadlines make prices old
 QUOTE_LIFE = 3
@@ -63,10 +64,10 @@ SETTLES_SECONDS = 60  # after the last stop nothing waits
 WITH_WRONG_CLOCKS = ["engine", "web", "worker", "feed"]
 
 
-@pytest.mark.parametrize("seed", [57 + number for number in range(ROUNDS)])
+@pytest.mark.parametrize("seed", [193 + number for number in range(ROUNDS)])
 def test_whoever_stands_still_every_answer_stays_true_and_every_price_is_of_now(settings: Any, seed: int) -> None:
     with a_system(settings) as stage:
-        stage.plays(plan(seed, STOPS, LONGEST_STOP), seed)
+        stage.plays(plan(seed, STOPS, LONGEST_STOP, AROUND_THE_DEADLINES), seed)
 
         stage.settles()
         stage.nothing_was_contradicted()
@@ -84,7 +85,7 @@ def test_so_it_is_while_one_clock_is_25_minutes_off_and_jumps(settings: Any, tmp
     with a_system(settings, {who: clock.environment}) as stage:
         stage.seals_often()
         clock.set(CLOCK_OFF)  # not before: a host whose clock is wrong says that it isn't ready
-        stage.plays(plan(58, STOPS_WITH_A_WRONG_CLOCK, LONGEST_STOP), 58, steps)
+        stage.plays(plan(376, STOPS_WITH_A_WRONG_CLOCK, LONGEST_STOP, AROUND_THE_DEADLINES), 376, steps)
 
         stage.settles()
         stage.nothing_was_contradicted()
@@ -183,14 +184,14 @@ class Stage:
                     time.sleep(0.2)
 
     def nothing_was_contradicted(self) -> None:
-        """The rules of `judged`, the audit, and no answer that nobody expects."""
-        print(self.told())
-        assert self._book.unexpected == []
-        assert self._verdict.faults == {}, self.told()
+        """The rules of `judged`, the audit with its seals, and no answer that nobody expects."""
         audited = audit.run(timezone.now(), verify=True)
-        assert audited.findings == []
+        found = self._verdict.faults | {"unexpected": self._book.unexpected, "audit": audited.findings}
+        text = self.told(found)
+        print(text)
+        assert not any(found.values()), text
 
-    def told(self) -> str:
+    def told(self, found: Mapping[str, Sequence[Any]]) -> str:
         verdict, stopped = self._verdict, Counter(stop.who for stop in self._stopper.stood)
         lines = [
             f"{sum(stopped.values())} stops in {time.time() - self._began:.0f} s: {dict(stopped)}",
@@ -201,9 +202,8 @@ class Stage:
             f" with too early a time: {len(verdict.early)}, accepted or cut out of time: {len(verdict.late)}",
             f"done after the client had given up: {len(verdict.after_giving_up)},"
             f" stopped inside of COMMIT itself: {len(verdict.seen_late)}",
-            *(f"{kind}: {one}" for kind, found in verdict.faults.items() for one in found[:12]),
+            *(f"{kind}: {one}" for kind, sentences in found.items() for one in sentences[:12]),
             *(f"stopped inside of COMMIT: {one}" for one in verdict.seen_late[:5]),
-            *self._book.unexpected[:5],
         ]
         return "\n".join(lines)
 
