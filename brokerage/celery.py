@@ -4,8 +4,11 @@ import os
 
 from celery import Celery
 
+from brokerage import transport
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "brokerage.settings")
 
+transport.use()
 app = Celery("brokerage")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
