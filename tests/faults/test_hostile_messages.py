@@ -21,7 +21,7 @@ from django.db import connection, transaction
 
 from accounts import streams
 from brokerage.messages import NotOurs, judged, takes_arguments
-from brokerage.transport import DEAD_LETTERS_KEPT
+from brokerage.transport import DEAD_LETTERS_KEPT, Transport
 from tests.faults.own_redis import OwnRedis, own_redis
 from tests.faults.test_hostile_commands import ANYTHING, HEX, places
 from tests.given import a_customer, a_quote, btc_at, executes
@@ -161,6 +161,19 @@ def test_every_task_of_ours_that_takes_arguments_has_them_judged() -> None:
 
     assert len(ours) > 8
     assert taking == takes_arguments()
+
+
+@pytest.mark.parametrize(
+    ("url", "ours"),
+    [
+        ("redis://host/0", True),
+        ("rediss://host/0", True),
+        ("redis+socket:///path?virtual_host=0", True),
+        ("amqp://host//", False),
+    ],
+)
+def test_a_redis_means_our_transport_and_rabbitmq_its_own(url: str, ours: bool) -> None:
+    assert (current_app.connection_for_read(url).get_transport_cls() is Transport) is ours
 
 
 # --- with a worker ---------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ Engine, feed and worker wait, stay the processes they are, and go on by themselv
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -18,7 +19,7 @@ from accounts import streams
 from tests.faults.own_redis import OwnRedis, own_redis
 from tests.faults.refusing_redis import SPARED, RefusingRedis, refusing_redis
 from tests.given import a_customer, token_of
-from tests.live import Live
+from tests.live import CHECKOUT, Live
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("live")]
 
@@ -196,6 +197,25 @@ def test_every_process_outlives_a_redis_that_refuses_and_goes_on_by_itself(
     assert all(everything._running[name].poll() is None for name in PROCESSES)
     assert everything.log.read_text().count("live orders in the book") - books <= 3
     assert everything.log.read_text().count("ready.") == 1
+
+
+def test_the_permissions_that_the_operations_page_names_are_enough(everything: Live, redis_: OwnRedis) -> None:
+    (rules,) = re.findall(r"needs `(.+-@dangerous)`", (CHECKOUT / "docs" / "operations.md").read_text())
+    with everything.client(token_of(a_customer(with_usd="10_000.00"))) as client, keeper(redis_) as redis:
+        redis.execute_command("ACL", "SETUSER", "default", "resetkeys", "resetchannels", "-@all", *rules.split())
+        try:
+            redis.execute_command("ACL", "LOG", "RESET")
+            opens_an_order(client, 20)
+            assert client.get("/readyz").status_code == 200
+            everything.kill("engine")
+            everything.kill("worker")
+            everything.start_one("engine")
+            everything.start_one("worker")
+            opens_an_order(client, 20)
+            time.sleep(2)  # the worker starts
+            assert redis.execute_command("ACL", "LOG") == []
+        finally:
+            redis.execute_command("ACL", "SETUSER", "default", "~*", "&*", "+@all")
 
 
 def keeper(server: OwnRedis) -> Any:
