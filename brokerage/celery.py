@@ -3,12 +3,13 @@
 import os
 
 from celery import Celery
-
-from brokerage import transport
+from kombu.transport import TRANSPORT_ALIASES
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "brokerage.settings")
 
-transport.use()
+# A Redis URL means our own transport, imported where it is used; others, as RabbitMQ's, keep theirs.
+TRANSPORT_ALIASES |= dict.fromkeys(("redis", "rediss"), "brokerage.transport:Transport")
+
 app = Celery("brokerage")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -40,8 +40,8 @@ def judged(item: bytes) -> dict[str, Any]:
     try:
         message = _object(item.decode())
         _check(message, _MESSAGE, {"redelivered"})
-        _check(message["headers"], _HEADERS, {"periodic_task_name"})
-        _check(message["properties"], _PROPERTIES, {"periodic_task_name", "origin"})
+        _check(message["headers"], _HEADERS, _OF_BEAT)
+        _check(message["properties"], _PROPERTIES, _OF_BEAT | {"origin"})
         body = base64.b64decode(message["body"], validate=True).decode()
         _check_call(message["headers"]["task"], _read(body))
     except NotOurs:
@@ -73,11 +73,11 @@ def _object(text: str) -> dict[str, Any]:
     return said
 
 
-def _check(said: Any, table: Mapping[str, Callable[[Any], Any]], optional: set[str]) -> None:
+def _check(said: Any, table: Mapping[str, Callable[[Any], Any]], optional: Collection[str]) -> None:
     """Every name is known, every necessary one is there, and each value is what it always is."""
     if type(said) is not dict:
         raise NotOurs("an object is none")
-    for name in table.keys() - said.keys() - optional:
+    for name in table.keys() - said.keys() - set(optional):
         raise NotOurs(f"{name} is missing")
     for name, value in said.items():
         if name not in table or not table[name](value):
@@ -173,7 +173,8 @@ _HEADERS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "replaced_task_nesting": _exactly(0),
     "stamped_headers": _exactly(None, []),
     "stamps": _exactly({}),
-    "periodic_task_name": _is_text,  # sent by the beat
+    "celery_beat_task": _exactly(True),
+    "periodic_task_name": _is_text,
 }
 _PROPERTIES: Final[Mapping[str, Callable[[Any], Any]]] = {
     "correlation_id": _is_guid,
@@ -184,8 +185,10 @@ _PROPERTIES: Final[Mapping[str, Callable[[Any], Any]]] = {
     "priority": _number_up_to(9),
     "body_encoding": _exactly("base64"),
     "delivery_tag": _is_guid,
+    "celery_beat_task": _exactly(True),
     "periodic_task_name": _is_text,
 }
+_OF_BEAT: Final = frozenset({"celery_beat_task", "periodic_task_name"})  # it says so of what it sends
 
 
 # --- the arguments of a task -----------------------------------------------------------------------

@@ -13,7 +13,6 @@ import time
 from queue import Empty
 from typing import Any, Final
 
-import kombu.transport
 import redis
 from kombu.transport import redis as kombu_redis
 from kombu.transport import virtual
@@ -74,15 +73,13 @@ class Channel(kombu_redis.Channel):  # type: ignore[misc,unused-ignore]
     def _bury(self, queue: str, item: bytes, reason: str) -> None:
         log.error("a message in %s is none of ours and goes to %s: %s", queue, dead_letters(queue), reason)
         letter = {"at": int(time.time()), "reason": reason, "message": item[:_KEPT_BYTES].decode(errors="replace")}
-        with self.conn_or_acquire() as client:
-            try:
+        try:
+            with self.conn_or_acquire() as client:
+                if client.type(dead_letters(queue)) not in (b"list", b"none"):
+                    client.unlink(dead_letters(queue))
                 _keep(client, dead_letters(queue), json.dumps(letter))
-            except redis.ResponseError as refusal:
-                if "WRONGTYPE" not in str(refusal):
-                    log.error("it can't be kept: %s", refusal)
-                    return
-                client.unlink(dead_letters(queue))
-                _keep(client, dead_letters(queue), json.dumps(letter))
+        except redis.RedisError as refusal:
+            log.error("it can't be kept: %s", refusal)
 
     def _removed_other_types(self, refusal: redis.ResponseError, *queues: str) -> bool:
         """Remove what stands in the place of a queue and is no list. Says whether that was why Redis refused."""
@@ -130,10 +127,3 @@ def _keep(client: Any, name: str, letter: str) -> None:
 
 class Transport(kombu_redis.Transport):  # type: ignore[misc,unused-ignore]
     Channel = Channel
-
-
-def use() -> None:
-    """Have every Redis URL mean this transport; others, as RabbitMQ's, keep theirs."""
-    for scheme in ("redis", "rediss"):
-        kombu.transport.TRANSPORT_ALIASES[scheme] = f"{__name__}:Transport"
-        kombu.transport._transport_cache.pop(scheme, None)

@@ -18,6 +18,7 @@ import redis
 from celery import current_app
 from django.conf import settings
 from django.db import connection, transaction
+from django_celery_beat.schedulers import DatabaseScheduler
 
 from accounts import streams
 from brokerage.messages import NotOurs, judged, takes_arguments
@@ -155,6 +156,23 @@ def test_a_good_message_is_taken() -> None:
         assert judged(json.dumps(message).encode()) == message
 
 
+def test_what_the_beat_sends_is_taken(server: OwnRedis) -> None:
+    """By its own scheduler, from the schedule in the database, with what it adds to the headers."""
+    client: Any = redis.Redis.from_url(server.url)
+    client.delete(QUEUE)
+    with current_app.connection_for_write(as_broker(server)) as to:
+        beat = DatabaseScheduler(current_app, lazy=True)
+        beat.setup_schedule()
+        for entry in beat.schedule.values():
+            if not entry.task.startswith("celery."):
+                entry.options |= {"connection": to}
+                beat.apply_async(entry, producer=to.Producer(), advance=False)
+
+    sent = [judged(item)["headers"] for item in client.lrange(QUEUE, 0, -1)]
+    assert {headers["task"] for headers in sent} == {one["task"] for one in settings.CELERY_BEAT_SCHEDULE.values()}
+    assert all(headers["celery_beat_task"] for headers in sent)
+
+
 def test_every_task_of_ours_that_takes_arguments_has_them_judged() -> None:
     ours = [task for name, task in current_app.tasks.items() if not name.startswith("celery.")]
     taking = {task.name for task in ours if inspect.signature(task.run).parameters}
@@ -177,6 +195,10 @@ def test_a_redis_means_our_transport_and_rabbitmq_its_own(url: str, ours: bool) 
 
 
 # --- with a worker ---------------------------------------------------------------------------------
+
+
+def as_broker(server: OwnRedis) -> str:
+    return server.url.replace("unix://", "redis+socket://").replace("?db=", "?virtual_host=")
 
 
 class Worker:
@@ -280,9 +302,7 @@ def test_a_sender_finds_the_queue_again_in_whose_place_something_else_stood(serv
     client: Any = redis.Redis.from_url(server.url)
     client.delete(QUEUE)
     client.set(QUEUE, "x")
-    with current_app.connection_for_write(
-        server.url.replace("unix://", "redis+socket://").replace("?db=", "?virtual_host=")
-    ) as to:
+    with current_app.connection_for_write(as_broker(server)) as to:
         advance.apply_async((["0" * 32],), connection=to)
 
     assert judged(client.rpop(QUEUE))["headers"]["task"] == "trades.tasks.advance"
@@ -295,10 +315,14 @@ def test_a_task_that_meets_a_lock_is_tried_again_and_is_no_dead_letter(worker: W
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("LOCK TABLE trades_trade IN ACCESS EXCLUSIVE MODE")
         worker.redis.lpush(QUEUE, json.dumps(a_message(arguments=[[trade.pk.hex]])))
-        time.sleep(5)  # lock_timeout is four
+        of_beat = a_message("trades.tasks.sweep", [])
+        of_beat["headers"] |= {"celery_beat_task": True, "periodic_task_name": "x"}
+        worker.redis.lpush(QUEUE, json.dumps(of_beat))
+        time.sleep(9)  # lock_timeout is four
     give_up = time.monotonic() + 20
     while Trade.objects.get(pk=trade.pk).state != "settling":
         assert time.monotonic() < give_up, worker.log()[-3000:]
         time.sleep(0.05)
 
+    time.sleep(2)  # the other's turn
     assert worker.letters() == []
