@@ -279,8 +279,10 @@ def test_a_worker_goes_on_beside_keys_of_other_types_and_starts_with_them(worker
     """Guards: `Channel._popped`, `_size`, `_queue_bind`, `ack_emulation`. Without them WRONGTYPE ends every worker."""
     for name in KEYS:
         for put in OTHER_TYPES.values():
-            worker.redis.delete(name)
-            put(worker.redis, name)
+            at_once = worker.redis.pipeline(transaction=True)  # the worker makes some of them anew meanwhile
+            at_once.delete(name)
+            put(at_once, name)
+            at_once.execute()
             worker.redis.publish("/0.celery.pidbox", "rubbish")
             if name == QUEUE:  # else nothing reads it before a message comes
                 time.sleep(1.2)
