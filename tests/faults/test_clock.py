@@ -13,6 +13,7 @@ import time
 from datetime import timedelta
 from pathlib import Path
 
+import httpx
 import pytest
 from django.utils import timezone
 
@@ -98,6 +99,13 @@ def test_an_engine_with_a_wrong_clock_drops_nothing_and_executes_nothing_wrongly
     assert all(abs(now - at) < timedelta(seconds=60) for at in Transfer.objects.values_list("at", flat=True))
 
 
+def assert_it_says_so(live: Live, seconds: int) -> None:
+    answer = httpx.get(f"{live.url}/readyz", timeout=5)
+    said = f"5 min {'ahead of' if seconds > 0 else 'behind'} PostgreSQL's"
+    assert (answer.status_code, answer.json()["clock"]) == (503, said)
+    assert f"this host's clock is {said}" in live.log.read_text()
+
+
 @pytest.mark.faults
 @pytest.mark.parametrize("seconds", [-300, 300][: size(1, 2)])
 def test_a_web_process_with_a_wrong_clock_drops_nothing_and_its_quotes_are_as_good_as_any(
@@ -111,7 +119,8 @@ def test_a_web_process_with_a_wrong_clock_drops_nothing_and_its_quotes_are_as_go
     """
     live.kill("web")
     live.start_one("web", extra=off(wrong_clock, seconds))
-    live.wait_for_web()
+    live.wait_for_web("/livez")
+    assert_it_says_so(live, seconds)
     with Crowd(live, people=3) as crowd:
         crowd.wait_for(20)
     alice = a_customer(with_usd="10_000.00")
