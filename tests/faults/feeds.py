@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -45,7 +44,7 @@ class Feed:
         self.seed = seed
         self.log = Path(tempfile.mkstemp(prefix="feed-", suffix=".log")[1])
         self.process = subprocess.Popen(
-            [sys.executable, *MANAGE[1:], "run_feed", "--seed", str(seed), "--tick-ms", str(TICK_MILLISECONDS)],
+            [*MANAGE, "run_feed", "--seed", str(seed), "--tick-ms", str(TICK_MILLISECONDS)],
             env=environment(),
             stdout=self.log.open("wb"),
             stderr=subprocess.STDOUT,
