@@ -29,6 +29,9 @@ PAUSE: Final = timedelta(hours=12)
 break of any market and than an outage that nobody would notice, shorter than a weekend. A feed that says something
 refusable all the time does not pause."""
 
+EPOCHS: Final = 1_000_000
+"""An epoch so far ahead is nobody's: it takes that many takeovers. Rubbish must not silence every feed for good."""
+
 _COMMON = """
 local prices, held, behind, refused, spoken = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local clock = redis.call('TIME')
@@ -91,11 +94,12 @@ PUBLISH: Final = (
     _COMMON
     + f"""
 local ahead, pause = {AHEAD // timedelta(milliseconds=1)}, {PAUSE // timedelta(milliseconds=1)}
+local epochs = {EPOCHS}
 """
     + """
 if ARGV[1] ~= '' then
-    local stood = count(redis.call('GET', spoken) or '')
-    if count(ARGV[1]) < stood then return {'fenced', string.format('%.0f', stood)} end
+    local given, stood = count(ARGV[1]), count(redis.call('GET', spoken) or '')
+    if given < stood and stood - given < epochs then return {'fenced', string.format('%.0f', stood)} end
     redis.call('SET', spoken, ARGV[1])
 end
 

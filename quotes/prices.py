@@ -149,7 +149,7 @@ def read_latest(rows: Mapping[str, str], clock: tuple[int, int]) -> Prices:
 
 def _purged(error: redis.ResponseError, *keys: str) -> bool:
     """Whether these keys are gone now because one was of another type: put there by somebody else, of no value."""
-    if not str(error).startswith("WRONGTYPE"):
+    if "WRONGTYPE" not in str(error):
         return False
     for key in keys:
         if streams.client().type(key) != "hash":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from itertools import islice
@@ -40,12 +40,12 @@ class Seen(NamedTuple):
 class Feed:
     """A `manage.py run_feed` on this test's database and Redis."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, extra: Mapping[str, str] | None = None) -> None:
         self.seed = seed
         self.log = Path(tempfile.mkstemp(prefix="feed-", suffix=".log")[1])
         self.process = subprocess.Popen(
             [*MANAGE, "run_feed", "--seed", str(seed), "--tick-ms", str(TICK_MILLISECONDS)],
-            env=environment(),
+            env=environment() | dict(extra or {}),
             stdout=self.log.open("wb"),
             stderr=subprocess.STDOUT,
         )

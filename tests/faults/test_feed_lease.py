@@ -12,9 +12,10 @@ from accounts import holders, streams
 from quotes import prices
 from quotes.feeds import lease
 from quotes.feeds.lease import LeaseLost
+from quotes.management.commands.run_feed import SILENT_SECONDS
 from quotes.models import FeedLease
 from quotes.price_scripts import EPOCH, KEYS
-from tests.faults.feeds import Watch, epoch_in_redis, feeds, soon
+from tests.faults.feeds import Feed, Watch, epoch_in_redis, feeds, soon
 from tests.faults.own_redis import own_redis
 
 TAKEOVER_SECONDS = 2.0
@@ -87,6 +88,26 @@ def test_a_feed_that_was_paused_past_its_lease_writes_nothing_when_it_goes_on_an
 
 
 @pytest.mark.django_db(transaction=True)
+def test_a_feed_that_does_not_reach_redis_keeps_no_other_from_speaking(settings):
+    """Guard: who has not spoken for SILENT_SECONDS doesn't renew."""
+    FeedLease.objects.update(renewed_at=None, holder="")
+    with own_redis(settings):
+        lost = Feed(7, {"STREAM_URL": "redis://127.0.0.1:1/0"})
+        try:
+            soon(lambda: lost.says("running: "), 30)
+            other = Feed(8)
+            try:
+                watch = Watch(8)
+                soon(lambda: other.says("standby: ") or other.says("running: "), 30)
+                soon(lambda: watch.look().seed == 8, SILENT_SECONDS + TAKEOVER_SECONDS + STARVED_SECONDS)
+                assert lost.process.poll() is None
+            finally:
+                other.ends()
+        finally:
+            lost.ends()
+
+
+@pytest.mark.django_db(transaction=True)
 def test_after_redis_was_emptied_the_next_tick_sets_the_epoch_again(settings):
     with own_redis(settings), feeds(7) as (_,):
         soon(epoch_in_redis)
@@ -137,7 +158,7 @@ def test_a_lower_epoch_is_refused_inside_the_script_and_leaves_everything_as_it_
     assert (prices.latest().by_symbol[BTC].bid, epoch_in_redis()) == (103, 7)
 
 
-@pytest.mark.parametrize("rubbish", ["x", "", "-1", "1e9", "9" * 15, "9" * 400, "\x00", "²"])
+@pytest.mark.parametrize("rubbish", ["x", "", "-1", "1e9", "9" * 14, "9" * 15, "9" * 400, "\x00", "²"])
 def test_an_epoch_that_is_none_fences_nobody(rubbish):
     streams.client().set("prices:epoch", rubbish)
 

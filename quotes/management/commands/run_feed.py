@@ -38,6 +38,7 @@ from quotes.selectors import words_on_holds
 log = logging.getLogger("feed")
 
 WRITE_SECONDS = 1.0  # between two writings of candles, so a minute is complete a second after its end
+SILENT_SECONDS = 5.0  # without a price that Redis took: then the lease runs out, and a standby may try
 STOP_SECONDS = 0.5  # for the last candles; past it they are given up
 
 
@@ -111,6 +112,7 @@ class Feed:
             self._redis.failed(error)
             return
         self._redis.worked()
+        self._right.has_spoken()
         self._seen_holds = published.holds
         self._refusals.saw(batch, published.faults)
         self._candles.add(published.stands.values())
@@ -163,8 +165,13 @@ class Right:
         self._what = what
         self._lease = FeedLease()
         self._stood: int | None = None
+        self._spoke = 0.0
         self._waits_for = ""
         self._postgres = Outage("PostgreSQL", is_told=False)  # the books' loop says so
+
+    def has_spoken(self) -> None:
+        """Redis took prices: who reaches PostgreSQL and not Redis keeps no other from speaking."""
+        self._spoke = uptime()
 
     def was_refused(self, stood: int) -> None:
         """Redis has seen a higher epoch: silent until PostgreSQL has said whose it is."""
@@ -197,7 +204,8 @@ class Right:
                 self._lease.rise_above(stood)
                 self._stood, self.epoch = None, self._lease.epoch
             elif self.epoch is not None:
-                self._lease.renew()
+                if uptime() - self._spoke < SILENT_SECONDS:
+                    self._lease.renew()
             else:
                 self._try()
         except LeaseLost:
@@ -207,6 +215,7 @@ class Right:
     def _try(self) -> None:
         holder = self._lease.take()
         if holder is None:
+            self.has_spoken()  # from now on it counts
             self._waits_for, self.epoch = "", self._lease.epoch
             log.info("running: %s, epoch %s", self._what, self._lease.epoch)
         elif holder.name != self._waits_for:
