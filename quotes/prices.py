@@ -107,13 +107,14 @@ def parsed(rows: Mapping[str, str]) -> dict[str, Price]:
     """The hash as prices; what isn't a sound price is left out, whoever wrote it."""
     prices = {}
     for symbol, text in rows.items():
-        first, *rest = text.split("|", 4)
-        if not 2 <= len(rest) <= 3 or not all(map(_is_whole, rest[1:])):
+        parts = text.split("|", 4)
+        count = len(parts)
+        if count not in (3, 4) or not _is_whole(parts[2]) or (count == 4 and not _is_whole(parts[3])):
             continue
-        bid, ask = parse_decimal(first), parse_decimal(rest[0])
+        bid, ask = parse_decimal(parts[0]), parse_decimal(parts[1])
         if bid is not None and ask is not None and is_sound(bid, ask):
-            hold = int(rest[2]) if len(rest) == 3 else None
-            prices[symbol] = Price(symbol, bid, ask, moment(int(rest[1])), hold)
+            hold = int(parts[3]) if count == 4 else None
+            prices[symbol] = Price(symbol, bid, ask, moment(int(parts[2])), hold)
     return prices
 
 
