@@ -128,15 +128,16 @@ def test_after_postgresql_was_restored_to_an_earlier_time_the_holder_rises_above
     with own_redis(settings), feeds(7) as (feed,):
         watch = Watch(7)
         soon(watch.look)
+        ahead = FeedLease.objects.get().epoch + 1000
         if restored:
             FeedLease.objects.update(epoch=0, holder="gone", renewed_at="2026-01-01T00:00:00Z", taken_at=None)
 
-        streams.client().set("prices:epoch", 1000)
+        streams.client().set("prices:epoch", ahead)
 
-        soon(lambda: epoch_in_redis() > 1000, 5)
+        soon(lambda: epoch_in_redis() > ahead, 5)
         before = watch.look().batch
         soon(lambda: watch.look().batch > before)
-        assert FeedLease.objects.get().epoch == epoch_in_redis() == 1001
+        assert FeedLease.objects.get().epoch == epoch_in_redis() == ahead + 1
         assert feed.process.poll() is None
 
 
