@@ -30,6 +30,7 @@ WRITTEN = (
     "accounts_user",
     "quotes_quote",
     "quotes_candle",
+    "quotes_pricehold",
     "trades_order",
     "trades_deal",
     "trades_orderevent",

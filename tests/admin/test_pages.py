@@ -24,6 +24,8 @@ READ_ONLY = {
     "accounts_sealblock",
     "accounts_transfer",
     "quotes_candle",
+    "quotes_feedlease",
+    "quotes_pricehold",
     "quotes_quote",
     "trades_correction",
     "trades_enginelease",

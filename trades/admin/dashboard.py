@@ -13,13 +13,17 @@ from django.db.models import Count, Max, Q, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import format_html
 from django_celery_beat.models import PeriodicTask
 
+from accounts import holders
 from accounts.admin import shown
 from accounts.admin.base import MOST_COUNTED
 from accounts.models import Break, LedgerAudit
 from accounts.money import printed
 from quotes import prices, symbols
+from quotes.admin.held import held_shown
+from quotes.selectors import holds_behind
 from trades import selectors
 from trades.admin.batches import STATES as BATCH_STATES
 from trades.admin.events import of_days
@@ -218,6 +222,7 @@ def _feed(now: datetime) -> tuple[str, Card]:
         latest = prices.latest()
     except redis.RedisError:
         return "Redis can't be reached.", Card("Price feed", "no Redis", "nothing can be executed", BAD, link)
+    holds = holds_behind(latest.by_symbol.values())
     rows, fresh = [], 0
     for symbol, instrument in known.items():
         price = latest.by_symbol.get(symbol)
@@ -228,7 +233,7 @@ def _feed(now: datetime) -> tuple[str, Card]:
                 shown.link("quotes_instrument", symbol, symbol),
                 shown.number(price.bid if price else None, instrument.price_decimals),
                 shown.number(price.ask if price else None, instrument.price_decimals),
-                shown.chip("fresh" if usable else "stale", FRESHNESS),
+                format_html("{} {}", shown.chip("fresh" if usable else "stale", FRESHNESS), held_shown(price, holds)),
             )
         )
     newest = max((price.at for price in latest.by_symbol.values()), default=None)
@@ -253,7 +258,9 @@ def _engine(now: datetime) -> Card:
     return Card(
         "Order engine",
         "running",
-        f"{running[0].holder}, epoch {running[0].epoch}" if len(running) == 1 else f"{len(running)} partitions",
+        f"{holders.shown(running[0].holder)}, epoch {running[0].epoch}"
+        if len(running) == 1
+        else f"{len(running)} partitions",
         GOOD,
         link,
     )
