@@ -19,7 +19,7 @@ $$;
 
 KEPT = """
 INSERT INTO trades_lowwater (kind, mark)
-SELECT asset_kind, min(low_water) FROM trades_settlementwindow
+SELECT asset_kind, min(low_water::text)::uuid FROM trades_settlementwindow
 GROUP BY asset_kind HAVING bool_and(low_water IS NOT NULL AND low_water <= highest_low_water())
 """
 

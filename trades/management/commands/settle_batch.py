@@ -101,7 +101,7 @@ def _told(batch: SettlementBatch, last: Progress, why: str) -> dict[str, Any]:
         "trades": batch.trades_count,
         "left_out": batch.left_out_count,
         "waits_for": list(last.waits_for),
-        "refused": why,
+        **({"refused": why} if why else {}),
     }
 
 
