@@ -39,21 +39,18 @@ def sweep(*, low_water: UUID | None, prices: Source, at: datetime | None = None,
     The mark never passes a trade that is still in storing, nor the last ten minutes by PostgreSQL's clock, for which
     `at` stands in (tests), as in what is written.
     """
-    for _ in range(MOST_LOOKS - 1):
+    highest, left = floor_of((at or clock.now()) - MARGIN), set[UUID]()
+    start = low_water or UUID(int=0)
+    for _ in range(MOST_LOOKS):
         try:
-            return _look(low_water, prices, at, at_once)
+            for some in _sets(start, at_once):
+                left.update(_advanced([id_ for id_ in some if id_ not in left], at, prices))
+            return min(highest, *left) if left else highest
         except (DatabaseError, InterfaceError) as failure:
             if connection.in_atomic_block or not is_session_over(failure):
                 raise
             logger.warning("the sweep looks again for what is left: %s", failure)
-    return _look(low_water, prices, at, at_once)
-
-
-def _look(low_water: UUID | None, prices: Source, at: datetime | None, at_once: int) -> UUID:
-    mark = floor_of((at or clock.now()) - MARGIN)
-    for some in _sets(low_water or UUID(int=0), at_once):
-        mark = min([mark, *_advanced(some, at, prices)])
-    return mark
+    return start
 
 
 def _sets(start: UUID, at_once: int) -> Iterator[Sequence[UUID]]:
