@@ -19,24 +19,27 @@ from django.db.models import QuerySet
 from accounts.audit import Finding, Looked, count_of, found_by
 from accounts.models import Asset
 from trades.models import SettlementWindow
-from trades.settlement.low_water import LOWEST, STORING, marks_of
+from trades.settlement.low_water import LOWEST, STORING
 
 WAITING: Final = "waiting trades"
 WINDOWS: Final = "settlement windows"
 KINDS: Final = tuple(sorted(Asset.Type.values))
 
-_OLDEST_STORING = """
-SELECT id, created_at FROM trades_trade WHERE id >= %(low)s AND state = 'storing' ORDER BY id LIMIT 1
-"""
+_MARK = f"coalesce((SELECT mark FROM trades_lowwater WHERE kind = '{{what}}'), '{LOWEST}')"  # noqa: S608 - our own text
+
+_OLDEST_STORING = f"""
+(SELECT 'storing' AS what, id, created_at FROM trades_trade
+ WHERE id >= {_MARK} AND state = 'storing' ORDER BY id LIMIT 1)
+"""  # noqa: S608 - our own text
 
 # A settling trade waits for a batch, or in one.
 _OF_KIND = """
-    SELECT i.symbol FROM quotes_instrument i JOIN accounts_asset a ON a.code = i.base_asset_id WHERE a.type = %(kind)s
+    SELECT i.symbol FROM quotes_instrument i JOIN accounts_asset a ON a.code = i.base_asset_id WHERE a.type = '{what}'
 """
 _OLDEST_SETTLING = f"""
-SELECT id, created_at FROM (
+(SELECT '{{what}}', id, created_at FROM (
     (SELECT id, created_at FROM trades_trade
-     WHERE id >= %(low)s AND state = 'settling' AND batch_id IS NULL AND instrument_id IN ({_OF_KIND})
+     WHERE id >= {_MARK} AND state = 'settling' AND batch_id IS NULL AND instrument_id IN ({_OF_KIND})
      ORDER BY id LIMIT 1)
     UNION ALL
     (SELECT member.id, member.created_at FROM trades_settlementbatch b CROSS JOIN LATERAL (
@@ -45,8 +48,11 @@ SELECT id, created_at FROM (
           AND instrument_id IN ({_OF_KIND})
         ORDER BY id LIMIT 1) member
      WHERE b.state NOT IN ('completed', 'cancelled'))
-) waiting ORDER BY id LIMIT 1
+ ) waiting ORDER BY id LIMIT 1)
 """  # noqa: S608 - our own text
+_OLDEST = " UNION ALL ".join(
+    [_OLDEST_STORING.format(what=STORING), *(_OLDEST_SETTLING.format(what=kind) for kind in KINDS)]
+)
 
 # Why no cut and no sweep will reach a trade, or for how long none has. One pass over the trades.
 _FINDINGS = """
@@ -99,17 +105,15 @@ class Oldest:
 
 
 def oldest(at: datetime) -> list[Oldest]:
-    """Of storing first, then of each kind."""
-    marks = marks_of()
-    found = []
-    for what in (STORING, *KINDS):
-        query = _OLDEST_STORING if what == STORING else _OLDEST_SETTLING
-        with connection.cursor() as cursor:
-            cursor.execute(query, {"low": marks.get(what, LOWEST), "kind": what})
-            row = cursor.fetchone()
-        limit = limit_of(what)
-        found.append(Oldest(what, limit, row[0], row[1], at - row[1]) if row else Oldest(what, limit))
-    return found
+    """Of storing first, then of each kind. One query."""
+    with connection.cursor() as cursor:
+        cursor.execute(_OLDEST)
+        found = {what: (id_, since) for what, id_, since in cursor.fetchall()}
+    return [_oldest(what, *found.get(what, (None, None)), at) for what in (STORING, *KINDS)]
+
+
+def _oldest(what: str, trade_id: UUID | None, since: datetime | None, at: datetime) -> Oldest:
+    return Oldest(what, limit_of(what), trade_id, since, at - since if since else None)
 
 
 def limit_of(what: str) -> timedelta:
