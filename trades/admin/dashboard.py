@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
+from uuid import UUID
 
 import redis
 from django.db.models import Count, Max, Q, QuerySet
@@ -37,8 +38,8 @@ from trades.models import (
     Trade,
 )
 from trades.orders.lease import LEASE_SECONDS
-from trades.settlement.low_water import STORING, low_water
-from trades.settlement.waiting import KINDS, Oldest, oldest
+from trades.settlement.low_water import STORING
+from trades.settlement.waiting import Oldest, oldest
 from trades.states import BatchState, CorrectionState, LegStatus, OrderStatus, TradeState
 
 SHOWN = 6
@@ -141,16 +142,19 @@ def _stop_outs(now: datetime) -> Card:
 
 
 def _waiting(now: datetime) -> list[Card]:
-    """Trades not yet in a batch, looked for from the lowest mark on; and what has waited longest, in one too."""
+    """Trades not yet in a batch, looked for from the oldest that waits; and how long that has waited, in one too."""
+    storing, *settling = oldest(now)
+    first = min(
+        (one.trade_id for one in (storing, *settling) if one.trade_id is not None), default=UUID(int=2**128 - 1)
+    )
     waiting = Trade.objects.filter(
-        pk__gte=low_water((*KINDS, STORING)),
+        pk__gte=first,
         batch__isnull=True,
         state__in=[TradeState.STORING, TradeState.SETTLING],
     )
     states = list(waiting.order_by("pk").values_list("state", flat=True)[: MOST_COUNTED + 1])
     full = len(states) > MOST_COUNTED
     counts = {state: states.count(state) for state in (TradeState.STORING, TradeState.SETTLING)}
-    storing, *settling = oldest(now)
     return [
         Card(
             title,
