@@ -10,11 +10,11 @@ from typing import Any
 
 import redis
 from django.urls import re_path
-from django.utils import timezone
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from accounts import clock
 from accounts.errors import Malformed, Unavailable
 from accounts.money import at_scale
 from quotes import markets_selectors, prices, symbols
@@ -56,7 +56,7 @@ class Candles(PublicView):
         interval = given["interval"]
         if interval not in markets_selectors.INTERVALS:
             raise Malformed(f"Interval must be one of: {', '.join(markets_selectors.INTERVALS)}")
-        since, until = _moment(given.get("from"), "from"), _moment(given.get("to"), "to") or timezone.now()
+        since, until = _moment(given.get("from"), "from"), _moment(given.get("to"), "to") or clock.about_now()
         if since is not None and since > until:
             raise Malformed("'from' must not be after 'to'")
         limit = _limit(given.get("limit"))

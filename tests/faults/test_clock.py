@@ -1,12 +1,10 @@
 """quality.md, fault 30: one process' clock is five minutes off, either way. Redis' clock judges deadlines and prices.
 
-The clock is played by a small library that stands before libc's in that one process, so every clock in it is off:
-Python's, the web server's, and what makes ids.
+See `wrong_clock.py` for how a clock is made wrong.
 """
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 import time
@@ -20,58 +18,23 @@ from django.utils import timezone
 from accounts.models import Transfer
 from quotes.models import Quote
 from tests.faults.crowd import Crowd, nothing_waits
+from tests.faults.wrong_clock import COMPILER, make_library, off
 from tests.given import a_customer, btc_at, price_at, states, stores, token_of, what_the_audit_finds
 from tests.live import CHECKOUT, Live
 from tests.sizes import size
 from tests.trades.orders.engine_room import opens
 from trades.models import Deal, MarginAccount, Order, Trade
 
-COMPILER = shutil.which("cc")
 pytestmark = [
     pytest.mark.django_db(transaction=True),
     pytest.mark.xdist_group("live"),
     pytest.mark.skipif(COMPILER is None, reason="no C compiler to make a wrong clock with"),
 ]
 
-CLOCK = r"""
-#define _GNU_SOURCE
-#include <stdlib.h>
-#include <sys/syscall.h>
-#include <sys/time.h>
-#include <time.h>
-#include <unistd.h>
-static long off(void) { const char *text = getenv("CLOCK_OFF"); return text ? atol(text) : 0; }
-int clock_gettime(clockid_t which, struct timespec *now) {
-    int failed = syscall(SYS_clock_gettime, which, now);
-    if (!failed && (which == CLOCK_REALTIME || which == CLOCK_REALTIME_COARSE)) now->tv_sec += off();
-    return failed;
-}
-int gettimeofday(struct timeval *restrict now, void *restrict zone) {
-    struct timespec exact;
-    clock_gettime(CLOCK_REALTIME, &exact);
-    now->tv_sec = exact.tv_sec, now->tv_usec = exact.tv_nsec / 1000;
-    return 0;
-}
-time_t time(time_t *where) {
-    struct timespec exact;
-    clock_gettime(CLOCK_REALTIME, &exact);
-    if (where) *where = exact.tv_sec;
-    return exact.tv_sec;
-}
-"""
-
 
 @pytest.fixture(scope="module")
 def wrong_clock(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    home = tmp_path_factory.mktemp("clock")
-    (home / "clock.c").write_text(CLOCK)
-    library = home / "clock.so"
-    subprocess.run([str(COMPILER), "-shared", "-fPIC", "-O1", "-o", library, home / "clock.c"], check=True)
-    return library
-
-
-def off(library: Path, seconds: int) -> dict[str, str]:
-    return {"LD_PRELOAD": str(library), "CLOCK_OFF": str(seconds)}
+    return make_library(tmp_path_factory.mktemp("clock"))
 
 
 @pytest.mark.faults
