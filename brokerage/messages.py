@@ -169,7 +169,7 @@ _HEADERS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "argsrepr": _is_text,
     "kwargsrepr": _is_text,
     "origin": _is_text,
-    "ignore_result": _is_flag,
+    "ignore_result": _exactly(True, False, None),  # None where a task is called by its name alone
     "replaced_task_nesting": _exactly(0),
     "stamped_headers": _exactly(None, []),
     "stamps": _exactly({}),

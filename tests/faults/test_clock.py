@@ -15,6 +15,7 @@ import httpx
 import pytest
 from django.utils import timezone
 
+from accounts import clock
 from accounts.models import Transfer
 from quotes.models import Quote
 from tests.faults.crowd import Crowd, nothing_waits
@@ -23,7 +24,7 @@ from tests.given import a_customer, btc_at, price_at, states, stores, token_of, 
 from tests.live import CHECKOUT, Live
 from tests.sizes import size
 from tests.trades.orders.engine_room import opens
-from trades.models import Deal, MarginAccount, Order, Trade
+from trades.models import Deal, EngineLease, MarginAccount, Order, Trade
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -44,7 +45,9 @@ def test_an_engine_with_a_wrong_clock_drops_nothing_and_executes_nothing_wrongly
 ) -> None:
     """Guard: a deadline and a price's age are judged by Redis' time (`Stream._entries`, `Prices.now`)."""
     live.kill("engine")
+    EngineLease.objects.update(renewed_at=None)
     live.start_one("engine", extra=off(wrong_clock, seconds))
+    an_engine_serves()
     alice = a_customer(with_usd="10_000.00")
     with Crowd(live, people=3) as crowd:
         watched = opens(alice, stopLoss="41000")
@@ -60,6 +63,14 @@ def test_an_engine_with_a_wrong_clock_drops_nothing_and_executes_nothing_wrongly
     now = timezone.now()
     assert all(abs(now - at) < timedelta(seconds=60) for at in Deal.objects.values_list("at", flat=True))
     assert all(abs(now - at) < timedelta(seconds=60) for at in Transfer.objects.values_list("at", flat=True))
+
+
+def an_engine_serves() -> None:
+    """Wait for one that was just started: on a busy machine that takes longer than a create may."""
+    give_up = time.monotonic() + 30
+    while not EngineLease.objects.filter(renewed_at__gt=clock.now() - timedelta(seconds=0.5)).exists():
+        assert time.monotonic() < give_up
+        time.sleep(0.1)
 
 
 def assert_it_says_so(live: Live, seconds: int) -> None:

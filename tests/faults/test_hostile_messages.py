@@ -43,7 +43,7 @@ ALLOWED: dict[str, tuple[Any, ...]] = {
     "properties.reply_to": (None,),
     "headers.retries": (0, 1),
     "headers.replaced_task_nesting": (0,),
-    "headers.ignore_result": (True, False),
+    "headers.ignore_result": (True, False, None),
     "headers.stamped_headers": (None, []),
     "headers.stamps": (),
     "properties.priority": (0, 1),

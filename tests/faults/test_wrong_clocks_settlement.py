@@ -85,8 +85,11 @@ def cut_at(window: SettlementWindow, at: datetime) -> None:
 @contextmanager
 def running(*names: str, extra: dict[str, str]) -> Iterator[Live]:
     processes = Live(names, extra)
-    processes.start()
+    for name in names:
+        processes.start_one(name)
     try:
+        if "web" in names:
+            processes.wait_for_web("/livez")  # with this clock it never gets ready, and serves all the same
         yield processes
     finally:
         processes.stop()
