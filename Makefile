@@ -12,7 +12,7 @@ help:
 	@echo "make run        start everything: PostgreSQL, Valkey, web, engine, worker, beat, feed (PORT=8000)"
 	@echo "make demo       play the stories through HTTP and audit the ledger"
 	@echo "make test       the whole test suite (ARGS='-k exits' for some of it)"
-	@echo "make faults     races, killed processes and forgeries at full size (tens of minutes)"
+	@echo "make faults     races, killed processes and forgeries at full size (hours)"
 	@echo "make bench      measure, beside pgbench on the same PostgreSQL"
 	@echo "make bench-orders  margin orders over HTTP, the engines alone, a book of a million"
 	@echo "make bench-settlement  a million trades, beside bare SQL on the same rows"

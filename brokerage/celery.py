@@ -3,8 +3,12 @@
 import os
 
 from celery import Celery
+from kombu.transport import TRANSPORT_ALIASES
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "brokerage.settings")
+
+# A Redis URL means our own transport, imported where it is used; others, as RabbitMQ's, keep theirs.
+TRANSPORT_ALIASES |= dict.fromkeys(("redis", "rediss"), "brokerage.transport:Transport")
 
 app = Celery("brokerage")
 app.config_from_object("django.conf:settings", namespace="CELERY")

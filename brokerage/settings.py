@@ -292,6 +292,21 @@ def _zone(name: str) -> ZoneInfo:
 
 SWAP_TIME = _time_of_day(env.str("SWAP_TIME", default="17:00"))  # when a position counts as held overnight
 SWAP_ZONE = _zone(env.str("SWAP_ZONE", default="America/New_York"))  # and where
+
+
+def _hours_by_kind(text: str) -> dict[str, int]:
+    """`crypto=96,fiat=96,metal=96`: all three kinds of asset, whole hours above 0."""
+    parts = [part.strip().split("=") for part in text.split(",")]
+    hours = {part[0]: int(part[1]) for part in parts if len(part) == 2 and part[1].isdigit() and int(part[1]) > 0}
+    if len(hours) != len(parts) or set(hours) != {"crypto", "fiat", "metal"}:
+        raise ImproperlyConfigured("SETTLING_LATE_HOURS must name hours as in crypto=96,fiat=96,metal=96.")
+    return hours
+
+
+# How long a trade may wait before it counts as late: a sweep comes every ten seconds, and from the last cut before a
+# long weekend to the first after it is 88 hours.
+STORING_LATE_SECONDS = env.int("STORING_LATE_SECONDS", default=120)
+SETTLING_LATE_HOURS = _hours_by_kind(env.str("SETTLING_LATE_HOURS", default="crypto=96,fiat=96,metal=96"))
 CLOSE_DEADLINE_SECONDS = 5  # contract: POST /trade/close
 CREATE_DEADLINE_SECONDS = 3  # contract: POST /trade/create
 MAX_WAITING_REQUESTS = env.int("MAX_WAITING_REQUESTS", default=320)  # per web process; past it 503 at once
@@ -319,11 +334,13 @@ CELERY_TASK_DEFAULT_QUEUE = "brokerage"
 CELERY_TASK_TIME_LIMIT = 3600
 CELERY_TASK_PUBLISH_RETRY = False  # a nudge that can't be sent is found by the sweeper
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # a broker that is away is waited for, however long
+CELERY_WORKER_ENABLE_REMOTE_CONTROL = False  # else whoever can PUBLISH could stop every worker
 CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_connect_timeout": 1, "socket_timeout": 5}
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_PREFETCH_MULTIPLIER = 4
 CELERY_TIMEZONE = "UTC"
-CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
+CELERY_BEAT_SCHEDULER = "brokerage.beat:Scheduler"
 CELERY_BEAT_SCHEDULE = {
     "advance what stands in storing": {"task": "trades.tasks.sweep", "schedule": 10.0},
     "cut the windows that are due": {"task": "trades.tasks.cut_due", "schedule": 10.0},

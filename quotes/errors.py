@@ -31,6 +31,13 @@ class RefusedPriceMoved(Refusal):
     sentence = "The refused price has moved on since you saw it: look again."
 
 
+class AcceptedTooLate(Refusal):
+    """Accepting took so long that the price which was seen is of before."""
+
+    code = "accepted_too_late"
+    sentence = "It took too long, and nothing was accepted: look again."
+
+
 # --- quotes ----------------------------------------------------------------------------------------
 
 

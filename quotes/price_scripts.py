@@ -1,7 +1,8 @@
 """What becomes of a price on its way into Redis: the scripts, each atomic there.
 
-Atomic, so that a tick computed before a hold was set can't overwrite the held price, and so that two feeds (an
-old one still stopping) judge one after the other. A price is written `bid|ask|milliseconds`.
+Atomic, so that a tick computed before a hold was set can't overwrite the held price, and so that of two feeds the one
+that no longer speaks is refused, whenever its call arrives. A price is written `bid|ask|milliseconds`, and
+`bid|ask|milliseconds|number` while it is held: the number is the hold's row in PostgreSQL, 0 where that isn't known.
 
 Prices stay texts and are stored digit for digit. Only the question whether one jumps too far is answered with
 Lua's doubles: a guard of fifteen digits, no amount of money. A jump of exactly the limit passes, whatever
@@ -14,10 +15,11 @@ from datetime import timedelta
 from typing import Final
 
 PRICES: Final = "prices"  # what everybody reads
-HOLDS: Final = "prices:held"  # an operator's bid|ask, which stands instead of the feed's
+HOLDS: Final = "prices:held"  # an operator's last word: bid|ask|number, which stands instead of the feed's, or ||number
 BEHIND: Final = "prices:behind"  # the feed's own last price while a held one stands in its place; '' where it had none
 REFUSED: Final = "prices:refused"  # the last price that jumped too far, until the feed is back or it is accepted
-KEYS: Final = (PRICES, HOLDS, BEHIND, REFUSED)
+EPOCH: Final = "prices:epoch"  # of the feed that speaks: a text
+KEYS: Final = (PRICES, HOLDS, BEHIND, REFUSED, EPOCH)
 
 AHEAD: Final = timedelta(seconds=1)
 """How far a venue's clock may run ahead of Redis'. Such a price counts as of now."""
@@ -27,49 +29,112 @@ PAUSE: Final = timedelta(hours=12)
 break of any market and than an outage that nobody would notice, shorter than a weekend. A feed that says something
 refusable all the time does not pause."""
 
+EPOCHS: Final = 1_000_000
+"""An epoch so far ahead is nobody's: it takes that many takeovers. Rubbish must not silence every feed for good."""
+
 _COMMON = """
+local prices, held, behind, refused, spoken = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+
+-- What is not of its type was put there by somebody else, and would stop every reader.
+for i, key in ipairs(KEYS) do
+    local type = redis.call('TYPE', key).ok
+    if type ~= 'none' and type ~= (key == spoken and 'string' or 'hash') then redis.call('DEL', key) end
+end
+
 local function read(text)
     local bid, ask, at = string.match(text or '', '^([%d.]+)|([%d.]+)|(%d+)$')
     bid, ask = tonumber(bid or ''), tonumber(ask or '')
     if not bid or not ask or bid + ask <= 0 then return nil end
     return bid + ask, tonumber(at)
 end
+local function time_of(text)
+    return tonumber(string.match(text or '', '^[%d.]+|[%d.]+|(%d+)') or '')
+end
 local function jumps(price, before, limit)
     return math.abs(price - before) * 100 > before * tonumber(limit) * (1 + 1e-9)
 end
-local prices, held, behind, refused = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local clock = redis.call('TIME')
-local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+-- A count of more digits is rubbish: doubles would not keep it apart from the next.
+local function count(text)
+    if #(text or '') > 14 then return 0 end
+    return tonumber(string.match(text or '', '^%d+$') or '') or 0
+end
+
+-- The price at which a symbol is held, or nil, and the number of the last word about it.
+local function hold_of(symbol)
+    local text = redis.call('HGET', held, symbol) or ''
+    local price, number = string.match(text, '^([%d.]+|[%d.]+)|?(%d*)$')
+    if price and read(price .. '|0') then return price, count(number) end
+    return nil, count(string.match(text, '^||(%d+)$'))
+end
+-- An empty price releases.
+local function set_hold(symbol, price, number)
+    number = string.format('%.0f', number)
+    if price == '' then
+        redis.call('HSET', held, symbol, '||' .. number)
+        return
+    end
+    -- Only the first of several holds in a row finds the feed's price there.
+    if not hold_of(symbol) then
+        redis.call('HSETNX', behind, symbol, redis.call('HGET', prices, symbol) or '')
+    end
+    redis.call('HSET', held, symbol, price .. '|' .. number)
+end
+local function held_text(price, at, number)
+    return price .. '|' .. string.format('%.0f', at) .. '|' .. string.format('%.0f', number)
+end
 """
 
-# ARGV: symbol, bid, ask, time in ms or '', jump limit in percent; and so on. Answers '' or the fault of each.
+# ARGV: the epoch of who speaks, or '' (nobody asks); then by symbol: symbol, bid, ask, time in ms or '', jump limit in
+# percent, and what PostgreSQL says of holds: the last word's number or '', its price, the number in Redis that
+# PostgreSQL doesn't know or ''.
+# Answers: the time in ms and, by symbol, '' or the fault, what stands, the last word's number; or {'fenced', epoch}.
 PUBLISH: Final = (
     _COMMON
     + f"""
 local ahead, pause = {AHEAD // timedelta(milliseconds=1)}, {PAUSE // timedelta(milliseconds=1)}
+local epochs = {EPOCHS}
 """
     + """
+if ARGV[1] ~= '' then
+    local given, stood = count(ARGV[1]), count(redis.call('GET', spoken) or '')
+    if given < stood and stood - given < epochs then return {'fenced', string.format('%.0f', stood)} end
+    redis.call('SET', spoken, ARGV[1])
+end
+
 local function fault_of_time(given, stood)
     if given > now + ahead then return 'future' end
-    local _, before = read(stood)
+    local before = time_of(stood)
     -- A time that is still to come stands there only if the clock was set back: it must not lock the feed out.
     if before and before <= now and given < before then return 'late' end
     return nil
 end
 
+-- The newer word counts: a hold that the feed hasn't heard of stays, and what Redis has lost comes back. A number that
+-- PostgreSQL doesn't know is of before it was restored to an earlier time. (Number 0: an earlier version's hold.)
+local function hear(symbol, number, price, unknown)
+    local stands, known = hold_of(symbol)
+    number = count(number)
+    local is_newer = number > known or (number == known and number > 0)
+    if (is_newer or (unknown ~= '' and count(unknown) == known and known > 0))
+        and (number ~= known or price ~= (stands or '')) then
+        set_hold(symbol, price, number)
+    end
+end
+
 local function one(symbol, bid, ask, given, limit)
-    local stood, hold = redis.call('HGET', prices, symbol), redis.call('HGET', held, symbol)
+    local stood, hold, number = redis.call('HGET', prices, symbol), hold_of(symbol)
     local at = now
     if given ~= '' then
         local fault = fault_of_time(tonumber(given), stood)
         if fault then return fault end
         at = math.min(tonumber(given), now)
     end
-    local stamp = '|' .. string.format('%.0f', at)
     local own = redis.call('HGET', behind, symbol)
     local last, said = read(own or (not hold and stood))
     local has_paused = last and at - said > pause and redis.call('HEXISTS', refused, symbol) == 0
-    local text = bid .. '|' .. ask .. stamp
+    local text = bid .. '|' .. ask .. '|' .. string.format('%.0f', at)
     local is_refused = last and not has_paused and jumps(tonumber(bid) + tonumber(ask), last, limit)
     if is_refused then
         redis.call('HSET', refused, symbol, text)
@@ -77,7 +142,7 @@ local function one(symbol, bid, ask, given, limit)
         redis.call('HDEL', refused, symbol)
     end
     if hold then
-        redis.call('HSET', prices, symbol, hold .. stamp)
+        redis.call('HSET', prices, symbol, held_text(hold, at, number))
         if not is_refused then redis.call('HSET', behind, symbol, text) end
         return ''
     end
@@ -87,39 +152,44 @@ local function one(symbol, bid, ask, given, limit)
     return ''
 end
 
-local answers = {}
-for i = 1, #ARGV, 5 do
-    answers[#answers + 1] = one(ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4])
+local answers = {string.format('%.0f', now)}
+for i = 2, #ARGV, 8 do
+    local symbol = ARGV[i]
+    if ARGV[i + 5] ~= '' then hear(symbol, ARGV[i + 5], ARGV[i + 6], ARGV[i + 7]) end
+    answers[#answers + 1] = one(symbol, ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4])
+    answers[#answers + 1] = redis.call('HGET', prices, symbol) or ''
+    answers[#answers + 1] = string.format('%.0f', select(2, hold_of(symbol)))
 end
 return answers
 """
 )
 
-# ARGV: symbol, bid|ask.
+# ARGV: symbol, bid|ask or '' (a release), number or '' (the next). Answers the number that then counts.
 HOLD: Final = (
     _COMMON
     + """
-local symbol, price = ARGV[1], ARGV[2]
--- Only the first of several holds in a row finds the feed's price there.
-if redis.call('HEXISTS', held, symbol) == 0 then
-    redis.call('HSETNX', behind, symbol, redis.call('HGET', prices, symbol) or '')
-end
-redis.call('HSET', held, symbol, price)
-redis.call('HSET', prices, symbol, price .. '|' .. string.format('%.0f', now))
-return 'held'
+local symbol, price, number = ARGV[1], ARGV[2], ARGV[3]
+local _, known = hold_of(symbol)
+if number == '' then number = known + 1 else number = count(number) end
+if number < known then return string.format('%.0f', known) end
+set_hold(symbol, price, number)
+if price ~= '' then redis.call('HSET', prices, symbol, held_text(price, now, number)) end
+return string.format('%.0f', number)
 """
 )
 
-# ARGV: symbol, what was seen of it or '', jump limit in percent. Answers the price, '' or 'moved'.
+# ARGV: symbol, what was seen of it or '', jump limit in percent, until when in ms or ''.
+# Answers the price, '', 'moved' or 'late'.
 ACCEPT: Final = (
     _COMMON
     + """
 local symbol, seen, limit = ARGV[1], read(ARGV[2]), ARGV[3]
+if ARGV[4] ~= '' and now > tonumber(ARGV[4]) then return 'late' end
 local wanted = redis.call('HGET', refused, symbol)
 local price = read(wanted)
 if not price then return '' end
 if seen and jumps(price, seen, limit) then return 'moved' end
-if redis.call('HEXISTS', held, symbol) == 1 then
+if hold_of(symbol) then
     redis.call('HSET', behind, symbol, wanted)
 else
     redis.call('HSET', prices, symbol, wanted)

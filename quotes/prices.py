@@ -13,13 +13,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
+
+import redis
 
 from accounts import streams
-from accounts.money import parse_decimal
+from accounts.money import parse_decimal, printed
 from quotes import price_scripts
-from quotes.errors import NoRefusedPrice, RefusedPriceMoved, StalePrice
+from quotes.errors import AcceptedTooLate, NoRefusedPrice, RefusedPriceMoved, StalePrice
 from quotes.price_scripts import AHEAD, HOLDS, KEYS, PRICES, REFUSED
+
+MOST_DIGITS: Final = 14  # of milliseconds, to the year 5138, and of a hold's number
 
 JUMP_LIMIT_PERCENT: Final = Decimal(50)
 """For a symbol that comes without a limit of its own: no price goes unjudged because somebody forgot one."""
@@ -36,12 +40,20 @@ class Fault(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """What one whole base unit costs (`ask`) and brings (`bid`), in the counter asset, as of `at`."""
+    """What one whole base unit costs (`ask`) and brings (`bid`), in the counter asset, as of `at`.
+
+    `hold` is None unless an operator holds it there: then the number of the hold's row, 0 where that isn't known.
+    """
 
     symbol: str
     bid: Decimal
     ask: Decimal
     at: datetime
+    hold: int | None = None
+
+    @property
+    def is_held(self) -> bool:
+        return self.hold is not None
 
     @property
     def mid(self) -> Decimal:
@@ -95,21 +107,35 @@ def parsed(rows: Mapping[str, str]) -> dict[str, Price]:
     """The hash as prices; what isn't a sound price is left out, whoever wrote it."""
     prices = {}
     for symbol, text in rows.items():
-        parts = text.split("|")
-        if len(parts) != 3 or not parts[2].isdigit():
+        parts = text.split("|", 4)
+        count = len(parts)
+        if count not in (3, 4) or not _is_whole(parts[2]) or (count == 4 and not _is_whole(parts[3])):
             continue
         bid, ask = parse_decimal(parts[0]), parse_decimal(parts[1])
         if bid is not None and ask is not None and is_sound(bid, ask):
-            prices[symbol] = Price(symbol, bid, ask, moment(int(parts[2])))
+            hold = int(parts[3]) if count == 4 else None
+            prices[symbol] = Price(symbol, bid, ask, moment(int(parts[2])), hold)
     return prices
+
+
+def _is_whole(text: str) -> bool:
+    """Whether this is a count of milliseconds, or a hold's number: not so many digits that they would stop a reader."""
+    return len(text) <= MOST_DIGITS and text.isascii() and text.isdecimal()
 
 
 def latest() -> Prices:
     """All latest prices, in one round trip. Raises redis.RedisError when Redis is away."""
-    pipe = streams.client().pipeline(transaction=False)
-    queue_latest(pipe)
-    rows, clock = pipe.execute()
-    return read_latest(rows, clock)
+    for is_last in (False, True):
+        pipe = streams.client().pipeline(transaction=False)
+        queue_latest(pipe)
+        try:
+            rows, clock = pipe.execute()
+        except redis.ResponseError as error:
+            if is_last or not _purged(error, PRICES):
+                raise
+        else:
+            return read_latest(rows, clock)
+    raise AssertionError
 
 
 def queue_latest(pipe: Any) -> None:
@@ -122,7 +148,66 @@ def read_latest(rows: Mapping[str, str], clock: tuple[int, int]) -> Prices:
     return Prices(moment(clock[0] * 1000 + clock[1] // 1000), parsed(rows))
 
 
+def _purged(error: redis.ResponseError, *keys: str) -> bool:
+    """Whether these keys are gone now because one was of another type: put there by somebody else, of no value."""
+    if "WRONGTYPE" not in str(error):
+        return False
+    for key in keys:
+        if streams.client().type(key) != "hash":
+            streams.client().delete(key)
+    return True
+
+
+def _rows(key: str) -> dict[str, str]:
+    """A hash as it stands; empty, and purged, where the key is none."""
+    try:
+        rows: Any = streams.client().hgetall(key)  # texts: the client decodes its answers
+    except redis.ResponseError as error:
+        if not _purged(error, key):
+            raise
+        return {}
+    found: dict[str, str] = rows
+    return found
+
+
 # --- what the feed says ----------------------------------------------------------------------------
+
+
+class Tick(NamedTuple):
+    """A venue's bid and ask of a symbol, as of a moment in milliseconds of Redis' clock; None: as of now."""
+
+    symbol: str
+    bid: Decimal
+    ask: Decimal
+    at: int | None = None
+
+
+class Word(NamedTuple):
+    """What PostgreSQL says last of a symbol's holds: a row's number (0: none), `bid|ask` or '' (it isn't held), and
+    the number in Redis that PostgreSQL doesn't know, if any."""
+
+    number: int
+    price: str = ""
+    unknown: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What became of ticks: why some didn't count, what stands of the others, the last hold's number in Redis by
+    symbol, and Redis' clock in milliseconds."""
+
+    faults: Mapping[str, Fault]
+    stands: Mapping[str, Price]
+    holds: Mapping[str, int]
+    now: int
+
+
+class Fenced(Exception):
+    """A feed with a higher epoch, `stood`, has spoken: nothing was published."""
+
+    def __init__(self, stood: int) -> None:
+        super().__init__(f"a feed of epoch {stood} has spoken")
+        self.stood = stood
 
 
 def publish(
@@ -130,49 +215,83 @@ def publish(
     *,
     limits: Mapping[str, Decimal] | None = None,
     at: datetime | None = None,
-) -> dict[str, Fault]:
-    """Make (symbol, bid, ask) the latest prices, as of `at` or of Redis' clock; gives those that didn't become it.
+) -> Mapping[str, Fault]:
+    """Make (symbol, bid, ask) the latest prices, as of `at` or of Redis' clock, whoever speaks; gives those that
+    didn't become it. For tests and benchmarks: a feed says when each price came, and by which right it speaks.
+    """
+    stamp = None if at is None else int(at.timestamp() * 1000)
+    return speak([Tick(*one, stamp) for one in quoted], limits or {}).faults
+
+
+def speak(
+    ticks: Iterable[Tick],
+    limits: Mapping[str, Decimal],
+    words: Mapping[str, Word] | None = None,
+    epoch: int | None = None,
+) -> Published:
+    """Make these the latest prices, in one round trip.
 
     `limits` are the jump limits by symbol, in percent of the mid price before. Refused is what is unsound, jumps
     further than that, is older than what stands, or comes from the future: then the price before stands and grows
     old. The first price of a symbol isn't judged by its distance, nor the first after PAUSE without any.
-    A held symbol keeps its held price and gets the new time. Raises redis.RedisError.
+    A held symbol keeps its held price and gets the new time; a newer word about it takes effect.
+    Raises Fenced, redis.RedisError.
     """
-    stamp = "" if at is None else str(int(at.timestamp() * 1000))
     faults: dict[str, Fault] = {}
     judged: list[str] = []
-    arguments: list[str] = []
-    for symbol, bid, ask in quoted:
+    arguments: list[str] = ["" if epoch is None else str(epoch)]
+    for symbol, bid, ask, at in ticks:
         if not is_sound(parse_decimal(bid), parse_decimal(ask)):
             faults[symbol] = Fault.UNSOUND
             continue
-        limit = (limits or {}).get(symbol, JUMP_LIMIT_PERCENT)
+        limit = limits.get(symbol, JUMP_LIMIT_PERCENT)
         judged.append(symbol)
-        arguments += [symbol, f"{bid:f}", f"{ask:f}", stamp, f"{limit:f}"]
-    if judged:
-        answers = streams.client().eval(price_scripts.PUBLISH, len(KEYS), *KEYS, *arguments)
-        faults |= {symbol: Fault(why) for symbol, why in zip(judged, answers, strict=True) if why}
-    return faults
+        arguments += [symbol, f"{bid:f}", f"{ask:f}", "" if at is None else str(at), f"{limit:f}"]
+        arguments += _written(words.get(symbol) if words is not None else None)
+    answer = streams.client().eval(price_scripts.PUBLISH, len(KEYS), *KEYS, *arguments)
+    if answer[0] == "fenced":
+        raise Fenced(int(answer[1]))
+    now, whys, stands, holds = int(answer[0]), answer[1::3], answer[2::3], answer[3::3]
+    faults |= {symbol: Fault(why) for symbol, why in zip(judged, whys, strict=True) if why}
+    rows = {symbol: text for symbol, text in zip(judged, stands, strict=True) if symbol not in faults}
+    return Published(faults, parsed(rows), dict(zip(judged, map(int, holds), strict=True)), now)
+
+
+def _written(word: Word | None) -> tuple[str, str, str]:
+    if word is None:
+        return "", "", ""
+    return str(word.number), word.price, "" if word.unknown is None else str(word.unknown)
+
+
+def clock() -> int:
+    """Redis' clock in milliseconds. Raises redis.RedisError."""
+    seconds, microseconds = streams.client().time()
+    return int(seconds) * 1000 + int(microseconds) // 1000
 
 
 def refused() -> dict[str, Price]:
     """The prices that jumped too far, by symbol, the latest of each, until the feed is back or one is accepted."""
-    rows: Any = streams.client().hgetall(REFUSED)  # texts: the client decodes its answers
-    return parsed(rows)
+    return parsed(_rows(REFUSED))
 
 
-def accept(symbol: str, *, seen: Price | None = None, limit: Decimal = JUMP_LIMIT_PERCENT) -> Price:
+def accept(
+    symbol: str, *, seen: Price | None = None, limit: Decimal = JUMP_LIMIT_PERCENT, until: int | None = None
+) -> Price:
     """Take the refused price as the one that counts: the feed's next ones are compared with it. Gives it.
 
     It keeps the time at which the feed said it, so accepting the word of a feed that fell silent makes nothing
     fresh. `seen` is what whoever accepts had before them: where the refused price has gone further than the
-    limit from that, they are asked again. A held symbol keeps its held price.
-    Raises NoRefusedPrice, RefusedPriceMoved, redis.RedisError.
+    limit from that, they are asked again. `until` is the moment, in milliseconds of Redis' clock, after which nothing
+    is accepted any more. A held symbol keeps its held price.
+    Raises NoRefusedPrice, RefusedPriceMoved, AcceptedTooLate, redis.RedisError.
     """
     before = f"{seen.bid:f}|{seen.ask:f}|0" if seen else ""
-    answer = streams.client().eval(price_scripts.ACCEPT, len(KEYS), *KEYS, symbol, before, f"{limit:f}")
+    arguments = (symbol, before, f"{limit:f}", "" if until is None else str(until))
+    answer = streams.client().eval(price_scripts.ACCEPT, len(KEYS), *KEYS, *arguments)
     if answer == "moved":
         raise RefusedPriceMoved
+    if answer == "late":
+        raise AcceptedTooLate
     accepted = parsed({symbol: answer}).get(symbol)
     if accepted is None:
         raise NoRefusedPrice
@@ -182,17 +301,36 @@ def accept(symbol: str, *, seen: Price | None = None, limit: Decimal = JUMP_LIMI
 # --- what an operator says -------------------------------------------------------------------------
 
 
-def hold(symbol: str, bid: Decimal, ask: Decimal) -> None:
+def hold(symbol: str, bid: Decimal, ask: Decimal, number: int | None = None) -> int:
     """Hold a symbol at this price, from now on and until `release`, whatever the feed says.
 
-    It is trusted: no limit is asked. The feed's own price is followed behind it, so that `release` finds it.
+    It is trusted: no limit is asked. The feed's own price is followed behind it, so that `release` finds it. `number`
+    is that of its row in PostgreSQL; a later word that Redis knows already stays. Gives the number of the word that
+    counts.
     """
-    streams.client().eval(price_scripts.HOLD, len(KEYS), *KEYS, symbol, f"{bid:f}|{ask:f}")
+    return _tell(symbol, held_at(bid, ask), number)
 
 
-def release(symbol: str) -> None:
+def release(symbol: str, number: int | None = None) -> int:
     """Let the feed's own price through again: the next one, compared with the feed's last and not with the held."""
-    streams.client().hdel(HOLDS, symbol)
+    return _tell(symbol, "", number)
+
+
+def held_at(bid: Decimal, ask: Decimal) -> str:
+    """A held price as it is written in Redis."""
+    return f"{printed(bid)}|{printed(ask)}"
+
+
+def last_words() -> dict[str, int]:
+    """The number of the last word about each symbol's hold that Redis knows."""
+    numbers = {symbol: text.rpartition("|")[2] for symbol, text in _rows(HOLDS).items() if text.count("|") == 2}
+    return {symbol: int(number) for symbol, number in numbers.items() if _is_whole(number)}
+
+
+def _tell(symbol: str, price: str, number: int | None) -> int:
+    arguments = (symbol, price, "" if number is None else str(number))
+    answer: Any = streams.client().eval(price_scripts.HOLD, len(KEYS), *KEYS, *arguments)
+    return int(answer)
 
 
 def forget(symbol: str | None = None) -> None:
@@ -201,6 +339,6 @@ def forget(symbol: str | None = None) -> None:
         streams.client().delete(*KEYS)
     else:
         pipe = streams.client().pipeline(transaction=True)
-        for key in KEYS:
+        for key in (PRICES, HOLDS, price_scripts.BEHIND, REFUSED):
             pipe.hdel(key, symbol)
         pipe.execute()

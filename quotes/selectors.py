@@ -1,14 +1,30 @@
-"""Whose quotes a caller may see, and the rows of instruments as they are now."""
+"""Whose quotes a caller may see, the rows of instruments as they are now, and who holds which price."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+from typing import Final
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db import connection
+from django.db.models import Q, QuerySet
 
 from accounts.identity import Caller
-from quotes.models import Instrument, Quote
+from quotes.models import Instrument, PriceHold, Quote
+from quotes.prices import Price, Word, held_at
+
+HELD_BY: Final = "operator"
+"""Who holds a price, as everybody else is told."""
+
+# By instrument the last row, found by the index: the history may be long.
+_LAST: Final = """
+SELECT i.symbol, h.number, h.bid, h.ask
+FROM quotes_instrument i
+LEFT JOIN LATERAL (
+    SELECT number, bid, ask FROM quotes_pricehold WHERE instrument_id = i.symbol ORDER BY number DESC LIMIT 1
+) h ON true
+"""
 
 
 def instruments_named(symbols: Sequence[str]) -> dict[str, Instrument]:
@@ -27,3 +43,40 @@ def quotes_of(caller: Caller) -> QuerySet[Quote]:
 
 def quote_of(caller: Caller, quote_id: UUID) -> Quote | None:
     return quotes_of(caller).filter(pk=quote_id).first()
+
+
+def words_on_holds(seen: Mapping[str, int]) -> dict[str, Word]:
+    """What PostgreSQL says last of each instrument's holds. `seen` are the numbers that Redis knew before this call.
+
+    A row is committed before Redis hears its number: one that isn't here is of before PostgreSQL was restored.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_LAST)
+        rows: list[tuple[str, int | None, Decimal | None, Decimal | None]] = cursor.fetchall()
+    words = {}
+    for symbol, number, bid, ask in rows:
+        price = "" if bid is None or ask is None else held_at(bid, ask)
+        unknown = seen.get(symbol, 0)
+        words[symbol] = Word(number or 0, price, unknown if unknown > (number or 0) else None)
+    return words
+
+
+def holds_behind(prices: Iterable[Price]) -> dict[str, PriceHold]:
+    """By symbol who holds these prices, of those that are held and whose row is known. A query where one is held."""
+    held = [Q(instrument_id=price.symbol, number=price.hold) for price in prices if price.hold]
+    if not held:
+        return {}
+    found = PriceHold.objects.select_related("by").filter(_any(held), bid__isnull=False)
+    return {hold.instrument_id: hold for hold in found}
+
+
+def who(hold: PriceHold) -> str:
+    """Who holds a price, as the staff are told."""
+    return hold.by.email if hold.by else "the command line"
+
+
+def _any(conditions: Sequence[Q]) -> Q:
+    whole = Q()
+    for condition in conditions:
+        whole |= condition
+    return whole

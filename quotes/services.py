@@ -1,25 +1,31 @@
-"""Quotes are issued here, an offer written down with the price it was made at; and refused prices are accepted."""
+"""Quotes are issued here, an offer written down with the price it was made at; refused prices are accepted, and prices
+held."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Final
 from uuid import UUID
 
 import redis
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.contenttypes.models import ContentType
-from django.db import transaction
+from django.db.models import Max
 
-from accounts import conflicts
-from accounts.errors import Unavailable
+from accounts import clock, conflicts
+from accounts.errors import Refusal, Unavailable
 from accounts.money import printed
 from quotes import prices as market
 from quotes import symbols
 from quotes.errors import SymbolNotTraded
-from quotes.models import Instrument, Quote
+from quotes.models import Instrument, PriceHold, Quote
 from quotes.prices import Price, Prices
 from quotes.quoting import FeeTerms, Pair, amounts
+
+ACCEPT_MILLISECONDS: Final = 2000  # less than this process waits for Redis' answer
+MOST_KNOWN: Final = 10**12  # a number beyond it in Redis is nobody's: it must not use up what a column holds
 
 
 def quote_trading(
@@ -90,23 +96,92 @@ def issue(
     )
 
 
-@transaction.atomic  # and no more: Redis would not forget what an undone try told it
 def accept_price(instrument: Instrument, *, seen: Price, by: UUID) -> Price:
     """Accept the feed's price that was refused as a jump, in the name of a member of the staff. Gives it.
 
     `seen` is the refused price that was before their eyes. The deed stands in the instrument's history, and is
-    written there first: what can't be written down doesn't happen.
-    Raises NoRefusedPrice, RefusedPriceMoved, Unavailable.
+    written there first: what can't be written down doesn't happen. Where Redis doesn't say what came of it, it stays
+    there; Redis itself refuses it ACCEPT_MILLISECONDS after the deed was begun, however long a call was under way.
+    Raises NoRefusedPrice, RefusedPriceMoved, AcceptedTooLate, Unavailable.
     """
-    LogEntry.objects.create(
+    try:
+        until = market.clock() + ACCEPT_MILLISECONDS
+    except redis.RedisError as error:
+        raise Unavailable("Redis can't be reached: nothing was accepted.") from error
+    deed = _noted(instrument, f"Accepted the refused price {printed(seen.bid)} / {printed(seen.ask)}.", by)
+    try:
+        return market.accept(instrument.symbol, seen=seen, limit=instrument.jump_limit_percent, until=until)
+    except Refusal:
+        deed.delete()
+        raise
+    except redis.RedisError as error:
+        raise Unavailable("Redis can't be reached; look whether the price is still refused.") from error
+
+
+def _noted(instrument: Instrument, sentence: str, by: UUID) -> LogEntry:
+    return LogEntry.objects.create(
         user_id=by,
         content_type=ContentType.objects.get_for_model(Instrument),
         object_id=instrument.symbol,
         object_repr=instrument.symbol,
         action_flag=CHANGE,
-        change_message=f"Accepted the refused price {printed(seen.bid)} / {printed(seen.ask)}.",
+        change_message=sentence,
     )
+
+
+# --- holds -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A hold or a release as it is written down, and whether Redis has it already; if not, a feed brings it there."""
+
+    hold: PriceHold
+    is_in_redis: bool
+
+
+def hold_price(instrument: Instrument, bid: Decimal, ask: Decimal, *, by: UUID | None = None, reason: str = "") -> Told:
+    """Hold an instrument at a price (0 < bid <= ask), from now on and until it is released.
+
+    The row comes first: Redis only copies it, at once and then with each price that a feed publishes.
+    """
+    return _said(instrument, bid, ask, by, reason)
+
+
+def release_price(instrument: Instrument, *, by: UUID | None = None, reason: str = "") -> Told:
+    """Let the feed's own price through again."""
+    return _said(instrument, None, None, by, reason)
+
+
+def _said(instrument: Instrument, bid: Decimal | None, ask: Decimal | None, by: UUID | None, reason: str) -> Told:
     try:
-        return market.accept(instrument.symbol, seen=seen, limit=instrument.jump_limit_percent)
-    except redis.RedisError as error:
-        raise Unavailable("Redis can't be reached; look whether the price is still refused.") from error
+        known = market.last_words().get(instrument.symbol, 0)
+    except redis.RedisError:
+        known = 0
+    hold = _write_hold(instrument, bid, ask, by, reason, known if known < MOST_KNOWN else 0)
+    try:
+        if bid is None or ask is None:
+            market.release(instrument.symbol, hold.number)
+        else:
+            market.hold(instrument.symbol, bid, ask, hold.number)
+    except redis.RedisError:
+        return Told(hold, is_in_redis=False)
+    return Told(hold, is_in_redis=True)
+
+
+@conflicts.atomic
+def _write_hold(
+    instrument: Instrument, bid: Decimal | None, ask: Decimal | None, by: UUID | None, reason: str, known: int
+) -> PriceHold:
+    """The next row, with a number above PostgreSQL's own and above what Redis may remember of a lost future."""
+    Instrument.objects.select_for_update(no_key=True).get(pk=instrument.pk)  # one number after the other
+    last = PriceHold.objects.filter(instrument=instrument).aggregate(last=Max("number"))["last"] or 0
+    return PriceHold.objects.create(
+        instrument=instrument,
+        number=max(last, known) + 1,
+        bid=bid,
+        ask=ask,
+        by_id=by,
+        reason=reason,
+        at=clock.now(),
+    )

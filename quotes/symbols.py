@@ -6,12 +6,12 @@ in the admin is seen everywhere one second later.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from django.conf import settings
 
+from accounts.clock import uptime
 from quotes.errors import UnknownSymbol
 from quotes.models import Instrument
 
@@ -20,7 +20,7 @@ KEPT_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    until: float  # of the monotonic clock
+    until: float  # by `uptime`
     by_symbol: Mapping[str, Instrument]
     by_alias: Mapping[str, str]
 
@@ -71,7 +71,7 @@ def aliases(symbols: Collection[str], home_currency: str) -> dict[str, str]:
 def _lookup() -> _Known:
     global _known
     known = _known  # one read: another thread may replace it meanwhile
-    now = time.monotonic()
+    now = uptime()
     if known is None or known.until < now:
         rows = {row.symbol: row for row in Instrument.objects.select_related("base_asset", "counter_asset")}
         _known = known = _Known(now + KEPT_SECONDS, rows, aliases(rows.keys(), settings.ACCOUNT_CURRENCY))

@@ -30,6 +30,7 @@ WRITTEN = (
     "accounts_user",
     "quotes_quote",
     "quotes_candle",
+    "quotes_pricehold",
     "trades_order",
     "trades_deal",
     "trades_orderevent",
@@ -40,6 +41,7 @@ WRITTEN = (
     "trades_tradeevent",
     "trades_settlementleg",
     "trades_leftout",
+    "trades_lowwater",
     "trades_tradeflag",
     "trades_correction",
     "trades_settlementbatch",
@@ -80,7 +82,7 @@ def _empty(cursor: CursorWrapper) -> None:
     for name in guarded:
         cursor.execute(f"ALTER TABLE {name} DISABLE TRIGGER never_emptied")
     cursor.execute(f"TRUNCATE {', '.join(WRITTEN)} CASCADE")
-    cursor.execute("UPDATE trades_settlementwindow SET low_water = NULL, last_cut_at = NULL, is_active = true")
+    cursor.execute("UPDATE trades_settlementwindow SET last_cut_at = NULL, is_active = true")
     for name in guarded:
         cursor.execute(f"ALTER TABLE {name} ENABLE TRIGGER never_emptied")
 

@@ -158,7 +158,7 @@ def executes(quote: Quote, *, at: datetime | None = None, expected_error: str = 
 
 def stores(*trades: Trade) -> None:
     """Let the storing step run over these trades, as a worker would."""
-    advance([trade.pk for trade in trades], at=timezone.now(), prices=prices.latest())
+    advance([trade.pk for trade in trades], at=timezone.now(), prices=prices.latest)
     for trade in trades:
         trade.refresh_from_db()
 

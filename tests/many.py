@@ -27,7 +27,7 @@ def many_settling_buys(customers: Sequence[Customer], count: int, *, satoshis: i
         ]
         trades += _stored(some, satoshis)
     no_prices = Prices(timezone.now(), {})  # the market's movement is not judged
-    moved = advance([trade.pk for trade in trades], at=timezone.now(), prices=no_prices)
+    moved = advance([trade.pk for trade in trades], at=timezone.now(), prices=lambda: no_prices)
     assert moved.settling == count, moved
     return trades
 
@@ -35,7 +35,7 @@ def many_settling_buys(customers: Sequence[Customer], count: int, *, satoshis: i
 def many_exits(originals: Sequence[Trade]) -> list[Trade]:
     """A settling exit of each of these buys, at the same price."""
     exits = many_exits_in_storing(originals)
-    moved = advance([trade.pk for trade in exits], at=timezone.now(), prices=Prices(timezone.now(), {}))
+    moved = advance([trade.pk for trade in exits], at=timezone.now(), prices=lambda: Prices(timezone.now(), {}))
     assert moved.settling == len(exits), moved
     return exits
 

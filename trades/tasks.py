@@ -13,17 +13,16 @@ from uuid import UUID
 import redis
 from celery import shared_task
 from django.conf import settings
-from django.core.cache import cache
 from django.db import IntegrityError, OperationalError
-from django.utils import timezone
 
+from accounts import clock
 from accounts.errors import Refusal
 from quotes import prices
 from trades.models import SettlementBatch
 from trades.orders import extremes
-from trades.settlement.cut import EVERY_KIND, low_water
 from trades.settlement.cut import cut_due as cut_due_windows
 from trades.settlement.legs import retry_due
+from trades.settlement.low_water import STORING, low_water, raise_low_water
 from trades.settlement.seats import seat
 from trades.settlement.settle import CHUNK, SETTLEABLE, Progress, settle
 from trades.spot.advance import advance as advance_trades
@@ -40,7 +39,6 @@ AGAIN: dict[str, Any] = {
     "max_retries": 5,
     "ignore_result": True,
 }
-_LOW_WATER = "trades:storing:low_water"
 _IN_OTHER_HANDS_SECONDS = 0.2
 _MOST_ROUNDS = 10
 
@@ -52,21 +50,19 @@ def advance(ids: list[str], rounds: int = 0) -> None:
     Twice at once: each locks what it moves and passes over what the other has locked; a trade that has moved
     is not in storing any more.
     """
-    left = advance_trades([UUID(hex=id_) for id_ in ids], at=timezone.now(), prices=_latest_prices()).left
+    left = advance_trades([UUID(hex=id_) for id_ in ids], prices=_latest_prices).left
     if left and rounds < _MOST_ROUNDS:
         advance.apply_async(([id_.hex for id_ in left], rounds + 1), countdown=_IN_OTHER_HANDS_SECONDS)
 
 
 @shared_task(**AGAIN)  # type: ignore[untyped-decorator]
 def sweep() -> None:
-    """Move whatever stands in storing, from a low-water mark on that may be lost (then from the windows' own).
+    """Move whatever stands in storing, from its low-water mark on, which may be lost.
 
     Twice at once: like `advance`; the mark only ever skips what neither left in storing.
     """
-    kept = cache.get(_LOW_WATER)
-    start = UUID(hex=kept) if kept else low_water(EVERY_KIND)
-    mark = sweep_trades(low_water=start, at=timezone.now(), prices=_latest_prices())
-    cache.set(_LOW_WATER, mark.hex, timeout=None)
+    mark = sweep_trades(low_water=low_water([STORING]), prices=_latest_prices)
+    raise_low_water([STORING], mark)
 
 
 @shared_task(**AGAIN)  # type: ignore[untyped-decorator]
@@ -75,7 +71,7 @@ def cut_due() -> None:
 
     Twice at once: a batch is unique per window and cut time, the second finds it made.
     """
-    if cut_due_windows(timezone.now()):
+    if cut_due_windows(clock.now()):
         settle_open.delay()
 
 
@@ -103,7 +99,7 @@ def retry_legs() -> None:
 
     Twice at once: one statement, and a leg that is pending already is not failed any more.
     """
-    if due := retry_due(timezone.now()):
+    if due := retry_due(clock.now()):
         logger.info("%d failed legs are due again", due)
 
 
@@ -111,7 +107,7 @@ def _settle(batch: SettlementBatch) -> None:
     """Settle one batch and tell what changed; one that can't be settled is told, and holds up no other."""
     moved, completed = batch.state == BatchState.CONFIRMED, batch.completed_count
     try:
-        for progress in settle(batch.pk, clock=timezone.now):
+        for progress in settle(batch.pk, clock=clock.now):
             moved = moved or progress.completed != completed
             if progress.completed != completed or (moved and progress.is_done):
                 _tell(batch.pk, progress)
@@ -136,7 +132,7 @@ def _tell(batch_id: UUID, progress: Progress) -> None:
 
 
 def _latest_prices() -> prices.Prices | None:
-    """None when Redis is away: trades go on, the market's volatility is not judged."""
+    """Asked for each transaction anew. None when Redis is away: trades go on, the market's volatility is not judged."""
     try:
         return prices.latest()
     except redis.RedisError:

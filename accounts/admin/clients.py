@@ -7,11 +7,10 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.http import HttpRequest
-from django.utils import timezone
 from django.utils.html import format_html
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
-from accounts import services
+from accounts import clock, services
 from accounts.admin import shown
 from accounts.admin.base import DeskAdmin, NeverDeleted
 from accounts.identity import FIRM_SCOPES
@@ -52,7 +51,7 @@ class ApiClientAdmin(NeverDeleted, DeskAdmin):
         if change:
             super().save_model(request, client, form, change)
             return
-        made, secret = services.create_api_client(client.name, client.scopes, timezone.now())
+        made, secret = services.create_api_client(client.name, client.scopes, clock.now())
         for name in ("pk", "client_id", "secret_sha256", "scopes", "created_at"):
             setattr(client, name, getattr(made, name))
         client._state.adding = False

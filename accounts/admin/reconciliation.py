@@ -10,12 +10,12 @@ from django.core.exceptions import ValidationError
 from django.core.files.uploadedfile import UploadedFile
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.html import format_html
 from unfold.decorators import action
 from unfold.enums import ActionVariant
 from unfold.widgets import UnfoldAdminFileFieldWidget, UnfoldAdminSplitDateTimeWidget
 
+from accounts import clock
 from accounts.admin import shown
 from accounts.admin.base import DeskAdmin, ReadOnlyInline
 from accounts.admin.dialogs import actor
@@ -115,7 +115,7 @@ class ReconciliationRunAdmin(DeskAdmin):
             statement.read(),
             source=str(statement.name),
             as_of=form.cleaned_data["as_of"],
-            at=timezone.now(),
+            at=clock.now(),
             by=actor(request),
         )
         run.pk, run.ok, run.source = made.pk, made.ok, made.source

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from django.conf import settings
-from django.utils import timezone
 from rest_framework.parsers import FormParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts import selectors, services, tokens
+from accounts import clock, selectors, services, tokens
 from accounts.api import bodies
 from accounts.api.identity import PublicView
 from accounts.errors import Forbidden, Malformed
@@ -32,7 +31,7 @@ class TokenView(PublicView):
         wanted = bodies.text(body, "scope", longest=_LONGEST_SCOPES).split()
         client = services.authenticate_client(client_id, secret)
         scopes = services.granted(wanted, client.scopes)
-        at = timezone.now()
+        at = clock.now()
         return Response(
             {
                 "access_token": tokens.client_token(client, scopes, at),
@@ -63,5 +62,5 @@ class CustomerTokenView(APIView):
             raise Forbidden
         scopes = services.granted(wanted, caller.scopes & CUSTOMER_SCOPES)
         customer = selectors.customer_seen_by(caller, customer_id)
-        token = tokens.customer_token(caller.client_id, customer.pk, scopes, timezone.now())
+        token = tokens.customer_token(caller.client_id, customer.pk, scopes, clock.now())
         return Response({"access_token": token}, status=201, headers={"Cache-Control": "no-store"})

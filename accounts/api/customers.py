@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.conf import settings
-from django.utils import timezone
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts import selectors, services
+from accounts import clock, selectors, services
 from accounts.api import bodies
 from accounts.api.lists import bank, guid_in_path, guids, page_of, texts, words
 from accounts.errors import Malformed
@@ -40,7 +39,7 @@ class CustomersView(APIView):
         wanted = NewCustomer(
             type=bodies.choice(body, "type", Customer.Type.values), name=_name(body), labels=bodies.labels(body)
         )
-        [customer] = services.open_customers([wanted], timezone.now())
+        [customer] = services.open_customers([wanted], clock.now())
         return Response(customer_out(customer), status=201)
 
 

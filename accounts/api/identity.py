@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from django.utils import timezone
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts import services, tokens
+from accounts import clock, services, tokens
 from accounts.api import bodies
 from accounts.errors import Malformed
 
@@ -37,7 +36,7 @@ class SignupView(PublicView):
     def post(self, request: Request) -> Response:
         body = fields_of(request, "email", "password")
         name = bodies.text(body, "name", longest=200)
-        at = timezone.now()
+        at = clock.now()
         customer = services.create_customer(body["email"], body["password"], name, at)
         user = customer.user
         assert user is not None  # it was made with the customer
@@ -57,13 +56,13 @@ class LoginView(PublicView):
     def post(self, request: Request) -> Response:
         body = fields_of(request, "email", "password")
         user = services.authenticate(body["email"], body["password"])
-        return _pair(tokens.trader_pair(user, timezone.now()))
+        return _pair(tokens.trader_pair(user, clock.now()))
 
 
 class RefreshView(PublicView):
     def post(self, request: Request) -> Response:
         body = fields_of(request, "refresh")
-        return _pair(tokens.rotate(body["refresh"], timezone.now()))
+        return _pair(tokens.rotate(body["refresh"], clock.now()))
 
 
 class LogoutView(PublicView):

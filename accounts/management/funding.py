@@ -7,9 +7,7 @@ from argparse import ArgumentParser
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from django.utils import timezone
-
-from accounts import selectors, services
+from accounts import clock, selectors, services
 from accounts.management.output import JSONCommand, politely
 from accounts.models import Asset
 from accounts.money import from_base_units
@@ -31,7 +29,7 @@ class FundingCommand(JSONCommand):
         code = options["asset"].upper()
         amount = services.base_units(code, options["amount"])
         key = options["key"] or secrets.token_hex(8)
-        is_new = type(self).move(customer, code, amount, key, timezone.now(), "the command line")
+        is_new = type(self).move(customer, code, amount, key, clock.now(), "the command line")
         decimals = Asset.objects.get(pk=code).decimals
         available = from_base_units(selectors.available(customer.pk, code), decimals)
         self.say(

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import redis
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
-from django.db import InterfaceError, OperationalError
+from django.db import InterfaceError, InternalError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, UnreadablePostError
 from django.http.response import HttpResponseBase
 
@@ -24,15 +24,9 @@ log = logging.getLogger(__name__)
 _API_PREFIXES = ("/api/", "/oauth/")
 
 # Also a lock or statement timeout, a pool without a free connection, and a conflict that was met once too often
-# (accounts/conflicts.py): nothing was done, try again.
-_UNREACHABLE = (
-    OperationalError,
-    InterfaceError,
-    redis.ConnectionError,
-    redis.TimeoutError,
-    redis.exceptions.ReadOnlyError,
-    redis.exceptions.OutOfMemoryError,
-)
+# (accounts/conflicts.py): nothing was done, try again. A Redis that answers and refuses is no better than none.
+_UNREACHABLE = (OperationalError, InterfaceError, redis.RedisError)
+_OUT_OF_TIME = frozenset({"25P03", "25P04"})  # PostgreSQL ended the session, and undid what it had not committed
 _UNAVAILABLE = "The service is temporarily unavailable; try again."
 _TEXTS = {
     400: "Bad request",
@@ -65,7 +59,7 @@ def answer_to(request: HttpRequest, error: Exception) -> HttpResponse | None:
     """What a view raised and nobody answered; None where that is left to Django."""
     if isinstance(error, Refusal):
         return errors.answer(error, request.path)
-    if isinstance(error, _UNREACHABLE):
+    if isinstance(error, _UNREACHABLE) or _is_out_of_time(error):
         log.error("%s %s: %s: %s", request.method, request.path, type(error).__name__, error)
         return errors.plain(request.path, 503, _UNAVAILABLE)
     if isinstance(error, RequestDataTooBig):
@@ -76,6 +70,11 @@ def answer_to(request: HttpRequest, error: Exception) -> HttpResponse | None:
         return None  # Django's own answer; in an API path it is put into JSON above
     log.exception("%s %s failed", request.method, request.path, exc_info=error)
     return errors.plain(request.path, 500, _TEXTS[500])
+
+
+def _is_out_of_time(error: Exception) -> bool:
+    """A transaction's own limit (accounts/clock.py) came before its COMMIT."""
+    return isinstance(error, InternalError) and getattr(error.__cause__, "sqlstate", None) in _OUT_OF_TIME
 
 
 def _is_api(request: HttpRequest) -> bool:

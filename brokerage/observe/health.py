@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import threading
+from functools import cache
 
 import redis
+from django.conf import settings
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
-from accounts import exact, streams
+from accounts import clock, exact, host_clock, streams
+
+PROBE = "probe:readyz"  # what is written to see whether it can be
+PROBE_SECONDS = 60
 
 _migrated = threading.Event()  # once true it stays true: new code means a new process
 
@@ -20,18 +27,24 @@ def livez(request: HttpRequest) -> HttpResponse:
 
 
 def readyz(request: HttpRequest) -> HttpResponse:
-    """200 when PostgreSQL answers, every migration is applied and Redis answers; else 503 naming what is missing."""
-    parts = {"postgresql": _database(), "migrations": "unknown", "redis": _redis()}
+    """200 when requests can be served; else 503, and the parts name what is missing.
+
+    PostgreSQL answers and every migration is applied; the Redis that carries commands takes writes, for one that only
+    answers takes no order; this host's clock is near PostgreSQL's. The Redis servers of the cache and of the workers,
+    where they are others, are named as well and don't count: requests are served without them.
+    """
+    parts = {"postgresql": _database(), "migrations": "unknown", "clock": "unknown"}
     if parts["postgresql"] == "ok":
         parts["migrations"] = _migrations()
+        parts["clock"] = _clock()
+    parts["redis"] = _writes(streams.prompt_client())
     ready = all(state == "ok" for state in parts.values())
-    return _json({"status": "ready" if ready else "unavailable", **parts}, 200 if ready else 503)
+    return _json({"status": "ready" if ready else "unavailable", **parts, **_others()}, 200 if ready else 503)
 
 
 def _database() -> str:
     try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
+        clock.now()
     except DatabaseError:
         return "unreachable"
     return "ok"
@@ -49,12 +62,49 @@ def _migrations() -> str:
     return "ok"
 
 
-def _redis() -> str:
+def _clock() -> str:
+    off = host_clock.off_seconds()
+    return host_clock.in_words(off) if off else "ok"
+
+
+def _writes(client: redis.Redis) -> str:
+    """Whether a Redis takes what we write: a key with an expiry, and an entry of a stream."""
+    stream = f"{PROBE}:stream"
+    pipe = client.pipeline(transaction=False)
+    pipe.set(PROBE, "1", px=PROBE_SECONDS * 1000)
+    pipe.unlink(stream)  # whatever somebody has put there
+    pipe.xadd(stream, {"is": "probe"}, maxlen=1)
+    pipe.expire(stream, PROBE_SECONDS)
     try:
-        streams.client().ping()
-    except redis.RedisError:
+        answers = pipe.execute(raise_on_error=False)
+    except redis.RedisError as failure:
+        answers = [failure]
+    failures = [answer for answer in answers if isinstance(answer, Exception)]
+    return _in_words(failures[0]) if failures else "ok"
+
+
+def _in_words(failure: Exception) -> str:
+    """Such as "refuses (NOREPLICAS)": Redis' word for it, and nothing of what it says beside that."""
+    if isinstance(failure, redis.TimeoutError):
         return "unreachable"
-    return "ok"
+    word = getattr(failure, "status_code", None) or str(failure).partition(" ")[0]
+    return f"refuses ({word})" if word.isalpha() and word.isupper() else "unreachable"
+
+
+def _others() -> dict[str, str]:
+    urls = {"cache": settings.CACHE_URL, "broker": settings.BROKER_URL}
+    return {name: _writes(_client(url)) for name, url in urls.items() if url != settings.STREAM_URL and _is_redis(url)}
+
+
+def _is_redis(url: str) -> bool:
+    return url.startswith(("redis://", "rediss://", "unix://"))
+
+
+@cache
+def _client(url: str) -> redis.Redis:
+    seconds = streams.PROMPT_SECONDS
+    once_more = Retry(NoBackoff(), 1, (redis.ConnectionError,))
+    return redis.Redis.from_url(url, socket_timeout=seconds, socket_connect_timeout=seconds, retry=once_more)
 
 
 def _json(body: dict[str, str], status: int) -> HttpResponse:

@@ -68,6 +68,7 @@ FOR_TESTS = {
     "wal_buffers": "4MB",
     "autovacuum_naptime": "10min",
     "log_lock_waits": "off",
+    "track_commit_timestamp": "on",  # a test asks when something was committed
 }
 
 

@@ -39,7 +39,7 @@ def children(host: str, port: int, environ: Mapping[str, str], without: Collecti
     )
     beat = (
         *(*celery, "beat", "--loglevel", "INFO", "--pidfile", ""),
-        *("--scheduler", "django_celery_beat.schedulers:DatabaseScheduler"),
+        *("--scheduler", "brokerage.beat:Scheduler"),
     )
     table = [
         Child("web", web, 2.5),

@@ -12,19 +12,23 @@ from django.contrib.admin.utils import unquote
 from django.core.exceptions import ValidationError
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse
+from django.utils.html import format_html
 from unfold.decorators import action
 from unfold.enums import ActionVariant
 from unfold.forms import BaseDialogForm
 from unfold.views import ChangeList
 
+from accounts import clock
 from accounts.admin import shown
 from accounts.admin.base import DeskAdmin, DeskList, NeverDeleted, ReadOnlyAdmin, asked_once, may
 from accounts.admin.dialogs import carried_out, dialog
 from accounts.money import printed
 from quotes import prices, symbols
+from quotes.admin.held import held_shown
 from quotes.errors import NoRefusedPrice
-from quotes.models import Candle, Instrument
+from quotes.models import Candle, FeedLease, Instrument, PriceHold
 from quotes.prices import Price
+from quotes.selectors import holds_behind, who
 from quotes.services import accept_price
 
 PAGE = "admin:quotes_instrument_change"
@@ -61,7 +65,9 @@ class PricedList(DeskList):
             latest, refused = prices.latest(), prices.refused()
         except redis.RedisError:
             return
+        holds = holds_behind(latest.by_symbol.values())
         for instrument in self.result_list:
+            instrument.held_text = held_shown(latest.by_symbol.get(instrument.symbol), holds)
             instrument.price_now = latest.usable(instrument.symbol, instrument.price_age_limit_seconds)
             instrument.price_refused = refused.get(instrument.symbol)
 
@@ -79,13 +85,14 @@ class AcceptForm(BaseDialogForm):
 
     def render_before_template(self) -> str:
         symbol = _symbol_in(self.object_id)
-        known = {"stands": prices.latest().by_symbol.get(symbol), "refused": self.refused}
+        stands = prices.latest().by_symbol.get(symbol)
+        holds = holds_behind([stands] if stands else [])
         rows = [
-            (what, shown.number(price.bid), shown.number(price.ask), shown.moment(price.at))
-            for what, price in known.items()
+            (what, shown.number(price.bid), shown.number(price.ask), shown.moment(price.at), held_shown(price, holds))
+            for what, price in {"stands": stands, "refused": self.refused}.items()
             if price
         ]
-        return shown.table(("", "Bid", "Ask", "As of, UTC"), rows, NoRefusedPrice.sentence)
+        return shown.table(("", "Bid", "Ask", "As of, UTC", ""), rows, NoRefusedPrice.sentence)
 
     def clean_seen(self) -> Price | None:
         return prices.parsed({"seen": self.cleaned_data["seen"]}).get("seen")
@@ -102,6 +109,7 @@ class InstrumentAdmin(NeverDeleted, DeskAdmin):
         "is_active",
         "bid_shown",
         "ask_shown",
+        "held_listed",
         "refused_listed",
         "spread_shown",
         "leverage_cap",
@@ -119,6 +127,7 @@ class InstrumentAdmin(NeverDeleted, DeskAdmin):
                     "price_decimals",
                     "price_age_limit_seconds",
                     "jump_limit_percent",
+                    "held_price",
                     "refused_price",
                     "spread_bps",
                     "volatility_limit_percent",
@@ -143,7 +152,7 @@ class InstrumentAdmin(NeverDeleted, DeskAdmin):
         return PricedList
 
     def get_readonly_fields(self, request: HttpRequest, obj: Instrument | None = None) -> tuple[str, ...]:
-        return ("refused_price", *(("symbol", "base_asset", "counter_asset") if obj else ()))
+        return ("held_price", "refused_price", *(("symbol", "base_asset", "counter_asset") if obj else ()))
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
         offered: list[Any] = super().get_actions_detail(request, object_id)
@@ -187,6 +196,23 @@ class InstrumentAdmin(NeverDeleted, DeskAdmin):
         price = getattr(instrument, "price_now", None)
         return shown.number(price.ask, instrument.price_decimals) if price else shown.NOTHING
 
+    @admin.display(description="Held")
+    def held_listed(self, instrument: Instrument) -> str:
+        return getattr(instrument, "held_text", "") or shown.NOTHING
+
+    @admin.display(description="Held price")
+    @asked_once
+    def held_price(self, instrument: Instrument) -> str:
+        try:
+            price = prices.latest().by_symbol.get(instrument.symbol)
+        except redis.RedisError:
+            return shown.NOTHING
+        if price is None or not price.is_held:
+            return shown.NOTHING
+        return format_html(
+            "{} / {} {}", printed(price.bid), printed(price.ask), held_shown(price, holds_behind([price]))
+        )
+
     @admin.display(description="Refused")
     def refused_listed(self, instrument: Instrument) -> str:
         return _refused_text(getattr(instrument, "price_refused", None))
@@ -207,6 +233,51 @@ class InstrumentAdmin(NeverDeleted, DeskAdmin):
     @admin.display(description="Quantity")
     def range_shown(self, instrument: Instrument) -> str:
         return shown.between(instrument.min_quantity, instrument.max_quantity)
+
+
+@admin.register(PriceHold)
+class PriceHoldAdmin(ReadOnlyAdmin):
+    """What operators held prices at, the latest first. `manage.py set_price` writes it."""
+
+    list_display = ("when", "symbol", "number", "held_at", "by_whom", "reason")
+    list_filter = ("instrument",)
+    ordering = ("-id",)
+    related = ("by",)
+    fields = readonly_fields = ("when", "symbol", "number", "held_at", "by_whom", "reason")
+
+    @admin.display(description="At")
+    def when(self, hold: PriceHold) -> str:
+        return shown.moment(hold.at)
+
+    @admin.display(description="Symbol")
+    def symbol(self, hold: PriceHold) -> str:
+        return hold.instrument_id
+
+    @admin.display(description="Price")
+    def held_at(self, hold: PriceHold) -> str:
+        if hold.bid is None or hold.ask is None:
+            return "released"
+        return f"{printed(hold.bid)} / {printed(hold.ask)}"
+
+    @admin.display(description="By")
+    def by_whom(self, hold: PriceHold) -> str:
+        return who(hold)
+
+
+@admin.register(FeedLease)
+class FeedLeaseAdmin(ReadOnlyAdmin):
+    """The feed that speaks."""
+
+    list_display = ("holder", "epoch", "taken", "renewed")
+    fields = readonly_fields = ("holder", "epoch", "taken", "renewed")
+
+    @admin.display(description="Speaks since")
+    def taken(self, lease: FeedLease) -> str:
+        return shown.moment(lease.taken_at)
+
+    @admin.display(description="Renewed")
+    def renewed(self, lease: FeedLease) -> str:
+        return shown.age(lease.renewed_at, clock.now())
 
 
 @admin.register(Candle)

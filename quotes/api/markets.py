@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 import redis
 from django.urls import re_path
-from django.utils import timezone
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from accounts import clock
 from accounts.errors import Malformed, Unavailable
 from accounts.money import at_scale
 from quotes import markets_selectors, prices, symbols
-from quotes.models import Instrument
+from quotes.models import Instrument, PriceHold
+from quotes.selectors import HELD_BY, holds_behind
 
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d([.,]\d{1,9})?)?(Z|[+-]\d\d:?\d\d)?)?", re.ASCII)
 _YEARS = range(1970, 3000)
@@ -41,7 +43,8 @@ class LatestPrices(PublicView):
             fresh = []
         if not fresh:
             raise Unavailable("Prices are temporarily unavailable")
-        return Response({"data": [_price(one) for one in fresh]})
+        holds = holds_behind(one.price for one in fresh)
+        return Response({"data": [_price(one, holds) for one in fresh]})
 
 
 class Candles(PublicView):
@@ -53,7 +56,7 @@ class Candles(PublicView):
         interval = given["interval"]
         if interval not in markets_selectors.INTERVALS:
             raise Malformed(f"Interval must be one of: {', '.join(markets_selectors.INTERVALS)}")
-        since, until = _moment(given.get("from"), "from"), _moment(given.get("to"), "to") or timezone.now()
+        since, until = _moment(given.get("from"), "from"), _moment(given.get("to"), "to") or clock.about_now()
         if since is not None and since > until:
             raise Malformed("'from' must not be after 'to'")
         limit = _limit(given.get("limit"))
@@ -90,14 +93,19 @@ def _asset(request: Request, instrument: Instrument) -> dict[str, Any]:
     }
 
 
-def _price(fresh: markets_selectors.Fresh) -> dict[str, Any]:
+def _price(fresh: markets_selectors.Fresh, holds: Mapping[str, PriceHold]) -> dict[str, Any]:
+    """A price that an operator holds says so; the public isn't told which operator."""
     decimals = fresh.instrument.price_decimals
-    return {
+    shown = {
         "symbol": fresh.instrument.symbol,
         "bid": at_scale(fresh.price.bid, decimals),
         "ask": at_scale(fresh.price.ask, decimals),
         "time": fresh.price.at,
     }
+    if fresh.price.is_held:
+        hold = holds.get(fresh.instrument.symbol)
+        shown |= {"held": True, "heldSince": hold.at if hold else None, "heldBy": HELD_BY}
+    return shown
 
 
 def _candle(bar: markets_selectors.Bar) -> dict[str, Any]:

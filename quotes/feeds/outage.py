@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from time import monotonic
+
+from accounts.clock import uptime
 
 log = logging.getLogger("feed")
 
@@ -13,11 +14,15 @@ LONGEST_PAUSE_SECONDS = 2.0  # well below the price age limit: prices are fresh 
 
 
 class Outage:
-    """Whether a server is worth asking again, told by the calls that failed and worked."""
+    """Whether a server is worth asking again, told by the calls that failed and worked.
 
-    def __init__(self, server: str, clock: Callable[[], float] = monotonic) -> None:
+    `is_told`: whether the log hears of it; not where another's outage of the same server says so already.
+    """
+
+    def __init__(self, server: str, clock: Callable[[], float] = uptime, *, is_told: bool = True) -> None:
         self._server = server
         self._clock = clock
+        self._is_told = is_told
         self._pause = 0.0
         self._until = 0.0
 
@@ -31,12 +36,12 @@ class Outage:
         return self._pause
 
     def failed(self, error: Exception) -> None:
-        if not self._pause:
+        if not self._pause and self._is_told:
             log.warning("%s is away, trying on: %s", self._server, str(error).partition("\n")[0])
         self._pause = min(self._pause * 2, LONGEST_PAUSE_SECONDS) if self._pause else FIRST_PAUSE_SECONDS
         self._until = self._clock() + self._pause
 
     def worked(self) -> None:
-        if self._pause:
+        if self._pause and self._is_told:
             log.warning("%s is back", self._server)
         self._pause = 0.0

@@ -30,7 +30,7 @@ class Refusals:
 
     def saw(self, ticks: Sequence[Tick], faults: Mapping[str, Fault]) -> None:
         """What became of these ticks; `faults` names those that were refused."""
-        for symbol, bid, ask in ticks:
+        for symbol, bid, ask, _ in ticks:
             fault = faults.get(symbol)
             if fault is None and symbol in self._running:
                 self._running.remove(symbol)

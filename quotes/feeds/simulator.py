@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+from accounts.clock import uptime
 from accounts.money import DOWN, NEAREST, UP, exact, rounded
 from quotes.feeds.venue import Pause, Tick
 
@@ -47,18 +48,19 @@ class Simulator:
 
     def batches(self, pause: Pause) -> Iterator[Sequence[Tick]]:
         while True:
-            yield [self._tick(symbol, terms) for symbol, terms in self._terms().items()]
+            came = uptime()
+            yield [self._tick(symbol, terms, came) for symbol, terms in self._terms().items()]
             if pause(self._tick_seconds):
                 return
 
-    def _tick(self, symbol: str, terms: Terms) -> Tick:
+    def _tick(self, symbol: str, terms: Terms, came: float) -> Tick:
         if symbol not in self._mids:
             self._mids[symbol] = terms.start
             self._dice[symbol] = random.Random(f"{self._seed}:{symbol}")  # noqa: S311 - a repeatable walk, no secret
         else:
             throw = Decimal(self._dice[symbol].randint(-_GRAIN, _GRAIN)) / _GRAIN
             self._mids[symbol] = step(self._mids[symbol], throw, terms)
-        return Tick(symbol, *quoted(self._mids[symbol], terms))
+        return Tick(symbol, *quoted(self._mids[symbol], terms), came)
 
 
 @exact

@@ -11,15 +11,20 @@ Pause = Callable[[float], bool]
 
 
 class Tick(NamedTuple):
-    """A venue's bid and ask for one whole unit of a symbol's base asset. Not judged yet."""
+    """A venue's bid and ask for one whole unit of a symbol's base asset. Not judged yet.
+
+    `came` is `accounts.clock.uptime()` when it came to this process: however late it is published, it is as
+    old as that.
+    """
 
     symbol: str
     bid: Decimal
     ask: Decimal
+    came: float
 
 
 class Venue(Protocol):
-    """A source of prices. It knows nothing of Redis, of PostgreSQL or of the clock."""
+    """A source of prices. It knows nothing of Redis, of PostgreSQL or of the time of day."""
 
     @property
     def name(self) -> str:

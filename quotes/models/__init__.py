@@ -1,4 +1,5 @@
+from quotes.models.feed import FeedLease, PriceHold
 from quotes.models.instrument import Candle, Instrument
 from quotes.models.quote import Quote
 
-__all__ = ["Candle", "Instrument", "Quote"]
+__all__ = ["Candle", "FeedLease", "Instrument", "PriceHold", "Quote"]

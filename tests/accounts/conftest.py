@@ -10,6 +10,7 @@ from django.utils import timezone
 from accounts import audit
 from accounts.ids import uuid7
 from accounts.models import Customer
+from quotes.models import PriceHold
 from tests.given import a_customer, a_settling_buy, btc, btc_at
 from trades.models import Deal, OrderEvent
 
@@ -21,6 +22,7 @@ def alice() -> Customer:
     alice = a_customer(with_usd="50_000.00")
     for amount in ("0.1", "0.2", "0.3"):
         a_settling_buy(alice, btc(amount))
+    PriceHold.objects.create(instrument_id="ETH-USD", number=1, bid=2200, ask=2201, at=timezone.now())
     audit.run(timezone.now())
     return alice
 

@@ -11,7 +11,14 @@ from django.utils import timezone
 
 from accounts import audit, seals
 
-TABLES = ("accounts_transfer", "accounts_ledgeraudit", "trades_deal", "trades_orderevent", "trades_tradeevent")
+TABLES = (
+    "accounts_transfer",
+    "accounts_ledgeraudit",
+    "quotes_pricehold",
+    "trades_deal",
+    "trades_orderevent",
+    "trades_tradeevent",
+)
 
 
 def seal() -> seals.Sealed:

@@ -6,16 +6,17 @@ import json
 import time
 from decimal import Decimal
 
+import psycopg
 import pytest
 import redis
-from django.db import InterfaceError, OperationalError
+from django.db import InterfaceError, InternalError, OperationalError
 from django.http import HttpResponse
 from django.test import RequestFactory
 from rest_framework.exceptions import Throttled, ValidationError
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts import streams
+from accounts import host_clock, streams
 from accounts.errors import Conflict, NotFound, Refusal, TooMany, Unavailable
 from brokerage import errors
 from brokerage.http.arrival import ArrivalMiddleware
@@ -173,14 +174,14 @@ def test_a_process_is_ready_when_both_servers_answer_and_migrations_are_applied(
     answer = Api().get("/readyz")
 
     assert answer.status == 200
-    assert answer.body == {"status": "ready", "postgresql": "ok", "migrations": "ok", "redis": "ok"}
+    assert answer.body == {"status": "ready", "postgresql": "ok", "migrations": "ok", "clock": "ok", "redis": "ok"}
 
 
 @pytest.mark.django_db
 def test_a_process_without_its_redis_lives_but_is_not_ready(monkeypatch):
     nowhere = redis.Redis.from_url("redis://127.0.0.1:1/0", socket_connect_timeout=1)
     with monkeypatch.context() as meanwhile:
-        meanwhile.setattr(streams, "client", lambda: nowhere)
+        meanwhile.setattr(streams, "prompt_client", lambda: nowhere)
         ready, alive = Api().get("/readyz"), Api().get("/livez")
 
     assert (ready.status, ready.body["redis"]) == (503, "unreachable")
@@ -197,6 +198,43 @@ def test_a_process_whose_database_lacks_a_migration_is_not_ready(monkeypatch):
     answer = Api().get("/readyz")
 
     assert (answer.status, answer.body["migrations"]) == (503, "missing")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("ahead", "said"),
+    [(0, "ok"), (4, "ok"), (-4, "ok"), (7, "7 s ahead of PostgreSQL's"), (-1500, "25 min behind PostgreSQL's")],
+)
+def test_a_host_whose_clock_is_off_is_not_ready_and_says_by_how_much(monkeypatch, caplog, ahead, said):
+    right = time.time
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(time, "time", lambda: right() + ahead)
+        answer = Api().get("/readyz")
+        for _ in range(3):
+            host_clock.look()
+    host_clock.look()
+
+    assert (answer.status, answer.body["clock"]) == (200 if said == "ok" else 503, said)
+    lines = [] if said == "ok" else [f"this host's clock is {said}: set it right", "this host's clock is right again"]
+    assert [record.getMessage() for record in caplog.records if record.name == "clock"] == lines
+
+
+@pytest.mark.parametrize(
+    ("ended_by", "status"),
+    [
+        (psycopg.errors.IdleInTransactionSessionTimeout, 503),
+        (psycopg.errors.TransactionTimeout, 503),
+        (psycopg.errors.InternalError_, 500),
+    ],
+)
+def test_a_transaction_that_postgresql_ended_by_its_limit_is_told_as_not_done(ended_by, status):
+    error = InternalError("terminating connection")
+    error.__cause__ = ended_by()
+
+    answer = answered(ORDERS, error)
+
+    assert answer.status_code == status
+    assert ("Retry-After" in answer.headers) == (status == 503)
 
 
 def test_the_two_dialects_are_told_apart_by_the_path():

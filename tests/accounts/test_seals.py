@@ -45,6 +45,7 @@ def test_every_append_only_history_is_sealed_and_nothing_is_found_in_it(alice, d
         ("trades_orderevent", "kind = 'closed'"),
         ("trades_tradeevent", "detail = 'quote_expired'"),
         ("accounts_ledgeraudit", "findings = '[{}]'"),
+        ("quotes_pricehold", "by_id = gen_random_uuid()"),
     ],
 )
 def test_a_changed_row_is_named(alice, deal, table, change):
@@ -71,6 +72,7 @@ def test_a_removed_row_is_named(alice, deal, table):
     [
         ("accounts_transfer", {"key": "'another'"}),
         ("accounts_ledgeraudit", {}),
+        ("quotes_pricehold", {"number": "number + 1"}),
         ("trades_deal", {"order_id": "gen_random_uuid()"}),
         ("trades_orderevent", {}),
         ("trades_tradeevent", {"trade_id": "gen_random_uuid()"}),

@@ -23,7 +23,7 @@ from accounts.models import (
     SealBlock,
     User,
 )
-from quotes.models import Candle, Instrument, Quote
+from quotes.models import Candle, Instrument, PriceHold, Quote
 from trades.models import (
     Correction,
     Deal,
@@ -264,6 +264,10 @@ def _markets(numbers: range) -> None:
     price = dict.fromkeys(("open", "high", "low", "close"), Decimal(42350))
     Candle.objects.bulk_create(
         Candle(instrument_id="BTC-USD", minute=at - timedelta(minutes=n), trade_count=240, **price) for n in numbers
+    )
+    PriceHold.objects.bulk_create(
+        PriceHold(instrument_id="BTC-USD", number=n + 1, bid=42350, ask=42351, by=User.objects.last(), at=at)
+        for n in numbers
     )
     model = Instrument.objects.get(pk="BTC-USD")
     Asset.objects.bulk_create(Asset(code=f"A{n}", type="crypto", name=f"Asset {n}", decimals=8) for n in numbers)

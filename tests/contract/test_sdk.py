@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 
 import cybrid_api_bank
+import httpx
 import pytest
 from cybrid_api_bank.api.accounts_bank_api import AccountsBankApi
 from cybrid_api_bank.api.assets_bank_api import AssetsBankApi
@@ -17,9 +19,11 @@ from cybrid_api_bank.models import PostFee, PostQuote, PostTrade
 from django.core.management import call_command
 from django.utils import timezone
 
-from accounts import services
+from accounts import exact, services
 from accounts.identity import FIRM_SCOPES
 from accounts.models import Customer
+from quotes import symbols
+from quotes.services import hold_price
 from tests.given import a_customer, btc, btc_at, deposit, every_price_at_its_start, usd, what_the_audit_finds
 from tests.live import Live
 
@@ -126,6 +130,15 @@ def test_the_sdk_reads_lists_symbols_prices_and_assets(firm, alice):
     btc_at("42_000.00", "42_001.00")
     (price,) = PricesBankApi(firm).list_prices(symbol="BTC-USD").value
     assert (price.buy_price, price.sell_price) == (usd("42_001.00"), usd("42_000.00"))
+
+    held = hold_price(symbols.instrument("BTC-USD"), Decimal(43_000), Decimal(43_001)).hold
+    (price,) = PricesBankApi(firm).list_prices(symbol="BTC-USD").value
+    assert (price.buy_price, price.sell_price) == (usd("43_001.00"), usd("43_000.00"))
+    (told,) = httpx.get(
+        f"{firm.configuration.host}/api/prices?symbol=BTC-USD",
+        headers={"Authorization": f"Bearer {firm.configuration.access_token}"},
+    ).json()
+    assert (told["held"], told["held_since"], told["held_by"]) == (True, exact.timestamp(held.at), "operator")
 
 
 def test_amounts_past_64_bits_come_through_the_sdk(firm, alice):

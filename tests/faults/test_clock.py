@@ -1,76 +1,41 @@
 """quality.md, fault 30: one process' clock is five minutes off, either way. Redis' clock judges deadlines and prices.
 
-The clock is played by a small library that stands before libc's in that one process, so every clock in it is off:
-Python's, the web server's, and what makes ids.
+See `wrong_clock.py` for how a clock is made wrong.
 """
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 import time
 from datetime import timedelta
 from pathlib import Path
 
+import httpx
 import pytest
 from django.utils import timezone
 
+from accounts import clock
 from accounts.models import Transfer
 from quotes.models import Quote
 from tests.faults.crowd import Crowd, nothing_waits
+from tests.faults.wrong_clock import COMPILER, make_library, off
 from tests.given import a_customer, btc_at, price_at, states, stores, token_of, what_the_audit_finds
 from tests.live import CHECKOUT, Live
 from tests.sizes import size
 from tests.trades.orders.engine_room import opens
-from trades.models import Deal, MarginAccount, Order, Trade
+from trades.models import Deal, EngineLease, MarginAccount, Order, Trade
 
-COMPILER = shutil.which("cc")
 pytestmark = [
     pytest.mark.django_db(transaction=True),
     pytest.mark.xdist_group("live"),
     pytest.mark.skipif(COMPILER is None, reason="no C compiler to make a wrong clock with"),
 ]
 
-CLOCK = r"""
-#define _GNU_SOURCE
-#include <stdlib.h>
-#include <sys/syscall.h>
-#include <sys/time.h>
-#include <time.h>
-#include <unistd.h>
-static long off(void) { const char *text = getenv("CLOCK_OFF"); return text ? atol(text) : 0; }
-int clock_gettime(clockid_t which, struct timespec *now) {
-    int failed = syscall(SYS_clock_gettime, which, now);
-    if (!failed && (which == CLOCK_REALTIME || which == CLOCK_REALTIME_COARSE)) now->tv_sec += off();
-    return failed;
-}
-int gettimeofday(struct timeval *restrict now, void *restrict zone) {
-    struct timespec exact;
-    clock_gettime(CLOCK_REALTIME, &exact);
-    now->tv_sec = exact.tv_sec, now->tv_usec = exact.tv_nsec / 1000;
-    return 0;
-}
-time_t time(time_t *where) {
-    struct timespec exact;
-    clock_gettime(CLOCK_REALTIME, &exact);
-    if (where) *where = exact.tv_sec;
-    return exact.tv_sec;
-}
-"""
-
 
 @pytest.fixture(scope="module")
 def wrong_clock(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    home = tmp_path_factory.mktemp("clock")
-    (home / "clock.c").write_text(CLOCK)
-    library = home / "clock.so"
-    subprocess.run([str(COMPILER), "-shared", "-fPIC", "-O1", "-o", library, home / "clock.c"], check=True)
-    return library
-
-
-def off(library: Path, seconds: int) -> dict[str, str]:
-    return {"LD_PRELOAD": str(library), "CLOCK_OFF": str(seconds)}
+    return make_library(tmp_path_factory.mktemp("clock"))
 
 
 @pytest.mark.faults
@@ -80,7 +45,9 @@ def test_an_engine_with_a_wrong_clock_drops_nothing_and_executes_nothing_wrongly
 ) -> None:
     """Guard: a deadline and a price's age are judged by Redis' time (`Stream._entries`, `Prices.now`)."""
     live.kill("engine")
+    EngineLease.objects.update(renewed_at=None)
     live.start_one("engine", extra=off(wrong_clock, seconds))
+    an_engine_serves()
     alice = a_customer(with_usd="10_000.00")
     with Crowd(live, people=3) as crowd:
         watched = opens(alice, stopLoss="41000")
@@ -98,6 +65,21 @@ def test_an_engine_with_a_wrong_clock_drops_nothing_and_executes_nothing_wrongly
     assert all(abs(now - at) < timedelta(seconds=60) for at in Transfer.objects.values_list("at", flat=True))
 
 
+def an_engine_serves() -> None:
+    """Wait for one that was just started: on a busy machine that takes longer than a create may."""
+    give_up = time.monotonic() + 30
+    while not EngineLease.objects.filter(renewed_at__gt=clock.now() - timedelta(seconds=0.5)).exists():
+        assert time.monotonic() < give_up
+        time.sleep(0.1)
+
+
+def assert_it_says_so(live: Live, seconds: int) -> None:
+    answer = httpx.get(f"{live.url}/readyz", timeout=5)
+    said = f"5 min {'ahead of' if seconds > 0 else 'behind'} PostgreSQL's"
+    assert (answer.status_code, answer.json()["clock"]) == (503, said)
+    assert f"this host's clock is {said}" in live.log.read_text()
+
+
 @pytest.mark.faults
 @pytest.mark.parametrize("seconds", [-300, 300][: size(1, 2)])
 def test_a_web_process_with_a_wrong_clock_drops_nothing_and_its_quotes_are_as_good_as_any(
@@ -111,7 +93,8 @@ def test_a_web_process_with_a_wrong_clock_drops_nothing_and_its_quotes_are_as_go
     """
     live.kill("web")
     live.start_one("web", extra=off(wrong_clock, seconds))
-    live.wait_for_web()
+    live.wait_for_web("/livez")
+    assert_it_says_so(live, seconds)
     with Crowd(live, people=3) as crowd:
         crowd.wait_for(20)
     alice = a_customer(with_usd="10_000.00")

@@ -411,7 +411,7 @@ def test_a_hold_that_was_set_before_the_feed_was_followed_behind_it_locks_nothin
 
 def test_a_run_of_refusals_is_told_once_and_its_end_too(caplog):
     def saw(mid: str, fault: Fault | None) -> None:
-        refusals.saw([Tick(BTC, Decimal(mid), Decimal(mid))], {BTC: fault} if fault else {})
+        refusals.saw([Tick(BTC, Decimal(mid), Decimal(mid), 0.0)], {BTC: fault} if fault else {})
 
     refusals = Refusals()
     with caplog.at_level(logging.INFO, "feed"):

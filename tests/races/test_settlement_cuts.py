@@ -48,7 +48,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def moves(*trades: Trade) -> None:
     """The storing step, tried again while originals are in other hands, as the task does it."""
     ids = [trade.pk for trade in trades]
-    while left := advance(ids, at=timezone.now(), prices=prices.latest()).left:
+    while left := advance(ids, at=timezone.now(), prices=prices.latest).left:
         if not Trade.objects.filter(pk__in=left, state="storing").exists():
             return
         time.sleep(0.005)
@@ -91,7 +91,7 @@ def test_an_exit_that_holds_its_original_while_the_cut_waits_is_in_the_batch():
 
     def exits_slowly() -> None:
         with transaction.atomic():
-            assert advance([sold.pk], at=timezone.now(), prices=prices.latest()).settling == 1
+            assert advance([sold.pk], at=timezone.now(), prices=prices.latest).settling == 1
             holds_its_original.set()
             wait_until_waiting()
             time.sleep(0.3)  # and until the reader beside the cut has read

@@ -31,7 +31,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def moves(*trades: Trade) -> Advanced:
-    return advance([trade.pk for trade in trades], at=timezone.now(), prices=prices.latest())
+    return advance([trade.pk for trade in trades], at=timezone.now(), prices=prices.latest)
 
 
 def moves_the_rest() -> None:

@@ -9,12 +9,12 @@ from uuid import UUID
 from django.contrib import admin
 from django.db.models import Count
 from django.http import HttpRequest, HttpResponse
-from django.utils import timezone
 from django.utils.html import format_html
 from unfold.decorators import action
 from unfold.enums import ActionVariant
 from unfold.forms import BaseDialogForm
 
+from accounts import clock
 from accounts.admin import shown
 from accounts.admin.base import ReadOnlyAdmin, asked_once, may, names_in
 from accounts.admin.dialogs import ReasonForm, actor, carried_out, dialog, id_in
@@ -226,7 +226,7 @@ class SettlementBatchAdmin(ReadOnlyAdmin):
         are_automatic = not form.cleaned_data["report_legs"]
         return carried_out(
             request,
-            lambda: cut_now(at=timezone.now(), by=actor(request), legs_are_automatic=are_automatic),
+            lambda: cut_now(at=clock.now(), by=actor(request), legs_are_automatic=are_automatic),
             lambda batch: f"{batch.trades_count:,} trades were cut into batch {batch.pk.hex[-10:]}.",
             LIST,
         )
@@ -242,7 +242,7 @@ class SettlementBatchAdmin(ReadOnlyAdmin):
         batch_id = id_in(object_id)
         return carried_out(
             request,
-            lambda: confirm(batch_id, by=actor(request), at=timezone.now()),
+            lambda: confirm(batch_id, by=actor(request), at=clock.now()),
             "The batch is confirmed; the workers settle it within seconds.",
             PAGE,
             batch_id,
@@ -278,7 +278,7 @@ class SettlementBatchAdmin(ReadOnlyAdmin):
         batch_id = id_in(object_id)
         return carried_out(
             request,
-            lambda: cancel(batch_id, by=actor(request), at=timezone.now()),
+            lambda: cancel(batch_id, by=actor(request), at=clock.now()),
             "The batch is cancelled.",
             PAGE,
             batch_id,
@@ -301,7 +301,7 @@ class SettlementBatchAdmin(ReadOnlyAdmin):
         return carried_out(
             request,
             lambda: propose_batch_reversal(
-                batch_id, reason=form.cleaned_data["reason"], by=actor(request), at=timezone.now()
+                batch_id, reason=form.cleaned_data["reason"], by=actor(request), at=clock.now()
             ),
             "The reversal is proposed; a second person applies it.",
             "admin:trades_correction_changelist",
@@ -323,7 +323,7 @@ def _settled_for(batch_id: UUID) -> Progress:
     """Settle chunk after chunk while a click may last; at least one."""
     until = time.monotonic() + PATIENCE_SECONDS
     while True:
-        progress = settle_chunk(batch_id, at=timezone.now())
+        progress = settle_chunk(batch_id, at=clock.now())
         if progress.is_done or time.monotonic() > until:
             return progress
 

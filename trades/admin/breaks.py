@@ -6,11 +6,11 @@ from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
-from django.utils import timezone
 from unfold.decorators import action
 from unfold.enums import ActionVariant
 from unfold.forms import BaseDialogForm
 
+from accounts import clock
 from accounts.admin import shown
 from accounts.admin.base import ReadOnlyAdmin, asked_once, may, names_in
 from accounts.admin.dialogs import ReasonAndReferenceForm, ReasonForm, actor, carried_out, dialog, id_in
@@ -70,7 +70,7 @@ class BreakAdmin(ReadOnlyAdmin):
 
     @admin.display(description="Age")
     def age(self, found: Break) -> str:
-        return shown.for_how_long((found.resolved_at or timezone.now()) - found.opened_at)
+        return shown.for_how_long((found.resolved_at or clock.about_now()) - found.opened_at)
 
     @admin.display(description="Owner")
     def owner_name(self, found: Break) -> str:
@@ -106,7 +106,7 @@ class BreakAdmin(ReadOnlyAdmin):
         break_id = id_in(object_id)
         return carried_out(
             request,
-            lambda: breaks.own(break_id, request.user.pk, at=timezone.now()),
+            lambda: breaks.own(break_id, request.user.pk, at=clock.now()),
             "The break is yours.",
             PAGE,
             break_id,
@@ -125,7 +125,7 @@ class BreakAdmin(ReadOnlyAdmin):
         break_id, reason = id_in(object_id), form.cleaned_data["reason"]
         return carried_out(
             request,
-            lambda: breaks.explain(break_id, reason=reason, by=actor(request), at=timezone.now()),
+            lambda: breaks.explain(break_id, reason=reason, by=actor(request), at=clock.now()),
             "The break is resolved.",
             PAGE,
             break_id,
@@ -176,7 +176,7 @@ def _proposed(request: HttpRequest, object_id: str, kind: str, form: ReasonAndRe
             reason=given["reason"],
             reference=given["reference"],
             by=actor(request),
-            at=timezone.now(),
+            at=clock.now(),
         ),
         "It is proposed; a second person applies it.",
         PAGE,

@@ -10,12 +10,12 @@ from django import forms
 from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
-from django.utils import timezone
 from unfold.decorators import action
 from unfold.enums import ActionVariant
 from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
+from accounts import clock
 from accounts.admin import shown
 from accounts.admin.base import ReadOnlyAdmin, asked_once, may, names_in
 from accounts.admin.dialogs import ReasonAndReferenceForm, actor, base_units, carried_out, dialog, id_in
@@ -98,7 +98,7 @@ def adjust(request: HttpRequest, customer_id: UUID, given: dict[str, Any], to: s
             reason=given["reason"],
             reference=given["reference"],
             by=actor(request),
-            at=timezone.now(),
+            at=clock.now(),
         ),
         lambda made: (
             "The adjustment is applied: it is within the limit."
@@ -225,5 +225,5 @@ def _decided(
 ) -> HttpResponse:
     correction_id = id_in(object_id)
     return carried_out(
-        request, lambda: decides(correction_id, by=actor(request), at=timezone.now()), told, PAGE, correction_id
+        request, lambda: decides(correction_id, by=actor(request), at=clock.now()), told, PAGE, correction_id
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
@@ -12,14 +12,17 @@ import redis
 from django.db.models import Count, Max, Q, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
-from django.utils import timezone
+from django.utils.html import format_html
 from django_celery_beat.models import PeriodicTask
 
+from accounts import clock, holders
 from accounts.admin import shown
 from accounts.admin.base import MOST_COUNTED
 from accounts.models import Break, LedgerAudit
 from accounts.money import printed
 from quotes import prices, symbols
+from quotes.admin.held import held_shown
+from quotes.selectors import holds_behind
 from trades import selectors
 from trades.admin.batches import STATES as BATCH_STATES
 from trades.admin.events import of_days
@@ -35,14 +38,16 @@ from trades.models import (
     OrderEvent,
     SettlementBatch,
     SettlementLeg,
-    SettlementWindow,
     Trade,
 )
 from trades.orders.lease import LEASE_SECONDS
+from trades.settlement.low_water import STORING
+from trades.settlement.waiting import Oldest, oldest
 from trades.states import BatchState, CorrectionState, LegStatus, OrderStatus, TradeState
 
 SHOWN = 6
 BEAT_IS_SILENT_AFTER = timedelta(minutes=10)
+A_LITTLE_AHEAD = timedelta(seconds=10)  # beat's host may be, and still count as ready
 FRESHNESS = {"fresh": "success", "stale": "danger"}
 GOOD, BAD, QUIET = "desk-good", "desk-bad", ""
 
@@ -71,10 +76,10 @@ class Card:
 
 def figures(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """Unfold's callback: adds to the index page's context the cards and tables that this person may look into."""
-    now = timezone.now()
+    now = clock.now()
     latest, feed = _feed(now)
     cards = [
-        *(*_orders(now), *_waiting(), _batches(), _legs(now)),
+        *(*_orders(now), *_waiting(now), _batches(), _legs(now)),
         *(_proposals(), _breaks(now), feed, _engine(now), _scheduler(now), _audit(now)),
     ]
     panels: list[tuple[str, str, Callable[[], str]]] = [
@@ -139,11 +144,14 @@ def _stop_outs(now: datetime) -> Card:
     )
 
 
-def _waiting() -> list[Card]:
-    """Trades not yet in a batch, looked for from where the windows say that any can be."""
-    marks = [mark or UUID(int=0) for mark in SettlementWindow.objects.values_list("low_water", flat=True)]
+def _waiting(now: datetime) -> list[Card]:
+    """Trades not yet in a batch, looked for from the oldest that waits; and how long that has waited, in one too."""
+    storing, *settling = oldest(now)
+    first = min(
+        (one.trade_id for one in (storing, *settling) if one.trade_id is not None), default=UUID(int=2**128 - 1)
+    )
     waiting = Trade.objects.filter(
-        pk__gte=min(marks, default=UUID(int=0)),
+        pk__gte=first,
         batch__isnull=True,
         state__in=[TradeState.STORING, TradeState.SETTLING],
     )
@@ -154,15 +162,25 @@ def _waiting() -> list[Card]:
         Card(
             title,
             f"{counts[state]:,}{'+' if full else ''}",
-            note,
-            QUIET,
+            _longest(waited) or note,
+            BAD if any(one.is_late for one in waited) else QUIET,
             Link("trades_trade", f"?state__exact={state.value}"),
         )
-        for title, state, note in (
-            ("Storing", TradeState.STORING, "trades on their way in"),
-            ("Settling", TradeState.SETTLING, "trades waiting for a batch"),
+        for title, state, waited, note in (
+            ("Storing", TradeState.STORING, [storing], "trades on their way in"),
+            ("Settling", TradeState.SETTLING, settling, "trades waiting for a batch"),
         )
     ]
+
+
+def _longest(waited: Sequence[Oldest]) -> str:
+    """How long the oldest have waited, the late ones first; empty where nothing waits."""
+    found = sorted((one for one in waited if one.age is not None), key=lambda one: (not one.is_late, one.since))
+    if not found or found[0].age is None:
+        return ""
+    late = ", late" if found[0].is_late else ""
+    kind = f" ({found[0].what})" if found[0].what != STORING else ""
+    return f"the oldest for {shown.for_how_long(found[0].age)}{kind}{late}"
 
 
 def _batches() -> Card:
@@ -218,6 +236,7 @@ def _feed(now: datetime) -> tuple[str, Card]:
         latest = prices.latest()
     except redis.RedisError:
         return "Redis can't be reached.", Card("Price feed", "no Redis", "nothing can be executed", BAD, link)
+    holds = holds_behind(latest.by_symbol.values())
     rows, fresh = [], 0
     for symbol, instrument in known.items():
         price = latest.by_symbol.get(symbol)
@@ -228,7 +247,7 @@ def _feed(now: datetime) -> tuple[str, Card]:
                 shown.link("quotes_instrument", symbol, symbol),
                 shown.number(price.bid if price else None, instrument.price_decimals),
                 shown.number(price.ask if price else None, instrument.price_decimals),
-                shown.chip("fresh" if usable else "stale", FRESHNESS),
+                format_html("{} {}", shown.chip("fresh" if usable else "stale", FRESHNESS), held_shown(price, holds)),
             )
         )
     newest = max((price.at for price in latest.by_symbol.values()), default=None)
@@ -253,7 +272,9 @@ def _engine(now: datetime) -> Card:
     return Card(
         "Order engine",
         "running",
-        f"{running[0].holder}, epoch {running[0].epoch}" if len(running) == 1 else f"{len(running)} partitions",
+        f"{holders.shown(running[0].holder)}, epoch {running[0].epoch}"
+        if len(running) == 1
+        else f"{len(running)} partitions",
         GOOD,
         link,
     )
@@ -265,10 +286,10 @@ def _scheduler(now: datetime) -> Card:
     last = PeriodicTask.objects.filter(enabled=True).aggregate(last=Max("last_run_at"))["last"]
     if last is None:
         return Card("Scheduler", "not seen yet", "beat notes its runs every few minutes", QUIET, link)
-    is_well = now - last < BEAT_IS_SILENT_AFTER
+    is_well = -A_LITTLE_AHEAD < now - last < BEAT_IS_SILENT_AFTER
     return Card(
         "Scheduler",
-        "running" if is_well else "silent",
+        "running" if is_well else "silent" if last < now else "ahead of the clock",
         f"last run noted {shown.age(last, now)}",
         GOOD if is_well else BAD,
         link,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from django.contrib import admin
-from django.utils import timezone
 
+from accounts import clock
 from accounts.admin import shown
 from accounts.admin.base import ReadOnlyAdmin
 from trades.models import EngineLease, IdempotentAnswer
@@ -18,7 +18,7 @@ class EngineLeaseAdmin(ReadOnlyAdmin):
 
     @admin.display(description="Renewed")
     def renewed(self, lease: EngineLease) -> str:
-        return shown.age(lease.renewed_at, timezone.now())
+        return shown.age(lease.renewed_at, clock.about_now())
 
 
 @admin.register(IdempotentAnswer)

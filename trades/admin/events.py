@@ -9,9 +9,9 @@ from uuid import UUID
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.utils import timezone
 from unfold.views import ChangeList
 
+from accounts import clock
 from accounts.admin import shown
 from accounts.admin.base import ReadOnlyAdmin
 from accounts.ids import floor_of, parse_guid
@@ -44,7 +44,7 @@ class DayFilter(admin.SimpleListFilter):
         return [("today", "Today"), ("yesterday", "Yesterday"), ("week", "Last 7 days")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        today = timezone.now().date()
+        today = clock.about_now().date()
         first, days = {
             "today": (today, 1),
             "yesterday": (today - timedelta(days=1), 1),

@@ -8,12 +8,12 @@ from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
-from django.utils import timezone
 from unfold.decorators import action
 from unfold.enums import ActionVariant
 from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminTextInputWidget
 
+from accounts import clock
 from accounts.admin import shown
 from accounts.admin.base import ReadOnlyAdmin, ReadOnlyInline, asked_once, may, names_in
 from accounts.admin.dialogs import ReasonForm, actor, base_units, carried_out, dialog, id_in
@@ -120,7 +120,7 @@ class DueFilter(admin.SimpleListFilter):
         return [("now", "To be carried out now")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return queryset.filter(selectors.is_due(timezone.now())) if self.value() == "now" else queryset
+        return queryset.filter(selectors.is_due(clock.now())) if self.value() == "now" else queryset
 
 
 @admin.register(SettlementLeg)
@@ -230,7 +230,7 @@ class SettlementLegAdmin(LegColumns, ReadOnlyAdmin):
         return carried_out(
             request,
             lambda: settle_leg(
-                leg_id, actual=given["actual"], reference=given["reference"], by=actor(request), at=timezone.now()
+                leg_id, actual=given["actual"], reference=given["reference"], by=actor(request), at=clock.now()
             ),
             told,
             PAGE,
@@ -253,7 +253,7 @@ class SettlementLegAdmin(LegColumns, ReadOnlyAdmin):
         leg_id = id_in(object_id)
         return carried_out(
             request,
-            lambda: fail_leg(leg_id, failure=form.cleaned_data["failure"], by=actor(request), at=timezone.now()),
+            lambda: fail_leg(leg_id, failure=form.cleaned_data["failure"], by=actor(request), at=clock.now()),
             lambda leg: f"Noted. It is due again at {leg.next_attempt_at:%H:%M:%S} UTC.",
             PAGE,
             leg_id,
@@ -274,9 +274,7 @@ class SettlementLegAdmin(LegColumns, ReadOnlyAdmin):
         leg_id = id_in(object_id)
         return carried_out(
             request,
-            lambda: propose_leg_reversal(
-                leg_id, reason=form.cleaned_data["reason"], by=actor(request), at=timezone.now()
-            ),
+            lambda: propose_leg_reversal(leg_id, reason=form.cleaned_data["reason"], by=actor(request), at=clock.now()),
             "The reversal is proposed; a second person applies it.",
             "admin:trades_correction_changelist",
         )

@@ -62,6 +62,7 @@ GROUPS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
         (
             ("Instruments", "show_chart", "quotes_instrument"),
             ("Candles", "bar_chart", "quotes_candle"),
+            ("Held prices", "pan_tool", "quotes_pricehold"),
         ),
     ),
     (
@@ -70,6 +71,7 @@ GROUPS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
             ("Users", "person", "accounts_user"),
             ("Groups", "shield_person", "auth_group"),
             ("Engine leases", "memory", "trades_enginelease"),
+            ("Feed lease", "podcasts", "quotes_feedlease"),
             ("Swap nights", "bedtime", "trades_swaprun"),
             ("Stored answers", "replay", "trades_idempotentanswer"),
             ("Schedule", "event_repeat", "django_celery_beat_periodictask"),

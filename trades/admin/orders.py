@@ -13,7 +13,9 @@ from unfold.views import ChangeList
 
 from accounts.admin import shown
 from accounts.admin.base import DeskList, names_in
+from quotes.admin.held import held_shown
 from quotes.prices import Prices, latest
+from quotes.selectors import holds_behind
 from trades.admin.order_columns import BOOKKEEPING, DETAIL, OrderColumns, currency_of, price_text
 from trades.models import Order, Position
 from trades.orders.money import floating_profit
@@ -92,7 +94,9 @@ class PositionAdmin(OrderColumns):
             return "no price"
         text = price_text(position, position.current_price)
         is_stale: bool = position.price_is_stale  # type: ignore[attr-defined]
-        return format_html("{} {}", text, shown.chip("stale", {"stale": "danger"})) if is_stale else text
+        stale = shown.chip("stale", {"stale": "danger"}) if is_stale else ""
+        held: str = position.price_held  # type: ignore[attr-defined]
+        return format_html("{} {} {}", text, stale, held) if stale or held else text
 
     @admin.display(description="Floating profit")
     def floating_profit_shown(self, position: Position) -> str:
@@ -102,8 +106,9 @@ class PositionAdmin(OrderColumns):
 def mark(positions: Iterable[Position], prices: Prices | None) -> None:
     """Give each position its exit price and floating profit by the latest price, however old, as margin levels have it.
 
-    `price_is_stale` says that nothing can be executed at it.
+    `price_is_stale` says that nothing can be executed at it, `price_held` who holds it there.
     """
+    holds = holds_behind(prices.by_symbol.values()) if prices else {}
     for position in positions:
         if prices is None or position.open_price is None:
             continue
@@ -121,6 +126,7 @@ def mark(positions: Iterable[Position], prices: Prices | None) -> None:
         )
         is_stale = prices.usable(instrument.symbol, instrument.price_age_limit_seconds) is None
         position.price_is_stale = is_stale  # type: ignore[attr-defined]
+        position.price_held = held_shown(latest, holds)  # type: ignore[attr-defined]
 
 
 def prices_or_none() -> Prices | None:

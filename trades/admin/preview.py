@@ -8,11 +8,11 @@ from typing import Any
 from django import forms
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
-from django.utils import timezone
 from unfold.admin import ModelAdmin
 from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldBooleanWidget
 
+from accounts import clock
 from accounts.admin import shown
 from accounts.models import Asset
 from trades.models import LeftOut
@@ -23,7 +23,7 @@ SUMS = ("Customers receive", "Customers deliver", "Fees")
 
 def previewed(kinds: Sequence[str], *, in_full: bool = True) -> dict[str, Any]:
     """The context of admin/cut_preview.html."""
-    found = preview(kinds, timezone.now())
+    found = preview(kinds, clock.now())
     assets = Asset.objects.in_bulk([net.asset for net in found.nets])
     rows = [
         (

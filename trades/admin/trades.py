@@ -8,11 +8,11 @@ from uuid import UUID
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.utils import timezone
 from unfold.decorators import action
 from unfold.enums import ActionVariant
 from unfold.forms import BaseDialogForm
 
+from accounts import clock
 from accounts.admin import shown
 from accounts.admin.base import ReadOnlyAdmin, ReadOnlyInline, asked_once, may, names_in
 from accounts.admin.dialogs import ReasonForm, actor, carried_out, dialog, id_in
@@ -242,7 +242,7 @@ class TradeAdmin(ReadOnlyAdmin):
         trade_id, reason = id_in(object_id), form.cleaned_data["reason"]
         return carried_out(
             request,
-            lambda: flags.flag(trade_id, reason=reason, by=actor(request), at=timezone.now()),
+            lambda: flags.flag(trade_id, reason=reason, by=actor(request), at=clock.now()),
             "The trade is held back.",
             PAGE,
             trade_id,
@@ -259,7 +259,7 @@ class TradeAdmin(ReadOnlyAdmin):
         trade_id = id_in(object_id)
         return carried_out(
             request,
-            lambda: flags.clear(trade_id, by=actor(request), at=timezone.now()),
+            lambda: flags.clear(trade_id, by=actor(request), at=clock.now()),
             "The flag is cleared.",
             PAGE,
             trade_id,
@@ -280,7 +280,7 @@ class TradeAdmin(ReadOnlyAdmin):
         trade_id, reason = id_in(object_id), form.cleaned_data["reason"]
         return carried_out(
             request,
-            lambda: propose_trade_reversal(trade_id, reason=reason, by=actor(request), at=timezone.now()),
+            lambda: propose_trade_reversal(trade_id, reason=reason, by=actor(request), at=clock.now()),
             "The reversal is proposed; a second person applies it.",
             PAGE,
             trade_id,

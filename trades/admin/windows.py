@@ -8,11 +8,11 @@ from zoneinfo import ZoneInfo
 from django import forms
 from django.contrib import admin
 from django.http import Http404, HttpRequest, HttpResponse
-from django.utils import timezone
 from django.utils.html import format_html
 from unfold.decorators import action
 from unfold.widgets import UnfoldAdminSelectWidget
 
+from accounts import clock
 from accounts.admin import shown
 from accounts.admin.base import DeskAdmin, NeverDeleted
 from accounts.models import Asset
@@ -46,7 +46,7 @@ class WindowForm(forms.ModelForm):
         if not self.errors:
             schedule = {name: given[name] for name in ("name", "cron", "time_zone", "calendar")}
             try:
-                coming = next_cuts(SettlementWindow(**schedule), timezone.now(), 1)
+                coming = next_cuts(SettlementWindow(**schedule), clock.about_now(), 1)
             except BadSchedule as refusal:
                 raise forms.ValidationError(refusal.text) from None
             if not coming:
@@ -71,7 +71,14 @@ class SettlementWindowAdmin(NeverDeleted, DeskAdmin):
     ordering = ("name",)
     readonly_fields = ("last_cut", "batches", "preview")
     fieldsets = (
-        (None, {"fields": ("name", "asset_kind", "is_active", "is_automatic", "legs_are_automatic")}),
+        (
+            None,
+            {
+                "fields": ("name", "asset_kind", "is_active", "is_automatic", "legs_are_automatic"),
+                "description": "The kind of asset is fixed once a window is made. To settle another kind, add a window"
+                " and switch this one off.",
+            },
+        ),
         ("Schedule", {"fields": ("cron", "time_zone", "calendar", "last_cut", "batches", "preview")}),
     )
     add_fieldsets = (
@@ -79,6 +86,10 @@ class SettlementWindowAdmin(NeverDeleted, DeskAdmin):
         ("Schedule", {"fields": ("cron", "time_zone", "calendar")}),
     )
     actions_detail = ("preview_cut",)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: SettlementWindow | None = None) -> tuple[str, ...]:
+        """The kind of a window is fixed once it is made; a trigger says so too."""
+        return (*self.readonly_fields, "asset_kind") if obj else tuple(self.readonly_fields)
 
     @action(description="What would be cut?", icon="visibility", permissions=["view"])
     def preview_cut(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -103,7 +114,7 @@ class SettlementWindowAdmin(NeverDeleted, DeskAdmin):
     @admin.display(description="Next cut (UTC)")
     def next_cut(self, window: SettlementWindow) -> str:
         try:
-            coming = next_cuts(window, timezone.now(), 1) if window.is_active else []
+            coming = next_cuts(window, clock.about_now(), 1) if window.is_active else []
         except BadSchedule:
             return "can't be read"
         return shown.moment(coming[0]) if coming else shown.NOTHING
@@ -111,7 +122,7 @@ class SettlementWindowAdmin(NeverDeleted, DeskAdmin):
     @admin.display(description="Next cuts")
     def preview(self, window: SettlementWindow) -> str:
         try:
-            coming = next_cuts(window, timezone.now(), CUTS_SHOWN)
+            coming = next_cuts(window, clock.about_now(), CUTS_SHOWN)
         except BadSchedule as refusal:
             return refusal.text
         zone = ZoneInfo(window.time_zone)

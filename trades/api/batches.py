@@ -6,11 +6,11 @@ from decimal import Decimal
 from typing import Any
 
 from django.db import transaction
-from django.utils import timezone
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from accounts import clock
 from accounts.api import bodies
 from accounts.api.lists import Filter, guid_in_path, guids, moment, page_of, words
 from trades import selectors
@@ -49,7 +49,7 @@ class Batches(APIView):
     def post(self, request: Request) -> Response:
         body = bodies.object_in(request.data)
         are_automatic = bodies.yes_or_no(body, "legs_are_automatic", default=True)
-        batch = cut_now(at=timezone.now(), by=caller(request).actor, legs_are_automatic=are_automatic)
+        batch = cut_now(at=clock.now(), by=caller(request).actor, legs_are_automatic=are_automatic)
         return Response(batch_out(batch), status=201)
 
 
@@ -60,7 +60,7 @@ class Preview(APIView):
 
     def post(self, request: Request) -> Response:
         kinds = bodies.choices(bodies.object_in(request.data), "asset_kinds", EVERY_KIND)
-        return Response({"asset_kinds": kinds, **preview_out(preview(kinds, timezone.now()))})
+        return Response({"asset_kinds": kinds, **preview_out(preview(kinds, clock.now()))})
 
 
 class OneBatch(APIView):
@@ -91,7 +91,7 @@ class Confirm(APIView):
     scopes = {"POST": EXECUTE}
 
     def post(self, request: Request, guid: str) -> Response:
-        batch = approval.confirm(guid_in_path(guid), by=caller(request).actor, at=timezone.now())
+        batch = approval.confirm(guid_in_path(guid), by=caller(request).actor, at=clock.now())
         transaction.on_commit(nudge.settle)
         return Response(batch_out(batch))
 
@@ -100,7 +100,7 @@ class Cancel(APIView):
     scopes = {"POST": EXECUTE}
 
     def post(self, request: Request, guid: str) -> Response:
-        return Response(batch_out(approval.cancel(guid_in_path(guid), by=caller(request).actor, at=timezone.now())))
+        return Response(batch_out(approval.cancel(guid_in_path(guid), by=caller(request).actor, at=clock.now())))
 
 
 def batch_out(batch: SettlementBatch) -> dict[str, Any]:

@@ -7,11 +7,11 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models import Q
-from django.utils import timezone
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from accounts import clock
 from accounts.api import bodies
 from accounts.api.lists import Filter, guid_in_path, guids, moment, page_of, texts, words
 from accounts.errors import Malformed
@@ -29,7 +29,7 @@ def _due(name: str, text: str) -> Q:
     """`true`: those to carry out now; `false`: the others."""
     if text not in ("true", "false"):
         raise Malformed(f"{name} must be true or false.")
-    due = selectors.is_due(timezone.now())
+    due = selectors.is_due(clock.now())
     return due if text == "true" else ~due
 
 
@@ -70,7 +70,7 @@ class Settle(APIView):
         body = bodies.object_in(request.data)
         actual = reported_amount(body, "actual_amount")
         reference = bodies.text(body, "reference", longest=LONGEST_REFERENCE)
-        leg = settle_leg(leg.pk, actual=actual, reference=reference, by=caller(request).actor, at=timezone.now())
+        leg = settle_leg(leg.pk, actual=actual, reference=reference, by=caller(request).actor, at=clock.now())
         transaction.on_commit(nudge.settle)
         return Response(leg_out(selectors.leg_of(leg.batch_id, leg.pk)))
 
@@ -81,7 +81,7 @@ class Fail(APIView):
     def post(self, request: Request, guid: str, leg_guid: str) -> Response:
         leg = selectors.leg_of(guid_in_path(guid), guid_in_path(leg_guid))
         failure = bodies.text(bodies.object_in(request.data), "failure", longest=LONGEST_FAILURE, required=True)
-        leg = fail_leg(leg.pk, failure=failure, by=caller(request).actor, at=timezone.now())
+        leg = fail_leg(leg.pk, failure=failure, by=caller(request).actor, at=clock.now())
         return Response(leg_out(leg))
 
 

@@ -1,4 +1,4 @@
-from trades.models.batch import LeftOut, SettlementBatch, SettlementLeg, SettlementWindow, TradeFlag
+from trades.models.batch import LeftOut, LowWater, SettlementBatch, SettlementLeg, SettlementWindow, TradeFlag
 from trades.models.correction import Correction
 from trades.models.engine import EngineLease, IdempotentAnswer, MarginAccount, PriceExtreme, SwapRun
 from trades.models.order import Deal, Order, OrderEvent
@@ -11,6 +11,7 @@ __all__ = [
     "EngineLease",
     "IdempotentAnswer",
     "LeftOut",
+    "LowWater",
     "MarginAccount",
     "Order",
     "OrderEvent",

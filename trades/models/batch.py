@@ -6,8 +6,9 @@ from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q
-from django.utils import timezone
+from django.db.models.functions import Now
 
+from accounts.clock import about_now
 from accounts.ids import uuid7
 from trades.states import BatchState, LegStatus
 
@@ -18,7 +19,8 @@ class SettlementWindow(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     name = models.CharField(max_length=60, unique=True)
     asset_kind = models.CharField(
-        max_length=10, help_text="Trades whose base asset is of this kind: crypto, fiat or metal."
+        max_length=10,
+        help_text="Trades whose base asset is of this kind: crypto, fiat or metal. It stays as it was made.",
     )
     cron = models.CharField(max_length=60, help_text="Five fields, in the time zone below, e.g. 0 9-17 * * *")
     time_zone = models.CharField(max_length=40, default="America/New_York")
@@ -32,10 +34,7 @@ class SettlementWindow(models.Model):
         help_text="Legs settle at once, as expected. Off: each leg waits until it is reported settled or failed.",
     )
     last_cut_at = models.DateTimeField(null=True, editable=False, help_text="Its latest cut, also one without trades.")
-    low_water = models.UUIDField(
-        null=True, editable=False, help_text="No trade below this id is waiting for a batch of this window."
-    )
-    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    created_at = models.DateTimeField(default=about_now, editable=False)
 
     class Meta:
         constraints = (
@@ -44,6 +43,30 @@ class SettlementWindow(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class LowWater(models.Model):
+    """Where to begin looking for what waits: no trade below the mark does. Read and written by settlement/low_water.py.
+
+    The mark of a kind of asset: no trade of that kind below it is storing, or settling without a batch. The one named
+    STORING: no trade at all below it is storing. A kind without a row has the lowest mark there is.
+    """
+
+    STORING = "storing"
+
+    kind = models.CharField(primary_key=True, max_length=10)
+    mark = models.UUIDField()
+    raised_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = (
+            models.CheckConstraint(
+                condition=Q(kind__in=["storing", "crypto", "fiat", "metal"]), name="low_water_kind_known"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.kind} from {self.mark.hex}"
 
 
 class SettlementBatch(models.Model):

@@ -54,9 +54,18 @@ def price(value: Decimal | None, decimals: int) -> Decimal | None:
 
 
 def live_order(
-    order: OrderLike, price_decimals: int, decimals: int, current_price: Decimal | None, profit: int | None
+    order: OrderLike,
+    price_decimals: int,
+    decimals: int,
+    current_price: Decimal | None,
+    profit: int | None,
+    *,
+    is_held: bool = False,
 ) -> dict[str, Any]:
-    """An open, pending or cancelled order. `profit` is floating, null while there is no price to judge it by."""
+    """An open, pending or cancelled order. `profit` is floating, null while there is no price to judge it by.
+
+    `is_held`: the current price is one that an operator holds.
+    """
     shown = {
         "orderId": order.code,
         "clientOrderId": order.client_order_id,
@@ -77,6 +86,8 @@ def live_order(
         "swap": money(order.swap, decimals),
         "status": order.status,
     }
+    if is_held:
+        shown["currentPriceHeld"] = True
     if order.status == OrderStatus.CANCELLED:
         shown |= {"closeTime": order.closed_at, "closeReason": order.close_reason}
     return shown
@@ -172,21 +183,29 @@ def order_body(
     decimals: int,
     current_price: Decimal | None,
     profit: int | None,
+    *,
+    is_held: bool = False,
 ) -> str:
     """The answer to PATCH and DELETE: the order as it is now."""
-    shown = live_order(order, price_decimals, decimals, current_price, profit)
+    shown = live_order(order, price_decimals, decimals, current_price, profit, is_held=is_held)
     return exact.dumps({"message": message, "order": shown}).decode()
 
 
 def created_body(
-    order: OrderLike, price_decimals: int, decimals: int, current_price: Decimal | None, profit: int | None
+    order: OrderLike,
+    price_decimals: int,
+    decimals: int,
+    current_price: Decimal | None,
+    profit: int | None,
+    *,
+    is_held: bool = False,
 ) -> str:
     """The answer to POST /trade/create of a market order."""
     return exact.dumps(
         {
             "message": "Order created successfully",
             "orderId": order.code,
-            "order": live_order(order, price_decimals, decimals, current_price, profit),
+            "order": live_order(order, price_decimals, decimals, current_price, profit, is_held=is_held),
         }
     ).decode()
 

@@ -89,8 +89,10 @@ def _shown(tick: Tick, command: Command, order: OrderRow, message: str) -> Answe
     decimals = instrument.counter_asset.decimals
     price = tick.prices.usable(order.instrument_id, instrument.price_age_limit_seconds)
     current = floating = None
+    is_held = False
     if price is not None and order.status == OrderStatus.OPEN:
+        is_held = price.is_held
         current = price.exit(order.side)
         floating = money.floating_profit(order.side, order.opened_price, current, order.quantity, decimals)
-    body = order_body(message, order, instrument.price_decimals, decimals, current, floating)
+    body = order_body(message, order, instrument.price_decimals, decimals, current, floating, is_held=is_held)
     return Answer(command.id, 200, body, order.code)

@@ -8,6 +8,8 @@ two, judged by Redis' clock again, so no two machines' clocks are compared.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -17,6 +19,7 @@ from django.conf import settings
 
 from accounts import exact
 from accounts.ids import partition_of
+from trades.orders import terms
 
 GROUP = "engine"
 CREATE = "create"
@@ -24,16 +27,29 @@ CLOSE = "close"
 CHANGE = "change"
 CANCEL = "cancel"
 CLOSE_ALL = "close_all"
-ASKED_FOR = frozenset({CREATE, CLOSE, CHANGE, CANCEL, CLOSE_ALL})
 FIRE = "fire"  # a price reached an order's trigger; only the engine itself says so
 JUDGE = "judge"  # a customer's margin level may have crossed a mark
 
+_FITS: Mapping[str, Callable[[Mapping[str, Any]], bool]] = {
+    CREATE: terms.create_fits,
+    CLOSE: terms.close_fits,
+    CHANGE: terms.change_fits,
+    CANCEL: terms.cancel_fits,
+    CLOSE_ALL: terms.close_all_fits,
+}
+ASKED_FOR = frozenset(_FITS)
+
 _FIELD = "c"
 _REMEMBERED = frozenset({CHANGE, CANCEL, CLOSE_ALL})  # no row shows that they were done: their answer does
+_MOST_BYTES = 8192
 
 
 class Poison(ValueError):
-    """A stream entry that is no command."""
+    """A stream entry that is no command, or an answer that is none."""
+
+
+# An order's code where the answer is about one, and a whole body in JSON after it.
+_ANSWER = re.compile(r"([0-9a-f]{32})\|([2-5][0-9]{2})\|((?:ord_[0-9a-f]{16})?)\|([01])\|(?=\{)", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,27 +121,39 @@ def encode(command: Command) -> dict[str, str]:
     }
 
 
-def decode(fields: dict[str, str]) -> Command:
-    """A stream entry as a command. Raises Poison for anything else, whoever wrote it."""
+def decode(fields: Mapping[str, str]) -> Command:
+    """A stream entry as a command. Raises Poison for anything that `encode` would not have written, whoever wrote it.
+
+    What comes back is safe to execute as it is: each field and each term has the type, form and size it always has.
+    """
     try:
-        said = orjson.loads(fields[_FIELD])  # its exact numbers travel as texts
-        command = Command(
-            id=UUID(said["id"]),
-            kind=said["kind"],
-            customer_id=UUID(said["customer"]),
-            user_id=UUID(said["user"]) if said["user"] else None,
-            terms=dict(said["terms"]),
-            ttl_ms=int(said["ttl"]),
-            until_ms=int(said.get("until", 0)),
-            reply_to=str(said["reply"]),
-            key=str(said["key"]),
-            request_sha256=str(said["sha"]),
+        text = fields[_FIELD].encode()
+        if len(fields) != 1 or len(text) > _MOST_BYTES:
+            raise Poison("more than a command's one field, or too long")
+        said = orjson.loads(text)  # its exact numbers travel as texts
+        kind = said["kind"]
+        if not terms.fields_fit(said):
+            raise Poison("a field is not a command's")
+        if not _FITS[kind](said["terms"]):
+            raise Poison(f"a term is not what {kind} takes")
+        if orjson.dumps(said) != text:
+            raise Poison("spelled in another way, or a name stands there twice")
+        return Command(
+            UUID(int=int(said["id"], 16)),
+            kind,
+            UUID(int=int(said["customer"], 16)),
+            UUID(int=int(said["user"], 16)),
+            said["terms"],
+            said["ttl"],
+            said["reply"],
+            said["key"],
+            said["sha"],
+            said["until"],
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as wrong:
-        raise Poison(str(wrong)) from wrong
-    if command.kind not in ASKED_FOR:
-        raise Poison(f"unknown kind {command.kind!r}")
-    return command
+    except Poison:
+        raise
+    except (LookupError, TypeError, ValueError, AttributeError) as wrong:
+        raise Poison(f"{type(wrong).__name__}: {str(wrong)[:200]}") from wrong
 
 
 def encode_answer(answer: Answer) -> str:
@@ -134,5 +162,8 @@ def encode_answer(answer: Answer) -> str:
 
 
 def decode_answer(text: str) -> Answer:
-    command_id, status, order_code, replayed, body = text.split("|", 4)
-    return Answer(UUID(hex=command_id), int(status), body, order_code, replayed == "1")
+    """What `encode_answer` wrote. Raises Poison for anything else: a client would get it as it is."""
+    if not (found := _ANSWER.match(text)):
+        raise Poison("no answer")
+    command_id, status, order_code, replayed = found.groups()
+    return Answer(UUID(hex=command_id), int(status), text[found.end() :], order_code, replayed == "1")

@@ -24,6 +24,7 @@ import redis
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, InternalError, OperationalError, connection, transaction
 
+from accounts import host_clock
 from accounts.clock import LONGEST_READING_SECONDS, about_now, is_too_late, uptime
 from accounts.conflicts import TRIES, is_conflict, was_ended
 from accounts.ids import floor_of, uuid7
@@ -84,9 +85,9 @@ class Engine:
             try:
                 if not self._start():
                     continue
-                pause = 0.1
                 while not self._stopping.is_set():
                     self.turn()
+                    pause = 0.1  # only now: what refuses the turn alone would have the book loaded ten times a second
             except (OperationalError, InterfaceError, InternalError, redis.RedisError) as gone:
                 if isinstance(gone, InternalError) and not was_ended(gone):
                     raise
@@ -172,6 +173,7 @@ class Engine:
             if self._parent and os.getppid() != self._parent:
                 self.stop()  # whoever started all engines was killed: leave the partition to its successor
             self.lease.renew()
+            host_clock.look()
             self._renewed = uptime()
 
     # --- what moves by itself ----------------------------------------------------------------------

@@ -14,6 +14,7 @@ import secrets
 import threading
 import time
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
@@ -23,7 +24,7 @@ from django.conf import settings
 
 from accounts import streams
 from accounts.clock import uptime
-from trades.orders.commands import GROUP, Answer, Command, decode_answer, encode, stream_of
+from trades.orders.commands import GROUP, Answer, Command, Poison, decode_answer, encode, stream_of
 from trades.orders.errors import TooManyWaiting
 
 log = logging.getLogger("orders")
@@ -101,17 +102,26 @@ class Gateway:
                 for text in popped[1] if popped else ():
                     self._deliver(text)
                 self._take_back()
+            except redis.ResponseError as refused:
+                if str(refused).startswith("WRONGTYPE"):
+                    self._make_room()
+                time.sleep(0.1)
             except redis.RedisError:
                 time.sleep(0.1)
             except Exception:
                 log.exception("replies are not read")  # it goes on: every request of this process waits for it
                 time.sleep(0.1)
 
+    def _make_room(self) -> None:
+        log.error("something else stood in the place of %s and is removed", self.channel)
+        with suppress(redis.RedisError):
+            streams.client().unlink(self.channel)
+
     def _deliver(self, text: str) -> None:
         try:
             answer = decode_answer(text)
-        except Exception:
-            log.exception("an answer could not be read")
+        except Poison as reason:
+            log.error("what is no answer came instead of one: %s", reason)
             return
         waiting = self._waiting.get(answer.command_id)
         if waiting is not None:  # else: late, or of a request that gave up

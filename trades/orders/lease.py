@@ -9,15 +9,12 @@ of an engine that was paused, or whose host was lost, in the middle of one.
 from __future__ import annotations
 
 import logging
-import os
-import socket
 from collections.abc import Callable
 from datetime import datetime
-from pathlib import Path
 
 from django.db import connection, transaction
 
-from accounts import clock
+from accounts import clock, holders
 from accounts.pipeline import ask
 
 log = logging.getLogger("engine")
@@ -39,7 +36,7 @@ class Lease:
     def __init__(self, partition: int, partitions: int = 1) -> None:
         self.partition = partition
         self.partitions = partitions
-        self.holder = f"{socket.gethostname()}:{os.getpid()}"
+        self.holder = holders.name()
         self.epoch = 0
 
     def take(self) -> bool:
@@ -59,7 +56,7 @@ class Lease:
                 " AND renewed_at >= clock_timestamp() - make_interval(secs => %s)",
                 [self.partitions, LEASE_SECONDS],
             )
-            if others := [row for row in cursor.fetchall() if not _is_dead(row[0])]:
+            if others := [row for row in cursor.fetchall() if not holders.is_dead(row[0])]:
                 log.warning("an engine runs for %s partitions, this one for %s", others[0][1], self.partitions)
                 return False
             cursor.execute(
@@ -68,7 +65,7 @@ class Lease:
                 [LEASE_SECONDS, self.partition],
             )
             holder, is_over = cursor.fetchone()
-            if not (is_over or _is_dead(holder)):
+            if not (is_over or holders.is_dead(holder)):
                 return False
             cursor.execute(  # who is only paused, and believes in another number, must not write when it wakes
                 "UPDATE trades_enginelease SET epoch = epoch + 1, holder = '', renewed_at = NULL"
@@ -140,10 +137,3 @@ def _bound() -> str:
     if connection.pg_version < 170000:  # type: ignore[attr-defined]
         return "1"
     return f"set_config('transaction_timeout', '{LONGEST_TICK_SECONDS}s', true)"
-
-
-def _is_dead(holder: str) -> bool:
-    host, _, pid = holder.rpartition(":")
-    if not pid.isdigit() or host != socket.gethostname() or not Path("/proc/self").exists():
-        return False
-    return not Path(f"/proc/{pid}").exists()

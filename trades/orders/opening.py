@@ -169,5 +169,7 @@ def _created(tick: Tick, command: Command, order: OrderRow) -> Answer:
     floating = (
         money.floating_profit(order.side, order.opened_price, current, order.quantity, decimals) if current else None
     )
-    body = created_body(order, instrument.price_decimals, decimals, current, floating)
+    body = created_body(
+        order, instrument.price_decimals, decimals, current, floating, is_held=price is not None and price.is_held
+    )
     return Answer(command.id, 200, body, order.code)

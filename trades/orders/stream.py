@@ -19,6 +19,7 @@ from django.conf import settings
 from accounts import streams
 from accounts.clock import uptime
 from quotes import prices as markets
+from trades.orders import purge
 from trades.orders.bounds import Reading
 from trades.orders.commands import GROUP, Answer, Command, Poison, decode, encode_answer, stream_name
 
@@ -26,7 +27,6 @@ log = logging.getLogger("engine")
 
 POLL_MILLISECONDS = 50  # how long an idle engine sleeps at most before it looks at the prices again
 REPLY_KEPT_SECONDS = 30
-DEAD_LETTERS_KEPT = 10_000
 MOST_DELIVERIES = 5  # a command that was read so often and never acknowledged kills whoever applies it
 LEFT_BEHIND_MILLISECONDS = 1000
 LOOK_SECONDS = 1.0
@@ -54,7 +54,7 @@ class Stream:
 
     def begin(self) -> None:
         """At an engine's start, or after a failure in the middle: see to the group and take up what is pending."""
-        self._ensure_group()
+        self._mend()
         self._cursor, self._all_at_once = START, True
 
     def read(self, *, wait: bool = True) -> tuple[list[Entry], Reading]:
@@ -76,12 +76,15 @@ class Stream:
         markets.queue_latest(pipe)  # answered when the blocking read has been: one round trip for both
         *new, rows, clock = pipe.execute(raise_on_error=False)
         for answer in (*new, rows, clock):
-            if isinstance(answer, redis.ResponseError) and "NOGROUP" in str(answer):
-                self._ensure_group()  # somebody emptied Redis: nothing of value was in it
+            if new and answer is new[0] and purge.is_about_keys(answer):
+                self._mend()  # somebody emptied Redis, or put something else into the stream's place
             elif isinstance(answer, Exception):
                 raise answer
         if new and isinstance(new[0], list):
             raw = new[0][0][1] if new[0] else []
+        if raw and purge.is_ahead(raw[-1][0], clock):
+            self._mend()
+            raw = []  # what is good of it is read again
         return self._entries(raw), Reading(markets.read_latest(rows, clock), asked)
 
     def prices(self) -> Reading:
@@ -95,11 +98,12 @@ class Stream:
             return []
         self._looked = uptime()
         try:
+            purge.mend(self.name)
             raw = self._claim(0 if self._all_at_once else LEFT_BEHIND_MILLISECONDS)
         except redis.ResponseError as lost:
-            if "NOGROUP" not in str(lost):
+            if not purge.is_about_keys(lost):
                 raise
-            self._ensure_group()
+            self._mend()
             return []
         self._all_at_once = self._all_at_once and self._cursor != START
         return raw
@@ -120,16 +124,15 @@ class Stream:
             self.name, GROUP, min=raw[0][0], max=raw[-1][0], count=len(raw), consumername=self.consumer
         )
         deliveries = {entry["message_id"]: entry["times_delivered"] for entry in pending}
-        taken = []
-        for id_, fields in raw:
-            if deliveries.get(id_, 0) > MOST_DELIVERIES:
-                self.bury(id_, fields, f"delivered {deliveries[id_]} times and never acknowledged")
-            else:
-                taken.append((id_, fields))
-        return taken
+        killers = [(id_, fields) for id_, fields in raw if deliveries.get(id_, 0) > MOST_DELIVERIES]
+        purge.bury(
+            self.name,
+            [(id_, fields, f"delivered {deliveries[id_]} times and never acknowledged") for id_, fields in killers],
+        )
+        return [entry for entry in raw if entry not in killers]
 
     def _entries(self, raw: Sequence[tuple[str, dict[str, str] | None]]) -> list[Entry]:
-        entries = []
+        entries, letters = [], []
         for id_, fields in raw:
             try:
                 command = decode(fields or {})
@@ -138,10 +141,12 @@ class Stream:
                     deadline = min(deadline, command.until_ms)
                 entries.append(Entry(id_, command, markets.moment(deadline)))
             except (Poison, OverflowError, ValueError) as reason:  # the latter: a time that no calendar has
-                self.bury(id_, fields or {}, str(reason))
+                letters.append((id_, fields or {}, str(reason)))
+        purge.bury(self.name, letters)
         return entries
 
-    def _ensure_group(self) -> None:
+    def _mend(self) -> None:
+        purge.mend(self.name)
         try:
             streams.client().xgroup_create(self.name, GROUP, id="0", mkstream=True)
         except redis.ResponseError as exists:
@@ -167,19 +172,26 @@ class Stream:
         ids = [entry.id for entry in entries]
         pipe.xack(self.name, GROUP, *ids)
         pipe.xdel(self.name, *ids)
-        pipe.execute()
+        told = pipe.execute(raise_on_error=False)
+        for (channel, texts), answer in zip(waiting.items(), told[::2], strict=False):
+            if purge.is_about_keys(answer):
+                _push_anew(channel, texts)
 
     def bury(self, id_: str, fields: dict[str, str], reason: str) -> None:
         """Set an entry aside with a reason, out of the others' way."""
-        log.error("entry %s goes to the dead letters: %s", id_, reason)
-        letter: Any = {**fields, "reason": reason[:500]}
-        pipe = streams.client().pipeline(transaction=True)
-        pipe.xadd(f"{self.name}:dead", letter, maxlen=DEAD_LETTERS_KEPT)
-        pipe.xack(self.name, GROUP, id_)
-        pipe.xdel(self.name, id_)
-        pipe.execute()
+        purge.bury(self.name, [(id_, fields, reason)])
 
     def leave(self) -> None:
         """Take this consumer's name off the group; what it holds pending, if anything, stays with its name."""
         if not streams.client().xpending_range(self.name, GROUP, "-", "+", 1, consumername=self.consumer):
             streams.client().xgroup_delconsumer(self.name, GROUP, self.consumer)
+
+
+def _push_anew(channel: str, texts: Sequence[str]) -> None:
+    """Send answers to a reply list in whose place something else stood: it goes."""
+    log.error("%s was no list, and is removed", channel)
+    pipe = streams.client().pipeline(transaction=True)
+    pipe.unlink(channel)
+    pipe.rpush(channel, *texts)
+    pipe.expire(channel, REPLY_KEPT_SECONDS)
+    pipe.execute(raise_on_error=False)

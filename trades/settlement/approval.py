@@ -16,16 +16,12 @@ from accounts.identity import Actor
 from trades.errors import BatchNotFound, BatchStateForbids, MakerIsChecker
 from trades.models import SettlementBatch
 from trades.settlement.cut import hold_membership
+from trades.settlement.low_water import lower_water
 from trades.states import BATCH_MOVES, BatchState
 
 _UNBATCH = """
 UPDATE trades_trade SET batch_id = NULL
 WHERE batch_id = %(batch)s AND id BETWEEN %(first)s AND %(last)s AND state = 'settling'
-"""
-
-_LOWER_WATER = """
-UPDATE trades_settlementwindow SET low_water = LEAST(low_water, %(first)s)
-WHERE low_water IS NOT NULL AND asset_kind = ANY(%(kinds)s)
 """
 
 
@@ -73,14 +69,6 @@ def _must_be_a_second(batch: SettlementBatch, by: Actor) -> None:
     maker = Actor(batch.made_by_id, batch.made_by_client_id)
     if not maker.is_system and (by.is_system or by == maker):
         raise MakerIsChecker
-
-
-def lower_water(batch: SettlementBatch) -> None:
-    """Members of this batch wait again: the windows' marks must not be past them. Under the membership lock."""
-    if batch.first_trade_id is None:
-        return
-    with connection.cursor() as cursor:
-        cursor.execute(_LOWER_WATER, {"first": batch.first_trade_id, "kinds": batch.asset_kinds.split(",")})
 
 
 def locked_batch(batch_id: UUID) -> SettlementBatch:

@@ -1,4 +1,6 @@
-"""Whether the batches' members still say what they said when they were cut: part of `audit_ledger --verify`."""
+"""Whether anything waits that shouldn't; and, part of `audit_ledger --verify`, whether the batches' members still say
+what they said when they were cut.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +8,7 @@ from collections.abc import Iterator
 
 from accounts.audit import Finding, Looked, register
 from trades.models import SettlementBatch
+from trades.settlement import waiting
 from trades.settlement.membership import fingerprint
 from trades.states import BatchState
 
@@ -26,5 +29,7 @@ def _changed(batches: Iterator[SettlementBatch]) -> Iterator[Finding]:
 
 
 def register_checks() -> None:
-    """Add this check to the audit that verifies."""
+    """Add these checks to the audit, the last one to the audit that verifies."""
+    register(waiting.WAITING, waiting.check_trades)
+    register(waiting.WINDOWS, waiting.check_windows)
     register(NAME, members, only_verifying=True)

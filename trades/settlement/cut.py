@@ -23,7 +23,7 @@ import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -33,12 +33,13 @@ from django.db.models.functions import Coalesce, Greatest
 
 from accounts import conflicts
 from accounts.identity import SYSTEM, Actor
-from accounts.ids import floor_of, uuid7
+from accounts.ids import uuid7
 from accounts.models import Asset
 from quotes.models import Instrument
 from trades.errors import BadSchedule, NothingToCut
 from trades.models import SettlementBatch, SettlementWindow
 from trades.settlement.legs import Net, write_legs
+from trades.settlement.low_water import highest, low_water, raise_low_water
 from trades.settlement.membership import (
     CANDIDATES,
     IS_HELD,
@@ -60,7 +61,6 @@ from trades.states import BatchState
 logger = logging.getLogger(__name__)
 
 EVERY_KIND = tuple(sorted(Asset.Type.values))
-MARGIN = timedelta(minutes=10)  # ids of slow transactions and slow clocks may still appear below now
 _LOCK_NAME = 0x5E771E  # of pg_advisory_xact_lock: whoever changes which trades are in which batch holds it
 
 _CLAIM = """
@@ -94,11 +94,6 @@ SELECT id FROM trades_trade
 WHERE id >= %(low)s AND id < %(margin)s AND batch_id IS NULL AND state IN ('storing', 'settling')
   AND instrument_id = ANY(%(symbols)s::text[])
 ORDER BY id LIMIT 1
-"""
-
-_RAISE_WATER = """
-UPDATE trades_settlementwindow SET low_water = GREATEST(low_water, %(low)s)
-WHERE asset_kind = ANY(%(kinds)s)
 """
 
 
@@ -164,17 +159,6 @@ def preview(kinds: Sequence[str], at: datetime) -> CutPreview:
         cursor.execute(_WOULD_BE_LEFT_OUT, given)
         left_out = [(reason, count) for reason, count in cursor.fetchall()]
     return CutPreview(sums.trades, sums.exits, sums.customers, sums.nets, left_out)
-
-
-def low_water(kinds: Sequence[str]) -> UUID:
-    """No trade of these kinds with an id below this is storing, or waits for a batch.
-
-    The lowest of the kinds' best marks; zero where a kind has none.
-    """
-    best: dict[str, UUID] = {}
-    for kind, mark in SettlementWindow.objects.filter(asset_kind__in=kinds).values_list("asset_kind", "low_water"):
-        best[kind] = max(best.get(kind, UUID(int=0)), mark or UUID(int=0))
-    return min(best.get(kind, UUID(int=0)) for kind in kinds)
 
 
 def hold_membership() -> None:
@@ -288,9 +272,8 @@ def _note(batch: SettlementBatch, sums: Sums, at: datetime) -> None:
 
 def _raise_water(claim: _Claim, given: dict[str, Any]) -> None:
     """Nothing below the new mark waits; it stays below what slow transactions may still bring."""
-    margin = floor_of(claim.at - MARGIN)
+    margin = highest(claim.at)
     with connection.cursor() as cursor:
         cursor.execute(_WAITING_FIRST, {**given, "margin": margin})
         waiting = cursor.fetchone()
-        mark = waiting[0] if waiting else margin
-        cursor.execute(_RAISE_WATER, {"low": max(mark, given["low"]), "kinds": list(claim.kinds)})
+    raise_low_water(claim.kinds, waiting[0] if waiting else margin)

@@ -34,9 +34,10 @@ from accounts.ledger_select import post_selected
 from quotes.models import Instrument
 from trades.errors import BatchStateForbids
 from trades.models import SettlementBatch, SettlementLeg
-from trades.settlement.approval import locked_batch, lower_water
+from trades.settlement.approval import locked_batch
 from trades.settlement.cut import count_members, hold_membership
 from trades.settlement.legs import settle_as_expected
+from trades.settlement.low_water import lower_water
 from trades.settlement.membership import expect_many, take_out_held
 from trades.states import BatchState, LegStatus
 

@@ -9,7 +9,11 @@ Set-based, up to 1,000 trades in one transaction:
 3. read which originals have a live exit, in a new statement: it must see what committed before the lock;
 4. judge what needs no balance, lock the accounts in id order, then give out the money in id order;
 5. write states, one statement for each way that a trade can go, then events and movements, which are streamed
-   with COPY: PostgreSQL inserts them while the next ones are made.
+   with COPY: PostgreSQL inserts them while the next ones are made;
+6. have PostgreSQL refuse to commit once a price that was judged by would be too old. A set that is refused, because
+   this process or the server stood still, is tried again with prices read anew.
+
+The time in what is written is PostgreSQL's, asked for when nothing is left to wait for.
 
 A trade moves once: the guarded UPDATE, the unique event per step and the unique keys of its movements
 each refuse a second time by themselves.
@@ -17,6 +21,7 @@ each refuse a second time by themselves.
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,21 +30,25 @@ from operator import attrgetter
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
 
-from accounts import ledger
+from accounts import clock, ledger
 from accounts.arrays import array
 from accounts.ids import uuid7_hex
 from accounts.ledger import Account, Locked
 from accounts.ledger_copy import Posting, post_new
-from quotes.prices import Prices
 from quotes.selectors import instruments_named
 from trades.models import Trade
-from trades.spot.judge import Asked, failure_of, markets
+from trades.spot.judge import Asked, Market, failure_of, markets
 from trades.spot.money import Places, Terms, places_of, postings_of
+from trades.spot.reading import WRITTEN_WITHIN, Reading, Source, read
 from trades.states import FailureCode, TradeState
 
+logger = logging.getLogger(__name__)
+
 MOST_AT_ONCE: Final = 1_000
+TRIES: Final = 5
+_TOO_LATE: Final = frozenset({"25P03", "25P04"})  # the time-outs of a transaction that is idle, and of one that isn't
 
 _DUE = """
 SELECT t.id, t.customer_id, t.side, t.receive_asset_id, t.deliver_asset_id, t.receive_amount, t.deliver_amount, t.fee,
@@ -106,34 +115,73 @@ class Advanced:
     left: tuple[UUID, ...]
 
 
-def advance(ids: Iterable[UUID], *, at: datetime, prices: Prices | None) -> Advanced:
+def advance(ids: Iterable[UUID], *, prices: Source, at: datetime | None = None) -> Advanced:
     """Move these trades out of storing, 1,000 per transaction; those that have moved already don't matter.
 
-    `prices` are the latest; None (nobody could read them) skips the judgement of volatility.
+    `prices` reads the latest, and is asked anew for each transaction; what it gives is no older than its limit when the
+    transaction is committed. `at` stands for PostgreSQL's clock in what is written (tests).
+
+    Raises OperationalError where a transaction was too late five times, or PostgreSQL can't be reached.
     """
     wanted = sorted(set(ids), key=attrgetter("int"))
     outcomes: list[Outcome] = []
     for start in range(0, len(wanted), MOST_AT_ONCE):
-        outcomes += _advance(wanted[start : start + MOST_AT_ONCE], at, prices)
+        outcomes += _in_time(wanted[start : start + MOST_AT_ONCE], prices, at)
     moved = {outcome.due.terms.id for outcome in outcomes}
     failed = sum(outcome.failure is not None for outcome in outcomes)
     return Advanced(len(outcomes) - failed, failed, tuple(id_ for id_ in wanted if id_ not in moved))
 
 
+def _in_time(ids: Sequence[UUID], prices: Source, at: datetime | None) -> list[Outcome]:
+    """Move a set by prices that are of now, as often as it takes: nothing was done by a try that was too late.
+
+    A session that was ended may have been ended after COMMIT arrived: then the next try finds nothing in storing.
+    Inside somebody else's transaction no moment is set: when that is committed is theirs to say.
+    """
+    is_own = not connection.in_atomic_block
+    for number in range(1, TRIES if is_own else 1):
+        try:
+            return _advance(ids, read(prices), at, is_bound=True)
+        except (DatabaseError, InterfaceError) as failure:
+            if not is_session_over(failure):
+                raise
+            logger.warning("a set of %d trades is tried again (try %d): %s", len(ids), number, failure)
+    return _advance(ids, read(prices), at, is_bound=is_own)
+
+
+def is_session_over(failure: Exception) -> bool:
+    """Whether a transaction was too late, or its session is gone: what it did is undone, or was committed whole.
+
+    What the server refuses has a code; without one it's the connection that failed.
+    """
+    sqlstate = getattr(failure.__cause__, "sqlstate", None)
+    is_gone = sqlstate is None and isinstance(failure, (OperationalError, InterfaceError))
+    return is_gone or sqlstate in _TOO_LATE
+
+
 @transaction.atomic
-def _advance(ids: Sequence[UUID], at: datetime, prices: Prices | None) -> list[Outcome]:
+def _advance(ids: Sequence[UUID], reading: Reading, at: datetime | None, *, is_bound: bool) -> list[Outcome]:
     due = _lock_due(ids)
     originals = _lock_originals([one.reference_id for one in due if one.reference_id is not None])
     due = [one for one in due if one.reference_id is None or one.reference_id in originals]
     if not due:
         return []
-    outcomes = _judged(due, originals, prices)
+    instruments = instruments_named([one.asked.symbol for one in due]).values()
+    outcomes = _judged(due, originals, markets(instruments, reading.prices))
     _lock_places([outcome for outcome in outcomes if outcome.failure is None])
     _give_out(outcomes, originals)
+    now = clock.now()
+    _write(outcomes, at or now)
+    if is_bound:
+        latest = now + WRITTEN_WITHIN
+        clock.must_commit_by(min(latest, reading.good_until(instruments) or latest))
+    return outcomes
+
+
+def _write(outcomes: Sequence[Outcome], at: datetime) -> None:
     _move(outcomes, at)
     _record(outcomes, at)
     post_new(_postings(outcomes), at=at)
-    return outcomes
 
 
 def _lock_due(ids: Sequence[UUID]) -> list[Due]:
@@ -170,9 +218,10 @@ def _lock_originals(ids: Sequence[UUID]) -> dict[UUID, Original]:
     }
 
 
-def _judged(due: Sequence[Due], originals: Mapping[UUID, Original], prices: Prices | None) -> list[Outcome]:
+def _judged(
+    due: Sequence[Due], originals: Mapping[UUID, Original], open_markets: Mapping[str, Market]
+) -> list[Outcome]:
     """Everything but the funds; of several exits of one original only one passes, the first."""
-    open_markets = markets(instruments_named([one.asked.symbol for one in due]).values(), prices)
     outcomes, exited = [], set()
     for one in due:
         market = open_markets[one.asked.symbol]

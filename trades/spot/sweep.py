@@ -3,6 +3,9 @@
 No index says which trades are due (it would have to be rewritten at every step), so they are found by a
 range of the time-ordered primary key, from a low-water mark on. The mark may be forgotten at any time:
 then one sweep looks at everything.
+
+Prices are read anew for each set. A set that breaks, or comes too late, holds up no other; where the session was ended
+under the sweep, it looks again for what is left.
 """
 
 from __future__ import annotations
@@ -13,30 +16,41 @@ from datetime import datetime, timedelta
 from itertools import islice, zip_longest
 from uuid import UUID
 
-from django.db import IntegrityError
+from django.db import DatabaseError, IntegrityError, InterfaceError, connection
 from django.db.models import QuerySet
 
+from accounts import clock
 from accounts.errors import Refusal
 from accounts.ids import PARTITIONS, floor_of
-from quotes.prices import Prices
 from trades.models import Trade
-from trades.spot.advance import MOST_AT_ONCE, advance
+from trades.spot.advance import MOST_AT_ONCE, advance, is_session_over
+from trades.spot.reading import Source
 from trades.states import TradeState
 
 logger = logging.getLogger(__name__)
 
-MARGIN = timedelta(minutes=10)  # ids of slow transactions and slow clocks may still appear below now
+MARGIN = timedelta(minutes=10)  # ids of slow transactions may still appear below now
+MOST_LOOKS = 10
 
 
-def sweep(*, low_water: UUID | None, at: datetime, prices: Prices | None, at_once: int = MOST_AT_ONCE) -> UUID:
+def sweep(*, low_water: UUID | None, prices: Source, at: datetime | None = None, at_once: int = MOST_AT_ONCE) -> UUID:
     """Move everything that stands in storing now, from `low_water` on; gives the mark for the next sweep.
 
-    The mark never passes a trade that is still in storing, nor the last ten minutes.
+    The mark never passes a trade that is still in storing, nor the last ten minutes by PostgreSQL's clock, for which
+    `at` stands in (tests), as in what is written.
     """
-    mark = floor_of(at - MARGIN)
-    for some in _sets(low_water or UUID(int=0), at_once):
-        mark = min([mark, *_advanced(some, at, prices)])
-    return mark if low_water is None else max(mark, low_water)
+    highest, left = floor_of((at or clock.now()) - MARGIN), set[UUID]()
+    start = low_water or UUID(int=0)
+    for _ in range(MOST_LOOKS):
+        try:
+            for some in _sets(start, at_once):
+                left.update(_advanced([id_ for id_ in some if id_ not in left], at, prices))
+            return min(highest, *left) if left else highest
+        except (DatabaseError, InterfaceError) as failure:
+            if connection.in_atomic_block or not is_session_over(failure):
+                raise
+            logger.warning("the sweep looks again for what is left: %s", failure)
+    return start
 
 
 def _sets(start: UUID, at_once: int) -> Iterator[Sequence[UUID]]:
@@ -61,12 +75,14 @@ def _batched(ids: QuerySet[Trade, UUID], size: int) -> Iterator[Sequence[UUID]]:
         yield some
 
 
-def _advanced(ids: Sequence[UUID], at: datetime, prices: Prices | None) -> Sequence[UUID]:
+def _advanced(ids: Sequence[UUID], at: datetime | None, prices: Source) -> Sequence[UUID]:
     """Move a set; if one of them breaks it, move each alone, so that it holds up nobody else."""
     try:
         return advance(ids, at=at, prices=prices).left
     except (IntegrityError, Refusal, RuntimeError):
         logger.exception("a set of %d trades could not be moved; trying each alone", len(ids))
+    except (DatabaseError, InterfaceError) as failure:
+        return _left(ids, failure)
     left: list[UUID] = []
     for id_ in ids:
         try:
@@ -74,4 +90,14 @@ def _advanced(ids: Sequence[UUID], at: datetime, prices: Prices | None) -> Seque
         except (IntegrityError, Refusal, RuntimeError):
             logger.exception("trade %s can't be moved out of storing", id_.hex)
             left.append(id_)
+        except (DatabaseError, InterfaceError) as failure:
+            left += _left([id_], failure)
     return left
+
+
+def _left(ids: Sequence[UUID], failure: Exception) -> Sequence[UUID]:
+    """What came too late again and again stays in storing for now; anything else is the caller's."""
+    if not is_session_over(failure):
+        raise failure
+    logger.error("%d trades stay in storing for now: %s", len(ids), failure)
+    return ids

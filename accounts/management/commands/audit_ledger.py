@@ -6,9 +6,7 @@ import sys
 from argparse import ArgumentParser
 from typing import Any
 
-from django.utils import timezone
-
-from accounts import audit
+from accounts import audit, clock
 from accounts.management.output import JSONCommand
 
 
@@ -22,7 +20,7 @@ class Command(JSONCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         noted = options["head"].strip().lower()
-        result = audit.run(timezone.now(), verify=options["verify"] or bool(noted), noted=noted)
+        result = audit.run(clock.now(), verify=options["verify"] or bool(noted), noted=noted)
         tampered = [finding for finding in result.findings if finding["tampered"]]
         facts = {
             "ok": result.ok,

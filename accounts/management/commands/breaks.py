@@ -8,9 +8,8 @@ from typing import Any
 from uuid import UUID
 
 from django.core.management.base import CommandError
-from django.utils import timezone
 
-from accounts import selectors
+from accounts import clock, selectors
 from accounts.errors import BreakNotFound
 from accounts.identity import Actor
 from accounts.ids import parse_guid
@@ -40,7 +39,7 @@ class Command(JSONCommand):
             raise CommandError("Say who does it: --by EMAIL.")
         if bool(explain) != bool(reason):
             raise CommandError("--explain ID and --reason go together.")
-        at = timezone.now()
+        at = clock.now()
         if own:
             breaks.own(_named(own), selectors.staff_named(options["by"]).pk, at=at)
         if explain:

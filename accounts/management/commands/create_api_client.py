@@ -5,9 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from typing import Any
 
-from django.utils import timezone
-
-from accounts import services
+from accounts import clock, services
 from accounts.identity import FIRM_SCOPES
 from accounts.management.output import JSONCommand, politely
 
@@ -23,7 +21,7 @@ class Command(JSONCommand):
     @politely
     def handle(self, *args: Any, **options: Any) -> None:
         scopes = [scope for given in options["scopes"] for scope in given.replace(",", " ").split()]
-        client, secret = services.create_api_client(options["name"], scopes, timezone.now())
+        client, secret = services.create_api_client(options["name"], scopes, clock.now())
         self.say(
             options,
             {"name": client.name, "client_id": client.client_id, "client_secret": secret, "scopes": client.scopes},

@@ -6,9 +6,7 @@ import secrets
 from argparse import ArgumentParser
 from typing import Any
 
-from django.utils import timezone
-
-from accounts import services
+from accounts import clock, services
 from accounts.management.output import JSONCommand, politely
 
 
@@ -24,7 +22,7 @@ class Command(JSONCommand):
     @politely
     def handle(self, *args: Any, **options: Any) -> None:
         password = options["password"] or secrets.token_urlsafe(12)
-        customer = services.create_customer(options["email"], password, options["name"], timezone.now())
+        customer = services.create_customer(options["email"], password, options["name"], clock.now())
         facts = {"customer_guid": customer.pk, "user_id": customer.user_id, "email": options["email"].strip().lower()}
         lines = [f"customer {customer.pk.hex}", f"email    {facts['email']}"]
         if not options["password"]:

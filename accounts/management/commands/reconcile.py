@@ -12,7 +12,7 @@ from django.core.management.base import CommandError
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
-from accounts import selectors
+from accounts import clock, selectors
 from accounts.identity import SYSTEM, Actor
 from accounts.management.output import JSONCommand, politely
 from accounts.models import ReconciliationLine
@@ -37,7 +37,7 @@ class Command(JSONCommand):
         except OSError as error:
             raise CommandError(f"{path} can't be read: {error.strerror}.") from None
         by = Actor(user_id=selectors.staff_named(options["by"]).pk) if options["by"] else SYSTEM
-        run = reconcile(statement, source=path.name, as_of=_moment(options["as_of"]), at=timezone.now(), by=by)
+        run = reconcile(statement, source=path.name, as_of=_moment(options["as_of"]), at=clock.now(), by=by)
         lines = [_told(line) for line in lines_of(run.pk)]
         self.say(
             options,

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.utils import timezone
-
-from accounts import seals
+from accounts import clock, seals
 from accounts.management.output import JSONCommand
 
 
@@ -14,7 +12,7 @@ class Command(JSONCommand):
     help = "Seal transfers, deals, trade events and audits older than ten minutes in hash-chained blocks."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        done = seals.seal(timezone.now())
+        done = seals.seal(clock.now())
         facts = {
             "blocks": done.blocks,
             "rows": done.rows,

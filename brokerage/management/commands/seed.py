@@ -18,9 +18,8 @@ from typing import Any, Final
 from django.conf import settings
 from django.core.management.base import BaseCommand
 from django.db import connection, transaction
-from django.utils import timezone
 
-from accounts import selectors, services
+from accounts import clock, selectors, services
 from accounts.identity import FIRM_SCOPES
 from accounts.models import ApiClient, User
 from brokerage.stack.where import data_dir, read_state
@@ -80,7 +79,7 @@ class Command(BaseCommand):
         with transaction.atomic():
             with connection.cursor() as cursor:
                 cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
-            made = _make(timezone.now())
+            made = _make(clock.now())
             known = {**kept, **made}
             if made:
                 _write(path, known)  # before the commit: a secret of something that exists is never lost

@@ -15,7 +15,9 @@ from accounts.money import NEAREST, exact, printed, rounded
 from accounts.selectors import staff_named
 from quotes import prices, symbols
 from quotes.errors import NoRefusedPrice
+from quotes.models import PriceHold
 from quotes.prices import Price
+from quotes.selectors import holds_behind, who
 from quotes.services import accept_price
 
 
@@ -42,23 +44,37 @@ class Command(JSONCommand):
             raise NoRefusedPrice
         if options["yes"]:
             refused = accept_price(instrument, seen=refused, by=staff_named(options["by"]).pk)
-        facts = {"symbol": symbol, "stands": _told(stands), "refused": _told(refused), "accepted": options["yes"]}
-        self.say(options, facts, *_lines(symbol, stands, refused, is_accepted=options["yes"]))
+        hold = holds_behind([stands]).get(symbol) if stands else None
+        facts = {"symbol": symbol, "stands": _told(stands, hold), "refused": _told(refused), "accepted": options["yes"]}
+        self.say(options, facts, *_lines(symbol, stands, refused, hold, is_accepted=options["yes"]))
 
 
-def _told(price: Price | None) -> dict[str, Any] | None:
-    return {"bid": price.bid, "ask": price.ask, "time": price.at} if price else None
+def _told(price: Price | None, hold: PriceHold | None = None) -> dict[str, Any] | None:
+    if price is None:
+        return None
+    told: dict[str, Any] = {"bid": price.bid, "ask": price.ask, "time": price.at}
+    if price.is_held:
+        told |= {"held": True, "held_since": hold and hold.at, "held_by": hold and who(hold)}
+    return told
 
 
-def _lines(symbol: str, stands: Price | None, refused: Price, *, is_accepted: bool) -> list[str]:
+def _lines(
+    symbol: str, stands: Price | None, refused: Price, hold: PriceHold | None, *, is_accepted: bool
+) -> list[str]:
     shown = f"{printed(refused.bid)} / {printed(refused.ask)}"
+    is_held = stands is not None and stands.is_held
     if is_accepted:
-        return [f"{symbol} {shown} is accepted; the feed's next prices are compared with it."]
+        goes_on = [f"{symbol} stays held{_by_whom(hold)}."] if is_held else []
+        return [f"{symbol} {shown} is accepted; the feed's next prices are compared with it.", *goes_on]
     return [
-        f"{symbol} stands at {_written(stands)}",
+        f"{symbol} stands at {_written(stands)}{f', held{_by_whom(hold)}' if is_held else ''}",
         f"  refused: {_written(refused)}{f', {_change(stands, refused)} %' if stands else ''}",
         "Nothing is changed. Accept it with --yes --by EMAIL.",
     ]
+
+
+def _by_whom(hold: PriceHold | None) -> str:
+    return f" by {who(hold)} since {hold.at:%Y-%m-%d %H:%M:%S} UTC" if hold else ""
 
 
 def _written(price: Price | None) -> str:

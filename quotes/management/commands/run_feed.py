@@ -1,7 +1,7 @@
 """The feed process: one venue's prices into Redis, their candles into PostgreSQL.
 
-The loop that publishes touches Redis alone, the thread beside it PostgreSQL alone, so neither server's
-absence holds up the other's work. Nothing is kept that a restart would miss.
+The loop that publishes touches Redis alone, the threads beside it PostgreSQL alone, so neither server's
+absence holds up the other's work. Nothing is kept that a restart would miss. One feed speaks; others stand by.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import secrets
 import signal
 import threading
 from argparse import ArgumentParser
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -22,16 +22,23 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import Error as DatabaseError
 from django.db import connection
 
+from accounts import holders
+from accounts.clock import uptime
 from quotes import prices, symbols
 from quotes.candles import Gatherer
+from quotes.feeds.lease import LOOK_SECONDS, FeedLease, LeaseLost
 from quotes.feeds.outage import Outage
+from quotes.feeds.redis_time import RedisTime
 from quotes.feeds.refusals import Refusals
 from quotes.feeds.simulator import Simulator, Terms
 from quotes.feeds.venue import Tick, Venue
+from quotes.prices import Word
+from quotes.selectors import words_on_holds
 
 log = logging.getLogger("feed")
 
 WRITE_SECONDS = 1.0  # between two writings of candles, so a minute is complete a second after its end
+SILENT_SECONDS = 5.0  # without a price that Redis took: then the lease runs out, and a standby may try
 STOP_SECONDS = 0.5  # for the last candles; past it they are given up
 
 
@@ -60,45 +67,71 @@ def _stop(stop: threading.Event) -> None:
 
 
 class Feed:
-    """The two loops and what they share: the instruments' terms and the candles being gathered."""
+    """The loops and what they share: who speaks, the instruments' terms and holds, the candles being gathered."""
 
     def __init__(self, seed: int, tick_seconds: float, stop: threading.Event) -> None:
         self.venue: Venue = Simulator(lambda: self._terms, seed, tick_seconds)
         self._stop = stop
         self._terms: Mapping[str, Terms] = {}
         self._limits: Mapping[str, Decimal] = {}
+        self._words: Mapping[str, Word] = {}
+        self._seen_holds: Mapping[str, int] = {}
         self._refusals = Refusals()
         self._candles = Gatherer()
+        self._time = RedisTime()
+        self._right = Right(self.venue.name)
         self._redis = Outage("Redis")
         self._postgres = Outage("PostgreSQL")
 
     def run(self) -> None:
-        log.info("running: %s", self.venue.name)
-        keeper = threading.Thread(target=self._keep_books, name="candles", daemon=True)
-        keeper.start()
+        threads = [
+            threading.Thread(target=self._right.keep, args=(self._stop,), name="lease", daemon=True),
+            threading.Thread(target=self._keep_books, name="candles", daemon=True),
+        ]
+        for thread in threads:
+            thread.start()
         for batch in self.venue.batches(self._stop.wait):
             self._publish(batch)
-        keeper.join(STOP_SECONDS)
+        for thread in threads:
+            thread.join(STOP_SECONDS / len(threads))
 
     def _publish(self, batch: Sequence[Tick]) -> None:
         """Publish, and gather what then stands there: a held price is recorded, not the one it replaced.
 
         A refused price is none, so it leaves no trace in the candles either.
         """
-        if not batch or self._redis.lasts:
+        epoch = self._right.epoch
+        if not batch or epoch is None or self._redis.lasts:
             return
         try:
-            faults = prices.publish(batch, limits=self._limits)
-            latest = prices.latest().by_symbol
+            published = self._speak(batch, epoch)
+        except prices.Fenced as fenced:
+            self._right.was_refused(fenced.stood)
+            return
         except redis.RedisError as error:
             self._redis.failed(error)
             return
         self._redis.worked()
-        self._refusals.saw(batch, faults)
-        self._candles.add(latest[symbol] for symbol, *_ in batch if symbol in latest and symbol not in faults)
+        self._right.has_spoken()
+        self._seen_holds = published.holds
+        self._refusals.saw(batch, published.faults)
+        self._candles.add(published.stands.values())
+
+    def _speak(self, batch: Sequence[Tick], epoch: int) -> prices.Published:
+        """Each price as of when it came: one that waited, here or on its way, is as old as it is."""
+        if not self._time.is_known:
+            asked = uptime()
+            self._time.read(prices.clock(), asked)
+        if not self._time.is_known:
+            raise redis.TimeoutError("its clock took too long to read")
+        dated = [prices.Tick(tick.symbol, tick.bid, tick.ask, self._time.of(tick.came)) for tick in batch]
+        asked = uptime()
+        published = prices.speak(dated, self._limits, self._words, epoch)
+        self._time.read(published.now, asked)
+        return published
 
     def _keep_books(self) -> None:
-        """Read the terms and write the candles, each second and once more at the end."""
+        """Read the terms and the holds and write the candles, each second and once more at the end."""
         pause = 0.0
         while not self._stop.wait(pause):
             pause = self._touch_database()
@@ -108,8 +141,9 @@ class Feed:
     def _touch_database(self) -> float:
         """One turn; returns the seconds until the next."""
         try:
-            self._limits = jump_limits()  # first: no price is published before both are known
-            self._terms = simulated_terms()
+            self._words = words_on_holds(self._seen_holds)
+            self._limits = jump_limits()
+            self._terms = simulated_terms()  # last: no price is published before all of it is known
             self._candles.write()
         except DatabaseError as error:
             self._postgres.failed(error)
@@ -118,6 +152,76 @@ class Feed:
             connection.close()
         self._postgres.worked()
         return WRITE_SECONDS
+
+
+class Right:
+    """The right to publish, kept up by a thread of its own: `epoch` while this feed may speak, else None.
+
+    What the loop reads here is not what keeps a feed silent that was paused: the script looks at the epoch.
+    """
+
+    def __init__(self, what: str) -> None:
+        self.epoch: int | None = None
+        self._what = what
+        self._lease = FeedLease()
+        self._stood: int | None = None
+        self._spoke = 0.0
+        self._waits_for = ""
+        self._postgres = Outage("PostgreSQL", is_told=False)  # the books' loop says so
+
+    def has_spoken(self) -> None:
+        """Redis took prices: who reaches PostgreSQL and not Redis keeps no other from speaking."""
+        self._spoke = uptime()
+
+    def was_refused(self, stood: int) -> None:
+        """Redis has seen a higher epoch: silent until PostgreSQL has said whose it is."""
+        self._stood, self.epoch = stood, None
+
+    def keep(self, stop: threading.Event) -> None:
+        """Take the lease, or wait for it, and say every LOOK_SECONDS that this feed lives; give it back at the end."""
+        pause = 0.0
+        while not stop.wait(pause):
+            pause = self._asked_of_postgres(self._look)
+        self.epoch = None
+        if self._lease.epoch:
+            self._asked_of_postgres(self._lease.give_back)
+
+    def _asked_of_postgres(self, question: Callable[[], None]) -> float:
+        try:
+            question()
+        except DatabaseError as error:
+            self._postgres.failed(error)
+            return self._postgres.pause_seconds
+        finally:
+            connection.close()
+        self._postgres.worked()
+        return LOOK_SECONDS
+
+    def _look(self) -> None:
+        stood = self._stood
+        try:
+            if stood is not None:
+                self._lease.rise_above(stood)
+                self._stood, self.epoch = None, self._lease.epoch
+            elif self.epoch is not None:
+                if uptime() - self._spoke < SILENT_SECONDS:
+                    self._lease.renew()
+            else:
+                self._try()
+        except LeaseLost:
+            self._stood = self.epoch = None
+            self._try()
+
+    def _try(self) -> None:
+        holder = self._lease.take()
+        if holder is None:
+            self.has_spoken()  # from now on it counts
+            self._waits_for, self.epoch = "", self._lease.epoch
+            log.info("running: %s, epoch %s", self._what, self._lease.epoch)
+        elif holder.name != self._waits_for:
+            self._waits_for = holder.name
+            since = f" since {holder.since:%Y-%m-%d %H:%M:%S} UTC" if holder.since else ""
+            log.info("standby: %s speaks%s", holders.shown(holder.name), since)
 
 
 def simulated_terms() -> dict[str, Terms]:

@@ -1,4 +1,4 @@
-"""Hold a symbol at a price (simulator only), or let it walk again."""
+"""Hold a symbol at a price, or let it follow the feed again."""
 
 from __future__ import annotations
 
@@ -6,48 +6,56 @@ from argparse import ArgumentParser
 from decimal import Decimal
 from typing import Any
 
-import redis
 from django.core.management.base import BaseCommand, CommandError
 
 from accounts.exact import dumps
+from accounts.management.output import politely
+from accounts.models import User
 from accounts.money import at_scale, parse_decimal, printed
-from quotes import prices, symbols
+from accounts.selectors import staff_named
+from quotes import symbols
 from quotes.errors import UnknownSymbol
 from quotes.models import Instrument
+from quotes.services import Told, hold_price, release_price
+
+LONGEST_REASON = 200  # characters
 
 
 class Command(BaseCommand):
-    help = "Hold SYMBOL at BID and ASK from now on, whatever the simulator walks to; --release ends it."
+    help = "Hold SYMBOL at BID and ASK from now on, whatever the feed says; --release ends it."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("symbol")
         parser.add_argument("bid", nargs="?")
         parser.add_argument("ask", nargs="?")
         parser.add_argument("--release", action="store_true", help="Let the feed's own price through again.")
+        parser.add_argument("--by", metavar="EMAIL", help="The member of staff who does it.")
+        parser.add_argument("--reason", default="", help="Why; it stands in the history of holds.")
         parser.add_argument("--json", action="store_true", help="Answer in JSON, for scripts.")
 
+    @politely
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             instrument = symbols.instrument(options["symbol"])
-            answer = self._release(instrument, options) if options["release"] else self._hold(instrument, options)
         except UnknownSymbol:
             raise CommandError(f"Unknown symbol: {options['symbol']}") from None
-        except redis.RedisError as error:
-            raise CommandError(f"Redis can't be reached: {error}") from None
-        self.stdout.write(dumps(answer).decode() if options["json"] else _sentence(answer))
+        if len(options["reason"]) > LONGEST_REASON:
+            raise CommandError(f"A reason has at most {LONGEST_REASON} characters.")
+        by = staff_named(options["by"]) if options["by"] else None
+        told = self._release(instrument, by, options) if options["release"] else self._hold(instrument, by, options)
+        facts = _facts(told, by)
+        self.stdout.write(dumps(facts).decode() if options["json"] else _sentence(told, by))
 
-    def _release(self, instrument: Instrument, options: dict[str, Any]) -> dict[str, Any]:
+    def _release(self, instrument: Instrument, by: User | None, options: dict[str, Any]) -> Told:
         if options["bid"] is not None:
             raise CommandError("Give a price or --release, not both.")
-        prices.release(instrument.symbol)
-        return {"symbol": instrument.symbol, "held": False}
+        return release_price(instrument, by=by.pk if by else None, reason=options["reason"])
 
-    def _hold(self, instrument: Instrument, options: dict[str, Any]) -> dict[str, Any]:
+    def _hold(self, instrument: Instrument, by: User | None, options: dict[str, Any]) -> Told:
         bid, ask = (_price(options[name], instrument) for name in ("bid", "ask"))
         if bid > ask:
             raise CommandError("The bid must not be above the ask.")
-        prices.hold(instrument.symbol, bid, ask)
-        return {"symbol": instrument.symbol, "held": True, "bid": bid, "ask": ask}
+        return hold_price(instrument, bid, ask, by=by.pk if by else None, reason=options["reason"])
 
 
 def _price(text: str | None, instrument: Instrument) -> Decimal:
@@ -60,7 +68,28 @@ def _price(text: str | None, instrument: Instrument) -> Decimal:
     return value
 
 
-def _sentence(answer: dict[str, Any]) -> str:
-    if not answer["held"]:
-        return f"{answer['symbol']} follows the feed again."
-    return f"{answer['symbol']} is held at {printed(answer['bid'])} / {printed(answer['ask'])} until it is released."
+def _facts(told: Told, by: User | None) -> dict[str, Any]:
+    hold = told.hold
+    facts: dict[str, Any] = {"symbol": hold.instrument_id, "held": hold.is_held}
+    if hold.is_held:
+        facts |= {"bid": hold.bid, "ask": hold.ask}
+    if by is not None:
+        facts["by"] = by.email
+    if hold.reason:
+        facts["reason"] = hold.reason
+    if not told.is_in_redis:
+        facts["inRedis"] = False
+    return facts
+
+
+def _sentence(told: Told, by: User | None) -> str:
+    hold = told.hold
+    by_whom = f" by {by.email}" if by else ""
+    if hold.bid is None or hold.ask is None:
+        said = f"{hold.instrument_id} follows the feed again{by_whom and f', released{by_whom}'}."
+    else:
+        price = f"{printed(hold.bid)} / {printed(hold.ask)}"
+        said = f"{hold.instrument_id} is held at {price}{by_whom} until it is released."
+    if not told.is_in_redis:
+        said += " Redis can't be reached: it takes effect once a feed reaches it."
+    return said

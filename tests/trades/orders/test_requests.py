@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from accounts import exact
 from accounts.errors import Malformed
 from accounts.ids import uuid7
-from trades.orders.commands import CREATE, Command, decode, encode
+from trades.orders.commands import CANCEL, CHANGE, CLOSE, CLOSE_ALL, CREATE, Command, decode, encode
 from trades.orders.errors import OrderNotFound, OrderNotFoundOrClosed
 from trades.orders.requests import cancel_terms, change_terms, close_all_terms, close_terms, create_terms
 
@@ -221,20 +221,20 @@ BODIES = st.dictionaries(st.sampled_from(NAMES), VALUES)
 @settings(max_examples=300, deadline=None)
 def test_any_body_becomes_sound_terms_or_a_refusal(usual: dict[str, Any], body: dict[str, Any], named: str) -> None:
     body = usual | body
-    asked = (
-        lambda: create_terms(body),
-        lambda: close_terms(body),
-        lambda: change_terms(named, body),
-        lambda: cancel_terms(named),
-        lambda: close_all_terms(body),
-    )
-    for ask in asked:
+    asked = {
+        CREATE: lambda: create_terms(body),
+        CLOSE: lambda: close_terms(body),
+        CHANGE: lambda: change_terms(named, body),
+        CANCEL: lambda: cancel_terms(named),
+        CLOSE_ALL: lambda: close_all_terms(body),
+    }
+    for kind, ask in asked.items():
         with suppress(Malformed, OrderNotFound, OrderNotFoundOrClosed):
-            assert _survives_the_stream(ask())
+            assert _survives_the_stream(kind, ask())
 
 
-def _survives_the_stream(terms: dict[str, Any]) -> bool:
-    command = Command(uuid7(), CREATE, uuid7(), uuid7(), terms)
+def _survives_the_stream(kind: str, terms: dict[str, Any]) -> bool:
+    command = Command(uuid7(), kind, uuid7(), uuid7(), terms)
     numbers = [terms.get(name) for name in ("quantity", "price", "trailingStop", "takeProfit", "stopLoss")]
     assert all(Decimal(number) > 0 for number in numbers if number is not None)
     return decode(encode(command)).terms == terms

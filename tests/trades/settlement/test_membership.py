@@ -8,32 +8,37 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
-from accounts import audit
+from accounts import audit, clock
 from accounts.errors import Malformed
 from accounts.identity import SYSTEM, Actor
 from accounts.models import Customer, User
 from tests.given import (
     a_customer,
     a_cut,
+    a_quote,
     a_settling_buy,
     a_trade,
     balance,
     btc,
     btc_at,
     deposit,
+    executes,
     exits,
     price_at,
     settle_everything,
     settles,
     states,
+    stores,
     usd,
     what_the_audit_finds,
 )
+from tests.old import aged
 from trades.errors import FlagNotFound, TradeFlagged, TradeNotFound, TradeNotHoldable
-from trades.models import LeftOut, SettlementBatch, SettlementLeg, SettlementWindow, Trade
+from trades.models import LeftOut, SettlementBatch, SettlementLeg, Trade
 from trades.settlement.approval import confirm
 from trades.settlement.cut import EVERY_KIND, preview
 from trades.settlement.flags import clear, flag
+from trades.settlement.low_water import MARGIN, highest, low_water, raise_low_water
 from trades.settlement.membership import fingerprint
 from trades.settlement.settle import begin
 
@@ -219,10 +224,11 @@ def test_a_batch_whose_members_were_all_taken_out_completes_with_nothing(alice):
 
 def test_what_was_taken_out_is_found_by_the_next_cut_though_the_mark_had_passed_it(alice):
     """Guard: the low-water mark is lowered with it."""
-    a_settling_buy(alice, btc("0.1"))
+    bought = aged(executes(a_quote(alice, receive=btc("0.1"))), 2 * MARGIN)
+    stores(bought)
     batch = a_cut()
-    after = Trade.objects.latest("pk").pk
-    SettlementWindow.objects.update(low_water=type(after)(int=after.int + 1))
+    raise_low_water(["crypto"], highest(clock.now()))
+    assert low_water(["crypto"]) > bought.pk
     freezes(alice)
     settles(batch)
     freezes(alice, "verified")

@@ -134,9 +134,9 @@ def test_any_mix_of_trades_comes_out_as_the_model_says(seed: int, in_small_sets:
     model, before = Model(balances()), set(Transfer.objects.values_list("pk", flat=True))
 
     if in_small_sets:
-        sweep(low_water=None, at=timezone.now(), prices=prices.latest(), at_once=5)
+        sweep(low_water=None, at=timezone.now(), prices=prices.latest, at_once=5)
     else:
-        advance(dice.sample([trade.pk for trade in trades], 40), at=timezone.now(), prices=prices.latest())
+        advance(dice.sample([trade.pk for trade in trades], 40), at=timezone.now(), prices=prices.latest)
 
     wanted = {t.pk: model.play(t, "frozen" if t.customer_id == frozen else "") for t in sorted(trades, key=by_id)}
     assert dict(Trade.objects.filter(pk__in=wanted).values_list("pk", "failure_code")) == wanted

@@ -8,21 +8,23 @@ from functools import partial
 import pytest
 from celery.signals import after_task_publish
 from django.conf import settings
-from django.core.cache import cache
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from accounts import clock
 from accounts.identity import SYSTEM
 from brokerage.celery import app
 from quotes import prices
 from tests.given import a_customer, a_cut, a_quote, a_settling_buy, an_exit_quote, btc, btc_at, executes, states
+from tests.old import aged
 from tests.races.together import together
 from trades import tasks
 from trades.models import SettlementBatch, SettlementLeg, SettlementWindow, Trade
 from trades.settlement.approval import confirm
 from trades.settlement.cut import cut_now
 from trades.settlement.legs import fail_leg, settle_leg
+from trades.settlement.low_water import STORING, forget, highest, low_water
 from trades.settlement.seats import seat
 
 pytestmark = pytest.mark.django_db
@@ -31,8 +33,6 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture(autouse=True)
 def _prices():
     btc_at("40_000.00")
-    yield
-    cache.clear()
 
 
 def test_every_task_on_the_beat_exists():
@@ -57,9 +57,12 @@ def test_the_sweeper_keeps_its_mark_and_does_without_it():
     first = executes(a_quote(alice, deliver=1_000))
     tasks.sweep()
     assert states(first) == ["settling"]
+    assert highest(clock.now()) >= low_water([STORING]) > highest(clock.now() - timedelta(seconds=30))
 
-    second = executes(a_quote(alice, deliver=1_000))
-    cache.clear()
+    second = aged(executes(a_quote(alice, deliver=1_000)), timedelta(hours=1))
+    tasks.sweep()
+    assert states(second) == ["storing"]  # it came from nowhere, below the mark
+    forget()
     tasks.sweep()
     assert states(second) == ["settling"]
 
@@ -198,7 +201,7 @@ def test_looking_at_a_batch_that_waits_is_a_handful_of_queries_and_never_a_loop(
     with CaptureQueriesContext(connection) as asked:
         tasks.settle_open()
 
-    assert len(asked) <= 14
+    assert len(asked) <= 15
 
 
 def test_a_failed_leg_is_due_again_by_the_beat_when_its_pause_is_over(waiting):

@@ -6,10 +6,8 @@ from argparse import ArgumentParser
 from typing import Any
 from uuid import UUID
 
-from django.utils import timezone
-
+from accounts import clock, services
 from accounts import selectors as people
-from accounts import services
 from accounts.errors import NotFound
 from accounts.identity import Actor
 from accounts.ids import parse_guid
@@ -78,7 +76,7 @@ class Command(JSONCommand):
 
 
 def _propose(options: dict[str, Any], by: Actor) -> Correction:
-    at, why = timezone.now(), options["reason"]
+    at, why = clock.now(), options["reason"]
     if options["kind"] in _REVERSALS:
         reverses, _ = _REVERSALS[options["kind"]]
         return reverses(_guid(options["guid"]), reason=why, by=by, at=at)
@@ -102,7 +100,7 @@ def _propose(options: dict[str, Any], by: Actor) -> Correction:
 
 def _decide(options: dict[str, Any], by: Actor) -> Correction:
     does = decide.apply if options["does"] == "apply" else decide.reject
-    return does(_guid(options["guid"]), by=by, at=timezone.now())
+    return does(_guid(options["guid"]), by=by, at=clock.now())
 
 
 def _guid(text: str) -> UUID:

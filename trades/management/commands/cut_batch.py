@@ -6,8 +6,8 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import CommandError
-from django.utils import timezone
 
+from accounts import clock
 from accounts.identity import SYSTEM, Actor
 from accounts.management.output import JSONCommand, politely
 from accounts.models import Asset
@@ -36,7 +36,7 @@ class Command(JSONCommand):
             raise CommandError("--report-legs is for a cut of every kind; a window has its own setting.")
         if options["dry_run"]:
             kinds = [window.asset_kind] if window else EVERY_KIND
-            found = preview(kinds, timezone.now())
+            found = preview(kinds, clock.now())
             self.say(options, _told(found), *_written(found))
             return
         by = Actor(user_id=staff_named(options["by"]).pk) if options["by"] else SYSTEM
@@ -55,7 +55,7 @@ def _window(name: str | None) -> SettlementWindow | None:
 
 
 def _cut(window: SettlementWindow | None, by: Actor, *, legs_are_automatic: bool) -> SettlementBatch:
-    now = timezone.now()
+    now = clock.now()
     if window is None:
         return cut_now(at=now, by=by, legs_are_automatic=legs_are_automatic)
     batch = cut_window(window, now, now, by)

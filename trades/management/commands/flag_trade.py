@@ -7,8 +7,8 @@ from typing import Any
 from uuid import UUID
 
 from django.core.management.base import CommandError
-from django.utils import timezone
 
+from accounts import clock
 from accounts.identity import Actor
 from accounts.ids import parse_guid
 from accounts.management.output import JSONCommand, politely
@@ -34,7 +34,7 @@ class Command(JSONCommand):
         trade_id: UUID | None = parse_guid(options["guid"].replace("-", "").lower())
         if trade_id is None:
             raise TradeNotFound(f"There is no trade {options['guid'][:40]!r}.")
-        by, now = Actor(user_id=staff_named(options["by"]).pk), timezone.now()
+        by, now = Actor(user_id=staff_named(options["by"]).pk), clock.now()
         if options["clear"]:
             flag = flags.clear(trade_id, by=by, at=now)
         else:

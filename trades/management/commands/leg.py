@@ -6,9 +6,7 @@ from argparse import ArgumentParser
 from typing import Any
 from uuid import UUID
 
-from django.utils import timezone
-
-from accounts import services
+from accounts import clock, services
 from accounts.identity import Actor
 from accounts.ids import parse_guid
 from accounts.management.output import JSONCommand, politely
@@ -43,7 +41,7 @@ class Command(JSONCommand):
     @politely
     def handle(self, *args: Any, **options: Any) -> None:
         if options["does"] == "list":
-            due = selectors.legs().filter(selectors.is_due(timezone.now())).select_related("asset").order_by("pk")
+            due = selectors.legs().filter(selectors.is_due(clock.now())).select_related("asset").order_by("pk")
             found = list(due[:MOST_LISTED])
             self.say(options, {"legs": [_told(leg) for leg in found]}, *(map(_written, found)))
             return
@@ -53,7 +51,7 @@ class Command(JSONCommand):
 
 
 def _reported(leg: SettlementLeg, options: dict[str, Any], by: Actor) -> SettlementLeg:
-    now = timezone.now()
+    now = clock.now()
     if options["does"] == "fail":
         fail_leg(leg.pk, failure=options["failure"], by=by, at=now)
     else:

@@ -6,9 +6,8 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
-from django.utils import timezone
 
-from accounts import exact
+from accounts import clock, exact
 from trades.models import SettlementWindow
 from trades.settlement.windows import next_cuts
 
@@ -25,7 +24,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, count: int, json: bool, **options: Any) -> None:
         if not 1 <= count <= MOST:
             raise CommandError(f"--count must be from 1 to {MOST}.")
-        now = timezone.now()
+        now = clock.now()
         windows = SettlementWindow.objects.filter(is_active=True).order_by("name")
         cuts = [{"window": window.name, "cuts": next_cuts(window, now, count)} for window in windows]
         if json:

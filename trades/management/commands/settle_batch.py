@@ -1,4 +1,8 @@
-"""Settle batches as far as their legs allow. Whoever runs it confirms those that are only cut."""
+"""Settle batches as far as their legs allow. Whoever runs it confirms those that are only cut.
+
+A batch that can't be settled, because it waits for another person, holds up no other; it is told at the end, with exit
+code 1.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +13,12 @@ from typing import Any
 from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError
-from django.utils import timezone
+from django.db import IntegrityError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 
-from accounts import exact
+from accounts import clock, exact
 from accounts.errors import Refusal
 from accounts.identity import SYSTEM, Actor
 from accounts.ids import parse_guid
@@ -43,31 +47,34 @@ class Command(BaseCommand):
         if not 1 <= chunk <= CHUNK:
             raise CommandError(f"--chunk must be from 1 to {CHUNK}.")
         console = Console(file=sys.stderr)
-        settled = []
+        told, refused = [], []
         by = _checker(options["by"])
         for batch in _wanted(guid):
+            last, why = Progress(batch.completed_count, batch.trades_count, is_done=False), ""
             try:
                 last = _settle(batch, by, chunk, console)
-            except Refusal as refusal:
-                hint = " Name another one who confirms it: --by EMAIL." if isinstance(refusal, MakerIsChecker) else ""
-                raise CommandError(f"{batch.pk.hex}: {refusal.text}{hint}") from refusal
+            except (Refusal, RuntimeError, IntegrityError) as failure:
+                why = _why(failure)
+                refused.append(f"{batch.pk.hex}: {why}")
             batch.refresh_from_db()
-            settled.append(_told(batch, last))
-            if not options["json"]:
+            told.append(_told(batch, last, why))
+            if not options["json"] and not why:
                 self.stdout.write(_written(batch, last))
         if options["json"]:
-            self.stdout.write(exact.dumps(settled).decode())
+            self.stdout.write(exact.dumps(told).decode())
+        if refused:
+            raise CommandError("\n".join(refused))
 
 
 def _settle(batch: SettlementBatch, by: Actor, chunk: int, console: Console) -> Progress:
     """Confirm it where that is still to be done, and settle it under a progress bar; gives how far it came."""
     if batch.state == BatchState.CUT:
-        confirm(batch.pk, by=by, at=timezone.now())
+        confirm(batch.pk, by=by, at=clock.now())
     progress = Progress(0, batch.trades_count, is_done=False)
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), MofNCompleteColumn())
     with Bar(*columns, TimeElapsedColumn(), console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task(batch.pk.hex[-10:], total=batch.trades_count)
-        for progress in settle(batch.pk, clock=timezone.now, chunk=chunk):
+        for progress in settle(batch.pk, clock=clock.now, chunk=chunk):
             bar.update(task, completed=progress.completed, total=progress.total)
     return progress
 
@@ -79,7 +86,14 @@ def _checker(email: str | None) -> Actor:
         raise CommandError(refusal.text) from refusal
 
 
-def _told(batch: SettlementBatch, last: Progress) -> dict[str, Any]:
+def _why(failure: Exception) -> str:
+    if not isinstance(failure, Refusal):
+        return f"It can't be settled: {failure}"
+    hint = " Name another one who confirms it: --by EMAIL." if isinstance(failure, MakerIsChecker) else ""
+    return f"{failure.text}{hint}"
+
+
+def _told(batch: SettlementBatch, last: Progress, why: str) -> dict[str, Any]:
     return {
         "guid": batch.pk,
         "state": batch.state,
@@ -87,6 +101,7 @@ def _told(batch: SettlementBatch, last: Progress) -> dict[str, Any]:
         "trades": batch.trades_count,
         "left_out": batch.left_out_count,
         "waits_for": list(last.waits_for),
+        **({"refused": why} if why else {}),
     }
 
 

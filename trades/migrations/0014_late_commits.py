@@ -23,6 +23,6 @@ DROP TRIGGER IF EXISTS late_commit ON trades_tradeevent;
 class Migration(migrations.Migration):
     dependencies = [
         ("accounts", "0009_must_commit_by"),
-        ("trades", "0011_ids_by_the_shared_clock"),
+        ("trades", "0013_marks_guards"),
     ]
     operations = [migrations.RunSQL(CREATE, DROP)]

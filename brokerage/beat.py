@@ -1,0 +1,49 @@
+"""Beat's schedule: the one in the database, with a last run that lies in the future read as due now.
+
+When a task was last sent is noted by the clock of the host on which beat runs. Where that clock was ahead, or was set
+back since, nothing would be sent until it gets there again; each task may be sent once too often instead.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime, timedelta
+from typing import Any
+
+from celery.schedules import schedstate
+from celery.utils.time import maybe_make_aware
+from django_celery_beat.schedulers import DatabaseScheduler, ModelEntry
+
+SLACK = timedelta(seconds=1)
+
+
+class Entry(ModelEntry):  # type: ignore[misc]
+    """A row of the schedule."""
+
+    last_run_at: datetime
+
+    def is_due(self) -> schedstate:
+        """Due now where it has run later than now."""
+        last = maybe_make_aware(self.last_run_at)
+        if last - self._default_now() > SLACK:
+            self.last_run_at = last - timedelta(days=366)
+        return super().is_due()
+
+
+class Scheduler(DatabaseScheduler):  # type: ignore[misc]
+    """`CELERY_BEAT_SCHEDULER`, and what `beat --scheduler` names."""
+
+    Entry = Entry
+    _latest = 0.0  # epoch seconds
+
+    def tick(self, *args: Any, **options: Any) -> float:
+        """Send what is due; gives the seconds until the next look.
+
+        What was planned before the clock was set back is planned anew.
+        """
+        now = time.time()
+        if now < self._latest - SLACK.total_seconds():
+            self._heap = None
+        self._latest = now
+        wait: float = super().tick(*args, **options)
+        return wait
