@@ -14,13 +14,28 @@ from accounts import clock, exact
 from accounts.errors import InsufficientFunds
 from accounts.models import Customer
 from quotes import prices
-from tests.given import a_customer, a_trade, balance, btc, btc_at, deposit, token_of, usd
+from quotes.quoting import FeeTerms
+from tests.given import (
+    a_customer,
+    a_quote,
+    a_trade,
+    balance,
+    btc,
+    btc_at,
+    deposit,
+    executes,
+    price_at,
+    stores,
+    token_of,
+    usd,
+)
 from tests.trades.corrections.desk import a_completed_batch, applies, why
 from tests.trades.orders.engine_room import opening, opens, refused
 from trades.corrections.errors import CannotPayBack
 from trades.corrections.propose import propose_adjustment, propose_batch_reversal, propose_trade_reversal
 from trades.errors import CustomerIsFrozen
 from trades.funding import withdraw
+from trades.models import Trade
 
 pytestmark = pytest.mark.django_db
 
@@ -114,6 +129,64 @@ def test_a_frozen_customer_is_not_paid_out() -> None:
     with pytest.raises(CustomerIsFrozen):
         pays_out(bob, "0.01")
     assert balance(bob) == usd("100.00")
+
+
+# --- spot trades -----------------------------------------------------------------------------------
+
+
+def buys_eth(customer: Customer, dollars: str) -> Trade:
+    price_at("ETH-USD", "2_000.00")
+    return a_trade(customer, deliver=usd(dollars), symbol="ETH-USD", fees=FeeTerms(Decimal(0)))
+
+
+@pytest.mark.parametrize(
+    ("bid", "ask", "dollars", "becomes"),
+    [
+        ("40_500", "40_505", "5800.00", ("failed", "non_sufficient_funds")),
+        ("40_900", "40_905", "3932.93", ("failed", "non_sufficient_funds")),
+        ("40_900", "40_905", "3932.92", ("settling", None)),
+    ],
+)
+def test_a_spot_trade_delivers_no_more_than_losses_leave(
+    alice: Customer, bid: str, ask: str, dollars: str, becomes: tuple[str, str | None]
+) -> None:
+    """Guard: `_held_by_positions`. The first had settled, brought about the stop-out, and the house paid 1,757.50."""
+    btc_at(bid, ask)
+
+    trade = buys_eth(alice, dollars)
+
+    assert (trade.state, trade.failure_code) == becomes
+
+
+def test_of_several_trades_each_takes_from_what_the_others_leave_of_it(alice: Customer) -> None:
+    btc_at("40_900", "40_905")
+    price_at("ETH-USD", "2_000.00")
+    free = FeeTerms(Decimal(0))
+    trades = [executes(a_quote(alice, deliver=usd("1_500.00"), symbol="ETH-USD", fees=free)) for _ in range(3)]
+
+    stores(*trades)
+
+    assert [trade.failure_code for trade in trades] == [None, None, "non_sufficient_funds"]
+
+
+def test_without_a_price_of_a_position_a_trade_waits_in_storing(alice: Customer) -> None:
+    """Guard: `Outcome.waits`. It isn't the customer's fault that nobody knows."""
+    price_at("ETH-USD", "2_000.00")
+    trade = executes(a_quote(alice, deliver=usd("10.00"), symbol="ETH-USD"))
+    prices.forget("BTC-USD")
+    stores(trade)
+    assert trade.state == "storing"
+
+    btc_at("41_090.75", "41_095.75")
+    stores(trade)
+    assert trade.state == "settling"
+
+
+def test_a_sale_needs_nothing_of_what_positions_hold(alice: Customer) -> None:
+    deposit(alice, "BTC", "0.1")
+    btc_at("40_500", "40_505")
+
+    assert a_trade(alice, "sell", deliver=btc("0.1")).state == "settling"
 
 
 # --- corrections -----------------------------------------------------------------------------------

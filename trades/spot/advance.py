@@ -27,9 +27,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from operator import attrgetter
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
+from django.conf import settings
 from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
 
 from accounts import clock, ledger
@@ -37,8 +39,10 @@ from accounts.arrays import array
 from accounts.ids import uuid7_hex
 from accounts.ledger import Account, Locked
 from accounts.ledger_copy import Posting, post_new
+from quotes.prices import Prices
 from quotes.selectors import instruments_named
 from trades.models import Trade
+from trades.spendable import LONGEST, NOTHING, Held, held_back, spendable
 from trades.spot.judge import Asked, Market, failure_of, markets
 from trades.spot.money import Places, Terms, places_of, postings_of
 from trades.spot.reading import WRITTEN_WITHIN, Reading, Source, read
@@ -104,6 +108,7 @@ class Outcome:
     failure: FailureCode | None = None
     taken_from_settling: int = 0
     places: Places[Locked] | None = None
+    waits: bool = False  # it stays in storing: what its customer can spend isn't known
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,11 +174,13 @@ def _advance(ids: Sequence[UUID], reading: Reading, at: datetime | None, *, is_b
     instruments = instruments_named([one.asked.symbol for one in due]).values()
     outcomes = _judged(due, originals, markets(instruments, reading.prices))
     _lock_places([outcome for outcome in outcomes if outcome.failure is None])
-    _give_out(outcomes, originals)
+    held = _held_by_positions(outcomes, reading.prices)
+    _give_out(outcomes, originals, held)
+    outcomes = [outcome for outcome in outcomes if not outcome.waits]
     now = clock.now()
     _write(outcomes, at or now)
     if is_bound:
-        latest = now + WRITTEN_WITHIN
+        latest = now + WRITTEN_WITHIN if not held else reading.asked + LONGEST
         clock.must_commit_by(min(latest, reading.good_until(instruments) or latest))
     return outcomes
 
@@ -253,8 +260,17 @@ def _lock_places(outcomes: Sequence[Outcome]) -> None:
         outcome.places = locked[key]
 
 
-def _give_out(outcomes: Sequence[Outcome], originals: Mapping[UUID, Original]) -> None:
-    """Let each trade, in id order, take its money from what the ones before it left.
+def _held_by_positions(outcomes: Sequence[Outcome], prices: Prices | None) -> dict[UUID, Held]:
+    """What open positions keep from being delivered, by customer. Their available accounts are locked."""
+    delivered = [one.due.terms for one in outcomes if one.places is not None]
+    customers = {terms.customer_id for terms in delivered if terms.deliver_asset == settings.ACCOUNT_CURRENCY}
+    return held_back(customers, prices.by_symbol if prices else {}) if customers else {}
+
+
+def _give_out(
+    outcomes: Sequence[Outcome], originals: Mapping[UUID, Original], held: Mapping[UUID, Held] = MappingProxyType({})
+) -> None:
+    """Let each trade, in id order, take its money from what the ones before it left of what can be spent.
 
     What an exit takes from settling is there: its original put it in, and this is its only live exit.
     """
@@ -265,7 +281,11 @@ def _give_out(outcomes: Sequence[Outcome], originals: Mapping[UUID, Original]) -
         terms, reference = outcome.due.terms, outcome.due.reference_id
         taken = 0 if reference is None else min(terms.deliver_amount, originals[reference].left_in_settling)
         wanted, available = terms.deliver_amount - taken, outcome.places.available
-        if wanted > available.balance - spent[available]:
+        is_currency = terms.deliver_asset == settings.ACCOUNT_CURRENCY
+        kept = held.get(terms.customer_id, NOTHING) if is_currency else NOTHING
+        if wanted and kept.unpriced is not None:
+            outcome.waits = True
+        elif wanted and wanted > spendable(available.balance, kept) - spent[available]:
             outcome.failure = FailureCode.NON_SUFFICIENT_FUNDS
         else:
             outcome.taken_from_settling = taken
