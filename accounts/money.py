@@ -37,7 +37,7 @@ EXACT = Context(
 )
 
 
-_NUMBER = re.compile(r"(?P<sign>[+-]?)(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE](?P<exponent>[+-]?[0-9]+))?")
+_NUMBER = re.compile(r"(?P<sign>[+-]?)(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE](?P<exponent>[+-]?[0-9]+))?")
 
 
 def exact(function: Callable[P, R]) -> Callable[P, R]:

@@ -188,6 +188,39 @@ def test_slippage_is_tolerated_up_to_its_percentage_of_what_was_expected(
         assert opens(alice, **wanted).open_price == Decimal(opens_at)
 
 
+PRICES = {
+    "takeProfit": ("43000.01", "Take profit"),
+    "stopLoss": ("40000.01", "Stop loss"),
+    "trailingStop": ("0.01", "Trailing stop"),
+    "expectedPrice": ("42000.01", "Expected price"),
+}
+
+
+@pytest.mark.parametrize("name", PRICES)
+def test_a_price_finer_than_the_instruments_is_refused_by_name(name: str) -> None:
+    """Guard: `rules.check_ticks`. BTC-USD has 2 decimals; the least distance of a trailing stop is one of them."""
+    alice = a_customer(with_usd="1_000.00")
+    btc_at("42_000.00")
+    price, called = PRICES[name]
+    wanted = {"quantity": "0.01", "slippage": "5", "expectedPrice": "42000"}
+    for finer in (f"{price}1", "0.001" if name == "trailingStop" else f"{price}0000000000000001"):
+        assert refused(opening(alice, **(wanted | {name: finer}))) == (
+            f"{called} has more decimals than BTC-USD, which has 2"
+        )
+
+    opens(alice, **(wanted | {name: f"{price}0000"}))
+
+
+def test_a_waiting_orders_prices_are_not_finer_either() -> None:
+    alice = a_customer(with_usd="1_000.00")
+    btc_at("42_000.00")
+
+    assert refused(placing(alice, "buy limit", "41000.001")) == "Price has more decimals than BTC-USD, which has 2"
+    assert refused(placing(alice, "buy limit", "41000.01", stopLoss="40000.001")) == (
+        "Stop loss has more decimals than BTC-USD, which has 2"
+    )
+
+
 def test_slippage_is_a_matter_of_market_orders() -> None:
     alice = a_customer(with_usd="1_000.00")
     with pytest.raises(Malformed, match="Slippage applies to market orders only"):
