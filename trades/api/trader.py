@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from datetime import datetime
 
 import redis
+from django.http import QueryDict
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from accounts.api.lists import parse_moment
+from accounts.api.lists import given, parse_moment
 from accounts.errors import Malformed
 from accounts.identity import MARGIN_TRADING, Caller
 from quotes import prices as markets
@@ -40,6 +41,14 @@ class TraderView(APIView):
         except redis.RedisError:
             log.warning("no prices: Redis is away")
             return None
+
+
+def text(query: QueryDict, name: str, *, longest: int) -> str:
+    """A parameter as a text that is given once, "" where it is absent. Raises Malformed."""
+    said = given(query, name)
+    if len(said) > longest or not said.isprintable():
+        raise Malformed(f"{name} must be a text of 1 to {longest} characters")
+    return said
 
 
 def moment(query: Mapping[str, str], name: str) -> datetime | None:

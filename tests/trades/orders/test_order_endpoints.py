@@ -75,6 +75,98 @@ def test_close_all_of_something_unclear_is_400_and_never_everything(body: bytes)
     assert list(answer.json()) == ["error"]
 
 
+@pytest.mark.parametrize(
+    ("path", "method", "body"),
+    [
+        ("create", "POST", b'{"symbol":"BTC-USD","type":"buy","quantity":1,"leverage":1,"quantity":2}'),
+        ("close", "POST", b'{"orderId":"ord_0123456789abcdef","orderId":"ord_0123456789abcdee"}'),
+        ("close-all", "POST", b'{"symbol":"BTC","symbol":null}'),
+        (f"orders/{CODE}", "PATCH", b'{"stopLoss":1,"stopLoss":2}'),
+    ],
+)
+def test_a_key_that_stands_twice_is_refused(path: str, method: str, body: bytes) -> None:
+    answer = trader().generic(method, f"/api/v1/trade/{path}", body, content_type=JSON)
+    assert (answer.status_code, answer.content) == (400, b'{"error":"A key stands twice in one object."}')
+
+
+# Every case of the contract's section as it is answered: to the byte, and before an engine is asked.
+ASKED_FOR = [
+    ("create", {"slippage": 1}, "Slippage and expectedPrice go together"),
+    ("create", {"expectedPrice": 42_000}, "Slippage and expectedPrice go together"),
+    ("create", {"guaranteedStopLoss": 40_000}, "guaranteedStopLoss is not offered"),
+    ("create", {"reduceOnly": True}, "reduceOnly is not offered"),
+    ("create", {"timeInForce": "IOC"}, "timeInForce is not offered"),
+    ("create", {"stop_loss": 40_000}, "Unknown field stop_loss; did you mean stopLoss?"),
+    ("create", {"takeProfit": 10**30}, "Take profit must be less than 100000000000000000000"),
+    ("create", {"quantity": 10**20}, "Quantity must be less than 100000000000000000000"),
+    ("create", {"quantity": "\u0661"}, "Quantity must be greater than 0"),
+    ("close", {"order_id": CODE}, "Unknown field order_id; did you mean orderId?"),
+    ("close", {"closePosition": True}, "closePosition is not offered"),
+    ("close", {"quantity": " 1"}, "Quantity must be greater than 0"),
+    ("close-all", {"order_id": CODE}, "Unknown field order_id; did you mean orderId?"),
+    ("close-all", {"orderId": CODE}, "orderId is not offered here"),
+    (f"orders/{CODE}", {"sl": 40_000}, "Unknown field sl; did you mean stopLoss?"),
+    (f"orders/{CODE}", {"expiresAt": "2026-12-01"}, "expiresAt is not offered"),
+]
+
+
+@pytest.mark.parametrize(("path", "wanted", "sentence"), ASKED_FOR)
+def test_what_would_be_dropped_is_400_with_its_sentence_alone(path: str, wanted: dict[str, Any], sentence: str) -> None:
+    usual: dict[str, Any] = {
+        "create": {"symbol": "BTC-USD", "type": "buy", "quantity": 1, "leverage": 1},
+        "close": {"orderId": CODE},
+    }.get(path, {})
+    client = trader()
+    ask = client.patch if path.startswith("orders") else client.post
+    answer = ask(f"/api/v1/trade/{path}", usual | wanted, content_type=JSON)
+    assert (answer.status_code, answer.json()) == (400, {"error": sentence})
+
+
+# --- lists -----------------------------------------------------------------------------------------
+
+LISTS = {
+    "trade/orders": "status, clientOrderId, symbol, limit, cursor",
+    "trade/open": "status, clientOrderId, symbol, limit, cursor",
+    "trade/close": "clientOrderId, symbol, from, to, limit, cursor",
+    "statement": "from, to, format, limit, cursor",
+}
+
+
+@pytest.mark.parametrize("path", LISTS)
+def test_a_list_names_its_parameters_where_one_is_unknown(path: str) -> None:
+    client = trader()
+    for unknown in ("type", "orderId", "Limit", "client_order_id", "page", "_", "\x00"):
+        answer = client.get(f"/api/v1/{path}", {unknown: "1"})
+        assert (answer.status_code, answer.json()) == (
+            400,
+            {"error": f"Unknown parameter {unknown}; there are {LISTS[path]}."},
+        )
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"status": "closed"},
+        {"symbol": "DOGE"},
+        {"symbol": "BTC,ETH"},
+        {"limit": "0"},
+        {"limit": "101"},
+        {"limit": "\u0661"},
+        {"limit": " 1"},
+        {"cursor": "x"},
+        {"cursor": "\x00"},
+        {"clientOrderId": "\x00"},
+        {"clientOrderId": "x" * 65},
+    ],
+)
+def test_a_parameter_that_nobody_could_mean_is_400(query: dict[str, str]) -> None:
+    for path in ("trade/orders", "trade/close"):
+        if path == "trade/close" and "status" in query:
+            continue
+        answer = trader().get(f"/api/v1/{path}", query)
+        assert (answer.status_code, list(answer.json())) == (400, ["error"])
+
+
 BAD: dict[str, Callable[[Client, str], HttpResponse]] = {
     "no token": lambda _, path: Client().post(path, b"{}", content_type=JSON),
     "a bad token": lambda _, path: Client(headers={"Authorization": "Bearer x.y.z"}).post(
