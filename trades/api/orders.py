@@ -23,7 +23,7 @@ from accounts.errors import Malformed
 from trades.api.trader import TraderView, moment, text
 from trades.models import Order
 from trades.orders import submit
-from trades.orders.errors import NotATrader, UnsupportedContent
+from trades.orders.errors import NotATrader, UnsupportedContent, code_of
 from trades.orders.history import closed_orders, history_page
 from trades.orders.in_doubt import decided
 from trades.orders.requests import LONGEST_NAME, known_symbol
@@ -96,6 +96,8 @@ def _submitted(request: HttpRequest, service: Submit, *, has_body: bool = True) 
     response = HttpResponse(reply.body, status=reply.status, content_type="application/json")
     if reply.replayed:
         response["Idempotent-Replayed"] = "true"
+    if reply.status >= 400:
+        response["Error-Code"] = code_of(reply.status, reply.body)
     return response
 
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from accounts.errors import Malformed
+from trades.orders.errors import NotOffered, UnknownField
 
 FIELDS: Final = (
     *("symbol", "type", "quantity", "leverage", "takeProfit", "stopLoss", "trailingStop", "slippage", "expectedPrice"),
@@ -65,7 +65,7 @@ CLOSE_ALL: Final = Fields(frozenset({"symbol"}), frozenset(FIELDS) - {"symbol"})
 
 
 def check_names(body: Mapping[str, Any], fields: Fields) -> None:
-    """Raises Malformed for the first name that asks for something that wouldn't happen."""
+    """Raises NotOffered or UnknownField for the first name that asks for something that wouldn't happen."""
     if body.keys() <= fields.taken:
         return
     for name, value in body.items():
@@ -80,12 +80,12 @@ def _check_name(name: str, value: object, fields: Fields) -> None:
         return
     if meant in NOT_OFFERED:
         if _asks(meant, value):
-            raise Malformed(f"{name} is not offered")
+            raise NotOffered(f"{name} is not offered")
     elif name == meant:
         if name in fields.refused and value not in (None, ""):
-            raise Malformed(f"{name} is not offered here")
+            raise NotOffered(f"{name} is not offered here")
     elif spelled in _SPELLED or meant in fields.taken | fields.refused:
-        raise Malformed(f"Unknown field {name}; did you mean {meant}?")
+        raise UnknownField(name, meant)
 
 
 def _asks(name: str, value: object) -> bool:

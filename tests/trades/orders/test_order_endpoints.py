@@ -6,10 +6,26 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.http import HttpResponse
 from django.test import Client
 
+from accounts.errors import Refusal
 from tests.given import a_customer, token_of
+from trades.orders.answers import refusal_body
+from trades.orders.errors import (
+    BEGINNINGS,
+    BY_STATUS,
+    AgainstTheRules,
+    ClientOrderIdTaken,
+    InsufficientBalance,
+    KeyUsedForAnother,
+    OrderNotFound,
+    OrderNotFoundOrClosed,
+    PriceNotFound,
+    StillRunning,
+    code_of,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -120,6 +136,50 @@ def test_what_would_be_dropped_is_400_with_its_sentence_alone(path: str, wanted:
     ask = client.patch if path.startswith("orders") else client.post
     answer = ask(f"/api/v1/trade/{path}", usual | wanted, content_type=JSON)
     assert (answer.status_code, answer.json()) == (400, {"error": sentence})
+
+
+CODES = [
+    ("create", b"{}", "missing_parameters"),
+    ("create", b"{", "invalid_parameter"),
+    ("close", b'{"order_id":"x"}', "unknown_field"),
+    ("close", b'{"oco":1}', "not_offered"),
+    ("close", b'{"orderId":"x"}', "order_not_found_or_closed"),
+    ("close-all", b'{"symbol":"DOGE"}', "invalid_parameter"),
+    ("close-all", b" " * 1_000_001, "payload_too_large"),
+]
+
+
+@pytest.mark.parametrize(("path", "body", "code"), CODES)
+def test_an_error_says_its_code_in_a_header(path: str, body: bytes, code: str) -> None:
+    answer = trader().post(f"/api/v1/trade/{path}", body, content_type=JSON)
+    assert answer.headers["Error-Code"] == code
+    assert Client().post(f"/api/v1/trade/{path}", b"{}", content_type=JSON).headers["Error-Code"] == "unauthorized"
+
+
+@pytest.mark.parametrize(
+    ("refusal", "code"),
+    [
+        (OrderNotFoundOrClosed(), "order_not_found_or_closed"),
+        (OrderNotFound(), "order_not_found"),
+        (PriceNotFound("X"), "price_not_found"),
+        (InsufficientBalance("2.00", "1.00"), "insufficient_balance"),
+        (AgainstTheRules("Price moved beyond the slippage of 1%."), "slippage"),
+        (AgainstTheRules("Stop loss has more decimals than BTC-USD, which has 2"), "refused"),
+        (ClientOrderIdTaken(CODE), "client_order_id_used"),
+        (KeyUsedForAnother(), "idempotency_key_reused"),
+        (StillRunning(), "in_flight"),
+    ],
+)
+def test_the_engines_answers_have_a_code_by_their_bytes_alone(refusal: Refusal, code: str) -> None:
+    assert code_of(refusal.status, refusal_body(refusal)) == code
+    if code != "slippage":
+        assert refusal.code == code
+
+
+def test_every_code_of_an_order_is_in_the_docs() -> None:
+    page = (settings.BASE_DIR / "docs" / "orders.md").read_text()
+    said = {code for _, _, code in CODES} | set(BEGINNINGS.values()) | set(BY_STATUS.values())
+    assert {code for code in said if f"`{code}`" not in page} == set()
 
 
 # --- lists -----------------------------------------------------------------------------------------
