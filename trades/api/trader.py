@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from datetime import datetime
 
 import redis
@@ -51,11 +50,12 @@ def text(query: QueryDict, name: str, *, longest: int) -> str:
     return said
 
 
-def moment(query: Mapping[str, str], name: str) -> datetime | None:
+def moment(query: QueryDict, name: str) -> datetime | None:
     """A parameter as a time, None where it is absent. Raises Malformed."""
-    if not query.get(name):
+    said = given(query, name)
+    if not said:
         return None
-    at = parse_moment(query[name])
+    at = parse_moment(said)
     if at is None:
         raise Malformed(f"{name} must be a time such as 2026-01-31T12:00:00.000Z")
     return at

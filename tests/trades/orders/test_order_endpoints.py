@@ -203,6 +203,14 @@ def test_a_list_names_its_parameters_where_one_is_unknown(path: str) -> None:
         )
 
 
+@pytest.mark.parametrize("name", ["status", "symbol", "limit", "cursor", "from", "to"])
+def test_a_parameter_given_twice_is_400(name: str) -> None:
+    value = {"status": "open", "symbol": "BTC", "limit": "1", "cursor": "0" * 32}.get(name, "2026-01-31")
+    path = "orders" if name == "status" else "close"
+    for said in ((value, value), (value, "x")):
+        assert trader().get(f"/api/v1/trade/{path}", {name: list(said)}).status_code == 400
+
+
 @pytest.mark.parametrize(
     "query",
     [
