@@ -10,7 +10,7 @@ from accounts.errors import Malformed
 from accounts.ledger import MARGIN
 from quotes import prices
 from tests.given import a_customer, balance, btc_at, deposit, price_at, usd
-from tests.trades.orders.engine_room import closes, closing, opening, opens, placing, refused, tick
+from tests.trades.orders.engine_room import changing, closes, closing, opening, opens, placing, refused, says, tick
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("books_balance")]
 
@@ -219,6 +219,21 @@ def test_a_waiting_orders_prices_are_not_finer_either() -> None:
     assert refused(placing(alice, "buy limit", "41000.01", stopLoss="40000.001")) == (
         "Stop loss has more decimals than BTC-USD, which has 2"
     )
+
+
+MOST = "99999999999999999999"  # the most that NUMERIC(38,18) holds before the dot
+
+
+def test_the_largest_numbers_that_can_be_kept_are_answered_for_what_they_are() -> None:
+    alice = a_customer(with_usd="1_000.00")
+    btc_at("42_000.00")
+
+    opened = opens(alice, quantity="0.01", takeProfit=MOST, expectedPrice=MOST, slippage=MOST)
+    assert opened.take_profit == Decimal(MOST)
+    placed = says(placing(alice, "sell limit", MOST, quantity="0.01", stopLoss=f"{MOST}.99", trailingStop="0.01"))
+    assert says(changing(alice, placed["orderId"], price=f"{MOST}.98"))["order"]["price"] == Decimal(f"{MOST}.98")
+    assert refused(opening(alice, quantity=MOST)).startswith("Quantity must be between ")
+    assert refused(opening(alice, trailingStop=MOST)).startswith("Trailing stop must be a distance smaller than ")
 
 
 def test_slippage_is_a_matter_of_market_orders() -> None:
