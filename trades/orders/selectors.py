@@ -40,7 +40,7 @@ def live_page(
             raise Malformed("cursor is not one that this list gave")
         orders = orders.filter(id__lt=last)
     known = instruments()
-    found = list(orders[: limit + 1] if limit else orders)
+    found = list(orders[: limit + 1] if limit else orders.all())  # read anew: a queryset keeps what it has read
     page = found[:limit] if limit else found
     shown = [_shown(order, known[order.instrument_id], prices) for order in page]
     return shown, page[-1].id.hex if len(found) > len(page) else None

@@ -225,6 +225,19 @@ def test_open_orders_come_page_by_page_where_a_limit_asks_for_it() -> None:
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize("limit", [0, 10])
+def test_a_list_that_is_read_again_is_read_anew(limit: int) -> None:
+    """Guard: `.all()` in `live_page`. `decided` reads twice where a tick was in doubt."""
+    alice = a_customer(with_usd="10_000.00")
+    orders = live_orders(alice.pk, OrderStatus.OPEN)
+    assert live_page(orders, None, limit, "") == ([], None)
+
+    order = a_position(alice, "buy", "0.01", "42000", "42.00")
+
+    assert [one["orderId"] for one in live_page(orders, None, limit, "")[0]] == [order.code]
+
+
+@pytest.mark.django_db
 def test_orders_are_found_by_their_own_name_and_by_symbol() -> None:
     alice, bob = a_customer(with_usd="10_000.00"), a_customer("bob", with_usd="10_000.00")
     named = {
