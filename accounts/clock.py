@@ -90,7 +90,11 @@ def must_commit_by(moment: datetime) -> None:
     the session when the moment comes, even if this process stands still: COMMIT meets a failure that `conflicts` calls
     ended, or is_too_late, and nothing was done. (On PostgreSQL 15 and 16 a server process that stands still is caught
     only by tables with the trigger `late_commit`.)
+
+    Inside another transaction nothing is set: when that one is committed is its own business.
     """
+    if not is_outermost():
+        return
     with connection.cursor() as cursor:
         try:
             cursor.execute("SELECT must_commit_by(%s)", [moment])
@@ -98,6 +102,11 @@ def must_commit_by(moment: datetime) -> None:
             if is_too_late(failure):
                 raise TooLate(str(failure)) from failure.__cause__
             raise
+
+
+def is_outermost() -> bool:
+    """Whether the transaction at hand is inside no other one: what it does is committed when it ends."""
+    return not connection.savepoint_ids
 
 
 def is_too_late(failure: Exception) -> bool:

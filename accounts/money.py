@@ -9,6 +9,7 @@ products, so every calculation runs under `EXACT`.
 from __future__ import annotations
 
 import decimal
+import re
 from collections.abc import Callable
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal, getcontext, localcontext
 from functools import wraps
@@ -21,6 +22,8 @@ MAX_AMOUNT = 10**38 - 1  # NUMERIC(38,0)
 MAX_POSTING = 10**32  # base units moved at once: a million of them still fit NUMERIC(38,0)
 MAX_DECIMALS = 18  # NUMERIC(38,18)
 MAX_WHOLE_DIGITS = 20
+LONGEST_NUMBER = 64  # characters of a number in a text
+LONGEST_EXPONENT = 6
 
 UP = ROUND_CEILING
 DOWN = ROUND_FLOOR
@@ -32,6 +35,9 @@ EXACT = Context(
     Emax=999,
     traps=[decimal.InvalidOperation, decimal.DivisionByZero, decimal.Overflow],
 )
+
+
+_NUMBER = re.compile(r"(?P<sign>[+-]?)(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE](?P<exponent>[+-]?[0-9]+))?")
 
 
 def exact(function: Callable[P, R]) -> Callable[P, R]:
@@ -77,10 +83,12 @@ def parse_decimal(given: object) -> Decimal | None:
 
     Booleans, NaN, infinities, numbers beyond NUMERIC(38,18)'s range or with more than 18 decimals
     are not numbers here, so nothing past this point can overflow a column or be rounded unseen.
+    Nor are texts that only some readers take for the same number: with other digits than ASCII's, with
+    blanks around them, with underscores. `why_not_kept` tells numbers that can't be kept from what is none.
     """
     if isinstance(given, bool) or not isinstance(given, (int, str, Decimal)):
         return None
-    if isinstance(given, str) and (len(given) > 64 or "_" in given):
+    if isinstance(given, str) and not is_plainly_written(given):
         return None
     if isinstance(given, int) and abs(given) > MAX_AMOUNT:
         return None
@@ -98,6 +106,34 @@ def parse_decimal(given: object) -> Decimal | None:
     if isinstance(exponent, int) and exponent < -MAX_DECIMALS:
         return None
     return value
+
+
+def is_plainly_written(text: str) -> bool:
+    """Whether a text has nothing in it that `Decimal` or `int` would read over. It may still be no number."""
+    return len(text) <= LONGEST_NUMBER and text.isascii() and "_" not in text and text.strip() == text
+
+
+def why_not_kept(given: object) -> str:
+    """What is wrong with a number that `parse_decimal` refuses, as the end of a sentence; "" for what is no number.
+
+    why_not_kept(Decimal("1e30")) -> "must be less than 100000000000000000000".
+    """
+    if isinstance(given, bool) or not isinstance(given, (int, str, Decimal)):
+        return ""
+    if isinstance(given, str):
+        if (match := _NUMBER.fullmatch(given)) is None:
+            return ""
+        if len(given) > LONGEST_NUMBER:
+            return f"must be a number of at most {LONGEST_NUMBER} characters"
+        exponent = match["exponent"] or "0"
+        if len(exponent) > LONGEST_EXPONENT:  # Decimal itself doesn't take every one
+            given = Decimal("1e-99" if exponent.startswith("-") else f"{match['sign']}1e99")
+    value = Decimal(given)
+    if not value.is_finite() or parse_decimal(value) is not None:
+        return ""
+    if value.adjusted() < MAX_WHOLE_DIGITS:
+        return f"has more than {MAX_DECIMALS} decimals"
+    return f"must be {'less' if value > 0 else 'more'} than {'-' if value < 0 else ''}{10**MAX_WHOLE_DIGITS}"
 
 
 def printed(value: Decimal, least_decimals: int = 0) -> str:

@@ -3,6 +3,7 @@
 Under `/api/v1/` an error is `{"error": sentence}`, and a refusal of the order engine, which says so by
 `twice = True`, repeats its sentence as `message`. Everywhere else it is `{"status", "error_message",
 "message_code"}`. A refusal may carry `extra`, further keys of its body in the first dialect.
+An error of the first dialect says its code in the header `Error-Code`, for its body has no place for it.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from accounts import exact
 from accounts.errors import Refusal
 
 ORDERS_PREFIX = "/api/v1/"
+ERROR_CODE = "Error-Code"
 RETRY_AFTER_SECONDS = 1
 
 # Codes that the contract fixes by status; any other refusal names its own fact.
@@ -51,7 +53,7 @@ def plain(path: str, status: int, text: str) -> HttpResponse:
         exact.dumps(body_of(path, status, text)),
         status=status,
         content_type="application/json",
-        headers=_headers(status),
+        headers=_headers(path, status),
     )
 
 
@@ -61,7 +63,7 @@ def answer(refusal: Refusal, path: str) -> HttpResponse:
         exact.dumps(_refused(refusal, path)),
         status=refusal.status,
         content_type="application/json",
-        headers=_headers(refusal.status),
+        headers=_headers(path, refusal.status, refusal.code),
     )
 
 
@@ -69,14 +71,14 @@ def exception_handler(error: Exception, context: Mapping[str, Any]) -> Response 
     """DRF's hook. What is neither a refusal nor DRF's own goes on to the middleware (503, 500)."""
     path = context["request"].path
     if isinstance(error, Refusal):
-        return Response(_refused(error, path), status=error.status, headers=_headers(error.status))
+        return Response(_refused(error, path), status=error.status, headers=_headers(path, error.status, error.code))
     if isinstance(error, Http404):
         error = exceptions.NotFound()
     elif isinstance(error, PermissionDenied):
         error = exceptions.PermissionDenied()
     if not isinstance(error, exceptions.APIException):
         return None
-    headers = _headers(error.status_code)
+    headers = _headers(path, error.status_code)
     if wait := getattr(error, "wait", None):  # Throttled
         headers["Retry-After"] = str(max(1, int(wait)))
     body = body_of(path, error.status_code, _sentence(error.detail))
@@ -92,12 +94,15 @@ def _refused(refusal: Refusal, path: str) -> dict[str, Any]:
     return body
 
 
-def _headers(status: int) -> dict[str, str]:
+def _headers(path: str, status: int, code: str = "") -> dict[str, str]:
+    headers = {}
+    if path.startswith(ORDERS_PREFIX):
+        headers[ERROR_CODE] = code or _CODES.get(status, "error")
     if status == HTTPStatus.UNAUTHORIZED:
-        return {"WWW-Authenticate": "Bearer"}
-    if status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}:
-        return {"Retry-After": str(RETRY_AFTER_SECONDS)}
-    return {}
+        headers["WWW-Authenticate"] = "Bearer"
+    elif status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}:
+        headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    return headers
 
 
 def _sentence(detail: Any) -> str:

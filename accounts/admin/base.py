@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from django.core.paginator import Paginator
+from django.db import models
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
@@ -15,6 +16,7 @@ from django.utils.functional import cached_property
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.views import ChangeList
 
+from accounts.admin.numbers import PlainDecimalField, PlainIntegerField
 from accounts.ids import parse_guid
 from accounts.models import Customer
 
@@ -110,6 +112,10 @@ class DeskAdmin(ModelAdmin):
     empty_value_display = "–"
     compressed_fields = True
     warn_unsaved_form = True
+    formfield_overrides: Any = {
+        models.DecimalField: {"form_class": PlainDecimalField},
+        models.IntegerField: {"form_class": PlainIntegerField},
+    }
 
     related: ClassVar[tuple[str, ...]] = ()
     search_guids: ClassVar[tuple[str, ...]] = ()

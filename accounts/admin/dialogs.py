@@ -71,6 +71,6 @@ def carried_out(
 def base_units(asset: str, text: str, *, may_be_zero: bool = False) -> int:
     """An amount in units of its asset as base units; what is none is said at its field."""
     try:
-        return services.base_units(asset, text.strip(), may_be_zero=may_be_zero)
+        return services.base_units(asset, text, may_be_zero=may_be_zero)
     except Refusal as refusal:
         raise ValidationError(refusal.text) from None

@@ -36,6 +36,12 @@ def _of_type(name: str, text: str) -> Q:
     return (is_fiat if FIAT_ACCOUNT in values else nothing) | (~is_fiat if TRADING_ACCOUNT in values else nothing)
 
 
+def _labelled(name: str, text: str) -> Q:
+    """Accounts have no labels, so none has this one."""
+    texts("label")(name, text)
+    return Q(pk__in=[])
+
+
 def _of_owner(name: str, text: str) -> Q:
     """The firm's own accounts are not shown here."""
     words("owner", ["bank", "customer"])(name, text)
@@ -49,6 +55,7 @@ FILTERS = {
     "type": _of_type,
     "owner": _of_owner,
     "asset": texts("asset_id__in"),
+    "label": _labelled,
 }
 ASSET_FILTERS = {"code": texts("pk__in")}
 

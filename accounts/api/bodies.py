@@ -10,6 +10,8 @@ from collections.abc import Collection, Mapping
 from typing import Any
 from uuid import UUID
 
+from django.http import QueryDict
+
 from accounts.errors import Malformed
 from accounts.ids import parse_guid
 
@@ -18,9 +20,11 @@ LONGEST_LABEL = 64
 
 
 def object_in(data: object) -> Mapping[str, Any]:
-    """The body itself. Raises Malformed for a list, a text, a number or null."""
+    """The body itself. Raises Malformed for a list, a text, a number or null, and for a form with a field twice."""
     if not isinstance(data, Mapping):
         raise Malformed("The body must be a JSON object.")
+    if isinstance(data, QueryDict) and (repeated := [name for name, values in data.lists() if len(values) > 1]):
+        raise Malformed(f"{min(repeated)[:64]} stands twice.")
     return data
 
 

@@ -12,7 +12,8 @@ A view gives its queryset in its final order, the request's query and what each 
     return Response(page_of(selectors.quotes_of(caller), request.query_params, FILTERS, quote_out))
 
 Three queries whatever the page: the total, the page's ids, its rows. A value that can't be meant is 400
-`invalid_parameter`; an unknown parameter is ignored, a blank one is absent.
+`invalid_parameter`, and so is an unknown parameter: a filter that is passed over shows rows that weren't asked for.
+A blank one is absent.
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ def page_of(
     rows: QuerySet[Row], query: QueryDict, filters: Mapping[str, Filter], show: Callable[[Row], dict[str, Any]]
 ) -> dict[str, Any]:
     """One page of `rows` as the contract's object; `show` must not query (select what it reads)."""
+    only(query, "page", "per_page", *filters)
     page = whole_number(query, "page", default=0, least=0, most=10**9)
     per_page = whole_number(query, "per_page", default=PER_PAGE, least=1, most=MOST_PER_PAGE)
     for name, condition in filters.items():
@@ -62,6 +64,12 @@ def page_of(
         "per_page": per_page,
         "objects": [show(found[id_]) for id_ in ids if id_ in found],
     }
+
+
+def only(query: QueryDict, *names: str) -> None:
+    """Raises Malformed for a parameter that a list doesn't have, and names those that it has."""
+    if unknown := query.keys() - set(names):
+        raise Malformed(f"Unknown parameter {min(unknown)[:64]}; there are {', '.join(names)}.")
 
 
 def given(query: QueryDict, name: str) -> str:

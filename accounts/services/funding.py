@@ -10,7 +10,7 @@ from accounts import conflicts, ledger
 from accounts.errors import Malformed, UnknownAsset
 from accounts.ledger import Movement
 from accounts.models import Asset, Customer
-from accounts.money import MAX_POSTING, exact, parse_decimal
+from accounts.money import MAX_POSTING, exact, from_base_units, parse_decimal, printed, why_not_kept
 
 log = logging.getLogger(__name__)
 
@@ -40,15 +40,21 @@ def withdraw(customer: Customer, asset: str, amount: int, key: str, at: datetime
 def base_units(asset_code: str, text: str, *, may_be_zero: bool = False) -> int:
     """An amount as people write it, e.g. ("USD", "10000.00") -> 1000000.
 
-    Raises UnknownAsset, and Malformed for what is no positive number or is finer than a base unit.
+    Raises UnknownAsset, and Malformed for what is no positive number, is finer than a base unit, or more than is
+    moved at once.
     """
     asset = _asset(asset_code)
     value = parse_decimal(text)
+    if value is None and (why := why_not_kept(text)):
+        raise Malformed(f"{text[:64]!r} is not an amount: it {why}.")
     if value is None or value < 0 or (value == 0 and not may_be_zero):
         raise Malformed(f"{text[:64]!r} is not an amount {'of zero or above' if may_be_zero else 'above zero'}.")
     whole, rest = exact(lambda: divmod(value.scaleb(asset.decimals), 1))()
     if rest:
         raise Malformed(f"{text} has more decimals than {asset.code}, which has {asset.decimals}.")
+    if whole > MAX_POSTING:
+        most = printed(from_base_units(MAX_POSTING, asset.decimals))
+        raise Malformed(f"{text} is more than is moved at once, which is {most} {asset.code} at most.")
     return int(whole)
 
 

@@ -22,7 +22,7 @@ from accounts.errors import BadStatement, Malformed
 from accounts.identity import SYSTEM, Actor
 from accounts.ids import floor_of
 from accounts.models import Asset, Break, ReconciliationLine, ReconciliationRun
-from accounts.money import exact, parse_decimal
+from accounts.money import exact, parse_decimal, why_not_kept
 from accounts.services import breaks
 
 log = logging.getLogger(__name__)
@@ -172,7 +172,8 @@ def _line(cells: list[str], line: int, decimals: Mapping[str, int], seen: set[st
     seen.add(code)
     value = parse_decimal(text)
     if value is None:
-        raise BadStatement(f"Line {line}: {text[:40]!r} is not a balance.")
+        why = why_not_kept(text)
+        raise BadStatement(f"Line {line}: {text[:40]!r} is not a balance{why and f': it {why}'}.")
     units, rest = divmod(value.scaleb(decimals[code]), 1)
     if rest:
         raise BadStatement(f"Line {line}: {text[:40]} has more decimals than {code}, which has {decimals[code]}.")

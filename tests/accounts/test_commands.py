@@ -109,6 +109,24 @@ def test_money_that_cannot_move_is_one_clear_line(command, asset, amount):
     assert balance(alice) == 0
 
 
+@pytest.mark.parametrize(
+    "amount", ["\u0661\u0660", "\uff11\uff10", " 10", "10 ", "10\n", "1_0", "0x10", "--1", "\xa010"]
+)
+@pytest.mark.parametrize("command", ["deposit", "withdraw"])
+def test_an_amount_that_only_some_would_read_as_ten_moves_nothing(command, amount):
+    alice = a_customer("alice", with_usd="100.00")
+
+    with pytest.raises(CommandError, match="is not an amount above zero"):
+        call_command(command, alice.pk.hex, "USD", "--key=k", "--", amount)
+
+    assert balance(alice) == usd("100.00")
+
+
+def test_a_deposit_of_35_digits_is_told_that_it_is_too_large():
+    with pytest.raises(CommandError, match="must be less than 100000000000000000000"):
+        call_command("deposit", a_customer("alice").pk.hex, "USD", "9" * 35)
+
+
 def test_nobody_can_not_be_paid():
     for nobody in ("nobody@example.com", "0" * 32, ""):
         with pytest.raises(CommandError, match="no customer"):

@@ -86,6 +86,22 @@ def test_a_refusal_is_the_same_from_a_plain_view_and_from_drf(handle):
     assert handle(TRADES, Unavailable())["Retry-After"] == "1"
 
 
+@pytest.mark.parametrize("handle", [answered, answered_by_drf])
+def test_an_error_of_the_orders_dialect_says_its_code_in_a_header(handle):
+    assert handle(ORDERS, NotFound())["Error-Code"] == "not_found"
+    assert handle(ORDERS, TooMany())["Error-Code"] == "too_many_requests"
+    assert "Error-Code" not in handle(TRADES, NotFound())
+
+
+@pytest.mark.django_db
+def test_what_no_view_answers_has_its_code_too():
+    assert Api().get("/api/v1/nothing").response["Error-Code"] == "not_found"
+    assert Api().get("/api/v1/auth/login").response["Error-Code"] == "method_not_allowed"
+    assert answered(ORDERS, OperationalError("gone"))["Error-Code"] == "unavailable"
+    assert answered(ORDERS, KeyError())["Error-Code"] == "internal_server_error"
+    assert answered_by_drf(ORDERS, Throttled(wait=7))["Error-Code"] == "too_many_requests"
+
+
 @pytest.mark.parametrize(
     "away",
     [OperationalError("server closed the connection"), InterfaceError("closed"), redis.ConnectionError("refused"),
@@ -150,9 +166,9 @@ def test_the_answer_is_json_whatever_the_caller_would_accept():
     api = Api(token_of(a_customer("alice")))
     api._headers["HTTP_ACCEPT"] = "text/html"
 
-    answer = api.get("/api/accounts", format="xml")
-
-    assert (answer.status, answer.response["Content-Type"]) == (200, "application/json")
+    for query, status in (({}, 200), ({"format": "xml"}, 400)):
+        answer = api.get("/api/accounts", **query)
+        assert (answer.status, answer.response["Content-Type"]) == (status, "application/json")
 
 
 def test_decimals_leave_a_view_digit_for_digit():

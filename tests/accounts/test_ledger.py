@@ -162,6 +162,29 @@ def test_an_amount_that_is_no_amount_of_dollars_is_refused(text):
         services.base_units("USD", text)
 
 
+@pytest.mark.parametrize(
+    ("asset", "text", "sentence"),
+    [
+        ("USD", "9" * 33 + ".00", f"'{'9' * 33}.00' is not an amount: it must be less than 100000000000000000000."),
+        ("USD", "1e30", "'1e30' is not an amount: it must be less than 100000000000000000000."),
+        ("USD", "1e-19", "'1e-19' is not an amount: it has more than 18 decimals."),
+        (
+            "ETH",
+            "100000000000001",
+            "100000000000001 is more than is moved at once, which is 100000000000000 ETH at most.",
+        ),
+        *(
+            ("USD", text, f"{text!r} is not an amount above zero.")
+            for text in (" 1", "1 ", "\u0661", "\uff11", "1_000", "0x10")
+        ),
+    ],
+)
+def test_an_amount_is_refused_for_what_is_wrong_with_it(asset, text, sentence):
+    with pytest.raises(Malformed) as refused:
+        services.base_units(asset, text)
+    assert refused.value.text == sentence
+
+
 # --- what must never be false is held by the database, whatever Python does --------------------------
 
 

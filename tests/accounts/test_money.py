@@ -20,6 +20,7 @@ from accounts.money import (
     printed,
     rounded,
     to_base_units,
+    why_not_kept,
 )
 
 stored_numbers = some.decimals(
@@ -99,10 +100,42 @@ def test_parsing_any_text_gives_a_number_that_fits_the_column_or_nothing(text):
 @pytest.mark.parametrize(
     "refused",
     [True, False, None, [], {}, 1.5, "NaN", "Infinity", "-inf", "sNaN", "1e400", "1e20", "1e-19",
-     "0.1234567890123456789", "1_000", "", " ", "0x10", "1,5", "9" * 65, 10**38, Decimal("NaN"), "\ud800", "\x00"],
+     "0.1234567890123456789", "1_000", "", " ", "0x10", "1,5", "9" * 65, 10**38, Decimal("NaN"), "\ud800", "\x00",
+     # What Python itself would read: other digits than ASCII's, blanks around them.
+     "\u0661\u0662", "\uff11\uff12", "\u0967", "1\u0660", "\U0001d7cf", " 1", "1 ", "1\n", "\t1", "\x1f1", "\xa01",
+     "1\u2003", "--1", "+-1", "1e", "e1", ".", "1\x00", "\u22121", "1e99999999999999999999", "1e-99999999999999999999"],
 )  # fmt: skip
 def test_what_is_no_number_here_is_none(refused):
     assert parse_decimal(refused) is None
+
+
+@pytest.mark.parametrize(("text", "value"), [("1e3", 1000), ("+1", 1), ("-1", -1), (".5", "0.5"), ("007", 7)])
+def test_what_only_one_number_can_be_meant_by_is_that_number(text, value):
+    assert parse_decimal(text) == Decimal(value)
+
+
+TOO_LARGE = "must be less than 100000000000000000000"
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ("1e20", TOO_LARGE),
+        (Decimal("1e30"), TOO_LARGE),
+        (10**60, TOO_LARGE),
+        ("1e99999999999999999999", TOO_LARGE),
+        ("-1e30", "must be more than -100000000000000000000"),
+        ("-1e99999999999999999999", "must be more than -100000000000000000000"),
+        ("1e-19", "has more than 18 decimals"),
+        (Decimal("0.1234567890123456789"), "has more than 18 decimals"),
+        ("1e-99999999999999999999", "has more than 18 decimals"),
+        ("9" * 65, "must be a number of at most 64 characters"),
+        *((no_number, "") for no_number in ("x", "NaN", Decimal("NaN"), True, None, [], " 1", "\u0661", "1_0", "0x10")),
+        *((kept, "") for kept in ("0", 5, "99999999999999999999", Decimal("1e-18"))),
+    ],
+)
+def test_what_is_a_number_but_cannot_be_kept_says_why(given, why):
+    assert why_not_kept(given) == why
 
 
 def test_a_price_is_printed_as_the_seed_page_prints_it():

@@ -68,6 +68,19 @@ def test_a_client_gets_a_token_with_the_scopes_it_asks_for():
     assert tokens.verify(f"Bearer {answer.body['access_token']}").scopes == {"trades:read"}
 
 
+@pytest.mark.parametrize(
+    "twice", ["scope=quotes%3Aread&scope=trades%3Aread", "client_id=x", "grant_type=client_credentials"]
+)
+def test_a_form_with_a_field_twice_gives_no_token(twice):
+    client, secret = a_client()
+    form = f"grant_type=client_credentials&client_id={client.client_id}&client_secret={secret}&{twice}"
+
+    answer = Api().post("/oauth/token", raw=form.encode(), as_="application/x-www-form-urlencoded")
+
+    assert (answer.status, answer.body["message_code"]) == (400, "invalid_parameter")
+    assert answer.body["error_message"] == f"{twice.partition('=')[0]} stands twice."
+
+
 def test_a_client_that_posts_a_form_gets_a_token_too():
     client, secret = a_client()
     form = f"grant_type=client_credentials&client_id={client.client_id}&client_secret={secret}&scope=quotes%3Aread"

@@ -339,6 +339,12 @@ def test_an_instruments_rule_is_changed_at_once_in_this_process(desk):
         {"leverage_cap": "0"},
         {"price_decimals": "19"},
         {"min_quantity": "5", "max_quantity": "1"},
+        {"leverage_cap": "\uff15\uff10"},
+        {"leverage_cap": "5_0"},
+        {"leverage_cap": " 50"},
+        {"spread_bps": "\u0663"},
+        {"spread_bps": "0_3"},
+        {"spread_bps": "3 "},
     ],
 )
 def test_an_instrument_is_refused_a_rule_that_makes_no_sense(desk, wrong):

@@ -188,7 +188,10 @@ def test_a_leg_that_failed_says_why_and_when_it_is_due_again(maker, bought):
     assert offers(maker, LEG, leg("BTC").pk) == {"report_settled", "report_failed"}
 
 
-@pytest.mark.parametrize("actual", ["", "much", "-1", "0.000000001", "1e400", "9" * 60, "NaN"])
+@pytest.mark.parametrize(
+    "actual",
+    ["", "much", "-1", "0.000000001", "1e400", "9" * 60, "NaN", " 0.1", "0.1 ", "\u0661", "\uff11", "1_0"],
+)
 def test_an_amount_that_is_none_is_said_in_the_dialog_and_changes_nothing(maker, bought, actual):
     waiting_for_its_legs()
 

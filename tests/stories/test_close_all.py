@@ -73,7 +73,23 @@ def test_an_unknown_symbol_closes_nothing(live: Live) -> None:
         code = opens(trader, "BTC-USD", "buy", "0.1")
         refused = trader.post(ALL, json={"symbol": "DOGE-USD"})
         assert (refused.status_code, refused.content) == (400, b'{"error":"symbol is unknown"}')
-        for body in (b"", b"[]", b"null"):
+        for body in (b" ", b"[]", b"null", b'{"orderId": "x"}', b'{"Symbol": "BTC"}'):
             answer = trader.post(ALL, content=body, headers={"Content-Type": "application/json"})
             assert answer.status_code == 400
     assert Order.objects.get(code=code).status == "OPEN"
+
+
+def test_without_a_body_it_is_of_everything(live: Live) -> None:
+    alice = a_customer(with_usd="10_000.00")
+    btc_at("42_000.00")
+    with live.client(token_of(alice)) as trader:
+        first = opens(trader, "BTC-USD", "buy", "0.1")
+        assert [one["orderId"] for one in said(trader.post(ALL))["results"]] == [first]
+
+        btc_at("42_000.00")
+        second = opens(trader, "BTC-USD", "sell", "0.1")
+        empty = {"Content-Type": "application/json", "Idempotency-Key": "all"}
+        told = trader.post(f"{ALL}/", content=b"", headers=empty)
+        assert [one["orderId"] for one in said(told)["results"]] == [second]
+        again = trader.post(ALL, json={}, headers={"Idempotency-Key": "all"})  # it says the same
+        assert (again.content, again.headers["Idempotent-Replayed"]) == (told.content, "true")

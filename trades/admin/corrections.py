@@ -19,6 +19,7 @@ from accounts import clock
 from accounts.admin import shown
 from accounts.admin.base import ReadOnlyAdmin, asked_once, may, names_in
 from accounts.admin.dialogs import ReasonAndReferenceForm, actor, base_units, carried_out, dialog, id_in
+from accounts.admin.numbers import amount_field
 from accounts.errors import Refusal
 from accounts.selectors import assets, customer_named
 from trades.admin.movements import movements_of_correction
@@ -42,9 +43,7 @@ class AdjustmentForm(ReasonAndReferenceForm):
     """How much of what, to or from a customer, and why."""
 
     asset = forms.ChoiceField(widget=UnfoldAdminSelectWidget)
-    amount = forms.CharField(
-        max_length=64, widget=UnfoldAdminTextInputWidget, help_text="In units of the asset, e.g. 25.00"
-    )
+    amount = amount_field(widget=UnfoldAdminTextInputWidget, help_text="In units of the asset, e.g. 25.00")
     direction = forms.ChoiceField(
         choices=[(value, label.capitalize()) for value, label in Correction.Direction.choices],
         widget=UnfoldAdminSelectWidget,

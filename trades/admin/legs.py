@@ -17,6 +17,7 @@ from accounts import clock
 from accounts.admin import shown
 from accounts.admin.base import ReadOnlyAdmin, ReadOnlyInline, asked_once, may, names_in
 from accounts.admin.dialogs import ReasonForm, actor, base_units, carried_out, dialog, id_in
+from accounts.admin.numbers import amount_field
 from accounts.models import Break
 from accounts.money import from_base_units
 from trades import selectors
@@ -87,7 +88,7 @@ class LegInline(LegColumns, ReadOnlyInline):
 class SettledForm(BaseDialogForm):
     """What really moved: the expected amount, unless somebody says otherwise."""
 
-    actual = forms.CharField(max_length=64, widget=UnfoldAdminTextInputWidget)
+    actual = amount_field(widget=UnfoldAdminTextInputWidget)
     reference = forms.CharField(
         max_length=LONGEST_REFERENCE,
         required=False,

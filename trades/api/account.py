@@ -15,7 +15,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts import exact
-from accounts.api.lists import given, whole_number
+from accounts.api.lists import given, only, whole_number
 from accounts.errors import Malformed
 from trades.api.trader import TraderView, moment
 from trades.currency import in_currency
@@ -45,6 +45,7 @@ class AccountFigures(TraderView):
 class AccountStatement(TraderView):
     def get(self, request: Request) -> HttpResponseBase:
         query = request.query_params
+        only(query, "from", "to", "format", "limit", "cursor")
         format_ = given(query, "format") or "json"
         if format_ not in ("json", "csv"):
             raise Malformed("format must be json or csv")

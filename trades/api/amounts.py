@@ -49,12 +49,17 @@ def fee_terms(body: Mapping[str, Any]) -> FeeTerms | None:
         raise Malformed("fees may hold one of type spread and one of type fixed.")
     terms = {"spread": 0, "fixed": 0}
     for fee, type_ in zip(fees, types, strict=True):
-        name, most = ("spread_fee", _WHOLE_SHARE - 1) if type_ == "spread" else ("fixed_fee", MAX_AMOUNT)
-        terms[type_] = _whole(fee.get(name), name, least=0, most=most)
+        if type_ == "spread":
+            share = fee.get("spread_fee")
+            terms[type_] = _whole(share, "spread_fee", least=0, most=_WHOLE_SHARE - 1, of="hundredths of a percent")
+        else:
+            terms[type_] = _whole(fee.get("fixed_fee"), "fixed_fee", least=0, most=MAX_AMOUNT)
     return FeeTerms(Decimal(terms["spread"]), terms["fixed"])
 
 
-def _whole(value: object, name: str, *, least: int, most: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        raise Malformed(f"{name} must be a whole number of base units, {least} at the least.")
+def _whole(value: object, name: str, *, least: int, most: int, of: str = "base units") -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise Malformed(f"{name} must be a whole number of {of}, {least} at the least.")
+    if value > most:
+        raise Malformed(f"{name} must be a whole number of {of}, {most} at the most.")
     return value

@@ -10,27 +10,30 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, QueryDict
 from django.http.response import HttpResponseBase
 from django.views.decorators.csrf import csrf_exempt
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts import exact, tokens
-from accounts.api.lists import whole_number
+from accounts.api.lists import given, only, whole_number
 from accounts.errors import Malformed
-from trades.api.trader import TraderView, moment
+from trades.api.trader import TraderView, moment, text
+from trades.models import Order
 from trades.orders import submit
-from trades.orders.errors import NotATrader, UnsupportedContent
+from trades.orders.errors import NotATrader, UnsupportedContent, code_of
 from trades.orders.history import closed_orders, history_page
 from trades.orders.in_doubt import decided
-from trades.orders.requests import known_symbol
-from trades.orders.selectors import live_orders, one_order
+from trades.orders.requests import LONGEST_NAME, known_symbol
+from trades.orders.selectors import live_orders, live_page, one_order
 from trades.orders.submit import Reply, Trader
 from trades.states import OrderStatus
 
 Submit = Callable[[Trader, dict[str, Any], str, float], Reply]
 READING = ("GET", "HEAD", "OPTIONS")
+MOST_PER_PAGE = 100
 
 
 # --- what the engine does --------------------------------------------------------------------------
@@ -61,9 +64,10 @@ def close(request: HttpRequest) -> HttpResponseBase:
 
 @csrf_exempt
 def close_all(request: HttpRequest) -> HttpResponseBase:
+    """Without a body it is of everything, as with `{}`."""
     if request.method != "POST":
         return HttpResponseNotAllowed(["POST"])
-    return _submitted(request, submit.close_all)
+    return _submitted(request, submit.close_all, has_body=bool(request.body))
 
 
 @csrf_exempt
@@ -92,6 +96,8 @@ def _submitted(request: HttpRequest, service: Submit, *, has_body: bool = True) 
     response = HttpResponse(reply.body, status=reply.status, content_type="application/json")
     if reply.replayed:
         response["Idempotent-Replayed"] = "true"
+    if reply.status >= 400:
+        response["Error-Code"] = code_of(reply.status, reply.body)
     return response
 
 
@@ -111,13 +117,22 @@ def _json_object(request: HttpRequest) -> dict[str, Any]:
 
 
 class LiveOrders(TraderView):
+    """All of them; page by page where `limit` or `cursor` asks for it."""
+
     def get(self, request: Request) -> Response:
-        asked = request.query_params.get("status", "open").upper()
-        if asked not in (OrderStatus.OPEN, OrderStatus.PENDING):
+        query = request.query_params
+        only(query, "status", "clientOrderId", "symbol", "limit", "cursor")
+        status = (given(query, "status") or "open").upper()
+        if status not in (OrderStatus.OPEN, OrderStatus.PENDING):
             raise Malformed("status must be open or pending")
         customer = self.trader(request).customer_id
-        orders = decided(customer, partial(live_orders, customer, OrderStatus(asked), self.prices()))
-        return Response({"message": orders})
+        orders = _named(live_orders(customer, OrderStatus(status)), query)
+        limit = whole_number(query, "limit", default=0, least=1, most=MOST_PER_PAGE)
+        cursor = given(query, "cursor")
+        if cursor and not limit:
+            limit = MOST_PER_PAGE
+        rows, following = decided(customer, partial(live_page, orders, self.prices(), limit, cursor))
+        return Response({"message": rows, "nextCursor": following} if limit else {"message": rows})
 
 
 class OneOrder(TraderView):
@@ -130,17 +145,25 @@ class OneOrder(TraderView):
 class History(TraderView):
     def get(self, request: Request) -> Response:
         query = request.query_params
+        only(query, "clientOrderId", "symbol", "from", "to", "limit", "cursor")
         by = self.trader(request)
-        orders = closed_orders(by.customer_id)
-        if query.get("symbol"):
-            orders = orders.filter(instrument_id=known_symbol(query["symbol"]))
+        orders = _named(closed_orders(by.customer_id), query)
         for name, lookup in (("from", "closed_at__gte"), ("to", "closed_at__lt")):
             if (at := moment(query, name)) is not None:
                 orders = orders.filter(**{lookup: at})
-        limit = whole_number(query, "limit", default=100, least=1, most=100)
-        page = partial(history_page, orders, by.user_id, limit, query.get("cursor", ""))
+        limit = whole_number(query, "limit", default=MOST_PER_PAGE, least=1, most=MOST_PER_PAGE)
+        page = partial(history_page, orders, by.user_id, limit, given(query, "cursor"))
         rows, following = decided(by.customer_id, page)
         return Response({"message": rows, "nextCursor": following})
+
+
+def _named(orders: QuerySet[Order], query: QueryDict) -> QuerySet[Order]:
+    """Those that `clientOrderId` and `symbol` name, where they are given. Raises Malformed."""
+    if name := text(query, "clientOrderId", longest=LONGEST_NAME):
+        orders = orders.filter(client_order_id=name)
+    if symbol := given(query, "symbol"):
+        orders = orders.filter(instrument_id=known_symbol(symbol))
+    return orders
 
 
 _history = csrf_exempt(History.as_view())

@@ -8,19 +8,21 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts import clock
 from accounts.api import bodies
-from accounts.api.lists import Filter, guid_in_path, guids, moment, page_of, texts, words
-from accounts.errors import CustomerNotFound, Malformed
+from accounts.api.lists import Filter, bank, guid_in_path, guids, moment, page_of, texts, words
+from accounts.errors import CustomerNotFound, Forbidden, Malformed
 from accounts.identity import Caller
 from accounts.selectors import customer_seen_by
 from quotes import prices, selectors, services
 from quotes.errors import ProductNotOffered, QuoteNotFound
 from quotes.models import Quote
+from quotes.quoting import FeeTerms
 from trades.api.amounts import fee_terms, one_amount
 from trades.spot.exit_quotes import quote_exit
 
@@ -28,7 +30,9 @@ OFFERED = (Quote.Product.TRADING.value, Quote.Product.TRADING_EXIT.value)
 NOT_OFFERED = ("funding", "crypto_transfer", "inter_account", "lightning_transfer", "book_transfer")
 FILTERS: dict[str, Filter] = {
     "guid": guids("pk"),
+    "bank_guid": bank(settings.BANK_GUID),
     "customer_guid": guids("customer_id"),
+    "reference_trade_guid": guids("reference_trade_id"),
     "product_type": words("product_type", (*OFFERED, *NOT_OFFERED)),
     "symbol": texts("instrument_id__in"),
     "side": words("side", (*Quote.Side.values, "deposit", "withdrawal")),
@@ -95,10 +99,10 @@ def quote_out(quote: Quote) -> dict[str, Any]:
 
 
 def _trading(body: Mapping[str, Any], by: Caller, at: datetime) -> Quote:
+    fees = _fees(body, by)
     symbol = bodies.text(body, "symbol", longest=24, required=True)
     side = bodies.choice(body, "side", Quote.Side.values)
     receive, deliver = one_amount(body)
-    fees = fee_terms(body)
     return services.quote_trading(
         customer_id=_customer(body, by),
         symbol=symbol,
@@ -112,11 +116,18 @@ def _trading(body: Mapping[str, Any], by: Caller, at: datetime) -> Quote:
 
 
 def _exit(body: Mapping[str, Any], by: Caller, at: datetime) -> Quote:
+    fees = _fees(body, by)
     reference = bodies.required_guid(body, "reference_trade_guid")
-    fees = fee_terms(body)
     return quote_exit(
         customer_id=_customer(body, by), reference_trade_id=reference, fees=fees, prices=prices.latest(), at=at
     )
+
+
+def _fees(body: Mapping[str, Any], by: Caller) -> FeeTerms | None:
+    """The fee is the firm's to set: whoever acts for one customer pays the instrument's own."""
+    if by.customer_id is not None and body.get("fees") is not None:
+        raise Forbidden("The fees of a quote are the firm's to set.")
+    return fee_terms(body)
 
 
 def _customer(body: Mapping[str, Any], by: Caller) -> UUID:

@@ -6,6 +6,7 @@ from decimal import Decimal
 from functools import partial
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
 from rest_framework.request import Request
@@ -13,7 +14,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.api import bodies
-from accounts.api.lists import Filter, guid_in_path, guids, moment, page_of, texts, words
+from accounts.api.lists import Filter, bank, guid_in_path, guids, moment, page_of, texts, words
 from accounts.ledger import AVAILABLE
 from accounts.models import LedgerAccount
 from trades import selectors
@@ -36,10 +37,14 @@ def _of_accounts(name: str, text: str) -> Q:
 
 FILTERS: dict[str, Filter] = {
     "guid": guids("pk"),
+    "bank_guid": bank(settings.BANK_GUID),
     "customer_guid": guids("customer_id"),
+    "quote_guid": guids("quote_id"),
+    "reference_trade_guid": guids("reference_trade_id"),
     "account_guid": _of_accounts,
     "symbol": texts("instrument_id__in"),
     "state": words("state", TradeState.values),
+    "failure_code": words("failure_code", FailureCode.values),
     "side": words("side", Trade.Side.values),
     "trade_type": words("trade_type", Trade.Type.values),
     "label": texts("labels__overlap"),

@@ -28,6 +28,7 @@ def change(tick: Tick, command: Command, account: MarginAccount) -> Answer:
     wanted = {_FIELDS[name]: rules.optional(value) for name, value in command.terms["set"].items()}
     if "price" in wanted and order.status != OrderStatus.PENDING:
         raise AgainstTheRules("Only the price of a pending order can be changed")
+    rules.check_ticks({name: wanted.get(column) for name, column in _FIELDS.items()}, instrument)
     draft = _with(order, wanted)
     if order.status == OrderStatus.PENDING:
         assert draft.price is not None

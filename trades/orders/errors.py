@@ -18,21 +18,27 @@ class EngineRefusal(Refusal):
 class OrderNotFoundOrClosed(EngineRefusal):
     """Unknown, somebody else's, pending, cancelled or closed: the same bytes for all."""
 
+    code = "order_not_found_or_closed"
     sentence = "Order not found or already closed"
 
 
 class OrderNotFound(NotFound):
     """Where an order is named in the path. Unknown or somebody else's: the same bytes, whoever finds it out."""
 
+    code = "order_not_found"
     sentence = "Order not found"
 
 
 class PriceNotFound(EngineRefusal):
+    code = "price_not_found"
+
     def __init__(self, symbol: str) -> None:
         super().__init__(f"Price data not found for symbol: {symbol}")
 
 
 class InsufficientBalance(EngineRefusal):
+    code = "insufficient_balance"
+
     def __init__(self, required: str, available: str) -> None:
         super().__init__(f"Insufficient balance. Required: ${required}, Available: ${available}")
 
@@ -44,6 +50,7 @@ class AgainstTheRules(EngineRefusal):
 class ClientOrderIdTaken(Conflict):
     """The first order's id goes with it, so a client that lost its answer finds its order."""
 
+    code = "client_order_id_used"
     sentence = "clientOrderId was used before"
 
     def __init__(self, order_code: str) -> None:
@@ -61,7 +68,22 @@ class StillRunning(Conflict):
     sentence = "A request with this Idempotency-Key is still running"
 
 
+class NotOffered(Malformed):
+    """Something that this system, or this call, doesn't do: refused rather than dropped."""
+
+    code = "not_offered"
+
+
+class UnknownField(Malformed):
+    code = "unknown_field"
+
+    def __init__(self, name: str, meant: str) -> None:
+        super().__init__(f"Unknown field {name}; did you mean {meant}?")
+
+
 class MissingParameters(Malformed):
+    code = "missing_parameters"
+
     def __init__(self, names: str) -> None:
         super().__init__(f"Missing required parameters: {names}")
 
@@ -78,3 +100,29 @@ class NotATrader(Refusal):
 class UnsupportedContent(Refusal):
     status, code = 415, "unsupported_media_type"
     sentence = "Content-Type must be application/json"
+
+
+# How the engine's answers begin, and what they are. An answer is kept and given again as its bytes alone.
+BEGINNINGS = {
+    OrderNotFoundOrClosed.sentence: OrderNotFoundOrClosed.code,
+    OrderNotFound.sentence: OrderNotFound.code,
+    "Price data not found": PriceNotFound.code,
+    "Insufficient balance": InsufficientBalance.code,
+    "Price moved beyond the slippage": "slippage",
+    ClientOrderIdTaken.sentence: ClientOrderIdTaken.code,
+    KeyUsedForAnother.sentence: KeyUsedForAnother.code,
+    StillRunning.sentence: StillRunning.code,
+    "Order ID mismatch": "order_id_mismatch",
+    "Request timeout": "timeout",
+    "Failed to ": "timeout",
+}
+BY_STATUS = {400: AgainstTheRules.code, 503: Unavailable.code}
+
+
+def code_of(status: int, body: str) -> str:
+    """The stable word for an error that a body of the orders' dialect tells in a sentence."""
+    sentence = body.removeprefix('{"error":"')
+    for beginning, code in BEGINNINGS.items():
+        if sentence.startswith(beginning):
+            return code
+    return BY_STATUS.get(status, "internal_server_error")

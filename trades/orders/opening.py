@@ -34,6 +34,7 @@ def create(tick: Tick, command: Command, account: MarginAccount) -> Answer:
     market = tick.price(instrument, terms["symbol"])
     order = _order(tick, command, instrument)
     rules.check_size(order, instrument)
+    rules.check_ticks({name: optional(terms.get(name)) for name in rules.PRICES}, instrument)
     if order.type == "market":
         _check_market(order, instrument, terms, market)
     else:

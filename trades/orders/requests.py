@@ -2,7 +2,7 @@
 
 Terms travel in the stream and are what an Idempotency-Key stands for: always the same names, in the same order, with
 numbers as exact decimal texts and None for what is absent. What depends on the instrument, its price or the
-order is left to the engine.
+order is left to the engine. Names are looked at before values (fields.py).
 """
 
 from __future__ import annotations
@@ -13,29 +13,36 @@ from decimal import Decimal
 from typing import Any
 
 from accounts.errors import Malformed
-from accounts.money import parse_decimal, printed
+from accounts.money import parse_decimal, printed, why_not_kept
 from quotes.symbols import canonical
+from trades.orders import fields
 from trades.orders.errors import MissingParameters, OrderNotFound, OrderNotFoundOrClosed
 
 LONGEST_NAME = 64
 MARKET, LIMIT, STOP = "market", "limit", "stop"
 ORDER_CODE = re.compile(r"ord_[0-9a-f]{16}", re.ASCII)
 
-_REFUSED = {
-    "quantity": "Quantity must be greater than 0",
-    "takeProfit": "Take profit must be greater than 0",
-    "stopLoss": "Stop loss must be greater than 0",
-    "expectedPrice": "Expected price must be greater than 0",
-    "price": "Price must be greater than 0",
-    "trailingStop": "Trailing stop must be greater than 0",
+MOST_LEVERAGE = 2**15 - 1  # what the column holds; an instrument's own cap is the engine's to know
+
+_CALLED = {
+    "quantity": "Quantity",
+    "leverage": "Leverage",
+    "slippage": "Slippage",
+    "takeProfit": "Take profit",
+    "stopLoss": "Stop loss",
+    "expectedPrice": "Expected price",
+    "price": "Price",
+    "trailingStop": "Trailing stop",
 }
-_LEVERAGE = "Leverage must be a positive whole number"
-_SLIPPAGE = "Slippage must be zero or a positive number"
+_POSITIVE = "must be greater than 0"
+_LEVERAGE = "must be a positive whole number"
+_SLIPPAGE = "must be zero or a positive number"
 _CHANGEABLE = ("takeProfit", "stopLoss", "trailingStop", "price")
 
 
 def create_terms(body: Mapping[str, Any]) -> dict[str, Any]:
     """What POST /trade/create asks for, checked in the contract's order. Raises MissingParameters, Malformed."""
+    fields.check_names(body, fields.CREATE)
     if any(_is_absent(body, name) for name in ("symbol", "type", "quantity", "leverage")):
         raise MissingParameters("symbol, type, quantity, leverage")
     side = body["type"].lower() if isinstance(body["type"], str) else None
@@ -51,6 +58,8 @@ def create_terms(body: Mapping[str, Any]) -> dict[str, Any]:
     trailing_stop = _positive(body, "trailingStop")
     if order_type != MARKET and (slippage is not None or expected is not None):
         raise Malformed("Slippage applies to market orders only")
+    if (slippage is None) != (expected is None):
+        raise Malformed("Slippage and expectedPrice go together")
     return {
         "symbol": _text(body, "symbol"),
         "side": side,
@@ -72,6 +81,7 @@ def close_terms(body: Mapping[str, Any]) -> dict[str, Any]:
 
     Raises MissingParameters, OrderNotFoundOrClosed for what can't be an order's id, Malformed.
     """
+    fields.check_names(body, fields.CLOSE)
     order_id = body.get("orderId")
     if order_id is None or order_id == "":
         raise MissingParameters("orderId")
@@ -89,11 +99,12 @@ def change_terms(order_id: str, body: Mapping[str, Any]) -> dict[str, Any]:
     Raises OrderNotFound for what can't be an order's id, Malformed.
     """
     named = _in_path(order_id)
+    fields.check_names(body, fields.CHANGE)
     wanted = {name: _positive(body, name) for name in _CHANGEABLE if name in body}
     if not wanted:
         raise Malformed("Nothing to change: takeProfit, stopLoss, trailingStop or price")
     if "price" in wanted and wanted["price"] is None:  # a pending order waits for a price, always
-        raise Malformed(_REFUSED["price"])
+        raise _refusal("price", None, _POSITIVE)
     return {"orderId": named, "set": wanted}
 
 
@@ -107,6 +118,7 @@ def close_all_terms(body: Mapping[str, Any]) -> dict[str, Any]:
 
     The symbol is made canonical here, so that an unknown one is refused before anything is closed.
     """
+    fields.check_names(body, fields.CLOSE_ALL)
     if _is_absent(body, "symbol"):
         return {"symbol": None}
     return {"symbol": known_symbol(body["symbol"])}
@@ -133,34 +145,42 @@ def _is_absent(body: Mapping[str, Any], name: str) -> bool:
     return body.get(name) in (None, "")
 
 
-def _number(body: Mapping[str, Any], name: str, refusal: str) -> Decimal | None:
+def _number(body: Mapping[str, Any], name: str, needed: str) -> Decimal | None:
     if _is_absent(body, name):
         return None
     value = parse_decimal(body[name])
     if value is None:
-        raise Malformed(refusal)
+        raise _refusal(name, body[name], needed)
     return value
+
+
+def _refusal(name: str, given: object, needed: str) -> Malformed:
+    """What is true of a value: that it is too large or too fine to be kept, or that it isn't what is needed."""
+    why = why_not_kept(given)
+    return Malformed(f"{_CALLED[name]} {needed if not why or str(given).startswith('-') else why}")
 
 
 def _positive(body: Mapping[str, Any], name: str) -> str | None:
     """A number above zero as exact text, or None where it is absent."""
-    value = _number(body, name, _REFUSED[name])
+    value = _number(body, name, _POSITIVE)
     if value is not None and value <= 0:
-        raise Malformed(_REFUSED[name])
+        raise _refusal(name, value, _POSITIVE)
     return None if value is None else printed(value)
 
 
 def _leverage(body: Mapping[str, Any]) -> int:
     value = _number(body, "leverage", _LEVERAGE)
-    if value is None or value <= 0 or value != value.to_integral_value() or value >= 2**15:
-        raise Malformed(_LEVERAGE)
+    if value is None or value <= 0 or value != value.to_integral_value():
+        raise _refusal("leverage", value, _LEVERAGE)
+    if value > MOST_LEVERAGE:
+        raise Malformed(f"Leverage must be at most {MOST_LEVERAGE}")
     return int(value)
 
 
 def _slippage(body: Mapping[str, Any]) -> str | None:
     value = _number(body, "slippage", _SLIPPAGE)
     if value is not None and value < 0:
-        raise Malformed(_SLIPPAGE)
+        raise _refusal("slippage", value, _SLIPPAGE)
     return None if value is None else printed(value)
 
 
@@ -180,7 +200,7 @@ def _requested_price(body: Mapping[str, Any], order_type: str) -> str | None:
     if order_type == MARKET and price is not None:
         raise Malformed("Price applies to limit and stop orders only")
     if order_type != MARKET and price is None:
-        raise Malformed(_REFUSED["price"])
+        raise _refusal("price", None, _POSITIVE)
     return price
 
 

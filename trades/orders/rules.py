@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,14 @@ from trades.orders.rows import OrderRow
 
 if TYPE_CHECKING:
     from trades.orders.tick import Tick
+
+PRICES = {
+    "takeProfit": "Take profit",
+    "stopLoss": "Stop loss",
+    "expectedPrice": "Expected price",
+    "price": "Price",
+    "trailingStop": "Trailing stop",
+}
 
 
 def check_size(order: OrderRow, instrument: Instrument) -> None:
@@ -29,8 +38,26 @@ def check_size(order: OrderRow, instrument: Instrument) -> None:
 
 
 def check_decimals(quantity: Decimal, instrument: Instrument) -> None:
-    if -int(quantity.normalize(EXACT).as_tuple().exponent) > instrument.quantity_decimals:
+    if _decimals(quantity) > instrument.quantity_decimals:
         raise AgainstTheRules(f"Quantity may have {instrument.quantity_decimals} decimals for {instrument.symbol}")
+
+
+def check_ticks(prices: Mapping[str, Decimal | None], instrument: Instrument) -> None:
+    """No price and no distance finer than the instrument's own: the market never gets there exactly.
+
+    Takes what was asked for by its name in the request. Raises AgainstTheRules.
+    """
+    for name, called in PRICES.items():
+        price = prices.get(name)
+        if price is not None and _decimals(price) > instrument.price_decimals:
+            raise AgainstTheRules(
+                f"{called} has more decimals than {instrument.symbol}, which has {instrument.price_decimals}"
+            )
+
+
+def _decimals(value: Decimal) -> int:
+    """How many decimals a number needs; below 0 for whole tens."""
+    return -int(value.normalize(EXACT).as_tuple().exponent)
 
 
 def check_limits(order: OrderRow, instrument: Instrument, price: Decimal, name: str) -> None:

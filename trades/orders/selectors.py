@@ -6,6 +6,10 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from django.db.models import QuerySet
+
+from accounts.errors import Malformed
+from accounts.ids import parse_guid
 from quotes.models import Instrument
 from quotes.prices import Prices
 from quotes.symbols import instruments
@@ -18,11 +22,28 @@ from trades.orders.requests import ORDER_CODE
 from trades.states import OrderStatus
 
 
-def live_orders(customer_id: UUID, status: OrderStatus, prices: Prices | None) -> list[dict[str, Any]]:
-    """Open or pending orders, newest first, with the floating profit that the account's figures sum up."""
+def live_orders(customer_id: UUID, status: OrderStatus) -> QuerySet[Order]:
+    """Open or pending orders, newest first."""
+    return Order.objects.filter(customer_id=customer_id, status=status).order_by("-id")
+
+
+def live_page(
+    orders: QuerySet[Order], prices: Prices | None, limit: int, cursor: str
+) -> tuple[list[dict[str, Any]], str | None]:
+    """Live orders from a cursor on, all of them where `limit` is 0, and the next page's cursor.
+
+    They show the floating profit that the account's figures sum up. Raises Malformed for a bad cursor.
+    """
+    if cursor:
+        last = parse_guid(cursor)
+        if last is None:
+            raise Malformed("cursor is not one that this list gave")
+        orders = orders.filter(id__lt=last)
     known = instruments()
-    found = Order.objects.filter(customer_id=customer_id, status=status).order_by("-id")
-    return [_shown(order, known[order.instrument_id], prices) for order in found]
+    found = list(orders[: limit + 1] if limit else orders.all())  # read anew: a queryset keeps what it has read
+    page = found[:limit] if limit else found
+    shown = [_shown(order, known[order.instrument_id], prices) for order in page]
+    return shown, page[-1].id.hex if len(found) > len(page) else None
 
 
 def one_order(customer_id: UUID, user_id: UUID | None, code: str, prices: Prices | None) -> dict[str, Any]:

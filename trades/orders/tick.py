@@ -15,6 +15,7 @@ from uuid import UUID
 from django.conf import settings
 
 from accounts import exact, ledger, ledger_pipeline
+from accounts.clock import is_outermost
 from accounts.ids import PARTITIONS, partition_of
 from accounts.ledger import AVAILABLE, MARGIN, PROFIT, Account, Balances, Locked
 from accounts.ledger_copy import Posting
@@ -361,7 +362,7 @@ class Tick:
                 writes.insert_answers(self._answered, self.at),
                 writes.note_margin_accounts(self._notes(), self.at),
             ],
-            self._bound.commit_by(self._prices_until) if self._bound else None,
+            self._bound.commit_by(self._prices_until) if self._bound and is_outermost() else None,
         )
         self._tell()
 

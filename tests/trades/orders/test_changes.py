@@ -84,6 +84,28 @@ def test_the_wrong_side_of_where_the_order_would_close_is_refused_by_name(
     assert happened(alice) == ["opened"]
 
 
+@pytest.mark.parametrize(
+    ("name", "finer", "called"),
+    [
+        ("takeProfit", "43000.001", "Take profit"),
+        ("stopLoss", "41000.0000000001", "Stop loss"),
+        ("trailingStop", "0.005", "Trailing stop"),
+        ("price", "41500.001", "Price"),
+    ],
+)
+def test_nothing_is_changed_to_a_price_finer_than_the_instruments(name: str, finer: str, called: str) -> None:
+    """Guard: `rules.check_ticks`."""
+    alice = a_customer(with_usd="10_000.00")
+    btc_at("42_000.00")
+    order = places(alice, "buy limit", "41600") if name == "price" else opens(alice)
+
+    assert refused(changing(alice, order.code, **{name: finer})) == (
+        f"{called} has more decimals than BTC-USD, which has 2"
+    )
+
+    assert happened(alice) == ["placed" if name == "price" else "opened"]
+
+
 def test_one_wrong_field_and_none_is_changed() -> None:
     alice = a_customer(with_usd="10_000.00")
     btc_at("42_000.00")

@@ -23,7 +23,7 @@ from tests.given import a_customer, btc_at, price_at, token_of, usd
 from trades.models import MarginAccount, Order
 from trades.orders import margin, money
 from trades.orders.figures import figures
-from trades.orders.selectors import live_orders
+from trades.orders.selectors import live_orders, live_page
 from trades.states import OrderStatus
 
 MINUTES_AGO = timedelta(minutes=30)
@@ -203,7 +203,60 @@ def test_figures_and_lists_are_one_query_however_many_orders(django_assert_num_q
         with django_assert_num_queries(1):
             figures(alice.pk, live)
         with django_assert_num_queries(1):
-            live_orders(alice.pk, OrderStatus.OPEN, live)
+            live_page(live_orders(alice.pk, OrderStatus.OPEN), live, 0, "")
+
+
+@pytest.mark.django_db
+def test_open_orders_come_page_by_page_where_a_limit_asks_for_it() -> None:
+    alice = a_customer(with_usd="10_000.00")
+    made = [a_position(alice, "buy", "0.01", "42000", "42.00") for _ in range(5)]
+    a_position(a_customer("bob", with_usd="100.00"), "buy", "0.01", "42000", "42.00")
+    codes = [order.code for order in reversed(made)]
+
+    assert list(asked(alice, "trade/orders")) == ["message"]
+    seen, cursor = [], ""
+    for _ in range(3):
+        page = asked(alice, f"trade/orders?limit=2&cursor={cursor}")
+        seen += [order["orderId"] for order in page["message"]]
+        cursor = page["nextCursor"]
+    assert (seen, cursor) == (codes, None)
+    assert asked(alice, "trade/orders?limit=5")["nextCursor"] is None
+    rest = asked(alice, f"trade/orders?cursor={made[2].pk.hex}")
+    assert ([order["orderId"] for order in rest["message"]], rest["nextCursor"]) == (codes[3:], None)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("limit", [0, 10])
+def test_a_list_that_is_read_again_is_read_anew(limit: int) -> None:
+    """Guard: `.all()` in `live_page`. `decided` reads twice where a tick was in doubt."""
+    alice = a_customer(with_usd="10_000.00")
+    orders = live_orders(alice.pk, OrderStatus.OPEN)
+    assert live_page(orders, None, limit, "") == ([], None)
+
+    order = a_position(alice, "buy", "0.01", "42000", "42.00")
+
+    assert [one["orderId"] for one in live_page(orders, None, limit, "")[0]] == [order.code]
+
+
+@pytest.mark.django_db
+def test_orders_are_found_by_their_own_name_and_by_symbol() -> None:
+    alice, bob = a_customer(with_usd="10_000.00"), a_customer("bob", with_usd="10_000.00")
+    named = {
+        name: a_position(alice, "buy", "0.01", "42000", "42.00", client_order_id=name, symbol=symbol)
+        for name, symbol in (("mine-1", "BTC-USD"), ("mine-2", "ETH-USD"))
+    }
+    a_position(bob, "buy", "0.01", "42000", "42.00", client_order_id="mine-3")
+
+    def found(query: str) -> list[str]:
+        return [order["orderId"] for order in asked(alice, f"trade/orders?{query}")["message"]]
+
+    assert found("clientOrderId=mine-1") == [named["mine-1"].code]
+    assert found("symbol=eth") == [named["mine-2"].code]
+    assert (
+        found("clientOrderId=mine-1&symbol=eth") == found("clientOrderId=mine-3") == found("clientOrderId=MINE-1") == []
+    )
+    assert found("clientOrderId=&symbol=") == [named["mine-2"].code, named["mine-1"].code]
+    assert asked(alice, "trade/close?clientOrderId=mine-1")["message"] == []
 
 
 @pytest.mark.django_db

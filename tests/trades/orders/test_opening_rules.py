@@ -10,7 +10,7 @@ from accounts.errors import Malformed
 from accounts.ledger import MARGIN
 from quotes import prices
 from tests.given import a_customer, balance, btc_at, deposit, price_at, usd
-from tests.trades.orders.engine_room import closes, closing, opening, opens, placing, refused, tick
+from tests.trades.orders.engine_room import changing, closes, closing, opening, opens, placing, refused, says, tick
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("books_balance")]
 
@@ -188,6 +188,54 @@ def test_slippage_is_tolerated_up_to_its_percentage_of_what_was_expected(
         )
     else:
         assert opens(alice, **wanted).open_price == Decimal(opens_at)
+
+
+PRICES = {
+    "takeProfit": ("43000.01", "Take profit"),
+    "stopLoss": ("40000.01", "Stop loss"),
+    "trailingStop": ("0.01", "Trailing stop"),
+    "expectedPrice": ("42000.01", "Expected price"),
+}
+
+
+@pytest.mark.parametrize("name", PRICES)
+def test_a_price_finer_than_the_instruments_is_refused_by_name(name: str) -> None:
+    """Guard: `rules.check_ticks`. BTC-USD has 2 decimals; the least distance of a trailing stop is one of them."""
+    alice = a_customer(with_usd="1_000.00")
+    btc_at("42_000.00")
+    price, called = PRICES[name]
+    wanted = {"quantity": "0.01", "slippage": "5", "expectedPrice": "42000"}
+    for finer in (f"{price}1", "0.001" if name == "trailingStop" else f"{price}0000000000000001"):
+        assert refused(opening(alice, **(wanted | {name: finer}))) == (
+            f"{called} has more decimals than BTC-USD, which has 2"
+        )
+
+    opens(alice, **(wanted | {name: f"{price}0000"}))
+
+
+def test_a_waiting_orders_prices_are_not_finer_either() -> None:
+    alice = a_customer(with_usd="1_000.00")
+    btc_at("42_000.00")
+
+    assert refused(placing(alice, "buy limit", "41000.001")) == "Price has more decimals than BTC-USD, which has 2"
+    assert refused(placing(alice, "buy limit", "41000.01", stopLoss="40000.001")) == (
+        "Stop loss has more decimals than BTC-USD, which has 2"
+    )
+
+
+MOST = "99999999999999999999"  # the most that NUMERIC(38,18) holds before the dot
+
+
+def test_the_largest_numbers_that_can_be_kept_are_answered_for_what_they_are() -> None:
+    alice = a_customer(with_usd="1_000.00")
+    btc_at("42_000.00")
+
+    opened = opens(alice, quantity="0.01", takeProfit=MOST, expectedPrice=MOST, slippage=MOST)
+    assert opened.take_profit == Decimal(MOST)
+    placed = says(placing(alice, "sell limit", MOST, quantity="0.01", stopLoss=f"{MOST}.99", trailingStop="0.01"))
+    assert says(changing(alice, placed["orderId"], price=f"{MOST}.98"))["order"]["price"] == Decimal(f"{MOST}.98")
+    assert refused(opening(alice, quantity=MOST)).startswith("Quantity must be between ")
+    assert refused(opening(alice, trailingStop=MOST)).startswith("Trailing stop must be a distance smaller than ")
 
 
 def test_slippage_is_a_matter_of_market_orders() -> None:

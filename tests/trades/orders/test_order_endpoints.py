@@ -6,10 +6,26 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.http import HttpResponse
 from django.test import Client
 
+from accounts.errors import Refusal
 from tests.given import a_customer, token_of
+from trades.orders.answers import refusal_body
+from trades.orders.errors import (
+    BEGINNINGS,
+    BY_STATUS,
+    AgainstTheRules,
+    ClientOrderIdTaken,
+    InsufficientBalance,
+    KeyUsedForAnother,
+    OrderNotFound,
+    OrderNotFoundOrClosed,
+    PriceNotFound,
+    StillRunning,
+    code_of,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -73,6 +89,150 @@ def test_close_all_of_something_unclear_is_400_and_never_everything(body: bytes)
     answer = trader().post("/api/v1/trade/close-all", body, content_type=JSON)
     assert answer.status_code == 400
     assert list(answer.json()) == ["error"]
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "body"),
+    [
+        ("create", "POST", b'{"symbol":"BTC-USD","type":"buy","quantity":1,"leverage":1,"quantity":2}'),
+        ("close", "POST", b'{"orderId":"ord_0123456789abcdef","orderId":"ord_0123456789abcdee"}'),
+        ("close-all", "POST", b'{"symbol":"BTC","symbol":null}'),
+        (f"orders/{CODE}", "PATCH", b'{"stopLoss":1,"stopLoss":2}'),
+    ],
+)
+def test_a_key_that_stands_twice_is_refused(path: str, method: str, body: bytes) -> None:
+    answer = trader().generic(method, f"/api/v1/trade/{path}", body, content_type=JSON)
+    assert (answer.status_code, answer.content) == (400, b'{"error":"A key stands twice in one object."}')
+
+
+# Every case of the contract's section as it is answered: to the byte, and before an engine is asked.
+ASKED_FOR = [
+    ("create", {"slippage": 1}, "Slippage and expectedPrice go together"),
+    ("create", {"expectedPrice": 42_000}, "Slippage and expectedPrice go together"),
+    ("create", {"guaranteedStopLoss": 40_000}, "guaranteedStopLoss is not offered"),
+    ("create", {"reduceOnly": True}, "reduceOnly is not offered"),
+    ("create", {"timeInForce": "IOC"}, "timeInForce is not offered"),
+    ("create", {"stop_loss": 40_000}, "Unknown field stop_loss; did you mean stopLoss?"),
+    ("create", {"takeProfit": 10**30}, "Take profit must be less than 100000000000000000000"),
+    ("create", {"quantity": 10**20}, "Quantity must be less than 100000000000000000000"),
+    ("create", {"quantity": "\u0661"}, "Quantity must be greater than 0"),
+    ("close", {"order_id": CODE}, "Unknown field order_id; did you mean orderId?"),
+    ("close", {"closePosition": True}, "closePosition is not offered"),
+    ("close", {"quantity": " 1"}, "Quantity must be greater than 0"),
+    ("close-all", {"order_id": CODE}, "Unknown field order_id; did you mean orderId?"),
+    ("close-all", {"orderId": CODE}, "orderId is not offered here"),
+    (f"orders/{CODE}", {"sl": 40_000}, "Unknown field sl; did you mean stopLoss?"),
+    (f"orders/{CODE}", {"expiresAt": "2026-12-01"}, "expiresAt is not offered"),
+]
+
+
+@pytest.mark.parametrize(("path", "wanted", "sentence"), ASKED_FOR)
+def test_what_would_be_dropped_is_400_with_its_sentence_alone(path: str, wanted: dict[str, Any], sentence: str) -> None:
+    usual: dict[str, Any] = {
+        "create": {"symbol": "BTC-USD", "type": "buy", "quantity": 1, "leverage": 1},
+        "close": {"orderId": CODE},
+    }.get(path, {})
+    client = trader()
+    ask = client.patch if path.startswith("orders") else client.post
+    answer = ask(f"/api/v1/trade/{path}", usual | wanted, content_type=JSON)
+    assert (answer.status_code, answer.json()) == (400, {"error": sentence})
+
+
+CODES = [
+    ("create", b"{}", "missing_parameters"),
+    ("create", b"{", "invalid_parameter"),
+    ("close", b'{"order_id":"x"}', "unknown_field"),
+    ("close", b'{"oco":1}', "not_offered"),
+    ("close", b'{"orderId":"x"}', "order_not_found_or_closed"),
+    ("close-all", b'{"symbol":"DOGE"}', "invalid_parameter"),
+    ("close-all", b" " * 1_000_001, "payload_too_large"),
+]
+
+
+@pytest.mark.parametrize(("path", "body", "code"), CODES)
+def test_an_error_says_its_code_in_a_header(path: str, body: bytes, code: str) -> None:
+    answer = trader().post(f"/api/v1/trade/{path}", body, content_type=JSON)
+    assert answer.headers["Error-Code"] == code
+    assert Client().post(f"/api/v1/trade/{path}", b"{}", content_type=JSON).headers["Error-Code"] == "unauthorized"
+
+
+@pytest.mark.parametrize(
+    ("refusal", "code"),
+    [
+        (OrderNotFoundOrClosed(), "order_not_found_or_closed"),
+        (OrderNotFound(), "order_not_found"),
+        (PriceNotFound("X"), "price_not_found"),
+        (InsufficientBalance("2.00", "1.00"), "insufficient_balance"),
+        (AgainstTheRules("Price moved beyond the slippage of 1%."), "slippage"),
+        (AgainstTheRules("Stop loss has more decimals than BTC-USD, which has 2"), "refused"),
+        (ClientOrderIdTaken(CODE), "client_order_id_used"),
+        (KeyUsedForAnother(), "idempotency_key_reused"),
+        (StillRunning(), "in_flight"),
+    ],
+)
+def test_the_engines_answers_have_a_code_by_their_bytes_alone(refusal: Refusal, code: str) -> None:
+    assert code_of(refusal.status, refusal_body(refusal)) == code
+    if code != "slippage":
+        assert refusal.code == code
+
+
+def test_every_code_of_an_order_is_in_the_docs() -> None:
+    page = (settings.BASE_DIR / "docs" / "orders.md").read_text()
+    said = {code for _, _, code in CODES} | set(BEGINNINGS.values()) | set(BY_STATUS.values())
+    assert {code for code in said if f"`{code}`" not in page} == set()
+
+
+# --- lists -----------------------------------------------------------------------------------------
+
+LISTS = {
+    "trade/orders": "status, clientOrderId, symbol, limit, cursor",
+    "trade/open": "status, clientOrderId, symbol, limit, cursor",
+    "trade/close": "clientOrderId, symbol, from, to, limit, cursor",
+    "statement": "from, to, format, limit, cursor",
+}
+
+
+@pytest.mark.parametrize("path", LISTS)
+def test_a_list_names_its_parameters_where_one_is_unknown(path: str) -> None:
+    client = trader()
+    for unknown in ("type", "orderId", "Limit", "client_order_id", "page", "_", "\x00"):
+        answer = client.get(f"/api/v1/{path}", {unknown: "1"})
+        assert (answer.status_code, answer.json()) == (
+            400,
+            {"error": f"Unknown parameter {unknown}; there are {LISTS[path]}."},
+        )
+
+
+@pytest.mark.parametrize("name", ["status", "symbol", "limit", "cursor", "from", "to"])
+def test_a_parameter_given_twice_is_400(name: str) -> None:
+    value = {"status": "open", "symbol": "BTC", "limit": "1", "cursor": "0" * 32}.get(name, "2026-01-31")
+    path = "orders" if name == "status" else "close"
+    for said in ((value, value), (value, "x")):
+        assert trader().get(f"/api/v1/trade/{path}", {name: list(said)}).status_code == 400
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"status": "closed"},
+        {"symbol": "DOGE"},
+        {"symbol": "BTC,ETH"},
+        {"limit": "0"},
+        {"limit": "101"},
+        {"limit": "\u0661"},
+        {"limit": " 1"},
+        {"cursor": "x"},
+        {"cursor": "\x00"},
+        {"clientOrderId": "\x00"},
+        {"clientOrderId": "x" * 65},
+    ],
+)
+def test_a_parameter_that_nobody_could_mean_is_400(query: dict[str, str]) -> None:
+    for path in ("trade/orders", "trade/close"):
+        if path == "trade/close" and "status" in query:
+            continue
+        answer = trader().get(f"/api/v1/{path}", query)
+        assert (answer.status_code, list(answer.json())) == (400, ["error"])
 
 
 BAD: dict[str, Callable[[Client, str], HttpResponse]] = {

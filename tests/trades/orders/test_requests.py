@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import suppress
 from decimal import Decimal
 from typing import Any
@@ -105,7 +106,15 @@ def test_a_creation_is_refused_in_the_contracts_order(field: str, sentence: str)
 @pytest.mark.parametrize("of_the_market", [{"slippage": 1}, {"expectedPrice": 42_000}, {"slippage": 0}])
 def test_slippage_is_refused_for_an_order_that_waits_for_its_price(of_the_market: dict[str, int]) -> None:
     assert refusal_of(create_terms, LIMIT | of_the_market) == "Slippage applies to market orders only"
-    assert create_terms(MARKET | of_the_market)
+    assert create_terms(MARKET | {"slippage": 1, "expectedPrice": 42_000} | of_the_market)
+
+
+@pytest.mark.parametrize(
+    "half", [{"slippage": 1}, {"slippage": 0}, {"expectedPrice": 42_000}, {"slippage": "1", "expectedPrice": ""}]
+)
+def test_half_of_a_protection_against_slippage_is_refused_rather_than_dropped(half: dict[str, Any]) -> None:
+    assert refusal_of(create_terms, MARKET | half) == "Slippage and expectedPrice go together"
+    assert create_terms(MARKET | {"slippage": None, "expectedPrice": ""})["slippage"] is None
 
 
 @pytest.mark.parametrize("absent", [{}, {"price": None}, {"price": ""}])
@@ -127,7 +136,7 @@ def test_a_close_is_of_all_or_of_a_quantity() -> None:
     assert close_terms({"orderId": CODE, "quantity": Decimal("0.050")}) == {"orderId": CODE, "quantity": "0.05"}
 
 
-@pytest.mark.parametrize("quantity", [0, -1, "0", "many", True, [1], {"a": 1}, "1e400", 10**39, "0." + "0" * 18 + "1"])
+@pytest.mark.parametrize("quantity", [0, -1, "0", "many", True, [1], {"a": 1}, "-1e400", -(10**39)])
 def test_a_part_that_is_no_quantity_is_refused(quantity: object) -> None:
     said = refusal_of(close_terms, {"orderId": CODE, "quantity": quantity})
     assert said == "Quantity must be greater than 0"
@@ -147,7 +156,7 @@ def test_a_change_names_what_it_sets_and_what_it_clears_and_nothing_else() -> No
     assert list(terms["set"]) == ["takeProfit", "stopLoss", "price"]
 
 
-@pytest.mark.parametrize("body", [{}, {"status": "OPEN"}, {"take_profit": 1}])
+@pytest.mark.parametrize("body", [{}, {"status": "OPEN"}, {"comment": 1}])
 def test_a_change_of_nothing_is_refused(body: dict[str, Any]) -> None:
     assert refusal_of(change_terms, CODE, body) == NOTHING
 
@@ -191,11 +200,200 @@ def test_an_unknown_symbol_never_means_everything(symbol: object) -> None:
     assert refusal_of(close_all_terms, {"symbol": symbol}) == "symbol is unknown"
 
 
+# --- what was asked for, and would be dropped --------------------------------------------------------
+
+CALLS: dict[str, tuple[Any, dict[str, Any]]] = {
+    "create": (create_terms, MARKET),
+    "close": (close_terms, {"orderId": CODE}),
+    "change": (lambda body: change_terms(CODE, body), {"stopLoss": "40000"}),
+    "close-all": (close_all_terms, {}),
+}
+NOT_OFFERED = [
+    ("guaranteedStopLoss", 40_000),
+    ("reduceOnly", True),
+    ("closePosition", True),
+    ("positionId", "7"),
+    ("timeInForce", "IOC"),
+    ("timeInForce", ["GTC"]),
+    ("expiresAt", "2026-12-01T00:00:00Z"),
+    ("goodTillDate", 1_800_000_000),
+    ("postOnly", "true"),
+    ("hedge", True),
+    ("hedge", False),
+    ("oco", {"stopLoss": 1}),
+    ("reduce_only", True),
+    ("TimeInForce", "FOK"),
+    ("time_in_force", 0),
+    ("gslo", 1),
+    ("tif", "DAY"),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), NOT_OFFERED)
+@pytest.mark.parametrize("call", CALLS)
+def test_what_is_not_offered_is_refused_by_its_name_in_every_call(call: str, name: str, value: object) -> None:
+    terms, usual = CALLS[call]
+    assert refusal_of(terms, usual | {name: value}) == f"{name} is not offered"
+    assert refusal_of(terms, {name: value}) == f"{name} is not offered"  # before anything else is looked at
+
+
+@pytest.mark.parametrize(
+    "nothing",
+    [
+        {"guaranteedStopLoss": None, "expiresAt": "", "reduceOnly": False, "postOnly": False, "hedge": None},
+        {"timeInForce": "GTC"},
+        {"timeInForce": "gtc", "time_in_force": None},
+    ],
+)
+@pytest.mark.parametrize("call", CALLS)
+def test_what_is_not_offered_may_be_named_where_nothing_of_it_is_asked_for(call: str, nothing: dict[str, Any]) -> None:
+    terms, usual = CALLS[call]
+    assert terms(usual | nothing) == terms(usual)
+
+
+SPELLINGS = {
+    "stopLoss": "stop_loss stoploss StopLoss STOP_LOSS stop-loss Stop_Loss sl SL stopLossPrice \uff53top\uff2coss",
+    "takeProfit": "take_profit takeprofit TakeProfit TAKE_PROFIT take-profit tp TP takeProfitPrice",
+    "trailingStop": "trailing_stop trailingstop TrailingStop trailing tsl trailing_stop_loss trailingDistance",
+    "orderId": "order_id orderid OrderId orderID ORDER_ID order-id",
+    "clientOrderId": "client_order_id clientorderid ClientOrderId clientOrderID client-order-id",
+    "symbol": "Symbol SYMBOL sym_bol",
+    "type": "Type TYPE",
+    "quantity": "Quantity QUANTITY",
+    "leverage": "Leverage LEVERAGE",
+    "slippage": "Slippage SLIPPAGE",
+    "expectedPrice": "expected_price expectedprice ExpectedPrice",
+    "orderType": "order_type ordertype OrderType",
+    "price": "Price PRICE",
+}
+SAID = [(written, meant) for meant, all_ in SPELLINGS.items() for written in all_.split()]
+OF_A_CALL = {
+    "create": "qty size amount volume side direction ticker lev limitPrice trigger_price deviation cl_ord_id",
+    "close": "id ids orderIds qty size amount lots max_slippage limit_price",
+    "change": "qty volume lev limitPrice maxSlippage",
+    "close-all": "symbols ticker instrument pair market asset coin id order_ids side qty",
+}
+
+
+@pytest.mark.parametrize(("written", "meant"), SAID)
+@pytest.mark.parametrize("call", CALLS)
+def test_another_spelling_is_refused_and_told_the_right_one(call: str, written: str, meant: str) -> None:
+    terms, usual = CALLS[call]
+    for value in ("1", None, ""):  # a null by another name would have taken a stop away
+        assert refusal_of(terms, usual | {written: value}) == f"Unknown field {written}; did you mean {meant}?"
+
+
+@pytest.mark.parametrize(
+    ("call", "written"), [(call, word) for call, all_ in OF_A_CALL.items() for word in all_.split()]
+)
+def test_an_abbreviation_of_what_a_call_takes_is_refused(call: str, written: str) -> None:
+    terms, usual = CALLS[call]
+    assert refusal_of(terms, usual | {written: "1"}).startswith(f"Unknown field {written}; did you mean ")
+
+
+def test_the_closes_own_example() -> None:
+    assert refusal_of(close_terms, {"order_id": CODE}) == "Unknown field order_id; did you mean orderId?"
+
+
+@pytest.mark.parametrize(
+    ("call", "names"),
+    [
+        ("close", "takeProfit stopLoss trailingStop slippage expectedPrice orderType price"),
+        ("change", "quantity leverage slippage expectedPrice"),
+        ("close-all", "orderId quantity type clientOrderId slippage expectedPrice stopLoss price"),
+    ],
+)
+def test_what_another_call_takes_is_not_dropped_where_it_would_have_narrowed_this_one(call: str, names: str) -> None:
+    terms, usual = CALLS[call]
+    for name in names.split():
+        assert refusal_of(terms, usual | {name: "1"}) == f"{name} is not offered here"
+        assert terms(usual | {name: None}) == terms(usual | {name: ""}) == terms(usual)
+
+
+@pytest.mark.parametrize(
+    "name", ["comment", "status", "margin", "userId", "", "x" * 100_000, "\x00", "🦑", "__class__"]
+)
+@pytest.mark.parametrize("call", CALLS)
+def test_any_other_unknown_field_is_ignored(call: str, name: str) -> None:
+    terms, usual = CALLS[call]
+    assert terms(usual | {name: "1"}) == terms(usual)
+
+
+# --- numbers ---------------------------------------------------------------------------------------
+
+NUMBERS = {
+    "quantity": "Quantity must be greater than 0",
+    "leverage": "Leverage must be a positive whole number",
+    "slippage": "Slippage must be zero or a positive number",
+    "takeProfit": "Take profit must be greater than 0",
+    "stopLoss": "Stop loss must be greater than 0",
+    "expectedPrice": "Expected price must be greater than 0",
+    "trailingStop": "Trailing stop must be greater than 0",
+}
+NO_NUMBERS = [
+    "\u0661",
+    "\uff11",
+    "\u0967",
+    " 1",
+    "1 ",
+    "1\n",
+    "\xa01",
+    "1_000",
+    "0x10",
+    "--1",
+    "1\x00",
+    "NaN",
+    "-1",
+    True,
+    [1],
+    {},
+]
+WITH_SLIPPAGE = MARKET | {"slippage": 1, "expectedPrice": 42_000}
+
+
+@pytest.mark.parametrize("given_", NO_NUMBERS, ids=ascii)
+@pytest.mark.parametrize("name", NUMBERS)
+def test_what_only_some_would_read_as_a_number_is_none(name: str, given_: object) -> None:
+    assert refusal_of(create_terms, WITH_SLIPPAGE | {name: given_}) == NUMBERS[name]
+
+
+@pytest.mark.parametrize("given_", ["1e3", "+1000", "1000.000", Decimal("1e3"), 1000])
+def test_a_number_may_be_written_as_one_likes(given_: object) -> None:
+    assert create_terms(MARKET | {"stopLoss": given_})["stopLoss"] == "1000"
+
+
+@pytest.mark.parametrize("given_", [Decimal("1e30"), "1e20", 10**20, "1e99999999999999999999", 10**60])
+@pytest.mark.parametrize("name", NUMBERS)
+def test_a_number_that_is_too_large_is_told_so(name: str, given_: object) -> None:
+    called = NUMBERS[name].partition(" must")[0]
+    said = refusal_of(create_terms, WITH_SLIPPAGE | {name: given_})
+    assert said == f"{called} must be less than 100000000000000000000"
+
+
+def test_a_number_that_is_too_fine_is_told_so() -> None:
+    assert refusal_of(create_terms, MARKET | {"stopLoss": "1e-19"}) == "Stop loss has more than 18 decimals"
+    assert refusal_of(close_terms, {"orderId": CODE, "quantity": Decimal("0.1234567890123456789")}) == (
+        "Quantity has more than 18 decimals"
+    )
+
+
+def test_a_leverage_beyond_any_instruments_is_told_so() -> None:
+    assert refusal_of(create_terms, MARKET | {"leverage": 2**15}) == "Leverage must be at most 32767"
+    assert create_terms(MARKET | {"leverage": 2**15 - 1})["leverage"] == 32767
+
+
+def test_a_long_text_costs_no_more_than_reading_it() -> None:
+    started = time.process_time()
+    for text in ("1" * 900_000 + "x", "0." + "1" * 900_000, "1e" + "9" * 900_000):
+        refusal_of(create_terms, MARKET | {"stopLoss": text})
+    assert time.process_time() - started < 1
+
+
 # --- anything at all -------------------------------------------------------------------------------
 
 NAMES = [
     *("symbol", "type", "quantity", "leverage", "takeProfit", "stopLoss", "slippage", "expectedPrice"),
-    *("orderType", "price", "trailingStop", "clientOrderId", "orderId", "other"),
+    *("orderType", "price", "trailingStop", "clientOrderId", "orderId", "other", "stop_loss", "reduceOnly", "id"),
 ]
 SCALARS = (
     st.none()

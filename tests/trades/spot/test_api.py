@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.utils import timezone
 
-from accounts import streams
+from accounts import services, streams, tokens
+from accounts.identity import CUSTOMER_SCOPES, FIRM_SCOPES
 from accounts.models import Customer
 from quotes import prices, symbols
 from quotes.models import Instrument, Quote
@@ -128,6 +131,58 @@ def test_a_used_quote_says_which_trade_used_it(mine, alice):
     trade = executes(quote)
 
     assert mine.get(f"/api/quotes/{quote.pk.hex}")[1]["trade_guid"] == trade.pk.hex
+
+
+FEES = [[], [{"type": "spread", "spread_fee": 0}], [{"type": "fixed", "fixed_fee": 1}], "none", {}, 0, False]
+
+
+def a_customers_own(customer: Customer) -> Api:
+    """What an API client gives to the customer's own device."""
+    client, _ = services.create_api_client("partner", FIRM_SCOPES, timezone.now())
+    return Api(tokens.customer_token(client.pk, customer.pk, CUSTOMER_SCOPES))
+
+
+@pytest.mark.parametrize("fees", FEES)
+def test_the_fee_is_the_firms_to_set(firm, mine, alice, fees):
+    """Guard: `_fees`. An empty list from a trader's own token once made the fee 0 instead of 14.00 on 4,001.00."""
+    bought = a_settling_buy(alice, btc("0.1"))
+    leave = {"product_type": "trading_exit", "reference_trade_guid": bought.pk.hex, "customer_guid": alice.pk.hex}
+    for own in (mine, a_customers_own(alice)):
+        for wish in (a_wish(alice), leave, {"symbol": "DOGE"}):
+            assert code(own.post("/api/quotes", wish | {"fees": fees})) == (403, "invalid_scope")
+    assert Quote.objects.count() == 1  # the bought one's
+
+
+def test_without_fees_a_trader_pays_the_instruments_own_and_the_firm_sets_another(firm, mine, alice):
+    Instrument.objects.filter(pk="BTC-USD").update(fee_bps=35)
+    symbols.forget()
+    wish = a_wish(alice, receive_amount=btc("0.1"))
+
+    fees = [own.post("/api/quotes", wish | {"fees": None})[1]["fee"] for own in (mine, a_customers_own(alice), firm)]
+    assert fees == [usd("14.01")] * 3  # 0.35 % of 4,001.00, rounded up
+    assert firm.post("/api/quotes", wish | {"fees": []})[1]["fee"] == 0
+    symbols.forget()
+
+
+@pytest.mark.parametrize(
+    ("changed", "sentence"),
+    [
+        ({"receive_amount": 10**38}, f"receive_amount must be a whole number of base units, {10**38 - 1} at the most."),
+        ({"receive_amount": 0}, "receive_amount must be a whole number of base units, 1 at the least."),
+        (
+            {"fees": [{"type": "spread", "spread_fee": 10_000}]},
+            "spread_fee must be a whole number of hundredths of a percent, 9999 at the most.",
+        ),
+    ],
+)
+def test_an_amount_is_refused_for_what_is_wrong_with_it(firm, alice, changed, sentence):
+    assert firm.post("/api/quotes", a_wish(alice, **changed))[1]["error_message"] == sentence
+
+
+def test_a_key_that_stands_twice_makes_no_quote(firm, alice):
+    body = json.dumps(a_wish(alice))[:-1] + ', "receive_amount": 1}'
+    assert code(firm.post("/api/quotes", body)) == (400, "invalid_parameter")
+    assert not Quote.objects.exists()
 
 
 # --- quotes refused --------------------------------------------------------------------------------
@@ -372,6 +427,47 @@ def test_lists_filter_by_everything_the_contract_names(firm, alice):
 )
 def test_a_filter_that_nobody_could_mean_is_400(firm, alice, query):
     assert code(firm.get("/api/trades", **query)) == (400, "invalid_parameter")
+
+
+def test_trades_are_found_by_quote_by_original_and_by_what_they_failed_of(firm, alice):
+    bought = a_settling_buy(alice, btc("0.1"))
+    sold = exits(bought)
+    poor = a_trade(alice, receive=btc("900"))
+
+    def found(**query: str) -> list[str]:
+        return [one["guid"] for one in firm.get("/api/trades", **query)[1]["objects"]]
+
+    assert found(quote_guid=bought.quote_id.hex) == [bought.pk.hex]
+    assert found(reference_trade_guid=bought.pk.hex) == [sold.pk.hex]
+    assert found(failure_code="non_sufficient_funds") == [poor.pk.hex]
+    assert found(bank_guid=settings.BANK_GUID) == found()
+    assert found(bank_guid=UNKNOWN) == []
+
+
+@pytest.mark.parametrize("path", ["quotes", "trades", "customers", "accounts", "assets", "settlement_batches"])
+@pytest.mark.parametrize("unknown", ["status", "State", "limit", "customer", "\x00"])
+def test_a_filter_that_does_not_exist_is_400_and_names_those_that_do(firm, path, unknown):
+    answer = firm.get(f"/api/{path}", **{unknown: "x"})
+
+    assert code(answer) == (400, "invalid_parameter")
+    assert answer[1]["error_message"].startswith(f"Unknown parameter {unknown}; there are page, per_page, ")
+
+
+SENT_BY_THE_SDK = {
+    "quotes": "page per_page guid product_type bank_guid customer_guid side",
+    "trades": "page per_page guid bank_guid customer_guid account_guid state side label created_at_gte created_at_lt"
+    " updated_at_gte updated_at_lt",
+    "customers": "page per_page type bank_guid guid label",
+    "accounts": "page per_page owner guid type bank_guid customer_guid label",
+    "assets": "page per_page code",
+}
+
+
+@pytest.mark.parametrize("path", SENT_BY_THE_SDK)
+def test_every_filter_that_the_published_client_can_send_exists(firm, path):
+    names = SENT_BY_THE_SDK[path].split()
+    message = firm.get(f"/api/{path}", nothing="x")[1]["error_message"]
+    assert set(names) <= set(re.findall(r"\w+", message))
 
 
 def test_a_page_of_trades_costs_the_same_queries_however_long_it_is(firm, alice, django_assert_max_num_queries):

@@ -1,0 +1,33 @@
+"""Numbers in the desk's forms: as strict about what is a number as the API and the commands are.
+
+Django's own fields read full-width digits, "1_0" and " 10 " as 10, which isn't what stands there.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+
+from accounts.money import LONGEST_NUMBER, is_plainly_written
+
+
+def amount_field(**options: Any) -> forms.CharField:
+    """An amount in units of its asset, as it was typed: `base_units` reads it, blanks and all."""
+    return forms.CharField(max_length=LONGEST_NUMBER, strip=False, **options)
+
+
+class _Plain(forms.Field):
+    def to_python(self, value: Any) -> Any:
+        if isinstance(value, str) and not is_plainly_written(value):
+            raise ValidationError(self.error_messages["invalid"], code="invalid")
+        return super().to_python(value)
+
+
+class PlainDecimalField(_Plain, forms.DecimalField):
+    pass
+
+
+class PlainIntegerField(_Plain, forms.IntegerField):
+    pass
