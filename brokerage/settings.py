@@ -129,7 +129,7 @@ CACHES = {
         "LOCATION": CACHE_URL or "redis://127.0.0.1:6379/0",
         "OPTIONS": {
             "CLIENT_CLASS": "django_redis.client.DefaultClient",
-            "SERIALIZER": "django_redis.serializers.json.JSONSerializer",  # a pickle in Redis would be a program
+            "SERIALIZER": "brokerage.cache.Json",  # a pickle in Redis would be a program
         },
         "KEY_PREFIX": "cache",
         "VERSION": 2,  # 1 was pickled

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import uuid
-from collections.abc import Iterator
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
@@ -19,6 +18,9 @@ from brokerage.stack.processes import MANAGE
 from tests.accounts.sealing import in_ten_minutes
 from tests.given import a_customer, balance, deposit, usd
 from tests.live import environment
+from tests.roles import ONE_ROLE, application, refuses
+
+__all__ = ["application"]
 
 APPEND_ONLY = {
     "accounts_ledgeraudit",
@@ -48,27 +50,10 @@ NEVER_DELETED = {
     "trades_trade",
     "trades_tradeflag",
 }
-ONE_ROLE = not settings.MIGRATION_DATABASE_URL or settings.OWNER_DATABASE["USER"] == settings.APPLICATION_ROLE
-
 pytestmark = [
     pytest.mark.django_db(transaction=True),
     pytest.mark.skipif(ONE_ROLE, reason="this PostgreSQL was given with one role"),
 ]
-
-
-@pytest.fixture
-def application() -> Iterator[psycopg.Connection]:
-    """A connection as every process of the running system has it."""
-    with psycopg.connect(environment()["DATABASE_URL"], autocommit=True) as application:
-        yield application
-
-
-def refuses(application: psycopg.Connection, statement: str) -> bool:
-    try:
-        application.execute(statement)
-    except psycopg.errors.InsufficientPrivilege:
-        return True
-    return False
 
 
 def guarded_by(trigger: str) -> set[str]:

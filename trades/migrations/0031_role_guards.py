@@ -18,8 +18,8 @@ BEGIN
         RAISE EXCEPTION 'a correction begins as a proposal that nobody has checked'
             USING ERRCODE = 'integrity_constraint_violation';
     END IF;
-    IF NOT NEW.needs_checker AND (NEW.kind <> 'adjustment' OR NEW.amount > (
-            SELECT a.adjustment_limit FROM %I.accounts_asset a WHERE a.code = NEW.asset_id)) THEN
+    IF NOT NEW.needs_checker AND (NEW.kind <> 'adjustment' OR NOT coalesce(NEW.amount <= (
+            SELECT a.adjustment_limit FROM %I.accounts_asset a WHERE a.code = NEW.asset_id), false)) THEN
         RAISE EXCEPTION 'this correction needs a second person'
             USING ERRCODE = 'integrity_constraint_violation';
     END IF;
