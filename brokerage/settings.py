@@ -42,7 +42,8 @@ def _kept_secret(name: str) -> str:
         return path.read_text().strip()
     except FileNotFoundError:
         pass
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    data_dir().mkdir(mode=0o755, parents=True, exist_ok=True)  # writable for nobody else, whatever the umask
+    path.parent.mkdir(mode=0o700, exist_ok=True)
     draft = path.with_name(f"{name}.{secrets.token_hex(4)}")
     draft.touch(mode=0o600)
     draft.write_text(secrets.token_urlsafe(64))

@@ -11,6 +11,7 @@ import http.client
 import os
 import signal
 import socket
+import stat
 import sys
 import threading
 import time
@@ -80,6 +81,9 @@ class System:
         """
         os.umask(os.umask(NOT_FOR_OTHERS) | NOT_FOR_OTHERS)
         self.data.mkdir(parents=True, exist_ok=True)
+        mode = stat.S_IMODE(self.data.stat().st_mode)
+        if mode & NOT_FOR_OTHERS and self.data.stat().st_uid == os.getuid():
+            self.data.chmod(mode & ~NOT_FOR_OTHERS)
         lock = Lock(self.data)
         lock.take(self.url)
         self._listen_for_signals()

@@ -64,6 +64,7 @@ def test_logs_of_an_earlier_version_are_closed(data: Path) -> None:
 def test_nobody_else_writes_what_up_keeps(data: Path, port: int) -> None:
     """Who can write stack.json names the database that the next command works on."""
     below = data / "kept"
+    below.mkdir(mode=0o777)  # an earlier version's
     up = Up(below, *STUB, str(port))
     try:
         up.says("ready")
