@@ -7,7 +7,15 @@ OF_LARGE_OBJECTS = (
     "p.pronamespace = 'pg_catalog'::regnamespace"
     " AND (starts_with(p.proname, 'lo_') OR p.proname IN ('loread', 'lowrite'))"
 )
-TAKE_LARGE_OBJECTS = f"""
+
+
+def take_large_objects(owner: str) -> str:
+    """The statement by which a superuser takes them from everybody but the owner of the tables.
+
+    The owner keeps them because a backup holds these grants as well: to whoever has no right to a function, restoring
+    them is an error, and to whoever has one a warning.
+    """
+    return f"""
 DO $$
 DECLARE
     made text;
@@ -17,6 +25,7 @@ BEGIN
         WHERE {OF_LARGE_OBJECTS} AND has_function_privilege('public', p.oid, 'EXECUTE')
     LOOP
         EXECUTE 'REVOKE EXECUTE ON FUNCTION ' || made || ' FROM PUBLIC';
+        EXECUTE 'GRANT EXECUTE ON FUNCTION ' || made || ' TO {owner}';
     END LOOP;
 END $$
-"""  # noqa: S608 - our own condition
+"""  # noqa: S608 - our own condition and role
