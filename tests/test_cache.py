@@ -8,6 +8,10 @@ from typing import Any
 
 import pytest
 from django.core.cache import cache
+from kombu.exceptions import ContentDisallowed
+from kombu.serialization import loads, prepare_accept_content
+
+from brokerage.celery import app
 
 
 class Runs:
@@ -55,3 +59,13 @@ def test_what_was_kept_is_read_back(value: object) -> None:
     cache.set("low water", value, timeout=None)
 
     assert cache.get("low water") == value
+
+
+def test_a_task_in_a_pickle_is_refused_by_the_worker(tmp_path: Path) -> None:
+    trap = tmp_path / "ran"
+    accepted = prepare_accept_content(app.conf.accept_content)
+
+    with pytest.raises(ContentDisallowed):
+        loads(pickle.dumps(Runs(trap)), "application/x-python-serialize", "binary", accept=accepted)
+
+    assert not trap.exists()

@@ -90,9 +90,11 @@ def test_the_application_makes_no_large_objects_and_no_temporary_tables_in_any_d
         ("another", "SELECT lo_create(0)"),
     ]
     for database, statement in tried:
-        with psycopg.connect(postgres.url, dbname=database, autocommit=True) as application:
-            with pytest.raises(psycopg.errors.InsufficientPrivilege):
-                application.execute(statement)
+        with (
+            psycopg.connect(postgres.url, dbname=database, autocommit=True) as application,
+            pytest.raises(psycopg.errors.InsufficientPrivilege),
+        ):
+            application.execute(statement)
 
 
 def test_a_backup_is_restored_by_the_owner_without_an_error(postgres: Postgres, tmp_path: Path) -> None:
