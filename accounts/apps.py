@@ -1,5 +1,6 @@
 from django.apps import AppConfig
 from django.db.backends.signals import connection_created
+from django.db.models.signals import pre_delete
 
 
 class AccountsConfig(AppConfig):
@@ -7,7 +8,8 @@ class AccountsConfig(AppConfig):
     verbose_name = "Customers and ledger"
 
     def ready(self) -> None:
-        from accounts import clock, host_clock
+        from accounts import clock, host_clock, who_did_what
 
         connection_created.connect(clock.read_at_connection, dispatch_uid="clock")
         connection_created.connect(host_clock.look, dispatch_uid="host_clock")  # after it was read
+        pre_delete.connect(who_did_what.refuse_deletion, sender="admin.LogEntry", dispatch_uid="who did what")

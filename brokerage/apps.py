@@ -11,4 +11,5 @@ class BrokerageConfig(AppConfig):
 
         # Of the last app that has tables: when its signal comes, all of them are there.
         post_migrate.connect(grants.after_migrating, sender=apps.get_app_config("trades"))
-        checks.register(grants.the_application_cannot_rewrite_history, checks.Tags.database, deploy=True)
+        for check in (grants.the_application_cannot_rewrite_history, grants.the_application_stores_nothing_aside):
+            checks.register(check, checks.Tags.database, deploy=True)

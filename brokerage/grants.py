@@ -2,6 +2,13 @@
 
 What the application may do with a table is read off the table's own triggers after every `migrate`: a new table
 that is guarded like the others is granted like them, and none can be forgotten.
+
+| trigger | the application may not |
+| --- | --- |
+| `append_only` | update, delete |
+| `never_deleted` | delete |
+| `never_changed`, `changed_by_owner`: UPDATE OF columns | name these columns in an UPDATE |
+| `made_by_owner` | insert |
 """
 
 from __future__ import annotations
@@ -15,31 +22,52 @@ from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg.sql import SQL, Identifier, Literal
 
+from brokerage.stack.large_objects import OF_LARGE_OBJECTS
+
 WHO = ("USER", "PASSWORD", "HOST", "PORT")  # and not NAME: a test's database has another one
 
+# Privileges of columns are written as "UPDATE name"; what was granted to everybody counts as given to the role.
 _DIFFERENT = """
-SELECT c.relname, wanted.privileges
+SELECT c.relname, wanted.privileges, wanted.columns
 FROM pg_class c
 CROSS JOIN LATERAL (
     SELECT coalesce(bool_or(t.tgname = 'append_only'), false) AS append_only,
-           coalesce(bool_or(t.tgname = 'never_deleted'), false) AS never_deleted
+           coalesce(bool_or(t.tgname = 'never_deleted'), false) AS never_deleted,
+           coalesce(bool_or(t.tgname = 'made_by_owner'), false) AS made_by_owner,
+           coalesce(bool_or(t.tgname IN ('never_changed', 'changed_by_owner')), false) AS has_fixed
     FROM pg_trigger t WHERE t.tgrelid = c.oid
 ) guarded
 CROSS JOIN LATERAL (
-    SELECT CASE
-        WHEN c.relname = 'django_migrations' THEN ARRAY['SELECT']
-        WHEN guarded.append_only THEN ARRAY['SELECT', 'INSERT']
-        WHEN guarded.never_deleted THEN ARRAY['SELECT', 'INSERT', 'UPDATE']
-        ELSE ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']
-    END AS privileges
+    SELECT CASE WHEN c.relname = 'django_migrations' THEN ARRAY['SELECT'] ELSE array_remove(ARRAY[
+        'SELECT',
+        CASE WHEN NOT made_by_owner THEN 'INSERT' END,
+        CASE WHEN NOT append_only AND NOT has_fixed THEN 'UPDATE' END,
+        CASE WHEN NOT append_only AND NOT never_deleted THEN 'DELETE' END
+    ], NULL) END AS privileges,
+    ARRAY(
+        SELECT 'UPDATE ' || a.attname FROM pg_attribute a
+        WHERE has_fixed AND NOT append_only AND a.attrelid = c.oid AND a.attnum > 0
+          AND NOT a.attisdropped AND a.attgenerated = ''
+          AND NOT EXISTS (
+              SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid AND t.tgname IN ('never_changed', 'changed_by_owner')
+              AND a.attnum = ANY (t.tgattr))
+        ORDER BY a.attnum
+    ) AS columns
 ) wanted
 CROSS JOIN LATERAL (
     SELECT coalesce(array_agg(a.privilege_type::text), '{}') AS privileges
-    FROM aclexplode(c.relacl) a WHERE a.grantee = %(role)s::regrole
+    FROM aclexplode(c.relacl) a WHERE a.grantee IN (%(role)s::regrole, 0)
 ) given
+CROSS JOIN LATERAL (
+    SELECT ARRAY(
+        SELECT p.privilege_type || ' ' || a.attname FROM pg_attribute a, aclexplode(a.attacl) p
+        WHERE a.attrelid = c.oid AND p.grantee IN (%(role)s::regrole, 0)
+    ) AS columns
+) by_column
 WHERE c.relkind IN ('r', 'p') AND c.relnamespace = current_schema()::regnamespace
   AND pg_has_role(c.relowner, 'USAGE')
-  AND NOT (wanted.privileges @> given.privileges AND given.privileges @> wanted.privileges)
+  AND NOT (wanted.privileges @> given.privileges AND given.privileges @> wanted.privileges
+           AND wanted.columns @> by_column.columns AND by_column.columns @> wanted.columns)
 ORDER BY c.relname
 """
 
@@ -59,7 +87,7 @@ def after_migrating(using: str, **_: Any) -> None:
 
 
 def give(connection: BaseDatabaseWrapper, role: str, password: str = "") -> None:
-    """Let the role read, insert and, where no trigger of the table refuses it, update and delete. Twice is fine.
+    """Let the role read, insert, update and delete where no trigger refuses it, and no more. Twice is fine.
 
     A role that doesn't exist is made, where this connection's own may make roles.
 
@@ -78,9 +106,39 @@ def give(connection: BaseDatabaseWrapper, role: str, password: str = "") -> None
         if not may_use:
             cursor.execute(_text("GRANT USAGE ON SCHEMA {} TO {}", schema, role))
         cursor.execute(_DIFFERENT, {"role": _text("{}", role)})
-        for table, privileges in cursor.fetchall():
-            cursor.execute(_text("REVOKE ALL ON {} FROM {}", table, role))
+        for table, privileges, columns in cursor.fetchall():
+            cursor.execute(_text("REVOKE ALL ON {} FROM {}, PUBLIC", table, role))
             cursor.execute(_text(f"GRANT {', '.join(privileges)} ON {{}} TO {{}}", table, role))
+            if names := [column.removeprefix("UPDATE ") for column in columns]:
+                places = ", ".join("{}" for _ in names)
+                cursor.execute(_text(f"GRANT UPDATE ({places}) ON {{}} TO {{}}", *names, table, role))
+    _take_what_nothing_needs(connection, role)
+
+
+_TEMPORARY = """
+SELECT current_database() FROM pg_database
+WHERE datname = current_database() AND pg_has_role(datdba, 'USAGE')
+  AND has_database_privilege(%(role)s, oid, 'TEMPORARY')
+"""
+_LARGE_OBJECTS = f"""
+SELECT p.oid::regprocedure::text FROM pg_proc p
+WHERE {OF_LARGE_OBJECTS} AND pg_has_role(p.proowner, 'USAGE') AND has_function_privilege(%(role)s, p.oid, 'EXECUTE')
+"""  # noqa: S608 - our own condition
+
+
+def _take_what_nothing_needs(connection: BaseDatabaseWrapper, role: str) -> None:
+    """Temporary tables could stand in for real ones, large objects fill the disk beside every guard.
+
+    The database's owner may take the first away. The functions of the second are the superuser's; where this
+    connection isn't one, only the deploy check can say so.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_TEMPORARY, {"role": role})
+        for (database,) in cursor.fetchall():
+            cursor.execute(_text("REVOKE TEMPORARY ON DATABASE {} FROM PUBLIC, {}", database, role))
+        cursor.execute(_LARGE_OBJECTS, {"role": role})
+        for (function,) in cursor.fetchall():
+            cursor.execute(f"REVOKE EXECUTE ON FUNCTION {function} FROM PUBLIC, " + _text("{}", role))
 
 
 def _make_role(connection: BaseDatabaseWrapper, role: str, password: str) -> None:
@@ -126,4 +184,29 @@ def the_application_cannot_rewrite_history(
             found = cursor.fetchone()
         if found and found[0]:
             return [MAY_REWRITE]
+    return []
+
+
+MAY_STORE_ASIDE = checks.Warning(
+    "The application's database role may make temporary tables or large objects.",
+    hint="Migrate as the database's owner; 'Two roles' in docs/operations.md has what only a superuser takes away.",
+    id="brokerage.W002",
+)
+
+_MAY_STORE = f"""
+SELECT has_database_privilege(current_database(), 'TEMPORARY') OR EXISTS (
+    SELECT FROM pg_proc p WHERE {OF_LARGE_OBJECTS} AND has_function_privilege(p.oid, 'EXECUTE'))
+"""  # noqa: S608 - our own condition
+
+
+def the_application_stores_nothing_aside(
+    app_configs: Any = None, databases: Any = None, **_: Any
+) -> list[checks.CheckMessage]:
+    """`manage.py check --deploy --database default`: may this role make what no guard looks at?"""
+    for alias in databases or ():
+        with connections[alias].cursor() as cursor:
+            cursor.execute(_MAY_STORE)
+            (may,) = cursor.fetchone()
+        if may:
+            return [MAY_STORE_ASIDE]
     return []

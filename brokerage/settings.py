@@ -42,7 +42,8 @@ def _kept_secret(name: str) -> str:
         return path.read_text().strip()
     except FileNotFoundError:
         pass
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    data_dir().mkdir(mode=0o755, parents=True, exist_ok=True)  # writable for nobody else, whatever the umask
+    path.parent.mkdir(mode=0o700, exist_ok=True)
     draft = path.with_name(f"{name}.{secrets.token_hex(4)}")
     draft.touch(mode=0o600)
     draft.write_text(secrets.token_urlsafe(64))
@@ -127,8 +128,12 @@ CACHES = {
     "default": {
         "BACKEND": "django_redis.cache.RedisCache",
         "LOCATION": CACHE_URL or "redis://127.0.0.1:6379/0",
-        "OPTIONS": {"CLIENT_CLASS": "django_redis.client.DefaultClient"},
+        "OPTIONS": {
+            "CLIENT_CLASS": "django_redis.client.DefaultClient",
+            "SERIALIZER": "brokerage.cache.Json",  # a pickle in Redis would be a program
+        },
         "KEY_PREFIX": "cache",
+        "VERSION": 2,  # 1 was pickled
     }
 }
 
@@ -358,7 +363,7 @@ CELERY_BEAT_SCHEDULE = {
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(levelname)-7s %(name)s: %(message)s"}},
+    "formatters": {"line": {"()": "brokerage.stack.masking.Masked", "format": "%(levelname)-7s %(name)s: %(message)s"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
     "loggers": {

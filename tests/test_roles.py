@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import uuid
-from collections.abc import Iterator
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
@@ -19,6 +18,9 @@ from brokerage.stack.processes import MANAGE
 from tests.accounts.sealing import in_ten_minutes
 from tests.given import a_customer, balance, deposit, usd
 from tests.live import environment
+from tests.roles import ONE_ROLE, application, refuses
+
+__all__ = ["application"]
 
 APPEND_ONLY = {
     "accounts_ledgeraudit",
@@ -26,6 +28,7 @@ APPEND_ONLY = {
     "accounts_reconciliationrun",
     "accounts_sealblock",
     "accounts_transfer",
+    "django_admin_log",
     "quotes_pricehold",
     "quotes_quote",
     "trades_deal",
@@ -49,27 +52,10 @@ NEVER_DELETED = {
     "trades_trade",
     "trades_tradeflag",
 }
-ONE_ROLE = not settings.MIGRATION_DATABASE_URL or settings.OWNER_DATABASE["USER"] == settings.APPLICATION_ROLE
-
 pytestmark = [
     pytest.mark.django_db(transaction=True),
     pytest.mark.skipif(ONE_ROLE, reason="this PostgreSQL was given with one role"),
 ]
-
-
-@pytest.fixture
-def application() -> Iterator[psycopg.Connection]:
-    """A connection as every process of the running system has it."""
-    with psycopg.connect(environment()["DATABASE_URL"], autocommit=True) as application:
-        yield application
-
-
-def refuses(application: psycopg.Connection, statement: str) -> bool:
-    try:
-        application.execute(statement)
-    except psycopg.errors.InsufficientPrivilege:
-        return True
-    return False
 
 
 def guarded_by(trigger: str) -> set[str]:
@@ -160,7 +146,11 @@ def test_granting_again_changes_nothing_and_mends_what_was_granted_by_hand(appli
         cursor.execute(f"GRANT ALL ON accounts_transfer, accounts_customer TO {settings.APPLICATION_ROLE}")
         cursor.execute(f"REVOKE ALL ON accounts_user FROM {settings.APPLICATION_ROLE}")
         cursor.execute(grants._DIFFERENT, {"role": settings.APPLICATION_ROLE})
-        assert [table for table, _ in cursor.fetchall()] == ["accounts_customer", "accounts_transfer", "accounts_user"]
+        assert [table for table, _, _ in cursor.fetchall()] == [
+            "accounts_customer",
+            "accounts_transfer",
+            "accounts_user",
+        ]
 
     grants.give(connection, settings.APPLICATION_ROLE)
 

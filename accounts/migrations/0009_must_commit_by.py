@@ -23,7 +23,7 @@ BEGIN
     END IF;
 END $$;
 
-CREATE FUNCTION refuse_late_commit() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION refuse_late_commit() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     moment text := pg_catalog.current_setting('brokerage.commit_by', true);
 BEGIN

@@ -12,6 +12,8 @@ from django.db.models.functions import Lower
 from django.utils import timezone
 
 from accounts.ids import partition_of, uuid7
+from accounts.models.fixed import FixedColumns
+from accounts.models.words import known
 
 
 class UserManager(BaseUserManager["User"]):
@@ -51,8 +53,13 @@ class User(AbstractBaseUser, PermissionsMixin):
         return self.email
 
 
-class Customer(models.Model):
-    """Whoever owns money here. A trader's user has one; partners make others without a login."""
+class Customer(FixedColumns):
+    """Whoever owns money here. A trader's user has one; partners make others without a login.
+
+    Whose it is never changes: with the login, the money would change hands.
+    """
+
+    fixed = frozenset({"user_id", "partition", "created_at"})
 
     class State(models.TextChoices):
         STORING = "storing"
@@ -79,10 +86,8 @@ class Customer(models.Model):
 
     class Meta:
         constraints = (
-            models.CheckConstraint(
-                condition=models.Q(state__in=["storing", "unverified", "verified", "rejected", "frozen"]),
-                name="customer_state_known",
-            ),
+            known("customer", "state", ["storing", "unverified", "verified", "rejected", "frozen"]),
+            known("customer", "type", ["individual", "business"]),
         )
 
     def save(self, *args: Any, **kwargs: Any) -> None:
@@ -94,8 +99,10 @@ class Customer(models.Model):
         return self.name or self.pk.hex
 
 
-class ApiClient(models.Model):
+class ApiClient(FixedColumns):
     """A program that acts for the firm with an id and a secret, within its scopes."""
+
+    fixed = frozenset({"client_id", "secret_sha256", "created_at"})
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     name = models.CharField(max_length=100)

@@ -7,10 +7,17 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from accounts.ids import uuid7
+from accounts.models.fixed import FixedColumns
+from accounts.models.words import known
 
 
-class Asset(models.Model):
-    """Something that can be owned, counted in base units of 10**-decimals."""
+class Asset(FixedColumns):
+    """Something that can be owned, counted in base units of 10**-decimals.
+
+    Its kind and its limit are the owner's to change (`changed_by_owner`, a trigger), its decimals nobody's.
+    """
+
+    fixed = frozenset({"decimals", "type", "adjustment_limit"})
 
     class Type(models.TextChoices):
         FIAT = "fiat"
@@ -30,18 +37,39 @@ class Asset(models.Model):
     )
 
     class Meta:
-        constraints = (models.CheckConstraint(condition=Q(decimals__lte=18), name="asset_at_most_18_decimals"),)
+        constraints = (
+            models.CheckConstraint(condition=Q(decimals__lte=18), name="asset_at_most_18_decimals"),
+            known("asset", "type", ["fiat", "crypto", "metal"]),
+        )
 
     def __str__(self) -> str:
         return self.code
 
 
-class LedgerAccount(models.Model):
+_ACCOUNT_TYPES = (
+    "available",
+    "settling",
+    "margin",
+    "liquidity",
+    "fees",
+    "profit",
+    "swap",
+    "protection",
+    "advances",
+    "external",
+    "differences",
+    "adjustments",
+)
+
+
+class LedgerAccount(FixedColumns):
     """One place where money can be. balance = credits - debits, in base units of the asset.
 
     A customer's account belongs to the customer; a house account to a bucket (one per customer
     partition), so that no two customers' transactions queue for the same house row.
     """
+
+    fixed = frozenset({"customer_id", "bucket", "asset_id", "type", "created_at"})
 
     class Type(models.TextChoices):
         AVAILABLE = "available"
@@ -101,6 +129,7 @@ class LedgerAccount(models.Model):
             models.CheckConstraint(
                 condition=Q(customer__isnull=True) | Q(credits__gte=F("debits")), name="customer_never_below_zero"
             ),
+            known("account", "type", _ACCOUNT_TYPES),
         )
 
     @property

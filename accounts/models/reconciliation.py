@@ -7,6 +7,8 @@ from django.db import models
 from django.db.models import F, Q
 
 from accounts.ids import uuid7
+from accounts.models.fixed import FixedColumns
+from accounts.models.words import known
 
 
 class ReconciliationRun(models.Model):
@@ -51,8 +53,10 @@ class ReconciliationLine(models.Model):
         return f"{self.asset_id} {'OK' if self.ok else self.drift}"
 
 
-class Break(models.Model):
+class Break(FixedColumns):
     """Something that doesn't fit and waits for an explanation: it has an age, and should have an owner."""
+
+    fixed = frozenset({"kind", "asset_id", "amount", "subject", "opened_at"})
 
     class Kind(models.TextChoices):
         LEG_DIFFERENCE = "leg_difference"
@@ -81,6 +85,8 @@ class Break(models.Model):
     class Meta:
         constraints = (
             models.CheckConstraint(condition=~Q(amount=0), name="break_amount_not_zero"),
+            known("break", "kind", ["leg_difference", "reconciliation"]),
+            known("break", "state", ["open", "resolved"]),
             models.CheckConstraint(
                 condition=Q(state="open", resolved_at__isnull=True, resolution="")
                 | Q(state="resolved", resolved_at__isnull=False) & ~Q(resolution=""),

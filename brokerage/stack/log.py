@@ -8,6 +8,8 @@ import time
 from collections.abc import Iterable
 from typing import IO, TextIO
 
+from brokerage.stack.masking import masked
+
 COLOURS = (36, 33, 32, 35, 34, 96, 93, 92)
 LONGEST_LINE = 64 * 1024
 
@@ -23,13 +25,13 @@ class Log:
         self._lock = threading.Lock()
 
     def line(self, name: str, text: str) -> None:
-        """Write one line. A reader that went away doesn't stop the system whose log it read."""
+        """Write one line, without secrets. A reader that went away doesn't stop the system whose log it read."""
         label = f"{time.strftime('%H:%M:%S')} {name:<{self._width}} |"
         if name in self._colour:
             label = f"\x1b[{self._colour[name]}m{label}\x1b[0m"
         with self._lock:
             try:
-                self._out.write(f"{label} {text}\n")
+                self._out.write(f"{label} {masked(text)}\n")
                 self._out.flush()
             except (OSError, ValueError):
                 pass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import tempfile
 from collections.abc import Callable
@@ -54,12 +55,21 @@ def socket_dir(home: Path, account: Account) -> Path:
 
 
 def open_log(data: Path, name: str) -> BinaryIO:
-    """A server's log file, opened to append; a very long one is put aside first."""
+    """A server's log file, opened to append; a very long one is put aside first.
+
+    Whatever the umask, and whatever an earlier version left: the directory is its owner's alone, and so is each file.
+    """
     path = data / "log" / f"{name}.log"
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.parent.chmod(0o700)
+    aside = path.with_suffix(".log.1")
     if path.exists() and path.stat().st_size > LOG_BYTES:
-        path.replace(path.with_suffix(".log.1"))
-    return path.open("ab")
+        path.replace(aside)
+    if aside.exists():
+        aside.chmod(0o600)
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    os.fchmod(descriptor, 0o600)
+    return os.fdopen(descriptor, "ab")
 
 
 def _short_temp(account: Account) -> Path:

@@ -22,6 +22,7 @@ import psycopg
 
 from brokerage.stack.account import server_account
 from brokerage.stack.failure import StackError
+from brokerage.stack.large_objects import take_large_objects
 from brokerage.stack.pids import Process, command_of, exists, process, wait_until
 from brokerage.stack.places import open_log, server_home, socket_dir
 
@@ -56,6 +57,15 @@ SETTINGS = {
     "log_timezone": "UTC",
     "log_line_prefix": "%m [%p] %a: ",
     "log_lock_waits": "on",
+    # What fails is told to whoever asked. Statements, parameters and rows stay out of the log: they hold password
+    # hashes and addresses. So do errors themselves, which quote what they could not read.
+    "log_min_messages": "log",
+    "log_min_error_statement": "panic",
+    "log_error_verbosity": "terse",
+    "log_statement": "none",
+    "log_min_duration_statement": "-1",
+    "log_parameter_max_length": "0",
+    "log_parameter_max_length_on_error": "0",
     "idle_in_transaction_session_timeout": "60s",
 }
 SMALLEST_CACHE_MB, LARGEST_CACHE_MB = 128, 2048
@@ -136,7 +146,7 @@ class Postgres:
             server = self.find() or self._spawn()
             if self._becomes_ready(server, given_up):
                 self.process = server
-                self._make_application_role()
+                self._settle_rights()
                 return server
         raise StackError(f"PostgreSQL doesn't start: {self._last_words()} (see {self._log()})")
 
@@ -248,17 +258,27 @@ class Postgres:
         if self.durable:
             _sync_directory(self.home)
 
-    def _make_application_role(self) -> None:
-        """Make the application's role where it is missing: in a new cluster, and in one of an earlier version."""
+    def _settle_rights(self) -> None:
+        """Make the application's role, and take away what PostgreSQL lets everybody do and nobody here needs.
+
+        In a new cluster and in one of an earlier version; in template1 as well, for databases that are made later.
+        """
         try:
-            with psycopg.connect(self._url_as(SUPERUSER), autocommit=True, connect_timeout=10) as connection:
+            with self._as_superuser(DATABASE) as connection:
                 if not connection.execute("SELECT FROM pg_roles WHERE rolname = %s", [APPLICATION]).fetchall():
                     connection.execute(f"CREATE ROLE {APPLICATION} LOGIN")
+                connection.execute(take_large_objects(OWNER))
+                connection.execute(f"REVOKE TEMPORARY ON DATABASE {DATABASE} FROM PUBLIC")  # also where it was restored
+            with self._as_superuser("template1") as connection:
+                connection.execute(take_large_objects(OWNER))
         except psycopg.Error as error:
             raise StackError(f"PostgreSQL's role {APPLICATION} can't be made: {error}") from error
 
-    def _url_as(self, role: str) -> str:
-        return f"postgres://{role}@{quote(str(self.sockets()), safe='')}:{PORT}/{DATABASE}"
+    def _as_superuser(self, database: str) -> psycopg.Connection:
+        return psycopg.connect(self._url_as(SUPERUSER, database), autocommit=True, connect_timeout=10)
+
+    def _url_as(self, role: str, database: str = DATABASE) -> str:
+        return f"postgres://{role}@{quote(str(self.sockets()), safe='')}:{PORT}/{database}"
 
     def _run(self, program: str, *arguments: str, statements: str = "") -> None:
         done = subprocess.run(

@@ -11,6 +11,7 @@ import http.client
 import os
 import signal
 import socket
+import stat
 import sys
 import threading
 import time
@@ -31,6 +32,7 @@ from brokerage.stack.supervisor import ME, Supervisor
 from brokerage.stack.valkey import Valkey
 
 ROUND_SECONDS = 0.1
+NOT_FOR_OTHERS = 0o022  # a state file that others could write would name them our servers
 ANY = "0.0.0.0"  # noqa: S104 - only where HOST asks for it
 EVERYWHERE = {ANY: "127.0.0.1", "::": "::1"}  # where to knock when it listens everywhere
 OWNERS_URL = "MIGRATION_DATABASE_URL"
@@ -77,7 +79,11 @@ class System:
         Raises:
             StackError: it could not start; whatever had started is stopped again.
         """
+        os.umask(os.umask(NOT_FOR_OTHERS) | NOT_FOR_OTHERS)
         self.data.mkdir(parents=True, exist_ok=True)
+        mode = stat.S_IMODE(self.data.stat().st_mode)
+        if mode & NOT_FOR_OTHERS and self.data.stat().st_uid == os.getuid():
+            self.data.chmod(mode & ~NOT_FOR_OTHERS)
         lock = Lock(self.data)
         lock.take(self.url)
         self._listen_for_signals()

@@ -8,13 +8,17 @@ from django.db import models
 from django.db.models import F, Q
 
 from accounts.ids import uuid7
+from accounts.models.fixed import FixedColumns
+from accounts.models.words import known
 
 
-class Instrument(models.Model):
+class Instrument(FixedColumns):
     """A pair of assets with its rules. Every rule of a symbol is a column of this row.
 
     `symbol` is BASE-COUNTER, e.g. BTC-USD: one whole unit of the base asset priced in the counter asset.
     """
+
+    fixed = frozenset({"base_asset_id", "counter_asset_id"})
 
     symbol = models.CharField(primary_key=True, max_length=21)
     name = models.CharField(max_length=60)
@@ -78,6 +82,7 @@ class Instrument(models.Model):
             ),
             models.CheckConstraint(condition=Q(leverage_cap__gte=1), name="instrument_leverage_cap_positive"),
             models.CheckConstraint(condition=Q(jump_limit_percent__gt=0), name="instrument_jump_limit_positive"),
+            known("instrument", "swap_triple_weekday", range(5)),
         )
 
     def __str__(self) -> str:

@@ -6,6 +6,7 @@ from django.db import models
 from django.db.models import Q
 
 from accounts.ids import uuid7
+from accounts.models.words import known
 
 
 class Quote(models.Model):
@@ -48,7 +49,8 @@ class Quote(models.Model):
                 | Q(product_type="trading_exit", reference_trade_id__isnull=False),
                 name="quote_reference_fits_product",
             ),
-            models.CheckConstraint(condition=Q(side__in=["buy", "sell"]), name="quote_side_known"),
+            known("quote", "side", ["buy", "sell"]),
+            known("quote", "product_type", ["trading", "trading_exit"]),
         )
         indexes = (models.Index(fields=["customer", "id"], name="quote_by_customer"),)
 

@@ -19,6 +19,7 @@ from quotes.models import Instrument
 from tests.admin.crowd import a_crowd
 from tests.admin.deeds import act as acts
 from tests.admin.deeds import page, said, shown
+from tests.around import around_the_guards
 from tests.given import (
     a_customer,
     a_cut,
@@ -53,7 +54,7 @@ def test_open_positions_show_the_current_price_and_the_floating_profit(desk):
 
 def test_a_losing_sell_is_marked_at_the_ask(desk):
     a_crowd(1)
-    Order.objects.filter(status="OPEN").update(side="sell")
+    around_the_guards("trades_order", "UPDATE trades_order SET side = 'sell' WHERE status = 'OPEN'")
     btc_at("42_400.00", "42_410.00")
     position = Order.objects.get(status="OPEN")
 

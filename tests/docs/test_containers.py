@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
+import pytest
+import redis
+
+from brokerage.stack.pids import command_of
+from brokerage.stack.postgres import SETTINGS
 from brokerage.stack.processes import MANAGE, NAMES, children
+from brokerage.stack.valkey import binary
+from tests.stack.running import eventually
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 COMPOSE = (CHECKOUT / "compose.yaml").read_text()
@@ -51,6 +60,45 @@ def test_only_the_service_that_migrates_knows_the_owners_password() -> None:
     assert owner not in common
     assert f'MIGRATION_DATABASE_URL: "{owner}' in migrate
     assert services.count(owner) == 1
+
+
+def test_valkey_asks_for_a_password_that_no_command_line_shows() -> None:
+    common, services = COMPOSE.split("\nservices:\n")
+    (valkey,) = re.findall(r"^  valkey:\n((?:    .*\n|\n)+)", services, re.MULTILINE)
+    (script,) = re.findall(r"^      - \|\n((?:        .*\n)+)", valkey, re.MULTILINE)
+
+    assert 'REDIS_URL: "redis://:${VALKEY_PASSWORD:?set it in .env}@valkey:6379/0"' in common
+    assert COMPOSE.count("redis://") == 1
+    assert "VALKEY_PASSWORD=\n" in (CHECKOUT / ".env.example").read_text()
+    assert "requirepass $$VALKEY_PASSWORD" in script
+    assert not re.search(r"(?<!\$)\$\{?VALKEY_PASSWORD", script), "compose would write it into the command line"
+
+
+def test_the_containers_valkey_starts_with_its_password(tmp_path: Path) -> None:
+    (script,) = re.findall(r"^      - \|\n((?:        .*\n)+)", COMPOSE, re.MULTILINE)
+    here = f"{binary()} - --port 0 --unixsocket {tmp_path}/socket"
+    script = textwrap.dedent(script).replace("$$", "$").replace("valkey-server -", here)
+    server = subprocess.Popen(
+        ["sh", "-c", script], env={"VALKEY_PASSWORD": "s3cret", "PATH": os.environ["PATH"]}, stdout=subprocess.DEVNULL
+    )
+    try:
+        with_it = redis.Redis(unix_socket_path=f"{tmp_path}/socket", password="s3cret")
+        assert eventually(lambda: Path(f"{tmp_path}/socket").exists() and with_it.ping())
+        assert with_it.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
+        with pytest.raises(redis.AuthenticationError):
+            redis.Redis(unix_socket_path=f"{tmp_path}/socket").ping()
+        assert "s3cret" not in command_of(server.pid)
+    finally:
+        server.terminate()
+        server.wait(10)
+
+
+def test_postgres_in_a_container_logs_as_little_as_the_embedded_one() -> None:
+    (command,) = re.findall(r'^    command: (\["postgres".+\])$', COMPOSE, re.MULTILINE)
+    said = dict(word.split("=", 1) for word in json.loads(command)[2::2])
+
+    assert said == {name: SETTINGS[name] for name in said}
+    assert {"log_min_messages", "log_min_error_statement", "log_error_verbosity"} <= set(said)
 
 
 def test_the_image_installs_the_lock_file_without_the_embedded_servers() -> None:

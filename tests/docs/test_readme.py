@@ -118,6 +118,6 @@ def test_the_example_environment_names_no_setting_that_is_not_read() -> None:
     example = (CHECKOUT / ".env.example").read_text()
     named = set(re.findall(r"^#? ?([A-Z][A-Z_]+)=", example, re.MULTILINE))
 
-    of_compose = {"POSTGRES_PASSWORD", "POSTGRES_APP_PASSWORD"}
+    of_compose = {"POSTGRES_PASSWORD", "POSTGRES_APP_PASSWORD", "VALKEY_PASSWORD"}
     assert named - of_compose <= {name for name, _ in knobs()}
     assert of_compose <= named

@@ -18,7 +18,7 @@ import redis
 from brokerage.stack.failure import StackError
 from brokerage.stack.pids import process
 from brokerage.stack.places import ELSEWHERE, fingerprint
-from brokerage.stack.postgres import Postgres
+from brokerage.stack.postgres import Postgres, binaries
 from brokerage.stack.valkey import Valkey
 from tests.stack.running import URLS, eventually, everyone_of
 
@@ -77,6 +77,43 @@ def test_a_cluster_of_an_earlier_version_gets_the_applications_role(postgres: Po
 
     with psycopg.connect(postgres.url) as connection:
         assert connection.execute("SELECT current_user").fetchone() == ("brokerage_app",)
+
+
+def test_the_application_makes_no_large_objects_and_no_temporary_tables_in_any_database(postgres: Postgres) -> None:
+    postgres.start()
+    with psycopg.connect(postgres.owner_url, autocommit=True) as owner:
+        owner.execute("CREATE DATABASE another")
+
+    tried = [
+        ("brokerage", "CREATE TEMP TABLE t ()"),
+        ("brokerage", "SELECT lo_create(0)"),
+        ("another", "SELECT lo_create(0)"),
+    ]
+    for database, statement in tried:
+        with (
+            psycopg.connect(postgres.url, dbname=database, autocommit=True) as application,
+            pytest.raises(psycopg.errors.InsufficientPrivilege),
+        ):
+            application.execute(statement)
+
+
+def test_a_backup_is_restored_by_the_owner_without_an_error(postgres: Postgres, tmp_path: Path) -> None:
+    """The owner has a right to large objects' functions; without it each of their grants is an error to it."""
+    postgres.start()
+    note(postgres, "kept")
+    with psycopg.connect(postgres.owner_url, autocommit=True) as owner:
+        owner.execute("CREATE DATABASE restored")
+    restored = postgres.owner_url.rpartition("/")[0] + "/restored"
+
+    for command in (
+        ["pg_dump", "--format=custom", f"--file={tmp_path}/dump", postgres.owner_url],
+        ["pg_restore", "--no-owner", f"--dbname={restored}", f"{tmp_path}/dump"],
+    ):
+        done = subprocess.run([binaries() / command[0], *command[1:]], capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (0, ""), done.stderr
+
+    with psycopg.connect(restored) as connection:
+        assert connection.execute("SELECT text FROM notes").fetchall() == [("kept",)]
 
 
 def test_a_durable_server_syncs_every_commit(data: Path) -> None:

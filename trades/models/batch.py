@@ -10,6 +10,9 @@ from django.db.models.functions import Now
 
 from accounts.clock import about_now
 from accounts.ids import uuid7
+from accounts.models.fixed import FixedColumns
+from accounts.models.ledger import Asset
+from accounts.models.words import known
 from trades.states import BatchState, LegStatus
 
 
@@ -20,6 +23,7 @@ class SettlementWindow(models.Model):
     name = models.CharField(max_length=60, unique=True)
     asset_kind = models.CharField(
         max_length=10,
+        choices=Asset.Type,
         help_text="Trades whose base asset is of this kind: crypto, fiat or metal. It stays as it was made.",
     )
     cron = models.CharField(max_length=60, help_text="Five fields, in the time zone below, e.g. 0 9-17 * * *")
@@ -37,9 +41,7 @@ class SettlementWindow(models.Model):
     created_at = models.DateTimeField(default=about_now, editable=False)
 
     class Meta:
-        constraints = (
-            models.CheckConstraint(condition=Q(asset_kind__in=["crypto", "fiat", "metal"]), name="window_kind_known"),
-        )
+        constraints = (known("window", "asset_kind", ["crypto", "fiat", "metal"]),)
 
     def __str__(self) -> str:
         return self.name
@@ -69,8 +71,12 @@ class LowWater(models.Model):
         return f"{self.kind} from {self.mark.hex}"
 
 
-class SettlementBatch(models.Model):
+class SettlementBatch(FixedColumns):
     """The trades that settle together. Membership is frozen at the cut and stands on the trades."""
+
+    fixed = frozenset(
+        {"window_id", "asset_kinds", "cut_at", "legs_are_automatic", "made_by_id", "made_by_client_id", "created_at"}
+    )
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     window = models.ForeignKey(
@@ -156,6 +162,7 @@ class SettlementBatch(models.Model):
                 ),
                 name="batch_maker_does_not_cancel",
             ),
+            known("batch", "state", BatchState.values),
         )
 
     @property
@@ -169,11 +176,13 @@ class SettlementBatch(models.Model):
         return f"batch {self.pk.hex[:12]} cut {self.cut_at:%Y-%m-%d %H:%M}"
 
 
-class SettlementLeg(models.Model):
+class SettlementLeg(FixedColumns):
     """What one asset of a batch comes to, seen from the firm: incoming from its providers, or outgoing to them.
 
     Amounts are base units. `received`, `delivered` and `fees` are the members' sums, `expected` their net.
     """
+
+    fixed = frozenset({"batch_id", "asset_id"})
 
     class Direction(models.TextChoices):
         INCOMING = "incoming"
@@ -215,6 +224,8 @@ class SettlementLeg(models.Model):
             models.CheckConstraint(
                 condition=~Q(status="settled") | Q(actual__isnull=False), name="leg_settled_with_an_amount"
             ),
+            known("leg", "direction", ["incoming", "outgoing"]),
+            known("leg", "status", LegStatus.values),
         )
 
     def __str__(self) -> str:
@@ -247,15 +258,21 @@ class LeftOut(models.Model):
 
     class Meta:
         verbose_name_plural = "left out"
-        constraints = (models.UniqueConstraint(fields=["batch", "trade"], name="left_out_of_a_batch_once"),)
+        constraints = (
+            models.UniqueConstraint(fields=["batch", "trade"], name="left_out_of_a_batch_once"),
+            known("left_out", "stage", ["cut", "settling"]),
+            known("left_out", "reason", ["customer_frozen", "trade_flagged"]),
+        )
         indexes = (models.Index(fields=["trade", "id"], name="left_out_by_trade"),)
 
     def __str__(self) -> str:
         return f"{self.trade_id.hex} {self.reason}"
 
 
-class TradeFlag(models.Model):
+class TradeFlag(FixedColumns):
     """An operator's hold on a trade: it is left out of settlement until the flag is cleared."""
+
+    fixed = frozenset({"trade_id", "reason", "flagged_by_id", "flagged_at"})
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     trade = models.ForeignKey(

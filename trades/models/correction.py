@@ -7,15 +7,34 @@ from django.db import models
 from django.db.models import F, Q
 
 from accounts.ids import uuid7
+from accounts.models.fixed import FixedColumns
+from accounts.models.words import known
 from trades.states import CorrectionState
 
 
-class Correction(models.Model):
+class Correction(FixedColumns):
     """A reversal or an adjustment: never an edit, always further movements linked to it by their subject.
 
     The maker is not the checker: by constraint. What may do without a checker is an adjustment within its
     asset's limit: by trigger (migration 0005), because the limit stands on the asset.
     """
+
+    fixed = frozenset(
+        {
+            "kind",
+            "subject",
+            "customer_id",
+            "asset_id",
+            "amount",
+            "direction",
+            "reason",
+            "reference",
+            "needs_checker",
+            "made_by_id",
+            "made_by_client_id",
+            "made_at",
+        }
+    )
 
     class Kind(models.TextChoices):
         REVERSE_TRADE = "reverse_trade"
@@ -96,6 +115,13 @@ class Correction(models.Model):
                 condition=Q(kind="adjustment") | Q(subject__isnull=False), name="correction_names_its_subject"
             ),
             models.CheckConstraint(condition=~Q(reason=""), name="correction_has_a_reason"),
+            known(
+                "correction",
+                "kind",
+                ["reverse_trade", "reverse_batch", "reverse_leg", "adjustment", "break_paid", "break_written_off"],
+            ),
+            known("correction", "state", CorrectionState.values),
+            known("correction", "direction", ["", "credit", "debit"]),
             models.UniqueConstraint(
                 fields=["kind", "subject"],
                 condition=Q(state="proposed", subject__isnull=False),

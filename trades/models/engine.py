@@ -6,6 +6,7 @@ from django.db import models
 from django.db.models import Q
 
 from accounts.ids import uuid7
+from accounts.models.fixed import FixedColumns
 
 
 class EngineLease(models.Model):
@@ -109,11 +110,13 @@ class PriceExtreme(models.Model):
         return f"{self.instrument_id} since {self.at:%Y-%m-%d %H:%M:%S}"
 
 
-class SwapRun(models.Model):
+class SwapRun(FixedColumns):
     """One night's swap of a partition's customers: at which prices, how far it came, and whether it is done.
 
     By the sixteen partitions that never change, so it holds whatever the number of engines becomes.
     """
+
+    fixed = frozenset({"partition", "night", "cutoff", "prices", "started_at"})
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     partition = models.PositiveSmallIntegerField()

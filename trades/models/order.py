@@ -6,15 +6,33 @@ from django.db import models
 from django.db.models import Q
 
 from accounts.ids import order_code, uuid7
+from accounts.models.fixed import FixedColumns
+from accounts.models.words import known
 from trades.states import CancelReason, CloseReason, OrderStatus
 
 
-class Order(models.Model):
+class Order(FixedColumns):
     """A leveraged position, from its opening to its close. Only the engine changes one.
 
     `code` is the public orderId. `margin` and `profit` are base units of the account currency; prices
-    and quantity are exact decimals.
+    and quantity are exact decimals. What was agreed never changes: of an open order, its quantity and margin shrink by
+    partial closes, swap adds up, and what protects it can be moved.
     """
+
+    fixed = frozenset(
+        {
+            "customer_id",
+            "code",
+            "client_order_id",
+            "command_id",
+            "instrument_id",
+            "side",
+            "type",
+            "leverage",
+            "created_at",
+            "parent_id",
+        }
+    )
 
     class Side(models.TextChoices):
         BUY = "buy"
@@ -88,6 +106,10 @@ class Order(models.Model):
                 | Q(status="CANCELLED"),
                 name="order_status_complete",
             ),
+            known("order", "side", ["buy", "sell"]),
+            known("order", "type", ["market", "limit", "stop"]),
+            known("order", "status", OrderStatus.values),
+            known("order", "close_reason", ["", *dict.fromkeys([*CloseReason.values, *CancelReason.values])]),
         )
         indexes = (
             models.Index(fields=["customer", "id"], condition=Q(status__in=["OPEN", "PENDING"]), name="order_live"),
@@ -117,17 +139,33 @@ class Deal(models.Model):
     price = models.DecimalField(max_digits=38, decimal_places=18)
     quantity = models.DecimalField(max_digits=38, decimal_places=18)
     profit = models.DecimalField(max_digits=38, decimal_places=0, default=0)
-    reason = models.CharField(max_length=16, blank=True)
+    reason = models.CharField(max_length=16, choices=CloseReason, blank=True)
     at = models.DateTimeField()
 
     class Meta:
         constraints = (
             models.UniqueConstraint(fields=["order", "kind"], name="one_opening_and_one_closing_deal"),
             models.CheckConstraint(condition=Q(price__gt=0, quantity__gt=0), name="deal_positive"),
+            known("deal", "kind", ["open", "close"]),
+            known("deal", "reason", ["", *CloseReason.values]),
         )
 
     def __str__(self) -> str:
         return f"{self.kind} {self.order_id.hex}"
+
+
+_EVENT_KINDS = (
+    "placed",
+    "opened",
+    "changed",
+    "cancelled",
+    "reduced",
+    "closed",
+    "swapped",
+    "margin_call",
+    "margin_call_over",
+    "stop_out",
+)
 
 
 class OrderEvent(models.Model):
@@ -160,6 +198,7 @@ class OrderEvent(models.Model):
     at = models.DateTimeField()
 
     class Meta:
+        constraints = (known("order_event", "kind", _EVENT_KINDS),)
         indexes = (models.Index(fields=["customer", "id"], name="order_event_by_customer"),)
 
     def __str__(self) -> str:

@@ -7,10 +7,12 @@ from django.db import models
 from django.db.models import F, Q
 
 from accounts.ids import uuid7
+from accounts.models.fixed import FixedColumns
+from accounts.models.words import known
 from trades.states import FailureCode, TradeState
 
 
-class Trade(models.Model):
+class Trade(FixedColumns):
     """A quote that was executed, on its way storing -> settling -> completed (or failed).
 
     HOT by design: no index covers a column that changes (state, failure_code, batch, taken_from_settling,
@@ -22,6 +24,24 @@ class Trade(models.Model):
     the batch, written by the cut in one transaction with its row, are not: each key is looked at again by every
     step of every trade, a seventh of the time of a cut, and buys nothing that triggers and the audit don't give.
     """
+
+    fixed = frozenset(
+        {
+            "customer_id",
+            "quote_id",
+            "trade_type",
+            "instrument_id",
+            "side",
+            "receive_asset_id",
+            "deliver_asset_id",
+            "receive_amount",
+            "deliver_amount",
+            "fee",
+            "expected_error",
+            "reference_trade_id",
+            "created_at",
+        }
+    )
 
     class Type(models.TextChoices):
         PLATFORM = "platform"
@@ -113,6 +133,10 @@ class Trade(models.Model):
                 | Q(batch__isnull=False, state__in=["settling", "completed"]),
                 name="trade_batched_only_while_settling",
             ),
+            known("trade", "trade_type", ["platform", "exit"]),
+            known("trade", "side", ["buy", "sell"]),
+            known("trade", "state", TradeState.values),
+            known("trade", "failure_code", FailureCode.values),
         )
         indexes = (models.Index(fields=["customer", "id"], name="trade_by_customer"),)
 
@@ -144,7 +168,10 @@ class TradeEvent(models.Model):
     at = models.DateTimeField()
 
     class Meta:
-        constraints = (models.UniqueConstraint(fields=["trade", "became"], name="one_event_per_step"),)
+        constraints = (
+            models.UniqueConstraint(fields=["trade", "became"], name="one_event_per_step"),
+            known("trade_event", "became", [*TradeState.values, "reversed"]),
+        )
 
     def __str__(self) -> str:
         return f"{self.trade_id.hex} {self.became}"

@@ -19,6 +19,7 @@ from rich.console import Console
 
 from brokerage.demo import margin, stories
 from brokerage.demo.stage import NotAsTold, Stage
+from brokerage.stack.places import open_log
 from brokerage.stack.processes import MANAGE
 from brokerage.stack.where import CHECKOUT, data_dir, running_url
 
@@ -77,10 +78,10 @@ def _system(console: Console) -> Iterator[str]:
         yield url
         return
     log = data_dir() / "log" / "demo.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
     console.print(f"No system runs here; starting one (its log: {log})", highlight=False)
     demo_mode = {**os.environ, "DEMO": "1"}
-    with log.open("wb") as out:
+    with open_log(data_dir(), "demo") as out:
+        out.truncate(0)
         up = subprocess.Popen(  # noqa: S603
             [*MANAGE, "up"], cwd=CHECKOUT, env=demo_mode, stdout=out, stderr=subprocess.STDOUT
         )

@@ -1,0 +1,46 @@
+"""The two roles of the database, as tests use them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from django.conf import settings
+from django.db import connection
+
+from tests.live import environment
+
+ONE_ROLE = not settings.MIGRATION_DATABASE_URL or settings.OWNER_DATABASE["USER"] == settings.APPLICATION_ROLE
+
+
+@pytest.fixture
+def application() -> Iterator[psycopg.Connection]:
+    """A connection as every process of the running system has it."""
+    with psycopg.connect(environment()["DATABASE_URL"], autocommit=True) as application:
+        yield application
+
+
+@pytest.fixture
+def as_the_application() -> Iterator[None]:
+    """Everything that Django does in this test is done as the application's role."""
+    names = ("USER", "PASSWORD")
+    owner = {name: connection.settings_dict[name] for name in names}
+    _become(dict(zip(names, (settings.APPLICATION_ROLE, settings.APPLICATION_PASSWORD), strict=True)))
+    yield
+    _become(owner)
+
+
+def _become(who: dict[str, str]) -> None:
+    connection.close()
+    connection.close_pool()  # type: ignore[attr-defined]
+    connection.settings_dict.update(who)
+
+
+def refuses(application: psycopg.Connection, statement: str) -> bool:
+    """Whether the role has no right to it; whatever else is wrong with it is an error."""
+    try:
+        application.execute(statement)
+    except psycopg.errors.InsufficientPrivilege:
+        return True
+    return False
