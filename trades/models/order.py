@@ -14,6 +14,9 @@ class Order(models.Model):
 
     `code` is the public orderId. `margin` and `profit` are base units of the account currency; prices
     and quantity are exact decimals.
+
+    `realized` and `swap_accrued` are what rounding is cumulative over (docs/decisions/0040). They are empty where an
+    order had ended before that rule; a part has `realized` from before it was closed, and no nights of its own.
     """
 
     class Side(models.TextChoices):
@@ -57,6 +60,22 @@ class Order(models.Model):
         max_length=16, choices=dict([*CloseReason.choices, *CancelReason.choices]), blank=True
     )
     parent_id = models.UUIDField(null=True, help_text="The order that this closed part was taken from.")
+    realized = models.DecimalField(
+        max_digits=80,
+        decimal_places=36,
+        null=True,
+        default=0,
+        db_default=0,
+        help_text="What the parts closed before this have brought: base units, exactly.",
+    )
+    swap_accrued = models.DecimalField(
+        max_digits=110,
+        decimal_places=60,
+        null=True,
+        default=0,
+        db_default=0,
+        help_text="What all nights have brought, its parts' included: base units, exactly.",
+    )
 
     class Meta:
         constraints = (
@@ -87,6 +106,15 @@ class Order(models.Model):
                 )
                 | Q(status="CANCELLED"),
                 name="order_status_complete",
+            ),
+            models.CheckConstraint(
+                condition=Q(realized__isnull=False, swap_accrued__isnull=False)
+                | Q(status__in=["CLOSED", "CANCELLED"], realized__isnull=True, swap_accrued__isnull=True),
+                name="order_cumulates",
+            ),
+            models.CheckConstraint(
+                condition=Q(parent_id__isnull=True) | Q(swap_accrued__isnull=True) | Q(swap_accrued=0),
+                name="order_nights_are_the_wholes",
             ),
         )
         indexes = (

@@ -15,6 +15,7 @@ from django.db import connection
 from accounts.arrays import array
 from accounts.pipeline import Asked, ask
 from trades.orders.commands import Command
+from trades.orders.money import NOTHING
 from trades.orders.rows import Exposure, OrderRow, Stored, Trader
 
 BY_INDEX = (
@@ -43,6 +44,8 @@ def _orders(asked: Asked) -> list[OrderRow]:
         order.margin, order.swap, order.fee = int(order.margin), int(order.swap), int(order.fee)
         if order.profit is not None:
             order.profit = int(order.profit)
+        if order.realized is None:  # ended before parts were rounded cumulatively
+            order.realized = order.swap_accrued = NOTHING
         orders.append(order)
     return orders
 
@@ -124,14 +127,16 @@ def traders(customers: Collection[UUID]) -> Callable[[], dict[UUID, Trader]]:
     """The customers' right to trade, read in the tick itself: a disabled user stops at once."""
     asked = ask(
         "SELECT c.id, c.user_id, coalesce(u.is_active, false), c.state, m.called_at, coalesce(m.drawn, 0),"
-        " coalesce(m.owed, 0), m.owed_at"
+        " coalesce(m.owed, 0), m.owed_at, coalesce(m.swap_carried, 0)"
         " FROM accounts_customer c LEFT JOIN accounts_user u ON u.id = c.user_id"
         " LEFT JOIN trades_marginaccount m ON m.customer_id = c.id WHERE c.id = ANY(%s::uuid[])",
         [array(customers)],
     )
     return lambda: {
-        customer: Trader(user, active, active and state == "verified", called_at, int(drawn), int(owed), owed_at)
-        for customer, user, active, state, called_at, drawn, owed, owed_at in asked.rows()
+        customer: Trader(
+            user, active, active and state == "verified", called_at, int(drawn), int(owed), owed_at, swap_carried
+        )
+        for customer, user, active, state, called_at, drawn, owed, owed_at, swap_carried in asked.rows()
     }
 
 

@@ -11,7 +11,10 @@ from uuid import UUID
 
 @dataclass(slots=True)
 class OrderRow:
-    """An order's row as the engine works on it. `margin`, `profit`, `swap` and `fee` are base units."""
+    """An order's row as the engine works on it. `margin`, `profit`, `swap` and `fee` are base units.
+
+    `realized` and `swap_accrued` are base units, too, but exact: what rounding is cumulative over (see the model).
+    """
 
     id: UUID
     code: str
@@ -41,6 +44,8 @@ class OrderRow:
     swap: int = 0
     fee: int = 0
     close_reason: str = ""
+    realized: Decimal = Decimal(0)
+    swap_accrued: Decimal = Decimal(0)
 
     @property
     def opened_price(self) -> Decimal:
@@ -82,6 +87,7 @@ class Trader:
     drawn: int
     owed: int
     owed_at: datetime | None
+    swap_carried: Decimal
 
 
 @dataclass(frozen=True, slots=True)

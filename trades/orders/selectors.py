@@ -41,5 +41,8 @@ def _shown(order: Order, instrument: Instrument, prices: Prices | None) -> dict[
     current: Decimal | None = None
     profit: int | None = None
     if order.status == OrderStatus.OPEN and order.open_price is not None:
-        current, profit = floating(order.instrument_id, order.side, order.quantity, order.open_price, prices)
+        assert order.realized is not None
+        current, profit = floating(
+            order.instrument_id, order.side, order.quantity, order.open_price, order.realized, prices
+        )
     return answers.live_order(order, instrument.price_decimals, instrument.counter_asset.decimals, current, profit)

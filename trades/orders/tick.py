@@ -52,7 +52,8 @@ class MarginAccount:
 
     `reserved` is what the margin account holds: the open orders' margins less `drawn`, what losses have consumed of
     them. `free` may be negative while a command is being decided, never after it. `owed` is what the house has
-    advanced, `earned` what this command's closings have brought to repay it (see `advances`).
+    advanced, `earned` what this command's closings have brought to repay it (see `advances`). `swap_carried` is what
+    closed orders' swap has left below a base unit.
     """
 
     customer_id: UUID
@@ -67,6 +68,7 @@ class MarginAccount:
     owed: int = 0
     owed_at: datetime | None = None  # of the latest advance; None exactly while nothing is owed
     earned: int = 0
+    swap_carried: Decimal = money.NOTHING
     exposure: dict[tuple[str, str], list[Decimal]] | None = None  # (symbol, side) -> quantity, quantity x open price
     live: dict[UUID, OrderRow] | None = None  # every open and pending order, once all were read
 
@@ -210,6 +212,7 @@ class Tick:
                 trader.called_at,
                 trader.owed,
                 trader.owed_at,
+                swap_carried=trader.swap_carried,
             )
 
     def _read_more(self, commands: Sequence[Command]) -> None:
@@ -279,7 +282,12 @@ class Tick:
         if latest is None:
             return 0
         return money.profit(
-            order.side, order.opened_price, latest.exit(order.side), order.quantity, self.decimals(order)
+            order.side,
+            order.opened_price,
+            latest.exit(order.side),
+            order.quantity,
+            self.decimals(order),
+            order.realized,
         )
 
     def decimals(self, order: OrderRow) -> int:
@@ -366,14 +374,22 @@ class Tick:
         )
         self._tell()
 
-    def _notes(self) -> list[tuple[object, datetime | None, int, int, datetime | None]]:
+    def _notes(self) -> list[tuple[object, datetime | None, int, int, datetime | None, Decimal]]:
         return [
-            (account.customer_id, account.called_at, account.drawn, account.owed, account.owed_at)
+            (
+                account.customer_id,
+                account.called_at,
+                account.drawn,
+                account.owed,
+                account.owed_at,
+                account.swap_carried,
+            )
             for account in self.accounts.values()
             if account.drawn != account.trader.drawn
             or account.owed != account.trader.owed
             or account.called_at != account.trader.called_at
             or account.owed_at != account.trader.owed_at
+            or account.swap_carried != account.trader.swap_carried
         ]
 
     def _tell(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from decimal import Decimal
 
 from accounts.arrays import array, new_ids
 from accounts.pipeline import Part
@@ -26,6 +27,8 @@ _NUMBERS = (
     "profit",
     "swap",
     "fee",
+    "realized",
+    "swap_accrued",
 )
 _TYPES = {
     **dict.fromkeys(_NUMBERS, "numeric"),
@@ -35,7 +38,7 @@ _TYPES = {
 }
 # What may change about an order that has opened or waits; the plain close has a statement of its own.
 _MUTABLE = [
-    *(name for name in _NUMBERS if name != "fee"),
+    *_NUMBERS,
     "status",
     "opened_at",
     "trail_at",
@@ -166,16 +169,17 @@ def insert_answers(answered: Sequence[tuple[Command, str, Answer]], at: datetime
 
 
 def note_margin_accounts(
-    notes: Sequence[tuple[object, datetime | None, int, int, datetime | None]], at: datetime
+    notes: Sequence[tuple[object, datetime | None, int, int, datetime | None, Decimal]], at: datetime
 ) -> Part | None:
-    """(customer, called since, drawn, owed, owed since): what is noted about margin accounts as a whole."""
+    """(customer, called since, drawn, owed, owed since, swap carried): notes about margin accounts as a whole."""
     if not notes:
         return None
     return Part(
-        "INSERT INTO trades_marginaccount (customer_id, called_at, drawn, owed, owed_at, updated_at)"
-        " SELECT w.*, %s FROM unnest(%s::uuid[], %s::timestamptz[], %s::numeric[], %s::numeric[], %s::timestamptz[])"
-        " AS w(customer, called, drawn, owed, owed_at)"
+        "INSERT INTO trades_marginaccount (customer_id, called_at, drawn, owed, owed_at, swap_carried, updated_at)"
+        " SELECT w.*, %s FROM unnest(%s::uuid[], %s::timestamptz[], %s::numeric[], %s::numeric[], %s::timestamptz[],"
+        " %s::numeric[]) AS w(customer, called, drawn, owed, owed_at, carried)"
         " ON CONFLICT (customer_id) DO UPDATE SET called_at = excluded.called_at, drawn = excluded.drawn,"
-        " owed = excluded.owed, owed_at = excluded.owed_at, updated_at = excluded.updated_at",
+        " owed = excluded.owed, owed_at = excluded.owed_at, swap_carried = excluded.swap_carried,"
+        " updated_at = excluded.updated_at",
         [at, *(array(column) for column in zip(*notes, strict=True))],
     )
