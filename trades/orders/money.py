@@ -19,11 +19,14 @@ def margin_required(quantity: Decimal, open_price: Decimal, leverage: int, decim
     return to_base_units(quantity * open_price / leverage, decimals, UP)
 
 
+def _change(side: str, open_price: Decimal, close_price: Decimal) -> Decimal:
+    return close_price - open_price if side == "buy" else open_price - close_price
+
+
 @exact
 def result(side: str, open_price: Decimal, close_price: Decimal, quantity: Decimal, decimals: int) -> Decimal:
     """(close - open) x quantity for a buy, mirrored for a sell: base units, exactly. Leverage plays no part."""
-    change = close_price - open_price if side == "buy" else open_price - close_price
-    return (change * quantity).scaleb(decimals)
+    return (_change(side, open_price, close_price) * quantity).scaleb(decimals)
 
 
 @exact
@@ -37,6 +40,7 @@ def booked(more: Decimal, before: Decimal) -> int:
     return to_base_units(before + more, 0, NEAREST) - to_base_units(before, 0, NEAREST)
 
 
+@exact
 def profit(
     side: str,
     open_price: Decimal,
@@ -46,6 +50,8 @@ def profit(
     realized: Decimal = NOTHING,
 ) -> int:
     """What closing brings: the result, rounded together with what the order's parts have brought (`realized`)."""
+    if not realized:  # as nearly always: no need to carry anything
+        return to_base_units(_change(side, open_price, close_price) * quantity, decimals, NEAREST)
     return booked(result(side, open_price, close_price, quantity, decimals), realized)
 
 

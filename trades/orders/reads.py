@@ -23,7 +23,9 @@ BY_INDEX = (
     " SET plan_cache_mode = force_generic_plan"
 )
 COLUMNS = [field.name for field in fields(OrderRow)]
-_SELECT = "SELECT " + ", ".join(f"o.{name}" for name in COLUMNS) + " FROM trades_order o "  # noqa: S608 - our own names
+_EXACT = {"realized", "swap_accrued"}  # of many decimals: zero, as nearly always, is sent as one digit
+_SELECTED = ", ".join(f"trim_scale(o.{name})" if name in _EXACT else f"o.{name}" for name in COLUMNS)
+_SELECT = f"SELECT {_SELECTED} FROM trades_order o "  # noqa: S608 - our own names
 
 
 def by_index() -> None:
@@ -127,7 +129,7 @@ def traders(customers: Collection[UUID]) -> Callable[[], dict[UUID, Trader]]:
     """The customers' right to trade, read in the tick itself: a disabled user stops at once."""
     asked = ask(
         "SELECT c.id, c.user_id, coalesce(u.is_active, false), c.state, m.called_at, coalesce(m.drawn, 0),"
-        " coalesce(m.owed, 0), m.owed_at, coalesce(m.swap_carried, 0)"
+        " coalesce(m.owed, 0), m.owed_at, coalesce(trim_scale(m.swap_carried), 0)"
         " FROM accounts_customer c LEFT JOIN accounts_user u ON u.id = c.user_id"
         " LEFT JOIN trades_marginaccount m ON m.customer_id = c.id WHERE c.id = ANY(%s::uuid[])",
         [array(customers)],
