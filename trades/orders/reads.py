@@ -23,8 +23,8 @@ BY_INDEX = (
     " SET plan_cache_mode = force_generic_plan"
 )
 COLUMNS = [field.name for field in fields(OrderRow)]
-_EXACT = {"realized", "swap_accrued"}  # of many decimals: zero, as nearly always, is sent as one digit
-_SELECTED = ", ".join(f"trim_scale(o.{name})" if name in _EXACT else f"o.{name}" for name in COLUMNS)
+_CARRIED = {"realized", "swap_accrued"}  # zero, as nearly always, is sent as NULL, which costs next to nothing
+_SELECTED = ", ".join(f"nullif(o.{name}, 0)" if name in _CARRIED else f"o.{name}" for name in COLUMNS)
 _SELECT = f"SELECT {_SELECTED} FROM trades_order o "  # noqa: S608 - our own names
 
 
@@ -46,8 +46,10 @@ def _orders(asked: Asked) -> list[OrderRow]:
         order.margin, order.swap, order.fee = int(order.margin), int(order.swap), int(order.fee)
         if order.profit is not None:
             order.profit = int(order.profit)
-        if order.realized is None:  # ended before parts were rounded cumulatively
-            order.realized = order.swap_accrued = NOTHING
+        if order.realized is None:
+            order.realized = NOTHING
+        if order.swap_accrued is None:
+            order.swap_accrued = NOTHING
         orders.append(order)
     return orders
 
@@ -129,16 +131,16 @@ def traders(customers: Collection[UUID]) -> Callable[[], dict[UUID, Trader]]:
     """The customers' right to trade, read in the tick itself: a disabled user stops at once."""
     asked = ask(
         "SELECT c.id, c.user_id, coalesce(u.is_active, false), c.state, m.called_at, coalesce(m.drawn, 0),"
-        " coalesce(m.owed, 0), m.owed_at, coalesce(trim_scale(m.swap_carried), 0)"
+        " coalesce(m.owed, 0), m.owed_at, nullif(m.swap_carried, 0)"
         " FROM accounts_customer c LEFT JOIN accounts_user u ON u.id = c.user_id"
         " LEFT JOIN trades_marginaccount m ON m.customer_id = c.id WHERE c.id = ANY(%s::uuid[])",
         [array(customers)],
     )
     return lambda: {
         customer: Trader(
-            user, active, active and state == "verified", called_at, int(drawn), int(owed), owed_at, swap_carried
+            user, active, active and state == "verified", called_at, int(drawn), int(owed), owed_at, carried or NOTHING
         )
-        for customer, user, active, state, called_at, drawn, owed, owed_at, swap_carried in asked.rows()
+        for customer, user, active, state, called_at, drawn, owed, owed_at, carried in asked.rows()
     }
 
 
