@@ -76,6 +76,10 @@ class EventRow(NamedTuple):
     detail: str | None
 
 
+Noted = tuple[datetime | None, int, int, datetime | None, Decimal]
+"""What is noted about a margin account as a whole: called since, drawn, owed, owed since, swap carried."""
+
+
 @dataclass(frozen=True, slots=True)
 class Trader:
     """Whether a customer may trade right now, as of this tick, and the note about the margin account."""
@@ -88,6 +92,10 @@ class Trader:
     owed: int
     owed_at: datetime | None
     swap_carried: Decimal
+
+    @property
+    def noted(self) -> Noted:
+        return self.called_at, self.drawn, self.owed, self.owed_at, self.swap_carried
 
 
 @dataclass(frozen=True, slots=True)

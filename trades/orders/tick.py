@@ -39,7 +39,7 @@ from trades.orders.commands import (
     remembered_by,
 )
 from trades.orders.errors import PriceNotFound
-from trades.orders.rows import DealRow, EventRow, OrderRow, Stored, Trader
+from trades.orders.rows import DealRow, EventRow, Noted, OrderRow, Stored, Trader
 from trades.states import LIVE, OrderStatus
 
 Kind = OrderEvent.Kind
@@ -80,6 +80,11 @@ class MarginAccount:
     def balance(self) -> int:
         """What the account is worth without its positions."""
         return self.cash - self.owed
+
+    @property
+    def noted(self) -> Noted:
+        """What its row of notes has to say."""
+        return self.called_at, self.drawn, self.owed, self.owed_at, self.swap_carried
 
     @property
     def due(self) -> int:
@@ -374,23 +379,9 @@ class Tick:
         )
         self._tell()
 
-    def _notes(self) -> list[tuple[object, datetime | None, int, int, datetime | None, Decimal]]:
-        return [
-            (
-                account.customer_id,
-                account.called_at,
-                account.drawn,
-                account.owed,
-                account.owed_at,
-                account.swap_carried,
-            )
-            for account in self.accounts.values()
-            if account.drawn != account.trader.drawn
-            or account.owed != account.trader.owed
-            or account.called_at != account.trader.called_at
-            or account.owed_at != account.trader.owed_at
-            or account.swap_carried != account.trader.swap_carried
-        ]
+    def _notes(self) -> list[tuple[object, *Noted]]:
+        accounts = self.accounts.values()
+        return [(account.customer_id, *account.noted) for account in accounts if account.noted != account.trader.noted]
 
     def _tell(self) -> None:
         self.done.at = self.at

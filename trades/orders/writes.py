@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from decimal import Decimal
 
 from accounts.arrays import array, new_ids
 from accounts.pipeline import Part
 from trades.orders.commands import Answer, Command
 from trades.orders.reads import COLUMNS
-from trades.orders.rows import DealRow, EventRow, OrderRow
+from trades.orders.rows import DealRow, EventRow, Noted, OrderRow
 from trades.states import OrderStatus
 
 OPEN = OrderStatus.OPEN.value
@@ -168,10 +167,8 @@ def insert_answers(answered: Sequence[tuple[Command, str, Answer]], at: datetime
     )
 
 
-def note_margin_accounts(
-    notes: Sequence[tuple[object, datetime | None, int, int, datetime | None, Decimal]], at: datetime
-) -> Part | None:
-    """(customer, called since, drawn, owed, owed since, swap carried): notes about margin accounts as a whole."""
+def note_margin_accounts(notes: Sequence[tuple[object, *Noted]], at: datetime) -> Part | None:
+    """What is noted about these customers' margin accounts as a whole."""
     if not notes:
         return None
     return Part(
