@@ -279,6 +279,9 @@ MARGIN_CALL_PERCENT = env.int("MARGIN_CALL_PERCENT", default=100)  # margin leve
 STOP_OUT_PERCENT = env.int("STOP_OUT_PERCENT", default=50)  # and at or below which positions are closed
 if not 0 < STOP_OUT_PERCENT < MARGIN_CALL_PERCENT:
     raise ImproperlyConfigured("STOP_OUT_PERCENT must be above 0 and below MARGIN_CALL_PERCENT.")
+MARGIN_CALL_RELEASE_PERCENT = env.int("MARGIN_CALL_RELEASE_PERCENT", default=MARGIN_CALL_PERCENT + 5)  # above: over
+if MARGIN_CALL_RELEASE_PERCENT < MARGIN_CALL_PERCENT:
+    raise ImproperlyConfigured("MARGIN_CALL_RELEASE_PERCENT must be at least MARGIN_CALL_PERCENT.")
 
 
 def _time_of_day(text: str) -> time:

@@ -75,6 +75,7 @@ class CancelReason(TextChoices):
     STOP_OUT = "stop_out"
     NO_MARGIN = "no_margin", "not enough free margin when its price came"
     FORBIDDEN = "forbidden", "the customer or the instrument was not open to new orders when its price came"
+    GAP = "gap", "a gap took its price beyond its own take profit"
 
 
 Moves = Mapping[str, frozenset[str]]

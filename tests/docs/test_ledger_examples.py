@@ -349,7 +349,6 @@ def test_only_the_modules_that_this_page_was_written_from_make_movements() -> No
         "trades/corrections/money.py",
         "trades/corrections/reversal.py",
         "trades/orders/advances.py",
-        "trades/orders/nights.py",
         "trades/orders/positions.py",
         "trades/orders/tick.py",
         "trades/settlement/legs.py",

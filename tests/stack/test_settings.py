@@ -25,6 +25,14 @@ KEYS = {"SECRET_KEY": "s" * 64, "JWT_SIGNING_KEY": "j" * 64}
         (KEYS | {"STOP_OUT_PERCENT": "0"}, "STOP_OUT_PERCENT must be above 0 and below MARGIN_CALL_PERCENT"),
         (KEYS | {"STOP_OUT_PERCENT": "100"}, "STOP_OUT_PERCENT must be above 0 and below MARGIN_CALL_PERCENT"),
         (KEYS | {"MARGIN_CALL_PERCENT": "-1"}, "STOP_OUT_PERCENT must be above 0 and below MARGIN_CALL_PERCENT"),
+        (
+            KEYS | {"MARGIN_CALL_RELEASE_PERCENT": "-1"},
+            "MARGIN_CALL_RELEASE_PERCENT must be at least MARGIN_CALL_PERCENT",
+        ),
+        (
+            KEYS | {"MARGIN_CALL_RELEASE_PERCENT": "99"},
+            "MARGIN_CALL_RELEASE_PERCENT must be at least MARGIN_CALL_PERCENT",
+        ),
         (KEYS | {"SWAP_TIME": "25:00"}, "SWAP_TIME must be a time of day such as 17:00"),
         (KEYS | {"SWAP_TIME": "five"}, "SWAP_TIME must be a time of day such as 17:00"),
         (KEYS | {"SWAP_ZONE": "Mars/Olympus"}, "SWAP_ZONE must be the name of a time zone"),

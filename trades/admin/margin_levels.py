@@ -18,7 +18,7 @@ from accounts.models import Asset
 from quotes.prices import Prices
 from trades.models import MarginAccount, Position
 from trades.orders.figures import Figures
-from trades.orders.money import floating_profit
+from trades.orders.money import NOTHING, floating_profit
 from trades.orders.reads import cash_of
 
 _RANKED = """
@@ -77,13 +77,15 @@ def figures_of(
     margin: defaultdict[UUID, int] = defaultdict(int)
     unrealized: defaultdict[UUID, int] = defaultdict(int)
     held = Position.objects.filter(customer_id__in=customers)
-    for customer, symbol, side, quantity, open_price, reserved in held.values_list(
-        "customer_id", "instrument_id", "side", "quantity", "open_price", "margin"
+    for customer, symbol, side, quantity, open_price, reserved, realized in held.values_list(
+        "customer_id", "instrument_id", "side", "quantity", "open_price", "margin", "realized"
     ):
         assert open_price is not None, "an open order has its price"
         margin[customer] += int(reserved)
         if now and (price := now.by_symbol.get(symbol)):
-            unrealized[customer] += floating_profit(side, open_price, price.exit(side), quantity, currency.decimals)
+            unrealized[customer] += floating_profit(
+                side, open_price, price.exit(side), quantity, currency.decimals, realized or NOTHING
+            )
     cash = cash_of(customers, currency.code)
     found = {}
     for customer in customers:

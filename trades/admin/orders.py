@@ -18,7 +18,7 @@ from quotes.prices import Prices, latest
 from quotes.selectors import holds_behind
 from trades.admin.order_columns import BOOKKEEPING, DETAIL, OrderColumns, currency_of, price_text
 from trades.models import Order, Position
-from trades.orders.money import floating_profit
+from trades.orders.money import NOTHING, floating_profit
 
 
 @admin.register(Order)
@@ -123,6 +123,7 @@ def mark(positions: Iterable[Position], prices: Prices | None) -> None:
             position.current_price,
             position.quantity,
             instrument.counter_asset.decimals,
+            position.realized or NOTHING,
         )
         is_stale = prices.usable(instrument.symbol, instrument.price_age_limit_seconds) is None
         position.price_is_stale = is_stale  # type: ignore[attr-defined]

@@ -11,7 +11,7 @@ from django.db.models.functions import Now
 
 # The smallest UUIDv7 of ten minutes ago.
 FLOOR = """
-CREATE FUNCTION highest_low_water() RETURNS uuid LANGUAGE sql VOLATILE AS $$
+CREATE FUNCTION highest_low_water() RETURNS uuid LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
     SELECT (lpad(to_hex((extract(epoch FROM clock_timestamp() - interval '10 minutes') * 1000)::bigint), 12, '0')
             || '70008000000000000000')::uuid
 $$;

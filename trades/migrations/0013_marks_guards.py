@@ -5,7 +5,7 @@ from django.db import migrations
 # Ids of slow transactions still appear in the last ten minutes. A mark that isn't raised may stand as it is: the
 # database's own clock may have been set back under it, and whoever raises it next lowers it first.
 MARK = """
-CREATE FUNCTION refuse_mark() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION refuse_mark() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     RAISE EXCEPTION 'the low-water mark of % would pass what is less than ten minutes old', NEW.kind
         USING ERRCODE = 'integrity_constraint_violation';
@@ -18,7 +18,7 @@ CREATE TRIGGER mark_stays_ten_minutes_back BEFORE UPDATE ON trades_lowwater FOR 
 """
 
 KIND = """
-CREATE FUNCTION refuse_kind() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION refuse_kind() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     RAISE EXCEPTION 'the kind of asset of a settlement window is fixed once it is made: make another window'
         USING ERRCODE = 'integrity_constraint_violation';

@@ -8,7 +8,7 @@ class Migration(migrations.Migration):
     dependencies = [
         ("accounts", "0012_words"),
         ("quotes", "0012_words"),
-        ("trades", "0014_late_commits"),
+        ("trades", "0020_parts_are_rounded_cumulatively"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from django.db import models
 from django.db.models import Q
 
@@ -69,6 +71,13 @@ class MarginAccount(models.Model):
     owed_at = models.DateTimeField(
         null=True, help_text="When it last advanced something: profits of positions opened by then repay it."
     )
+    swap_carried = models.DecimalField(
+        max_digits=61,
+        decimal_places=60,
+        default=0,
+        db_default=0,
+        help_text="What closed orders' swap has left below a base unit, exactly; their next cent comes out of it.",
+    )
     updated_at = models.DateTimeField()
 
     class Meta:
@@ -77,6 +86,10 @@ class MarginAccount(models.Model):
             models.CheckConstraint(
                 condition=Q(owed=0, owed_at__isnull=True) | Q(owed__gt=0, owed_at__isnull=False),
                 name="owed_since_a_moment",
+            ),
+            models.CheckConstraint(
+                condition=Q(swap_carried__gte=Decimal("-0.5"), swap_carried__lte=Decimal("0.5")),
+                name="swap_carried_below_a_unit",
             ),
         )
 

@@ -17,6 +17,9 @@ class Order(FixedColumns):
     `code` is the public orderId. `margin` and `profit` are base units of the account currency; prices
     and quantity are exact decimals. What was agreed never changes: of an open order, its quantity and margin shrink by
     partial closes, swap adds up, and what protects it can be moved.
+
+    `realized` and `swap_accrued` are what rounding is cumulative over (docs/decisions/0040). They are empty where an
+    order had ended before that rule; a part has `realized` from before it was closed, and no nights of its own.
     """
 
     fixed = frozenset(
@@ -75,6 +78,22 @@ class Order(FixedColumns):
         max_length=16, choices=dict([*CloseReason.choices, *CancelReason.choices]), blank=True
     )
     parent_id = models.UUIDField(null=True, help_text="The order that this closed part was taken from.")
+    realized = models.DecimalField(
+        max_digits=80,
+        decimal_places=36,
+        null=True,
+        default=0,
+        db_default=0,
+        help_text="What the parts closed before this have brought: base units, exactly.",
+    )
+    swap_accrued = models.DecimalField(
+        max_digits=110,
+        decimal_places=60,
+        null=True,
+        default=0,
+        db_default=0,
+        help_text="What all nights have brought, its parts' included: base units, exactly.",
+    )
 
     class Meta:
         constraints = (
@@ -110,6 +129,15 @@ class Order(FixedColumns):
             known("order", "type", ["market", "limit", "stop"]),
             known("order", "status", OrderStatus.values),
             known("order", "close_reason", ["", *dict.fromkeys([*CloseReason.values, *CancelReason.values])]),
+            models.CheckConstraint(
+                condition=Q(realized__isnull=False, swap_accrued__isnull=False)
+                | Q(status__in=["CLOSED", "CANCELLED"], realized__isnull=True, swap_accrued__isnull=True),
+                name="order_cumulates",
+            ),
+            models.CheckConstraint(
+                condition=Q(parent_id__isnull=True) | Q(swap_accrued__isnull=True) | Q(swap_accrued=0),
+                name="order_nights_are_the_wholes",
+            ),
         )
         indexes = (
             models.Index(fields=["customer", "id"], condition=Q(status__in=["OPEN", "PENDING"]), name="order_live"),

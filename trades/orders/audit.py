@@ -91,6 +91,72 @@ WHERE coalesce(m.reserved, 0) <> coalesce(f.margin, 0) OR coalesce(m.swapped, 0)
 ORDER BY 1
 """
 
+
+def _nearest(amount: str) -> str:
+    """SQL: rounded half-even. PostgreSQL's own round() takes a half away from zero."""
+    return f"(CASE WHEN abs({amount}) % 1 = 0.5 THEN 2 * round({amount} * 0.5) ELSE round({amount}) END)"
+
+
+# Closed orders and parts with what they brought exactly, in base units; none that ended before docs/decisions/0040.
+_RESULTS = """
+    SELECT o.id, o.code, o.parent_id, o.profit, o.realized,
+        (CASE o.side WHEN 'buy' THEN o.close_price - o.open_price ELSE o.open_price - o.close_price END)
+            * o.quantity * 10::numeric ^ a.decimals AS result
+    FROM trades_order o
+    JOIN quotes_instrument i ON i.symbol = o.instrument_id
+    JOIN accounts_asset a ON a.code = i.counter_asset_id
+    WHERE o.status = 'CLOSED' AND o.realized IS NOT NULL
+"""
+
+_ROUNDING = f"""
+SELECT r.id, r.code, r.profit, r.realized, r.result
+FROM ({_RESULTS}) r
+WHERE r.profit <> {_nearest("(r.realized + r.result)")} - {_nearest("r.realized")}
+ORDER BY r.id
+"""  # noqa: S608 - our own names
+
+_REALIZED = f"""
+SELECT o.id, o.code, o.realized, coalesce(p.result, 0), coalesce(p.profit, 0)
+FROM trades_order o
+LEFT JOIN (
+    SELECT r.parent_id, sum(r.result) AS result, sum(r.profit) AS profit FROM ({_RESULTS}) r
+    WHERE r.parent_id IS NOT NULL GROUP BY r.parent_id
+) p ON p.parent_id = o.id
+WHERE o.parent_id IS NULL AND o.realized IS NOT NULL
+    AND (o.realized <> coalesce(p.result, 0) OR coalesce(p.profit, 0) <> {_nearest("o.realized")})
+ORDER BY o.id
+"""  # noqa: S608
+
+# A closed order may have been booked the cent that its account's rests of swap had come to.
+_ACCRUED = f"""
+WITH families AS (
+    SELECT coalesce(parent_id, id) AS id, sum(swap) AS swap FROM trades_order GROUP BY coalesce(parent_id, id)
+)
+SELECT o.id, o.code, o.swap_accrued, f.swap
+FROM families f
+JOIN trades_order o ON o.id = f.id
+WHERE o.parent_id IS NULL AND o.swap_accrued IS NOT NULL
+    AND abs(f.swap - {_nearest("o.swap_accrued")}) > (o.status = 'CLOSED')::int
+ORDER BY o.id
+"""  # noqa: S608
+
+_CARRIED = """
+WITH families AS (
+    SELECT coalesce(parent_id, id) AS id, sum(swap) AS swap FROM trades_order GROUP BY coalesce(parent_id, id)
+), closed AS (
+    SELECT o.customer_id, sum(o.swap_accrued - f.swap) AS carried
+    FROM families f
+    JOIN trades_order o ON o.id = f.id
+    WHERE o.parent_id IS NULL AND o.status = 'CLOSED' AND o.swap_accrued IS NOT NULL
+    GROUP BY o.customer_id
+)
+SELECT coalesce(m.customer_id, c.customer_id), coalesce(m.swap_carried, 0), coalesce(c.carried, 0)
+FROM closed c
+FULL JOIN trades_marginaccount m ON m.customer_id = c.customer_id
+WHERE coalesce(m.swap_carried, 0) <> coalesce(c.carried, 0)
+ORDER BY 1
+"""
+
 # An order that waits, or never opened, has moved nothing. What a movement is about is an order that there is.
 _UNOPENED = """
 SELECT t.id, t.kind, coalesce(o.code, t.subject::text), coalesce(o.status, 'missing')
@@ -150,6 +216,30 @@ _CHECKS = (
         "trades_order",
         _FAMILIES,
         "Order {1} and its parts have margin {2} and swap {3}; their transfers reserved {4} and swapped {5}.",
+    ),
+    (
+        "order profit",
+        "trades_order",
+        _ROUNDING,
+        "Order {1} has profit {2}; its parts before brought exactly {3}, it itself {4}, which rounds otherwise.",
+    ),
+    (
+        "order results",
+        "trades_order",
+        _REALIZED,
+        "Order {1} remembers {2} of its closed parts; they brought exactly {3}, of which {4} is booked.",
+    ),
+    (
+        "order swap",
+        "trades_order",
+        _ACCRUED,
+        "Order {1} has accrued exactly {2} of swap; with its parts it was booked {3}.",
+    ),
+    (
+        "swap carried",
+        "trades_marginaccount",
+        _CARRIED,
+        "Customer {0} carries {1} of swap on; closed orders accrued {2} more than they were booked.",
     ),
     ("order movements", "accounts_transfer", _UNOPENED, "Transfer {0} ({1}) moved money for order {2}, which is {3}."),
     (

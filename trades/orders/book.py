@@ -38,7 +38,9 @@ class Book:
 
     def __init__(self, decimals: int) -> None:
         self._scale = 10.0**decimals
-        self._margins = Margins(settings.MARGIN_CALL_PERCENT, settings.STOP_OUT_PERCENT)
+        self._margins = Margins(
+            settings.MARGIN_CALL_PERCENT, settings.STOP_OUT_PERCENT, settings.MARGIN_CALL_RELEASE_PERCENT
+        )
         self._queues: dict[Queue, Triggers] = {}
         self._of_symbol: dict[str, list[Triggers]] = {}
         self._prices: dict[str, Price] = {}

@@ -6,7 +6,7 @@ a hundred thousand accounts by a few operations on arrays.
 
 All is in base units of the account currency, as floats. They only say whom to look at; the tick reckons exactly. So
 every mark is widened by what rounding could hide: here (see `_slack`), and in the exact figures, which round each
-position's profit to whole base units.
+position's profit to whole base units, together with what its closed parts have brought.
 """
 
 from __future__ import annotations
@@ -111,8 +111,9 @@ class Margins:
 
     COLUMNS = ("cash", "margin", "floating", "turnover", "orders", "positions", "called")
 
-    def __init__(self, call_percent: int, stop_out_percent: int) -> None:
+    def __init__(self, call_percent: int, stop_out_percent: int, release_percent: int) -> None:
         self._call, self._stop_out = call_percent / 100, stop_out_percent / 100
+        self._release = max(call_percent, release_percent) / 100
         self._numbers: dict[bytes, int] = {}
         self._customers: list[bytes] = []
         self._fresh: set[int] = set()
@@ -245,7 +246,7 @@ class Margins:
         stopped = low <= self._stop_out * margin
         stopped |= ~called & (low <= self._call * margin)
         stopped &= in_use
-        over = called & (~in_use | (equity + slack > self._call * margin))
+        over = called & (~in_use | (equity + slack > self._release * margin))
         crossed: npt.NDArray[np.bool_] = stopped | over
         return crossed
 

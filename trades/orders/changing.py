@@ -94,6 +94,8 @@ def _shown(tick: Tick, command: Command, order: OrderRow, message: str) -> Answe
     if price is not None and order.status == OrderStatus.OPEN:
         is_held = price.is_held
         current = price.exit(order.side)
-        floating = money.floating_profit(order.side, order.opened_price, current, order.quantity, decimals)
+        floating = money.floating_profit(
+            order.side, order.opened_price, current, order.quantity, decimals, order.realized
+        )
     body = order_body(message, order, instrument.price_decimals, decimals, current, floating, is_held=is_held)
     return Answer(command.id, 200, body, order.code)

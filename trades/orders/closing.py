@@ -7,9 +7,9 @@ from decimal import Decimal
 from trades.orders import money, rules
 from trades.orders.answers import Outcome, closed_all_body, closed_body
 from trades.orders.commands import Answer, Command
-from trades.orders.errors import AgainstTheRules, OrderNotFoundOrClosed, PriceNotFound
+from trades.orders.errors import OrderNotFoundOrClosed, PriceNotFound
 from trades.orders.opening import open_pending
-from trades.orders.positions import close_position, make_good, refuse_if_uncovered, split_off
+from trades.orders.positions import close_part, close_position, make_good, refuse_if_uncovered
 from trades.orders.rows import OrderRow
 from trades.orders.tick import MarginAccount, Tick
 from trades.states import CloseReason, OrderStatus
@@ -31,17 +31,21 @@ def close(tick: Tick, command: Command, account: MarginAccount) -> Answer:
     price = tick.price(instrument, order.instrument_id).exit(order.side)
     quantity = rules.optional(command.terms.get("quantity"))
     if quantity is not None:
-        rules.check_decimals(quantity, instrument)
-        if quantity > order.quantity:
-            raise AgainstTheRules("Quantity is more than what is open")
+        rules.check_part(quantity, order, instrument)
     result = money.profit(
-        order.side, order.opened_price, price, quantity or order.quantity, instrument.counter_asset.decimals
+        order.side,
+        order.opened_price,
+        price,
+        quantity or order.quantity,
+        instrument.counter_asset.decimals,
+        order.realized,
     )
     refuse_if_uncovered(tick, account, -result, {order.id} if quantity in (None, order.quantity) else set())
     if quantity is not None and quantity < order.quantity:
-        order = split_off(tick, order, quantity, command.id)
+        order = close_part(tick, account, order, quantity, CloseReason.MANUAL, command.id)
         tick.made[command.id] = order
-    close_position(tick, account, order, CloseReason.MANUAL, command.id)
+    else:
+        close_position(tick, account, order, CloseReason.MANUAL, command.id)
     make_good(tick, account, order)
     return _closed(tick, command, order, account)
 

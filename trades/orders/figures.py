@@ -19,7 +19,8 @@ from trades.spendable import Held, loss_of, lost, spendable
 
 # One statement, so that money and orders are of one moment: between two of them the engine may close an order.
 _ACCOUNT = """
-SELECT h.balance, h.is_called, h.available, h.held, o.instrument_id, o.side, o.quantity, o.open_price, o.margin
+SELECT h.balance, h.is_called, h.available, h.held, o.instrument_id, o.side, o.quantity, o.open_price, o.margin,
+    o.realized
 FROM (
     SELECT coalesce(sum(l.credits - l.debits), 0) - coalesce(min(m.owed), 0) AS balance,
         coalesce(bool_or(m.called_at IS NOT NULL), false) AS is_called,
@@ -80,11 +81,11 @@ def figures(customer_id: UUID, prices: Prices | None) -> Figures:
     balance, is_called, available, held = rows[0][:4]
     margin = unrealized = 0
     losses, unpriced = Decimal(0), None
-    for _, _, _, _, symbol, side, quantity, open_price, reserved in rows:
+    for *_, symbol, side, quantity, open_price, reserved, realized in rows:
         if symbol is None:
             continue
         margin += int(reserved)
-        unrealized += floating(symbol, side, quantity, open_price, prices)[1] or 0
+        unrealized += floating(symbol, side, quantity, open_price, realized, prices)[1] or 0
         if prices is not None and (latest := prices.by_symbol.get(symbol)):
             losses += loss_of(side, open_price, quantity, latest)
         else:
@@ -94,15 +95,18 @@ def figures(customer_id: UUID, prices: Prices | None) -> Figures:
 
 
 def floating(
-    symbol: str, side: str, quantity: Decimal, open_price: Decimal, prices: Prices | None
+    symbol: str, side: str, quantity: Decimal, open_price: Decimal, realized: Decimal, prices: Prices | None
 ) -> tuple[Decimal | None, int | None]:
-    """The latest price that a position would close at, and the profit that would bring; None, None without one."""
+    """The latest price that a position would close at, and the profit that would bring; None, None without one.
+
+    `realized` is what its closed parts have brought, exactly.
+    """
     latest = prices.by_symbol.get(symbol) if prices else None
     if latest is None:
         return None, None
     current = latest.exit(side)
     decimals = instruments()[symbol].counter_asset.decimals
-    return current, money.floating_profit(side, open_price, current, quantity, decimals)
+    return current, money.floating_profit(side, open_price, current, quantity, decimals, realized)
 
 
 def shown_figures(found: Figures) -> dict[str, Any]:

@@ -10,6 +10,8 @@ from decimal import Decimal
 
 from accounts.money import NEAREST, UP, exact, to_base_units
 
+NOTHING = Decimal(0)
+
 
 @exact
 def margin_required(quantity: Decimal, open_price: Decimal, leverage: int, decimals: int) -> int:
@@ -17,16 +19,52 @@ def margin_required(quantity: Decimal, open_price: Decimal, leverage: int, decim
     return to_base_units(quantity * open_price / leverage, decimals, UP)
 
 
+def _change(side: str, open_price: Decimal, close_price: Decimal) -> Decimal:
+    return close_price - open_price if side == "buy" else open_price - close_price
+
+
 @exact
-def profit(side: str, open_price: Decimal, close_price: Decimal, quantity: Decimal, decimals: int) -> int:
-    """(close - open) x quantity for a buy, mirrored for a sell, rounded half-even. Leverage plays no part."""
-    change = close_price - open_price if side == "buy" else open_price - close_price
-    return to_base_units(change * quantity, decimals, NEAREST)
+def result(side: str, open_price: Decimal, close_price: Decimal, quantity: Decimal, decimals: int) -> Decimal:
+    """(close - open) x quantity for a buy, mirrored for a sell: base units, exactly. Leverage plays no part."""
+    return (_change(side, open_price, close_price) * quantity).scaleb(decimals)
 
 
-def floating_profit(side: str, open_price: Decimal, exit_price: Decimal, quantity: Decimal, decimals: int) -> int:
+@exact
+def booked(more: Decimal, before: Decimal) -> int:
+    """What is booked for `more` where exactly `before` is behind: the rounded sum less what was booked by then.
+
+    Half-even, base units. So whatever is booked in parts adds up to the rounded whole.
+    """
+    if not before:
+        return to_base_units(more, 0, NEAREST)
+    return to_base_units(before + more, 0, NEAREST) - to_base_units(before, 0, NEAREST)
+
+
+@exact
+def profit(
+    side: str,
+    open_price: Decimal,
+    close_price: Decimal,
+    quantity: Decimal,
+    decimals: int,
+    realized: Decimal = NOTHING,
+) -> int:
+    """What closing brings: the result, rounded together with what the order's parts have brought (`realized`)."""
+    if not realized:  # as nearly always: no need to carry anything
+        return to_base_units(_change(side, open_price, close_price) * quantity, decimals, NEAREST)
+    return booked(result(side, open_price, close_price, quantity, decimals), realized)
+
+
+def floating_profit(
+    side: str,
+    open_price: Decimal,
+    exit_price: Decimal,
+    quantity: Decimal,
+    decimals: int,
+    realized: Decimal = NOTHING,
+) -> int:
     """The profit that closing at `exit_price` (bid for a buy, ask for a sell) would bring now."""
-    return profit(side, open_price, exit_price, quantity, decimals)
+    return profit(side, open_price, exit_price, quantity, decimals, realized)
 
 
 @exact
@@ -71,9 +109,9 @@ def pending_fires(type_: str, side: str, price: Decimal, entry_price: Decimal) -
 
 
 @exact
-def swap(quantity: Decimal, price: Decimal, rate_bps: Decimal, times: int, decimals: int) -> int:
-    """quantity x price x rate (hundredths of a percent) x nights, rounded half-even; negative: the customer pays."""
-    return to_base_units(quantity * price * rate_bps * times / 10_000, decimals, NEAREST)
+def swap(quantity: Decimal, price: Decimal, rate_bps: Decimal, times: int, decimals: int) -> Decimal:
+    """quantity x price x rate (hundredths of a percent) x nights: base units, exactly; negative: the customer pays."""
+    return (quantity * price * rate_bps * times).scaleb(decimals - 4)
 
 
 @exact

@@ -23,7 +23,7 @@ from django.db.models import F, Max
 from accounts.clock import is_too_late, must_commit_by, uptime
 from accounts.conflicts import was_ended
 from accounts.ids import PARTITIONS, partition_of
-from accounts.ledger import SWAP
+from accounts.money import exact
 from quotes.models import Instrument
 from quotes.prices import Prices
 from quotes.swap_calendar import cutoff, nights, times_counted
@@ -32,7 +32,7 @@ from trades.models import SwapRun
 from trades.orders import money
 from trades.orders.bounds import FIRST_SECONDS, LONGEST_SECONDS, Bound, Reading
 from trades.orders.lease import Lease, LeaseLost
-from trades.orders.positions import make_good
+from trades.orders.positions import make_good, move_swap
 from trades.orders.rows import OrderRow
 from trades.orders.tick import Applied, Kind, Tick
 from trades.states import OrderStatus
@@ -158,34 +158,36 @@ class Nights:
         return tick.done, is_done
 
 
+@exact
 def _charge(tick: Tick, order: OrderRow, run: _Run) -> None:
-    """Pay or charge one order's swap for this night."""
+    """Pay or charge one order's swap for this night: what all its nights come to, less what was booked before.
+
+    What is below a cent waits on the order for its next night, or its close.
+    """
     instrument = tick.instruments[order.instrument_id]
-    amount = amount_of(order, instrument, run.prices.get(order.instrument_id), run.night)
+    accrued = swap_of(order, instrument, run.prices.get(order.instrument_id), run.night)
+    if not accrued:
+        return
+    amount = money.booked(accrued, order.swap_accrued)
+    order.swap_accrued += accrued
+    tick.touch(order)
     if amount == 0:
         return
-    account, house = tick.accounts[order.customer_id], tick.house(order.customer_id, SWAP)
-    step = f"swap:{run.night.isoformat()}"
-    if amount > 0:
-        tick.move(order, house, account.available_row, amount, "order_swap", step)
-    else:
-        tick.move(order, account.available_row, house, -amount, "order_swap", step)
-    account.free += amount
-    order.swap += amount
-    tick.touch(order)
+    account, step = tick.accounts[order.customer_id], f"swap:{run.night.isoformat()}"
+    move_swap(tick, account, order, amount, step)
     tick.event(Kind.SWAPPED, order.customer_id, order.id, None, night=run.night.isoformat(), amount=amount)
     make_good(tick, account, order, step)
 
 
-def amount_of(order: OrderRow, instrument: Instrument, price: Decimal | None, night: date) -> int:
-    """Base units that a night brings (or, negative, costs): value x rate x how often the night counts.
+def swap_of(order: OrderRow, instrument: Instrument, price: Decimal | None, night: date) -> Decimal:
+    """What a night brings (or, negative, costs), exact base units: value x rate x how often the night counts.
 
     Nothing where the instrument had no price at all when the night's run began.
     """
     rate = instrument.swap_long_bps if order.side == "buy" else instrument.swap_short_bps
     times = times_counted(night, instrument.swap_triple_weekday)
     if price is None or not rate or not times:
-        return 0
+        return money.NOTHING
     return money.swap(order.quantity, price, rate, times, instrument.counter_asset.decimals)
 
 

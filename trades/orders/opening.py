@@ -61,6 +61,8 @@ def open_pending(tick: Tick, account: MarginAccount, order: OrderRow, market: Pr
     reason = ""
     if not account.trader.may_open or not instrument.is_active:
         reason = CancelReason.FORBIDDEN
+    elif rules.is_past_take_profit(order, market.entry(order.side)):
+        reason = CancelReason.GAP
     else:
         try:
             _open(tick, account, order, market, instrument)
@@ -168,7 +170,9 @@ def _created(tick: Tick, command: Command, order: OrderRow) -> Answer:
     price = tick.prices.usable(instrument.symbol, instrument.price_age_limit_seconds)
     current = price.exit(order.side) if price else None
     floating = (
-        money.floating_profit(order.side, order.opened_price, current, order.quantity, decimals) if current else None
+        money.floating_profit(order.side, order.opened_price, current, order.quantity, decimals, order.realized)
+        if current
+        else None
     )
     body = created_body(
         order, instrument.price_decimals, decimals, current, floating, is_held=price is not None and price.is_held

@@ -11,6 +11,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from accounts.ids import order_code, uuid7
+from accounts.ledger import SWAP
 from accounts.money import exact
 from trades.orders import advances, money
 from trades.orders.errors import PriceNotFound
@@ -30,7 +31,7 @@ def reserve(tick: Tick, account: MarginAccount, order: OrderRow) -> None:
 def close_position(tick: Tick, account: MarginAccount, order: OrderRow, reason: str, command_id: UUID | None) -> None:
     """Close an open order at the latest price. What is free may be negative until `make_good`."""
     price = tick.prices.by_symbol[order.instrument_id].exit(order.side)
-    result = money.profit(order.side, order.opened_price, price, order.quantity, tick.decimals(order))
+    result = money.profit(order.side, order.opened_price, price, order.quantity, tick.decimals(order), order.realized)
     released = min(order.margin, account.reserved)
     tick.move(order, account.margin_row, account.available_row, released, "order_margin_release", "close:margin")
     account.reserved -= released
@@ -43,6 +44,8 @@ def close_position(tick: Tick, account: MarginAccount, order: OrderRow, reason: 
         tick.move(order, account.available_row, account.profit_row, -result, "order_loss", "close:result")
     account.free += released + result
     tick.expose(account, order, -1)
+    if order.swap_accrued:
+        _hand_over_swap(tick, account, order)
     order.status, order.close_price, order.profit = OrderStatus.CLOSED, price, result
     order.close_reason, order.closed_at = reason, tick.at
     if account.live is not None:
@@ -54,15 +57,53 @@ def close_position(tick: Tick, account: MarginAccount, order: OrderRow, reason: 
 
 
 @exact
+def close_part(
+    tick: Tick, account: MarginAccount, order: OrderRow, quantity: Decimal, reason: str, command_id: UUID
+) -> OrderRow:
+    """Close a part of an open order; the part, closed. What it brings exactly, the order remembers as realized."""
+    part = split_off(tick, order, quantity, command_id)
+    close_position(tick, account, part, reason, command_id)
+    assert part.close_price is not None
+    order.realized += money.result(part.side, part.opened_price, part.close_price, part.quantity, tick.decimals(part))
+    return part
+
+
+@exact
+def _hand_over_swap(tick: Tick, account: MarginAccount, order: OrderRow) -> None:
+    """An order closes: what its swap has below a cent goes to the account, where such rests add up to cents.
+
+    A cent that has come together by that is booked for this order.
+    """
+    account.swap_carried += order.swap_accrued - money.booked(order.swap_accrued, money.NOTHING)
+    due = money.booked(account.swap_carried, money.NOTHING)
+    if due:
+        account.swap_carried -= due
+        move_swap(tick, account, order, due, "close:swap")
+        tick.touch(order)
+
+
+def move_swap(tick: Tick, account: MarginAccount, order: OrderRow, amount: int, step: str) -> None:
+    """Pay an order's swap out of the house's account, or charge it (a negative amount)."""
+    house = tick.house(order.customer_id, SWAP)
+    if amount > 0:
+        tick.move(order, house, account.available_row, amount, "order_swap", step)
+    else:
+        tick.move(order, account.available_row, house, -amount, "order_swap", step)
+    account.free += amount
+    order.swap += amount
+
+
+@exact
 def split_off(tick: Tick, order: OrderRow, quantity: Decimal, command_id: UUID) -> OrderRow:
     """Take a part out of an open order, to be closed by itself; the rest stays open under its own orderId.
 
-    The rest reserves what an order of its size would; the part holds the rest of the margin and of the swap so far.
+    The rest reserves what an order of its size would; the part holds the rest of the margin, and its share of the swap
+    and the fee so far. What the swap has below a cent stays with the rest.
     """
     left = order.quantity - quantity
     margin = money.margin_required(left, order.opened_price, order.leverage, tick.decimals(order))
     margin = min(margin, order.margin)  # rounding up never asks for more than there was
-    swap = money.share(order.swap, quantity, order.quantity)
+    swap, fee = (money.share(amount, quantity, order.quantity) for amount in (order.swap, order.fee))
     part = replace(
         order,
         id=uuid7(),
@@ -73,8 +114,10 @@ def split_off(tick: Tick, order: OrderRow, quantity: Decimal, command_id: UUID) 
         quantity=quantity,
         margin=order.margin - margin,
         swap=swap,
+        fee=fee,
+        swap_accrued=money.NOTHING,
     )
-    order.quantity, order.margin, order.swap = left, margin, order.swap - swap
+    order.quantity, order.margin, order.swap, order.fee = left, margin, order.swap - swap, order.fee - fee
     tick.touch(order)
     tick.add_new(part)
     if (account := tick.accounts[order.customer_id]).live is not None:

@@ -16,6 +16,7 @@ from accounts.arrays import array
 from accounts.pipeline import Asked, ask
 from quotes.prices import Price
 from trades.orders.commands import Command
+from trades.orders.money import NOTHING
 from trades.orders.rows import Loss, OrderRow, Stored, Trader
 from trades.spendable import LOSSES, columns
 
@@ -24,7 +25,9 @@ BY_INDEX = (
     " SET plan_cache_mode = force_generic_plan"
 )
 COLUMNS = [field.name for field in fields(OrderRow)]
-_SELECT = "SELECT " + ", ".join(f"o.{name}" for name in COLUMNS) + " FROM trades_order o "  # noqa: S608 - our own names
+_CARRIED = {"realized", "swap_accrued"}  # zero, as nearly always, is sent as NULL, which costs next to nothing
+_SELECTED = ", ".join(f"nullif(o.{name}, 0)" if name in _CARRIED else f"o.{name}" for name in COLUMNS)
+_SELECT = f"SELECT {_SELECTED} FROM trades_order o "  # noqa: S608 - our own names
 
 
 def by_index() -> None:
@@ -45,6 +48,10 @@ def _orders(asked: Asked) -> list[OrderRow]:
         order.margin, order.swap, order.fee = int(order.margin), int(order.swap), int(order.fee)
         if order.profit is not None:
             order.profit = int(order.profit)
+        if order.realized is None:
+            order.realized = NOTHING
+        if order.swap_accrued is None:
+            order.swap_accrued = NOTHING
         orders.append(order)
     return orders
 
@@ -121,14 +128,16 @@ def traders(customers: Collection[UUID]) -> Callable[[], dict[UUID, Trader]]:
     """The customers' right to trade, read in the tick itself: a disabled user stops at once."""
     asked = ask(
         "SELECT c.id, c.user_id, coalesce(u.is_active, false), c.state, m.called_at, coalesce(m.drawn, 0),"
-        " coalesce(m.owed, 0), m.owed_at"
+        " coalesce(m.owed, 0), m.owed_at, nullif(m.swap_carried, 0)"
         " FROM accounts_customer c LEFT JOIN accounts_user u ON u.id = c.user_id"
         " LEFT JOIN trades_marginaccount m ON m.customer_id = c.id WHERE c.id = ANY(%s::uuid[])",
         [array(customers)],
     )
     return lambda: {
-        customer: Trader(user, active, active and state == "verified", called_at, int(drawn), int(owed), owed_at)
-        for customer, user, active, state, called_at, drawn, owed, owed_at in asked.rows()
+        customer: Trader(
+            user, active, active and state == "verified", called_at, int(drawn), int(owed), owed_at, carried or NOTHING
+        )
+        for customer, user, active, state, called_at, drawn, owed, owed_at, carried in asked.rows()
     }
 
 

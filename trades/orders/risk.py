@@ -38,13 +38,23 @@ def figures(tick: Tick, account: MarginAccount) -> tuple[int, int]:
     return account.balance + sum(tick.floating(o) for o in positions), sum(o.margin for o in positions)
 
 
+def release_percent() -> int:
+    """The margin level above which a call is over; never below the call's own mark."""
+    mark: int = max(settings.MARGIN_CALL_RELEASE_PERCENT, settings.MARGIN_CALL_PERCENT)
+    return mark
+
+
 def _mark(tick: Tick, account: MarginAccount, equity: int, margin: int) -> None:
-    """The margin call begins at its mark and is over above it, each told once."""
-    is_called = reaches(equity, margin, settings.MARGIN_CALL_PERCENT)
-    if is_called and account.called_at is None:
+    """The margin call begins at or below its mark and is over above its release, each told once.
+
+    In between nothing changes, so that a price that goes up and down about the mark calls once.
+    """
+    was_called = account.called_at is not None
+    is_called = reaches(equity, margin, release_percent() if was_called else settings.MARGIN_CALL_PERCENT)
+    if is_called and not was_called:
         account.called_at = tick.at
         _tell(tick, account, Kind.MARGIN_CALL, equity, margin)
-    elif not is_called and account.called_at is not None:
+    elif was_called and not is_called:
         account.called_at = None
         _tell(tick, account, Kind.MARGIN_CALL_OVER, equity, margin)
 
@@ -70,7 +80,9 @@ def _stop_out(tick: Tick, account: MarginAccount, equity: int, margin: int) -> N
     for _, _, order in ranked:
         if not reaches(equity, margin, settings.STOP_OUT_PERCENT):
             break
+        swap = order.swap
         close_position(tick, account, order, CloseReason.STOP_OUT, None)
+        equity += order.swap - swap  # a cent of swap may have come together
         margin -= order.margin
         last = order
     if last is not None:

@@ -11,7 +11,10 @@ from uuid import UUID
 
 @dataclass(slots=True)
 class OrderRow:
-    """An order's row as the engine works on it. `margin`, `profit`, `swap` and `fee` are base units."""
+    """An order's row as the engine works on it. `margin`, `profit`, `swap` and `fee` are base units.
+
+    `realized` and `swap_accrued` are base units, too, but exact: what rounding is cumulative over (see the model).
+    """
 
     id: UUID
     code: str
@@ -41,6 +44,8 @@ class OrderRow:
     swap: int = 0
     fee: int = 0
     close_reason: str = ""
+    realized: Decimal = Decimal(0)
+    swap_accrued: Decimal = Decimal(0)
 
     @property
     def opened_price(self) -> Decimal:
@@ -71,6 +76,10 @@ class EventRow(NamedTuple):
     detail: str | None
 
 
+Noted = tuple[datetime | None, int, int, datetime | None, Decimal]
+"""What is noted about a margin account as a whole: called since, drawn, owed, owed since, swap carried."""
+
+
 @dataclass(frozen=True, slots=True)
 class Trader:
     """Whether a customer may trade right now, as of this tick, and the note about the margin account."""
@@ -82,6 +91,11 @@ class Trader:
     drawn: int
     owed: int
     owed_at: datetime | None
+    swap_carried: Decimal
+
+    @property
+    def noted(self) -> Noted:
+        return self.called_at, self.drawn, self.owed, self.owed_at, self.swap_carried
 
 
 @dataclass(frozen=True, slots=True)

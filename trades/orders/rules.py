@@ -60,10 +60,33 @@ def _decimals(value: Decimal) -> int:
     return -int(value.normalize(EXACT).as_tuple().exponent)
 
 
+def check_part(quantity: Decimal, order: OrderRow, instrument: Instrument) -> None:
+    """A part and what it leaves are at least the least quantity; all that is left may always be closed."""
+    check_decimals(quantity, instrument)
+    if quantity > order.quantity:
+        raise AgainstTheRules("Quantity is more than what is open")
+    if quantity == order.quantity:
+        return
+    least, symbol = printed(instrument.min_quantity), instrument.symbol
+    if quantity < instrument.min_quantity:
+        raise AgainstTheRules(f"Quantity must be at least {least} for {symbol}, or all of {printed(order.quantity)}")
+    if order.quantity - quantity < instrument.min_quantity:
+        raise AgainstTheRules(
+            f"Quantity must leave at least {least} open for {symbol}, or be all of {printed(order.quantity)}"
+        )
+
+
+def is_past_take_profit(order: OrderRow, price: Decimal) -> bool:
+    """Whether a position opened at this price could only lose by its take profit, or break even."""
+    if order.take_profit is None:
+        return False
+    return order.take_profit <= price if order.side == "buy" else order.take_profit >= price
+
+
 def check_limits(order: OrderRow, instrument: Instrument, price: Decimal, name: str) -> None:
     """Take profit, stop loss and trailing stop on their side of a price, which a refusal calls by `name`."""
     shown, is_buy = printed(price, instrument.price_decimals), order.side == "buy"
-    if order.take_profit is not None and (order.take_profit <= price if is_buy else order.take_profit >= price):
+    if is_past_take_profit(order, price):
         raise AgainstTheRules(
             f"Take profit must be {'above' if is_buy else 'below'} the {name} {shown} for a {order.side} order"
         )

@@ -63,7 +63,10 @@ def _shown(order: Order, instrument: Instrument, prices: Prices | None) -> dict[
     profit: int | None = None
     is_held = False
     if order.status == OrderStatus.OPEN and order.open_price is not None:
-        current, profit = floating(order.instrument_id, order.side, order.quantity, order.open_price, prices)
+        assert order.realized is not None
+        current, profit = floating(
+            order.instrument_id, order.side, order.quantity, order.open_price, order.realized, prices
+        )
         is_held = prices is not None and current is not None and prices.by_symbol[order.instrument_id].is_held
     decimals = instrument.counter_asset.decimals
     return answers.live_order(order, instrument.price_decimals, decimals, current, profit, is_held=is_held)

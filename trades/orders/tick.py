@@ -39,7 +39,7 @@ from trades.orders.commands import (
     remembered_by,
 )
 from trades.orders.errors import PriceNotFound
-from trades.orders.rows import DealRow, EventRow, Loss, OrderRow, Stored, Trader
+from trades.orders.rows import DealRow, EventRow, Loss, Noted, OrderRow, Stored, Trader
 from trades.spendable import loss_of
 from trades.states import LIVE, OrderStatus
 
@@ -53,7 +53,8 @@ class MarginAccount:
 
     `reserved` is what the margin account holds: the open orders' margins less `drawn`, what losses have consumed of
     them. `free` may be negative while a command is being decided, never after it. `owed` is what the house has
-    advanced, `earned` what this command's closings have brought to repay it (see `advances`).
+    advanced, `earned` what this command's closings have brought to repay it (see `advances`). `swap_carried` is what
+    closed orders' swap has left below a base unit.
     """
 
     customer_id: UUID
@@ -69,6 +70,7 @@ class MarginAccount:
     owed_at: datetime | None = None  # of the latest advance; None exactly while nothing is owed
     earned: int = 0
     loss: Loss | None = None  # of all its open positions at the tick's prices, once it was asked for
+    swap_carried: Decimal = money.NOTHING
     live: dict[UUID, OrderRow] | None = None  # every open and pending order, once all were read
 
     @property
@@ -79,6 +81,11 @@ class MarginAccount:
     def balance(self) -> int:
         """What the account is worth without its positions."""
         return self.cash - self.owed
+
+    @property
+    def noted(self) -> Noted:
+        """What its row of notes has to say."""
+        return self.called_at, self.drawn, self.owed, self.owed_at, self.swap_carried
 
     @property
     def due(self) -> int:
@@ -200,6 +207,7 @@ class Tick:
                 trader.called_at,
                 trader.owed,
                 trader.owed_at,
+                swap_carried=trader.swap_carried,
             )
 
     def _read_more(self, commands: Sequence[Command]) -> None:
@@ -269,7 +277,12 @@ class Tick:
         if latest is None:
             return 0
         return money.profit(
-            order.side, order.opened_price, latest.exit(order.side), order.quantity, self.decimals(order)
+            order.side,
+            order.opened_price,
+            latest.exit(order.side),
+            order.quantity,
+            self.decimals(order),
+            order.realized,
         )
 
     def expose(self, account: MarginAccount, order: OrderRow, sign: int = 1) -> None:
@@ -366,15 +379,9 @@ class Tick:
         )
         self._tell()
 
-    def _notes(self) -> list[tuple[object, datetime | None, int, int, datetime | None]]:
-        return [
-            (account.customer_id, account.called_at, account.drawn, account.owed, account.owed_at)
-            for account in self.accounts.values()
-            if account.drawn != account.trader.drawn
-            or account.owed != account.trader.owed
-            or account.called_at != account.trader.called_at
-            or account.owed_at != account.trader.owed_at
-        ]
+    def _notes(self) -> list[tuple[object, *Noted]]:
+        accounts = self.accounts.values()
+        return [(account.customer_id, *account.noted) for account in accounts if account.noted != account.trader.noted]
 
     def _tell(self) -> None:
         self.done.at = self.at

@@ -9,7 +9,7 @@ from accounts.arrays import array, new_ids
 from accounts.pipeline import Part
 from trades.orders.commands import Answer, Command
 from trades.orders.reads import COLUMNS
-from trades.orders.rows import DealRow, EventRow, OrderRow
+from trades.orders.rows import DealRow, EventRow, Noted, OrderRow
 from trades.states import OrderStatus
 
 OPEN = OrderStatus.OPEN.value
@@ -26,6 +26,8 @@ _NUMBERS = (
     "profit",
     "swap",
     "fee",
+    "realized",
+    "swap_accrued",
 )
 _TYPES = {
     **dict.fromkeys(_NUMBERS, "numeric"),
@@ -35,7 +37,7 @@ _TYPES = {
 }
 # What may change about an order that has opened or waits; the plain close has a statement of its own.
 _MUTABLE = [
-    *(name for name in _NUMBERS if name != "fee"),
+    *_NUMBERS,
     "status",
     "opened_at",
     "trail_at",
@@ -165,17 +167,16 @@ def insert_answers(answered: Sequence[tuple[Command, str, Answer]], at: datetime
     )
 
 
-def note_margin_accounts(
-    notes: Sequence[tuple[object, datetime | None, int, int, datetime | None]], at: datetime
-) -> Part | None:
-    """(customer, called since, drawn, owed, owed since): what is noted about margin accounts as a whole."""
+def note_margin_accounts(notes: Sequence[tuple[object, *Noted]], at: datetime) -> Part | None:
+    """What is noted about these customers' margin accounts as a whole."""
     if not notes:
         return None
     return Part(
-        "INSERT INTO trades_marginaccount (customer_id, called_at, drawn, owed, owed_at, updated_at)"
-        " SELECT w.*, %s FROM unnest(%s::uuid[], %s::timestamptz[], %s::numeric[], %s::numeric[], %s::timestamptz[])"
-        " AS w(customer, called, drawn, owed, owed_at)"
+        "INSERT INTO trades_marginaccount (customer_id, called_at, drawn, owed, owed_at, swap_carried, updated_at)"
+        " SELECT w.*, %s FROM unnest(%s::uuid[], %s::timestamptz[], %s::numeric[], %s::numeric[], %s::timestamptz[],"
+        " %s::numeric[]) AS w(customer, called, drawn, owed, owed_at, carried)"
         " ON CONFLICT (customer_id) DO UPDATE SET called_at = excluded.called_at, drawn = excluded.drawn,"
-        " owed = excluded.owed, owed_at = excluded.owed_at, updated_at = excluded.updated_at",
+        " owed = excluded.owed, owed_at = excluded.owed_at, swap_carried = excluded.swap_carried,"
+        " updated_at = excluded.updated_at",
         [at, *(array(column) for column in zip(*notes, strict=True))],
     )

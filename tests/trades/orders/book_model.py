@@ -84,7 +84,7 @@ steps = some.one_of(
     _step("reduce", which=_which),
     _step("end", which=_which),
     _step("judge"),
-    _step("cash", who=_who, mark=some.sampled_from([0, 50, 100, 101, 1000]), offset=some.integers(-2, 2)),
+    _step("cash", who=_who, mark=some.sampled_from([0, 50, 100, 101, 105, 1000]), offset=some.integers(-2, 2)),
     _step("called", who=_who, is_called=some.booleans()),
     _step("reload"),
 )
@@ -161,7 +161,9 @@ class Model:
         for order in self.positions(who):
             margin += order.margin
             if price := self.prices.get(order.instrument_id):
-                equity += money.profit(order.side, order.opened_price, price.exit(order.side), order.quantity, 2)
+                profit = (price.exit(order.side) - order.opened_price) * order.quantity * 100
+                exact = order.realized + (profit if order.side == "buy" else -profit)
+                equity += round(exact) - round(order.realized)  # half-even, both
         return equity, margin
 
     def crosses(self, who: UUID, *, nearly: Decimal = Decimal(0)) -> bool:
@@ -172,7 +174,7 @@ class Model:
         if reaches(equity - room, margin, settings.STOP_OUT_PERCENT):
             return True
         if who in self.called:
-            return not reaches(equity + room + (1 if nearly else 0), margin, settings.MARGIN_CALL_PERCENT)
+            return not reaches(equity + room + (1 if nearly else 0), margin, settings.MARGIN_CALL_RELEASE_PERCENT)
         return reaches(equity - room, margin, settings.MARGIN_CALL_PERCENT)
 
     def must_fire(self, moved: set[str]) -> tuple[set[str], set[UUID]]:
@@ -223,7 +225,9 @@ class Story:
     def reduce(self, which: int) -> None:
         if order := self._chosen(which, "OPEN"):
             half = (order.quantity / 2).quantize(LAST_DIGIT)  # as many decimals as a quantity may have
-            self.take_up(replace(order, quantity=half, margin=-(-order.margin // 2)))
+            brought = (Decimal(self.at.microsecond % 7) - 3) / 4 * (order.quantity - half)  # closed anywhere near
+            kept = {"quantity": half, "margin": -(-order.margin // 2), "realized": order.realized + brought}
+            self.take_up(replace(order, **kept))
 
     def end(self, which: int) -> None:
         if order := self._chosen(which, "OPEN", "PENDING"):

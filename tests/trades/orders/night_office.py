@@ -7,9 +7,10 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 
-from accounts.clock import uptime
+from accounts.clock import must_commit_by, uptime
+from accounts.clock import now as clock_now
 from accounts.models import Transfer
 from quotes import symbols
 from quotes.models import Instrument
@@ -53,6 +54,7 @@ class Office:
         self.nights.begin()
         while self.nights.turn(Reading(market, uptime()), market.now) is not None:
             pass
+        _takes_its_time()
 
     def works_without_rest(self, market: Prices) -> None:
         """The same, and what is wrong is raised, which an engine only tells."""
@@ -78,6 +80,12 @@ class Office:
         with contextlib.suppress(KeyboardInterrupt), transaction.atomic():
             self.works_a_slice(market)
             raise KeyboardInterrupt
+
+
+def _takes_its_time() -> None:
+    """A test is one transaction, and goes on for longer than a slice of a night may take."""
+    if connection.in_atomic_block:
+        must_commit_by(clock_now() + timedelta(hours=1))
 
 
 def swaps(order: Order) -> list[tuple[str, int]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from decimal import Decimal
 
 import pytest
 from django.db import connection
@@ -12,7 +13,7 @@ from accounts import audit
 from accounts.ledger import MARGIN
 from accounts.models import Customer, LedgerAccount, Transfer
 from tests.given import a_customer, btc_at, price_at, rests, usd
-from tests.trades.orders.engine_room import applied, closes, firing, judging, opens, owed, places
+from tests.trades.orders.engine_room import applied, closes, closing, firing, judging, opens, owed, places, says
 from tests.trades.orders.night_office import Office, at, rates
 from trades.models import Deal, MarginAccount, Order
 
@@ -24,6 +25,10 @@ ORDERS_OWN = {
     "order parts",
     "order money",
     "order families",
+    "order profit",
+    "order results",
+    "order swap",
+    "swap carried",
     "order movements",
     "order margin",
     "order advances",
@@ -143,10 +148,18 @@ def test_an_order_whose_quantity_was_raised_shows_at_its_opening_deal(order: Ord
 # --- parts -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("change", ["side = 'sell'", "leverage = 11"])
-def test_a_part_that_is_not_of_its_parents_kind_is_named(order: Order, part: Order, change: str) -> None:
-    tampered(f"UPDATE trades_order SET {change} WHERE id = %s", part.pk)
+def test_a_part_with_another_leverage_than_its_parent_is_named(order: Order, part: Order) -> None:
+    tampered("UPDATE trades_order SET leverage = 11 WHERE id = %s", part.pk)
     assert found() == {("order parts", part.pk.hex)}
+
+
+def test_a_part_of_the_other_side_is_named_and_would_have_brought_something_else(order: Order, part: Order) -> None:
+    tampered("UPDATE trades_order SET side = 'sell' WHERE id = %s", part.pk)
+    assert found() == {
+        ("order parts", part.pk.hex),
+        ("order profit", part.pk.hex),
+        ("order results", order.pk.hex),
+    }
 
 
 def test_a_part_of_nothing_is_named(order: Order, part: Order) -> None:
@@ -159,7 +172,12 @@ def test_a_part_of_nothing_is_named(order: Order, part: Order) -> None:
 
 def test_a_changed_profit_is_named(order: Order, part: Order) -> None:
     tampered("UPDATE trades_order SET profit = profit + 1 WHERE id = %s", part.pk)
-    assert found() == {("order money", part.pk.hex), ("deal terms", Deal.objects.get(order=part).pk.hex)}
+    assert found() == {
+        ("order money", part.pk.hex),
+        ("order profit", part.pk.hex),
+        ("order results", order.pk.hex),
+        ("deal terms", Deal.objects.get(order=part).pk.hex),
+    }
 
 
 def test_margin_that_was_released_for_an_open_order_is_named(order: Order, part: Order) -> None:
@@ -188,7 +206,7 @@ def test_margin_moved_from_the_part_to_the_rest_shows_in_the_margin_account(
 
 def test_a_swap_that_nothing_moved_is_named(order: Order) -> None:
     tampered("UPDATE trades_order SET swap = 5 WHERE id = %s", order.pk)
-    assert found() == {("order families", order.pk.hex)}
+    assert found() == {("order families", order.pk.hex), ("order swap", order.pk.hex)}
 
 
 def test_a_swap_of_the_wrong_sign_is_named(alice: Customer) -> None:
@@ -201,7 +219,7 @@ def test_a_swap_of_the_wrong_sign_is_named(alice: Customer) -> None:
 
     tampered("UPDATE trades_order SET swap = -swap WHERE id = %s", order.pk)
 
-    assert found() == {("order families", order.pk.hex)}
+    assert found() == {("order families", order.pk.hex), ("order swap", order.pk.hex)}
 
 
 def test_money_that_moved_for_an_order_that_never_opened_is_named(alice: Customer, order: Order) -> None:
@@ -255,6 +273,60 @@ def test_a_note_of_something_drawn_with_nothing_open_is_named() -> None:
     bob = a_customer()
     tampered("INSERT INTO trades_marginaccount (customer_id, drawn, owed, updated_at) VALUES (%s, 7, 0, now())", bob.pk)
     assert found() == {("order margin", margin_account(bob))}
+
+
+# --- cents -----------------------------------------------------------------------------------------
+
+
+def test_a_cent_of_profit_that_was_booked_everywhere_is_named(order: Order, part: Order) -> None:
+    """As an engine would that rounds each part by itself: order, deal, transfer and balances agree."""
+    tampered("UPDATE trades_order SET profit = profit + 1 WHERE id = %s", part.pk)
+    tampered("UPDATE trades_deal SET profit = profit + 1 WHERE order_id = %s", part.pk)
+    tampered("UPDATE accounts_transfer SET amount = amount + 1 WHERE subject = %s AND kind = 'order_profit'", part.pk)
+    profit = Transfer.objects.get(subject=part.pk, kind="order_profit")
+    tampered("UPDATE accounts_ledgeraccount SET debits = debits + 1 WHERE id = %s", profit.debit_account_id)
+    tampered("UPDATE accounts_ledgeraccount SET credits = credits + 1 WHERE id = %s", profit.credit_account_id)
+
+    assert audit.run(timezone.now()).findings != []
+    assert found() == {("order profit", part.pk.hex), ("order results", order.pk.hex)}
+
+
+@pytest.mark.parametrize("change", ["realized = realized + 0.3", "realized = 0", "realized = -realized"])
+def test_what_an_order_remembers_of_its_parts_is_what_they_have_brought(order: Order, part: Order, change: str) -> None:
+    tampered(f"UPDATE trades_order SET {change} WHERE id = %s", order.pk)
+    assert found() == {("order results", order.pk.hex)}
+
+
+@pytest.fixture
+def held(alice: Customer) -> list[Order]:
+    """Two through a night for 0.00539 each. The first is closed: the cent it has paid is 0.00461 more than it owed."""
+    rates("SOL-USD", "-5.5", "0")
+    two = [opens(alice, at("2026-11-18 15:00"), symbol="SOL-USD", quantity="0.1") for _ in range(2)]
+    Office("2026-11-18 16:00").works(at("2026-11-18 22:00"))
+    says(closing(alice, two[0].code), at("2026-11-19 12:00"))
+    assert MarginAccount.objects.get(customer=alice).swap_carried == Decimal("0.461")
+    assert found() == set()
+    return two
+
+
+def test_swap_that_nobody_was_booked_is_named(alice: Customer, held: list[Order]) -> None:
+    tampered("UPDATE trades_order SET swap_accrued = swap_accrued - 1 WHERE id = %s", held[1].pk)
+    assert found() == {("order swap", held[1].pk.hex)}
+
+
+@pytest.mark.parametrize("change", ["swap_carried = 0", "swap_carried = -swap_carried", "swap_carried = 0.46"])
+def test_what_an_account_carries_is_what_its_closed_orders_have_left(
+    alice: Customer, held: list[Order], change: str
+) -> None:
+    tampered(f"UPDATE trades_marginaccount SET {change} WHERE customer_id = %s", alice.pk)
+    assert found() == {("swap carried", alice.pk.hex)}
+
+
+def test_orders_from_before_parts_were_rounded_together_are_as_they_were(order: Order, part: Order) -> None:
+    """The migration leaves theirs empty, and begins with nothing where an order was still open."""
+    tampered("UPDATE trades_order SET realized = NULL, swap_accrued = NULL WHERE id = %s", part.pk)
+    tampered("UPDATE trades_order SET realized = 0 WHERE id = %s", order.pk)
+    assert found() == set()
 
 
 # --- what the house has advanced -------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -69,12 +70,62 @@ def test_above_the_mark_again_the_call_is_over_and_may_come_again() -> None:
     btc_at("42_000.00")
     a_bitcoin(alice)
 
-    for price in ("41_400.00", "41_420.01", "41_500.00", "41_420.00"):
+    for price in ("41_400.00", "41_441.01", "41_500.00", "41_420.00"):
         btc_at(price)
         judges(alice)
 
     assert happened(alice) == ["opened", "margin_call", "margin_call_over", "margin_call"]
     assert called(alice)
+
+
+def test_a_call_is_over_above_its_release_and_not_before() -> None:
+    alice = a_customer(with_usd="1_000.00")
+    btc_at("42_000.00")
+    a_bitcoin(alice)
+
+    for price in ("41_420.00", "41_441.00"):  # 441.00 of 420.00: 105 %
+        btc_at(price)
+        judges(alice)
+    assert called(alice)
+    assert happened(alice) == ["opened", "margin_call"]
+
+    btc_at("41_441.01")
+    judges(alice)
+
+    assert not called(alice)
+    over = OrderEvent.objects.get(customer=alice, kind="margin_call_over")
+    assert over.detail == {"equity": 441.01, "margin": 420, "marginLevel": 105}
+
+
+def test_a_price_that_goes_up_and_down_about_the_mark_calls_once() -> None:
+    alice = a_customer(with_usd="1_000.00")
+    btc_at("42_000.00")
+    a_bitcoin(alice)
+
+    for _ in range(25):
+        for price in ("41_420.00", "41_420.01", "41_440.00"):
+            btc_at(price)
+            judges(alice)
+
+    assert happened(alice) == ["opened", "margin_call"]
+
+
+@pytest.mark.parametrize(("release", "price"), [(100, "41_420.01"), (120, "41_504.01"), (50, "41_420.01")])
+def test_the_release_is_the_operators_and_never_below_the_call(settings: Any, release: int, price: str) -> None:
+    settings.MARGIN_CALL_RELEASE_PERCENT = release
+    alice = a_customer(with_usd="1_000.00")
+    btc_at("42_000.00")
+    a_bitcoin(alice)
+    btc_at("41_420.00")
+    judges(alice)
+
+    btc_at(f"{Decimal(price.replace('_', '')) - Decimal('0.01')}")
+    judges(alice)
+    assert called(alice)
+    btc_at(price)
+    judges(alice)
+
+    assert not called(alice)
 
 
 def test_a_deposit_ends_the_call() -> None:

@@ -75,7 +75,7 @@ def test_a_buy_pays_for_the_night() -> None:
 
 
 def test_a_sell_may_be_paid_and_wednesdays_night_counts_three_times_for_gold() -> None:
-    """10 x 2,040.00 x 0.004 % = 0.816: 0.82 on Tuesday, and three times that before rounding, 2.448, on Wednesday."""
+    """10 x 2,040.00 x 0.004 % = 0.816: 0.82 on Tuesday. Wednesday brings three times that: 3.264 with Tuesday."""
     alice = a_customer(with_usd="1_000.00")
     office = Office("2026-11-17 12:00")
     order = opens(alice, at("2026-11-17 15:00"), symbol="XAU-USD", type="sell", quantity="10", leverage=100)
@@ -83,8 +83,8 @@ def test_a_sell_may_be_paid_and_wednesdays_night_counts_three_times_for_gold() -
     office.works(at("2026-11-17 22:00"))
     office.works(at("2026-11-18 22:00"))
 
-    assert swaps(order) == [("2026-11-17", usd("0.82")), (WEDNESDAY, usd("2.45"))]
-    assert (cash(alice), house(SWAP)) == (usd("1_003.27"), -usd("3.27"))
+    assert swaps(order) == [("2026-11-17", usd("0.82")), (WEDNESDAY, usd("2.44"))]
+    assert (cash(alice), house(SWAP)) == (usd("1_003.26"), -usd("3.26"))
 
 
 def test_gold_rests_at_the_weekend_and_bitcoin_never_does() -> None:
@@ -99,10 +99,10 @@ def test_gold_rests_at_the_weekend_and_bitcoin_never_does() -> None:
     assert [night for night, _ in swaps(bitcoin)] == [f"2026-11-{day}" for day in range(13, 20)]
     assert swaps(gold) == [
         ("2026-11-13", -22),  # 2,040.00 x 0.011 % = 0.2244
-        ("2026-11-16", -22),
-        ("2026-11-17", -22),
-        ("2026-11-18", -67),  # 0.6732
-        ("2026-11-19", -22),
+        ("2026-11-16", -23),  # 0.4488 together
+        ("2026-11-17", -22),  # 0.6732
+        ("2026-11-18", -68),  # 1.3464
+        ("2026-11-19", -22),  # 1.5708
     ]
 
 

@@ -95,9 +95,10 @@ def test_parts_of_parts_add_up_to_the_whole_to_the_cent() -> None:
     assert last.pk == order.pk
     assert (last.quantity, last.parent_id) == (Decimal("0.01"), None)
     assert sum(one.margin for one in [*parts, last]) == order.margin
-    assert [one.profit for one in [*parts, last]] == [0] * 7  # 0.0025 each; half-even makes no cent of it
+    # 0.0025 each: 0.0025, 0.005 (half-even: 0.00), 0.0075 (the cent), ... 0.015 (half-even: 0.02), 0.0175
+    assert [one.profit for one in [*parts, last]] == [0, 0, 1, 0, 0, 1, 0]
     assert balance(alice, MARGIN) == 0
-    assert cash(alice) == usd("10_000.00")
+    assert cash(alice) == usd("10_000.02")
 
 
 def test_each_part_has_the_exact_profit_of_its_own_price() -> None:
@@ -259,8 +260,8 @@ def test_eighteen_decimals_are_split_exactly() -> None:
     price_at("ETH-USD", "2_250.00")
     order = opens(alice, symbol="eth", quantity="12345.123456789012345678", leverage=100)
 
-    part = closes(alice, order, "0.000000000000000001")
+    part = closes(alice, order, "0.123456789012345679")
 
-    assert now(order).quantity == Decimal("12345.123456789012345677")
-    assert (part.quantity, part.margin) == (Decimal("0.000000000000000001"), 0)
-    assert order.margin == now(order).margin == balance(alice, MARGIN)
+    assert now(order).quantity == Decimal("12344.999999999999999999")
+    assert (part.quantity, part.margin) == (Decimal("0.123456789012345679"), usd("2.78"))
+    assert order.margin - usd("2.78") == now(order).margin == balance(alice, MARGIN)

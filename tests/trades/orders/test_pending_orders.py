@@ -136,6 +136,45 @@ def test_a_gap_beyond_its_stop_loss_opens_it_and_the_next_look_closes_it() -> No
     assert now(order).profit == -usd("1.00")
 
 
+@pytest.mark.parametrize(
+    ("kind", "price", "take_profit", "gap"),
+    [
+        ("buy stop", "43000", "44000", ("43_995.00", "44_000.00")),
+        ("buy stop", "43000", "44000", ("44_990.00", "45_000.00")),
+        ("sell stop", "41000", "40000", ("40_000.00", "40_005.00")),
+        ("sell stop", "41000", "40000", ("39_000.00", "39_010.00")),
+    ],
+)
+def test_a_gap_beyond_its_own_take_profit_cancels_it(
+    kind: str, price: str, take_profit: str, gap: tuple[str, str]
+) -> None:
+    """Opened, it would close at once, or later, at a loss and call that a profit taken."""
+    alice = a_customer(with_usd="1_000.00")
+    btc_at("42_000.00", "42_010.00")
+    order = places(alice, kind, price, takeProfit=take_profit)
+
+    btc_at(*gap)
+    fires(order)
+    fires(order)
+
+    assert became(order) == ("CANCELLED", "gap")
+    cancelled = OrderEvent.objects.get(customer=alice, order_id=order.pk, kind="cancelled")
+    assert (cancelled.detail, cancelled.command_id) == ({"reason": "gap"}, None)
+    assert (moved(alice), Deal.objects.filter(customer=alice).count()) == ([], 0)
+
+
+def test_a_gap_just_short_of_its_take_profit_opens_it() -> None:
+    alice = a_customer(with_usd="1_000.00")
+    btc_at("42_000.00", "42_010.00")
+    order = places(alice, "buy stop", "43000", takeProfit="44000")
+
+    btc_at("43_994.99", "43_999.99")
+    fires(order)
+    fires(order)
+
+    assert became(order) == ("OPEN", "")
+
+
 def test_without_free_margin_when_its_price_comes_it_is_cancelled() -> None:
     alice = a_customer(with_usd="500.00")
     btc_at("42_000.00")
