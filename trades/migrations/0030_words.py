@@ -135,6 +135,7 @@ class Migration(migrations.Migration):
                             "close_all",
                             "no_margin",
                             "forbidden",
+                            "gap",
                         ],
                     )
                 ),
