@@ -269,7 +269,7 @@ def test_two_sealers_at_once_make_one_chain(monkeypatch):
 
 
 def test_the_commands_seal_verify_and_prove_a_noted_head(alice, capsys, monkeypatch):
-    monkeypatch.setattr("accounts.management.commands.seal.timezone.now", in_ten_minutes)
+    monkeypatch.setattr("accounts.management.commands.seal.clock.now", in_ten_minutes)
     call_command("seal", "--json")
     head = json.loads(capsys.readouterr().out)["head"]
     assert head == {"number": head["number"], "hash": SealBlock.objects.get(number=head["number"]).hash}
@@ -310,7 +310,7 @@ def test_the_command_tells_what_was_tampered_with_from_what_follows(alice, capsy
 def test_the_tasks_seal_and_report(alice, caplog, monkeypatch):
     with caplog.at_level("INFO"):
         with monkeypatch.context() as later:
-            later.setattr(timezone, "now", in_ten_minutes)
+            later.setattr(tasks.clock, "now", in_ten_minutes)
             tasks.seal()
         tasks.verify()
     assert SealBlock.objects.latest("number").hash in caplog.text

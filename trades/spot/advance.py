@@ -160,6 +160,8 @@ def is_session_over(failure: Exception) -> bool:
     What the server refuses has a code; without one it's the connection that failed.
     """
     sqlstate = getattr(failure.__cause__, "sqlstate", None)
+    if isinstance(failure, clock.TooLate):
+        return True
     is_gone = sqlstate is None and isinstance(failure, (OperationalError, InterfaceError))
     return is_gone or sqlstate in _TOO_LATE
 

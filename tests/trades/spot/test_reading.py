@@ -103,7 +103,7 @@ def test_a_reading_is_good_until_the_oldest_price_in_use_reaches_its_limit_count
     [
         ("after the prices were read", lambda sql: "FOR NO KEY UPDATE OF t SKIP LOCKED" in sql),
         ("before the moment was set", lambda sql: sql.startswith("UPDATE trades_trade") or "SET state = " in sql),
-        ("before COMMIT", lambda sql: "idle_in_transaction_session_timeout" in sql),
+        ("before COMMIT", lambda sql: "must_commit_by" in sql),
     ],
 )
 def test_a_set_that_stood_still_is_judged_by_the_price_of_after(alice, where, when):
@@ -197,7 +197,7 @@ def test_a_sweep_whose_session_is_ended_goes_on_and_moves_everything(alice):
     trades, market = some_stored(alice, 5), Market()
 
     def when(sql: str) -> bool:
-        return "idle_in_transaction_session_timeout" in sql
+        return "must_commit_by" in sql
 
     with standing_still(market, when, LIMIT_SECONDS + 0.5) as stops:
         mark = sweep(low_water=None, prices=market.latest, at_once=2)
