@@ -172,13 +172,18 @@ def _closed_per_s(system: System, partitions: int, opened: Callable[[], list]) -
     from trades.orders.commands import Command, encode, stream_name
 
     pipe = streams.client().pipeline(transaction=False)
+    dead = [f"{stream_name(partition)}:dead" for partition in range(partitions)]
+    streams.client().delete(*dead)
     for who, code in opened():
-        command = Command(uuid7(), CLOSE_COMMAND, who.pk, who.user_id, {"orderId": code}, 600_000)
+        command = Command(uuid7(), CLOSE_COMMAND, who.pk, who.user_id, {"orderId": code, "quantity": None}, 600_000)
         pipe.xadd(stream_name(partition_of(who.pk) % partitions), encode(command))  # type: ignore[arg-type]
     pipe.execute()
     names = [stream_name(partition) for partition in range(partitions)]
     with cast.FreshPrices(), _engines(system, partitions):
-        return _drained_per_s(names)
+        rate = _drained_per_s(names)
+    if any(streams.client().xlen(name) for name in dead):
+        raise RuntimeError("the engines took some of these commands for none")
+    return rate
 
 
 def _drained_per_s(names: list[str]) -> float:
