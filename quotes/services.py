@@ -99,27 +99,28 @@ def issue(
 def accept_price(instrument: Instrument, *, seen: Price, by: UUID) -> Price:
     """Accept the feed's price that was refused as a jump, in the name of a member of the staff. Gives it.
 
-    `seen` is the refused price that was before their eyes. The deed stands in the instrument's history, and is
-    written there first: what can't be written down doesn't happen. Where Redis doesn't say what came of it, it stays
-    there; Redis itself refuses it ACCEPT_MILLISECONDS after the deed was begun, however long a call was under way.
+    `seen` is the refused price that was before their eyes. The deed stands in the instrument's history, and is written
+    there first: what can't be written down doesn't happen. What was refused then is written there, too. Redis itself
+    refuses it ACCEPT_MILLISECONDS after the deed was begun, however long a call was under way.
     Raises NoRefusedPrice, RefusedPriceMoved, AcceptedTooLate, Unavailable.
     """
     try:
         until = market.clock() + ACCEPT_MILLISECONDS
     except redis.RedisError as error:
         raise Unavailable("Redis can't be reached: nothing was accepted.") from error
-    deed = _noted(instrument, f"Accepted the refused price {printed(seen.bid)} / {printed(seen.ask)}.", by)
+    wanted = f"the refused price {printed(seen.bid)} / {printed(seen.ask)}"
+    _noted(instrument, f"Accepted {wanted}.", by)
     try:
         return market.accept(instrument.symbol, seen=seen, limit=instrument.jump_limit_percent, until=until)
-    except Refusal:
-        deed.delete()
+    except Refusal as refusal:
+        _noted(instrument, f"Not accepted after all: {wanted}. {refusal.text}", by)
         raise
     except redis.RedisError as error:
         raise Unavailable("Redis can't be reached; look whether the price is still refused.") from error
 
 
-def _noted(instrument: Instrument, sentence: str, by: UUID) -> LogEntry:
-    return LogEntry.objects.create(
+def _noted(instrument: Instrument, sentence: str, by: UUID) -> None:
+    LogEntry.objects.create(
         user_id=by,
         content_type=ContentType.objects.get_for_model(Instrument),
         object_id=instrument.symbol,

@@ -118,7 +118,7 @@ def test_a_price_whose_accepting_was_answered_with_503_is_not_accepted_when_valk
 
 
 @pytest.mark.django_db
-def test_a_price_that_nobody_accepts_leaves_no_deed():
+def test_a_price_that_nobody_accepts_is_told_as_such():
     ann = User.objects.create_user("ann@firm.example", "a long enough word", is_staff=True)
     prices.publish([(BTC, Decimal(100), Decimal(100))])
     prices.publish([(BTC, Decimal(1000), Decimal(1000))])
@@ -128,5 +128,5 @@ def test_a_price_that_nobody_accepts_leaves_no_deed():
     with pytest.raises(Exception, match="No price of this symbol"):
         accept_price(symbols.instrument(BTC), seen=seen, by=ann.pk)
 
-    assert not LogEntry.objects.exists()
+    assert LogEntry.objects.latest("pk").change_message.startswith("Not accepted after all")
     assert not PriceHold.objects.exists()

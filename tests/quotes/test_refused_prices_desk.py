@@ -85,7 +85,7 @@ def test_nobody_accepts_another_price_than_they_saw(desk):
 
     assert said(answer) == ["The refused price has moved on since you saw it: look again."]
     assert prices.latest().by_symbol["BTC-USD"].bid == 42_000
-    assert not LogEntry.objects.exists()
+    assert LogEntry.objects.latest("pk").change_message.startswith("Not accepted after all")
 
 
 @pytest.mark.parametrize("seen", ["", "rubbish", "420000|420100|0"])
@@ -96,7 +96,7 @@ def test_where_nothing_is_refused_the_dialog_says_so_and_changes_nothing(desk, s
 
     assert said(answer) == ["No price of this symbol is refused at the moment."]
     assert prices.latest().by_symbol["BTC-USD"].bid == 42_000
-    assert not LogEntry.objects.exists()
+    assert all("Not accepted" in entry.change_message for entry in LogEntry.objects.order_by("-pk")[:1])
 
 
 def test_the_swap_of_an_instrument_is_explained_where_it_is_set(desk):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -46,7 +46,7 @@ class Figures:
     margin: int
     unrealized: int
     is_called: bool
-    withdrawable: int = 0  # what can be spent; not reckoned for lists of many accounts
+    withdrawable: int = field(default=0, compare=False)  # what can be spent; not reckoned for lists of many accounts
 
     @property
     def free_cash(self) -> int:
