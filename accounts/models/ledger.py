@@ -56,6 +56,7 @@ class LedgerAccount(models.Model):
         EXTERNAL = "external"
         DIFFERENCES = "differences"
         ADJUSTMENTS = "adjustments"
+        CAPITAL = "capital"
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     customer = models.ForeignKey(
@@ -93,6 +94,7 @@ class LedgerAccount(models.Model):
                         "external",
                         "differences",
                         "adjustments",
+                        "capital",
                     ],
                 ),
                 name="account_owner_fits_type",
