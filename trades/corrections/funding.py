@@ -38,18 +38,28 @@ def is_done(kind: str, customer_id: UUID | None, asset: str, amount: int, refere
 
 @conflicts.atomic
 def propose_funding(
-    kind: str, customer_id: UUID, asset: str, amount: int, *, reference: str, reason: str, by: Actor, at: datetime
+    kind: str,
+    customer_id: UUID,
+    asset: str,
+    amount: int,
+    *,
+    reference: str,
+    reason: str,
+    by: Actor,
+    at: datetime,
+    once: UUID | None = None,
 ) -> Correction:
     """Propose a customer's DEPOSIT or WITHDRAWAL. Within the limit it comes back applied, but of a frozen customer's.
 
-    The same movement by the same reference gives the proposal that there is. Raises Malformed, NobodyAnswers,
-    CustomerNotFound, UnknownAsset, KeyReused, and, where it is applied at once, InsufficientFunds.
+    The same movement by the same reference gives the correction that there is, which has another `once`. Raises
+    Malformed, NobodyAnswers, CustomerNotFound, UnknownAsset, KeyReused, and, where it is applied at once,
+    InsufficientFunds.
     """
     if kind not in OF_CUSTOMERS:
         raise Malformed("Money of a customer comes in (deposit) or goes out (withdrawal).")
     if not Customer.objects.filter(pk=customer_id).exists():
         raise CustomerNotFound
-    return _proposed(kind, asset, amount, reference, reason, by, at, customer_id=customer_id)
+    return _proposed(kind, asset, amount, reference, reason, by, at, once, customer_id=customer_id)
 
 
 @conflicts.atomic
@@ -62,7 +72,7 @@ def propose_firms_own(
     """
     if kind not in OF_THE_FIRM:
         raise Malformed("The firm's own money is capital_in, profit_out or fees_out.")
-    return _proposed(kind, asset, amount, reference, reason, by, at, customer_id=None)
+    return _proposed(kind, asset, amount, reference, reason, by, at, None, customer_id=None)
 
 
 def _proposed(
@@ -73,6 +83,7 @@ def _proposed(
     reason: str,
     by: Actor,
     at: datetime,
+    once: UUID | None,
     *,
     customer_id: UUID | None,
 ) -> Correction:
@@ -88,7 +99,7 @@ def _proposed(
     if is_done(kind, customer_id, asset, amount, reference):
         raise KeyReused(f"The movement by the reference {reference} was made before, and not by a correction.")
     try:
-        made = write_proposal(kind, by, at, reason, reference=reference, needs_checker=not is_alone, **terms)
+        made = write_proposal(kind, by, at, reason, reference=reference, once=once, needs_checker=not is_alone, **terms)
     except IntegrityError:  # proposed at the same moment, in another asset
         if waiting := _living(kind, reference, terms):
             return waiting

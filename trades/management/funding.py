@@ -7,12 +7,14 @@ from argparse import ArgumentParser
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any, ClassVar
+from uuid import UUID
 
 from django.conf import settings
 from django.core.management.base import CommandError
 
 from accounts import clock, selectors, services
 from accounts.identity import Actor
+from accounts.ids import uuid7
 from accounts.management import who
 from accounts.management.output import JSONCommand, politely
 from accounts.models import Asset, Customer
@@ -69,16 +71,20 @@ class FundingCommand(JSONCommand):
             "available": available,
         }
         done = _done(is_new, waits)
-        self.say(options, facts, f"{done}, reference {reference}. Available now: {available:f} {code}", *_alone(waits))
+        self.say(options, facts, f"{done}, reference {reference}. Available now: {available:f} {code}", *_alone())
 
     def _by_two(
         self, customer: Customer, asset: str, amount: int, reference: str, reason: str, by: Actor, at: datetime
-    ) -> tuple[bool, Any]:
+    ) -> tuple[bool, UUID | None]:
         """Whether money moved, and the correction that waits for a second person, if one does."""
         if is_done(self.kind, customer.pk, asset, amount, reference):
             return False, None
-        made = propose_funding(self.kind, customer.pk, asset, amount, reference=reference, reason=reason, by=by, at=at)
-        return made.state == CorrectionState.APPLIED, made.pk if made.state == CorrectionState.PROPOSED else None
+        mine = uuid7()
+        made = propose_funding(
+            self.kind, customer.pk, asset, amount, reference=reference, reason=reason, by=by, at=at, once=mine
+        )
+        is_new = made.state == CorrectionState.APPLIED and made.once == mine
+        return is_new, made.pk if made.state == CorrectionState.PROPOSED else None
 
 
 def _reference(given: str | None) -> str:
@@ -98,11 +104,11 @@ def _reason(given: str | None) -> str:
     return given.strip()
 
 
-def _done(is_new: bool, waits: Any) -> str:
+def _done(is_new: bool, waits: UUID | None) -> str:
     if waits is not None:
         return f"Proposed, nothing moved yet: a second person applies it, manage.py correct apply {waits.hex}"
     return "Done" if is_new else "Done before: nothing moved"
 
 
-def _alone(waits: Any) -> tuple[str, ...]:
+def _alone() -> tuple[str, ...]:
     return ("A sandbox asks for no second person, whatever the amount.",) if settings.SANDBOX else ()
