@@ -1,8 +1,4 @@
-"""Who moved money into or out of the firm, beside the transfer.
-
-Movements from before get a row, too, so that their references can't be used again. Of a reference that was used for
-several movements the first one has it.
-"""
+"""Who moved money into or out of the firm, beside the transfer."""
 
 import accounts.ids
 import django.db.models.deletion
@@ -14,17 +10,6 @@ CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON accounts_funding
     FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER never_emptied BEFORE TRUNCATE ON accounts_funding
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
-"""
-
-KEPT = """
-INSERT INTO accounts_funding (id, transfer_id, reference, reason, made_from, at)
-SELECT new_uuid7(), id, reference, '', 'before it was noted', at
-FROM (
-    SELECT DISTINCT ON (split.reference) t.id, t.at, split.reference
-    FROM accounts_transfer t, LATERAL (SELECT substring(t.key FROM length(t.kind) + 2) AS reference) split
-    WHERE t.kind IN ('deposit', 'withdrawal') AND t.key LIKE t.kind || ':_%' AND length(split.reference) <= 128
-    ORDER BY split.reference, t.id
-) first
 """
 
 
@@ -105,6 +90,5 @@ class Migration(migrations.Migration):
                 ],
             },
         ),
-        migrations.RunSQL(KEPT, migrations.RunSQL.noop),
         migrations.RunSQL(GUARDS, migrations.RunSQL.noop),
     ]

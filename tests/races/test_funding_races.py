@@ -57,7 +57,8 @@ def test_one_movement_that_many_make_at_once_is_made_once():
 
 
 def test_two_honest_operators_at_once_make_one_movement():
-    """Guard: the asset's row is locked before the reference is looked for; without it the second one breaks."""
+    """Guard: the reference is looked for with the asset's row locked, and again where the unique index refused it.
+    Without that the second one breaks."""
     alice, ann, ben = a_customer(), somebody(), somebody()
     for turn, amount in enumerate(["5.00", "5_000.00"] * 3):
         before = balance(alice)
@@ -91,7 +92,8 @@ def test_one_reference_that_is_proposed_in_two_assets_at_once_is_one_proposals()
 
 @pytest.mark.parametrize("amount", ["25.00", "5_000.00"])
 def test_a_dialog_that_is_answered_ten_times_at_once_makes_one_correction(amount):
-    """Guard: `trades_correction.once` is unique. Without it a double click paid twice."""
+    """Guard: the dialog's key is looked for with the asset's row locked. Without that a double click breaks; without
+    the key it pays twice."""
     alice = a_customer()
     answer = {**why(), "once": uuid4()}
 
@@ -105,7 +107,7 @@ def test_a_dialog_that_is_answered_ten_times_at_once_makes_one_correction(amount
 
 
 def test_a_dialog_that_is_answered_for_two_assets_at_once_makes_one_correction():
-    """Guard: as above; the rows of two assets are locked, so only the unique key is between them."""
+    """Guard: `trades_correction.once` is unique. Two assets' rows are locked, so nothing else is between the two."""
     alice = a_customer()
     for _ in range(5):
         answer = {**why(), "once": uuid4()}
@@ -118,7 +120,8 @@ def test_a_dialog_that_is_answered_for_two_assets_at_once_makes_one_correction()
 
 
 def test_what_was_earned_is_paid_out_once_however_many_do_it_at_once():
-    """Guard: `ledger.post` locks the firm's account before the sum over the buckets is read."""
+    """Guard: the sum over the buckets is read after `ledger.post` locked the firm's account. Read before it, it lets
+    everybody through."""
     alice = a_customer(with_usd="10_000.00")
     lost = Movement(
         ledger.customers(alice.pk, "USD", ledger.AVAILABLE),

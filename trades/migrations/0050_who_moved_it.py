@@ -35,7 +35,7 @@ CREATE TRIGGER once_never_changes BEFORE UPDATE ON trades_correction FOR EACH RO
 
 
 class Migration(migrations.Migration):
-    dependencies = [("accounts", "0021_capital"), ("trades", "0014_late_commits")]
+    dependencies = [("accounts", "0022_references_from_before"), ("trades", "0014_late_commits")]
 
     operations = [
         migrations.RemoveConstraint(model_name="correction", name="correction_names_its_subject"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -10,8 +11,9 @@ from django.core.management import CommandError, call_command
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
-from accounts import exact, seals, services
+from accounts import exact, ledger, seals, services
 from accounts.errors import InsufficientFunds, KeyReused, Malformed
+from accounts.ledger import Movement
 from accounts.models import Customer, Funding, Transfer, User
 from tests.given import a_customer, balance, deposit, usd, what_the_audit_finds
 from tests.trades.corrections.desk import a_member_of_staff, applies, somebody
@@ -114,6 +116,35 @@ def test_who_moved_it_never_changes_and_is_sealed(alice: Customer) -> None:
         with pytest.raises(IntegrityError), transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(statement)
     assert "accounts_funding" in seals._TABLES
+
+
+def test_references_from_before_the_table_are_taken_as_well(alice: Customer) -> None:
+    """Guard: migration 0022. Of a reference that two customers have, the first movement keeps it."""
+    bob, now = a_customer("bob"), timezone.now()
+    ledger.post(
+        [
+            Movement(
+                ledger.house(one.pk, "USD", ledger.EXTERNAL),
+                ledger.customers(one.pk, "USD", ledger.AVAILABLE),
+                cents,
+                "deposit",
+                f"deposit:{key}",
+                one.pk,
+                None,
+                now,
+            )
+            for one, cents, key in ((alice, 1, "k:1"), (bob, 2, "k:1"), (bob, 3, "k2"))
+        ]
+    )
+
+    with connection.cursor() as cursor:
+        cursor.execute(import_module("accounts.migrations.0022_references_from_before").KEPT)
+
+    kept = Funding.objects.values_list("reference", "transfer__amount", "made_from")
+    assert set(kept) == {("k2", 3, "before it was noted"), ("k:1", 1, "before it was noted")}
+    with pytest.raises(KeyReused):
+        services.deposit(alice, "USD", 3, "k2", now, "test")
+    assert what_the_audit_finds() == []
 
 
 def test_the_audit_names_a_row_that_names_another_movement(alice: Customer) -> None:
