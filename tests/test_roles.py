@@ -21,6 +21,7 @@ from tests.given import a_customer, balance, deposit, usd
 from tests.live import environment
 
 APPEND_ONLY = {
+    "accounts_funding",
     "accounts_ledgeraudit",
     "accounts_reconciliationline",
     "accounts_reconciliationrun",

@@ -24,7 +24,10 @@ class Migration(migrations.Migration):
                 (
                     "transfer",
                     models.OneToOneField(
-                        on_delete=django.db.models.deletion.PROTECT, related_name="funding", to="accounts.transfer"
+                        db_constraint=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="funding",
+                        to="accounts.transfer",
                     ),
                 ),
                 (

@@ -12,11 +12,14 @@ from accounts.ids import uuid7
 class Funding(models.Model):
     """Beside the transfer of a deposit, a withdrawal or the firm's own money. Never changed, never removed.
 
-    `reference` is the outside's own name of the movement: it is used once in the whole firm, whoever it was for.
+    `reference` is the outside's own name of the movement: it is used once in the whole firm, whoever it was for. The
+    transfer's column carries no foreign key, like every append-only row's (docs/decisions/); the audit compares the two.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    transfer = models.OneToOneField("accounts.Transfer", on_delete=models.PROTECT, related_name="funding")
+    transfer = models.OneToOneField(
+        "accounts.Transfer", on_delete=models.PROTECT, related_name="funding", db_constraint=False
+    )
     reference = models.CharField(max_length=128, unique=True, help_text="The bank's or the provider's own.")
     reason = models.CharField(max_length=500, blank=True, help_text="Why; empty only where nobody had to say it.")
     made_by = models.ForeignKey(

@@ -45,6 +45,7 @@ def test_every_append_only_history_is_sealed_and_nothing_is_found_in_it(alice, d
         ("trades_orderevent", "kind = 'closed'"),
         ("trades_tradeevent", "detail = 'quote_expired'"),
         ("accounts_ledgeraudit", "findings = '[{}]'"),
+        ("accounts_funding", "made_from = 'nobody'"),
         ("quotes_pricehold", "by_id = gen_random_uuid()"),
     ],
 )
@@ -72,6 +73,7 @@ def test_a_removed_row_is_named(alice, deal, table):
     [
         ("accounts_transfer", {"key": "'another'"}),
         ("accounts_ledgeraudit", {}),
+        ("accounts_funding", {"transfer_id": "gen_random_uuid()", "reference": "'another'"}),
         ("quotes_pricehold", {"number": "number + 1"}),
         ("trades_deal", {"order_id": "gen_random_uuid()"}),
         ("trades_orderevent", {}),
