@@ -113,9 +113,10 @@ def move(
 
 def refuse_reference(reference: str) -> None:
     """Raises Malformed for what names nothing, as an empty one, or two things that look the same."""
-    if not 0 < len(reference) <= LONGEST_REFERENCE or not reference.isprintable() or reference != reference.strip():
+    is_plain = reference.isascii() and reference.isprintable() and reference == reference.strip()
+    if not 0 < len(reference) <= LONGEST_REFERENCE or not is_plain:
         raise Malformed(
-            f"A reference has 1 to {LONGEST_REFERENCE} printable characters, without blanks around them; it is the"
+            f"A reference has 1 to {LONGEST_REFERENCE} plain characters (ASCII), without blanks around them; it is the"
             " bank's or the provider's own name of the movement."
         )
 

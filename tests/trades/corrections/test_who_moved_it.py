@@ -72,7 +72,7 @@ def test_a_reference_is_used_once_in_the_whole_firm(alice: Customer) -> None:
     assert Transfer.objects.count() == 1
 
 
-@pytest.mark.parametrize("nothing", ["", " ", " k1", "k1\n", "k\u200b1", "x" * 129])
+@pytest.mark.parametrize("nothing", ["", " ", " k1", "k1\n", "k\u200b1", "k\u20101", "x" * 129])
 def test_a_reference_that_names_nothing_or_two_things_is_refused(alice: Customer, nothing: str) -> None:
     """Guard: `refuse_reference`. A shell's variable that wasn't set was a random key: money moved twice."""
     assert "reference has 1 to 128" in refused("deposit", alice.pk.hex, "USD", "5", "--key", nothing)
