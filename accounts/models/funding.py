@@ -13,7 +13,7 @@ class Funding(models.Model):
     """Beside the transfer of a deposit, a withdrawal or the firm's own money. Never changed, never removed.
 
     `reference` is the outside's own name of the movement: it is used once in the whole firm, whoever it was for. The
-    transfer's column carries no foreign key, as in other append-only rows (docs/decisions/); the audit compares the two.
+    transfer's column carries no foreign key, as in other append-only rows (docs/decisions/): the audit compares them.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)

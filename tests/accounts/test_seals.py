@@ -177,6 +177,7 @@ def test_the_two_accounts_of_a_removed_transfer_only_follow(alice):
     deposit(alice, "ETH", "2")
     seal()
     transfer = Transfer.objects.get(customer=alice, asset="ETH")
+    funding = transfer.funding.pk
 
     tampered("DELETE FROM accounts_transfer WHERE id = %s", transfer.pk)
 
@@ -184,6 +185,7 @@ def test_the_two_accounts_of_a_removed_transfer_only_follow(alice):
     assert in_consequence() == {
         ("balances", transfer.debit_account_id.hex),
         ("balances", transfer.credit_account_id.hex),
+        ("fundings", funding.hex),
     }
 
 
