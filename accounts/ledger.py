@@ -34,6 +34,7 @@ ADVANCES: Final = "advances"
 EXTERNAL: Final = "external"
 DIFFERENCES: Final = "differences"
 ADJUSTMENTS: Final = "adjustments"
+CAPITAL: Final = "capital"
 
 
 class Account(NamedTuple):

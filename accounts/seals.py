@@ -42,6 +42,7 @@ def register(table: str, sides: tuple[str, ...] = ()) -> None:
 
 register("accounts_transfer", ("debit_account_id", "credit_account_id"))
 register("accounts_ledgeraudit")
+register("accounts_funding")
 
 
 # --- the bytes --------------------------------------------------------------------------------------

@@ -28,6 +28,7 @@ env.read_env(BASE_DIR / ".env")
 
 DEBUG = env.bool("DEBUG", default=False)
 SANDBOX = env.bool("SANDBOX", default=True)  # accepts PostTrade.expected_error, seeds demo data
+BROKERAGE_BY = env.str("BROKERAGE_BY", default="")  # who runs commands, where --by doesn't say it
 DEMO = SANDBOX and env.bool("DEMO", default=False)  # a window that cuts crypto trades every minute
 # This machine itself may always ask: `up` and health checks do.
 ALLOWED_HOSTS = [*env.list("ALLOWED_HOSTS", default=["testserver"]), "localhost", "127.0.0.1", "[::1]"]

@@ -18,6 +18,7 @@ from tests.live import Live
 
 # What tests write. Reference data (assets, instruments, windows) stays as the migrations made it.
 WRITTEN = (
+    "accounts_funding",
     "accounts_transfer",
     "accounts_ledgeraccount",
     "accounts_ledgeraudit",

@@ -23,6 +23,7 @@ from tests.roles import ONE_ROLE, application, refuses
 __all__ = ["application"]
 
 APPEND_ONLY = {
+    "accounts_funding",
     "accounts_ledgeraudit",
     "accounts_reconciliationline",
     "accounts_reconciliationrun",

@@ -172,13 +172,15 @@ SELECT coalesce(c.id, m.subject), c.kind, c.state, c.movements_count, coalesce(m
 FROM trades_correction c
 FULL JOIN (
     SELECT subject, count(*) AS count FROM accounts_transfer
-    WHERE kind IN ('reversal', 'adjustment', 'break_paid', 'break_written_off', 'leg_reopened') GROUP BY subject
+    WHERE kind IN ('reversal', 'adjustment', 'break_paid', 'break_written_off', 'leg_reopened',
+                   'capital_in', 'profit_out', 'fees_out')
+       OR kind IN ('deposit', 'withdrawal') AND subject IS NOT NULL GROUP BY subject
 ) m ON m.subject = c.id
 WHERE c.id IS NULL OR c.movements_count <> coalesce(m.count, 0) OR c.state <> 'applied' AND m.count > 0
 ORDER BY 1
 """
 
-# An adjustment and the end of a break are one movement each, of the same kind as the correction.
+# An adjustment, money in or out and the end of a break are one movement each, of the same kind as the correction.
 _ADJUSTED = """
 SELECT c.id, c.kind, c.amount, c.asset_id, t.amount, t.asset_id, d.type, k.type
 FROM trades_correction c
@@ -186,16 +188,32 @@ LEFT JOIN accounts_break b ON b.id = c.subject
 LEFT JOIN accounts_transfer t ON t.subject = c.id AND t.kind = c.kind
 LEFT JOIN accounts_ledgeraccount d ON d.id = t.debit_account_id
 LEFT JOIN accounts_ledgeraccount k ON k.id = t.credit_account_id
-WHERE c.state = 'applied' AND c.kind IN ('adjustment', 'break_paid', 'break_written_off')
+WHERE c.state = 'applied' AND c.kind IN ('adjustment', 'break_paid', 'break_written_off', 'deposit',
+                                             'withdrawal', 'capital_in', 'profit_out', 'fees_out')
   AND (t.amount IS DISTINCT FROM c.amount OR t.asset_id <> c.asset_id OR t.customer_id IS DISTINCT FROM c.customer_id
-       OR c.kind <> 'adjustment' AND (b.state IS DISTINCT FROM 'resolved' OR abs(b.amount) <> c.amount)
+       OR c.kind IN ('break_paid', 'break_written_off')
+          AND (b.state IS DISTINCT FROM 'resolved' OR abs(b.amount) <> c.amount)
        OR d.type || ' ' || k.type <> CASE
            WHEN c.direction = 'credit' THEN 'adjustments available'
            WHEN c.direction = 'debit' THEN 'available adjustments'
+           WHEN c.kind = 'deposit' THEN 'external available'
+           WHEN c.kind = 'withdrawal' THEN 'available external'
+           WHEN c.kind = 'capital_in' THEN 'external capital'
+           WHEN c.kind = 'profit_out' THEN 'profit external'
+           WHEN c.kind = 'fees_out' THEN 'fees external'
            WHEN c.kind = 'break_paid' AND b.amount > 0 THEN 'differences external'
            WHEN c.kind = 'break_paid' THEN 'external differences'
            WHEN b.amount > 0 THEN 'differences adjustments'
            ELSE 'adjustments differences' END)
+ORDER BY 1
+"""
+
+_FUNDINGS = """
+SELECT f.id, f.reference, t.kind, t.key
+FROM accounts_funding f
+LEFT JOIN accounts_transfer t ON t.id = f.transfer_id
+WHERE t.id IS NULL OR t.kind NOT IN ('deposit', 'withdrawal', 'capital_in', 'profit_out', 'fees_out')
+   OR t.key <> t.kind || ':' || f.reference
 ORDER BY 1
 """
 
@@ -289,6 +307,12 @@ _CHECKS: Final = (
         "trades_correction",
         _ADJUSTED,
         "Correction {0} ({1}) is about {2} of {3}; its transfer moved {4} of {5} from {6} to {7}.",
+    ),
+    (
+        "fundings",
+        "accounts_funding",
+        _FUNDINGS,
+        "Row {0} says who moved the money of the reference {1}; its transfer is {2} with the key {3}.",
     ),
     (
         "reversals",

@@ -20,6 +20,7 @@ from accounts import services
 from accounts.admin.base import leave_dialog
 from accounts.errors import Refusal
 from accounts.identity import Actor
+from accounts.ids import uuid7
 
 
 class ReasonForm(BaseDialogForm):
@@ -29,6 +30,9 @@ class ReasonForm(BaseDialogForm):
 
 
 class ReasonAndReferenceForm(ReasonForm):
+    """What proposes that money moves. `once` is made when the dialog opens: the same dialog answered twice is one."""
+
+    once = forms.UUIDField(initial=uuid7, widget=forms.HiddenInput)
     reference = forms.CharField(
         max_length=128,
         required=False,

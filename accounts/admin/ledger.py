@@ -15,7 +15,7 @@ from unfold.forms import BaseDialogForm
 
 from accounts.admin import shown
 from accounts.admin.base import ReadOnlyAdmin, leave_dialog
-from accounts.models import Asset, LedgerAccount, LedgerAudit, Transfer
+from accounts.models import Asset, Funding, LedgerAccount, LedgerAudit, Transfer
 
 
 @admin.register(Asset)
@@ -86,8 +86,30 @@ class TransferAdmin(ReadOnlyAdmin):
     related = ("asset", "customer", "debit_account__customer", "credit_account__customer")
     search_guids = ("pk", "customer_id")
     search_customer = "customer_id"
-    fields = ("guid", "when", "kind", "amount_shown", "debited", "credited", "customer_name", "key", "about")
-    readonly_fields = ("guid", "when", "amount_shown", "debited", "credited", "customer_name", "about")
+    fields = (
+        "guid",
+        "when",
+        "kind",
+        "amount_shown",
+        "debited",
+        "credited",
+        "customer_name",
+        "key",
+        "about",
+        "moved_by",
+        "why",
+    )
+    readonly_fields = (
+        "guid",
+        "when",
+        "amount_shown",
+        "debited",
+        "credited",
+        "customer_name",
+        "about",
+        "moved_by",
+        "why",
+    )
 
     @admin.display(description="At")
     def when(self, transfer: Transfer) -> str:
@@ -116,6 +138,18 @@ class TransferAdmin(ReadOnlyAdmin):
     @admin.display(description="Order, trade or batch")
     def about(self, transfer: Transfer) -> str:
         return shown.guid(transfer.subject)
+
+    @admin.display(description="Moved by")
+    def moved_by(self, transfer: Transfer) -> str:
+        funding = _funding_of(transfer)
+        if funding is None:
+            return shown.NOTHING
+        return shown.who(funding.made_by, funding.made_by_client, funding.made_from)
+
+    @admin.display(description="Reference and reason")
+    def why(self, transfer: Transfer) -> str:
+        funding = _funding_of(transfer)
+        return " · ".join(filter(None, [funding.reference, funding.reason])) if funding else shown.NOTHING
 
 
 class RecountForm(BaseDialogForm):
@@ -179,6 +213,11 @@ class LedgerAuditAdmin(ReadOnlyAdmin):
 
     def has_recount_permission(self, request: HttpRequest, obj: object = None) -> bool:
         return request.user.has_perm("accounts.add_ledgeraudit")
+
+
+def _funding_of(transfer: Transfer) -> Funding | None:
+    """Who moved it: only money in and out has such a row."""
+    return Funding.objects.select_related("made_by", "made_by_client").filter(transfer=transfer.pk).first()
 
 
 def _owner(account: LedgerAccount) -> str:

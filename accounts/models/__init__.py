@@ -1,4 +1,5 @@
 from accounts.models.audit import LedgerAudit
+from accounts.models.funding import Funding
 from accounts.models.identity import ApiClient, Customer, User
 from accounts.models.ledger import Asset, LedgerAccount, Transfer
 from accounts.models.reconciliation import Break, ReconciliationLine, ReconciliationRun
@@ -9,6 +10,7 @@ __all__ = [
     "Asset",
     "Break",
     "Customer",
+    "Funding",
     "LedgerAccount",
     "LedgerAudit",
     "ReconciliationLine",

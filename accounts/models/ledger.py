@@ -84,6 +84,7 @@ class LedgerAccount(FixedColumns):
         EXTERNAL = "external"
         DIFFERENCES = "differences"
         ADJUSTMENTS = "adjustments"
+        CAPITAL = "capital"
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     customer = models.ForeignKey(
@@ -121,6 +122,7 @@ class LedgerAccount(FixedColumns):
                         "external",
                         "differences",
                         "adjustments",
+                        "capital",
                     ],
                 ),
                 name="account_owner_fits_type",

@@ -14,6 +14,7 @@ from accounts import audit, seals
 TABLES = (
     "accounts_transfer",
     "accounts_ledgeraudit",
+    "accounts_funding",
     "quotes_pricehold",
     "trades_deal",
     "trades_orderevent",

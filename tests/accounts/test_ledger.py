@@ -89,13 +89,16 @@ def test_a_key_that_says_something_else_is_refused_and_nothing_moves():
     assert balance(alice, ledger.MARGIN) == usd("10.00")
 
 
-def test_two_customers_may_use_the_same_key():
-    alice, bob = a_customer("alice"), a_customer("bob")
+def test_two_customers_may_have_movements_of_the_same_key_but_not_of_the_same_reference():
+    alice, bob = a_customer("alice", with_usd="10.00"), a_customer("bob", with_usd="10.00")
 
     for customer in (alice, bob):
-        services.deposit(customer, "USD", usd("10.00"), "wire-1", NOW, "test")
+        ledger.post([a_reservation(customer, usd("4.00"), key="one")])
+    services.deposit(alice, "USD", usd("10.00"), "wire-1", NOW, "test")
+    with pytest.raises(KeyReused):
+        services.deposit(bob, "USD", usd("10.00"), "wire-1", NOW, "test")
 
-    assert (balance(alice), balance(bob)) == (usd("10.00"), usd("10.00"))
+    assert (balance(alice), balance(bob)) == (usd("16.00"), usd("6.00"))
 
 
 def test_movements_are_posted_all_or_none():

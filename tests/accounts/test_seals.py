@@ -45,6 +45,7 @@ def test_every_append_only_history_is_sealed_and_nothing_is_found_in_it(alice, d
         ("trades_orderevent", "kind = 'closed'"),
         ("trades_tradeevent", "detail = 'quote_expired'"),
         ("accounts_ledgeraudit", "findings = '[{}]'"),
+        ("accounts_funding", "made_from = 'nobody'"),
         ("quotes_pricehold", "by_id = gen_random_uuid()"),
     ],
 )
@@ -72,6 +73,7 @@ def test_a_removed_row_is_named(alice, deal, table):
     [
         ("accounts_transfer", {"key": "'another'"}),
         ("accounts_ledgeraudit", {}),
+        ("accounts_funding", {"transfer_id": "gen_random_uuid()", "reference": "'another'"}),
         ("quotes_pricehold", {"number": "number + 1"}),
         ("trades_deal", {"order_id": "gen_random_uuid()"}),
         ("trades_orderevent", {}),
@@ -175,6 +177,7 @@ def test_the_two_accounts_of_a_removed_transfer_only_follow(alice):
     deposit(alice, "ETH", "2")
     seal()
     transfer = Transfer.objects.get(customer=alice, asset="ETH")
+    funding = transfer.funding.pk
 
     tampered("DELETE FROM accounts_transfer WHERE id = %s", transfer.pk)
 
@@ -182,6 +185,7 @@ def test_the_two_accounts_of_a_removed_transfer_only_follow(alice):
     assert in_consequence() == {
         ("balances", transfer.debit_account_id.hex),
         ("balances", transfer.credit_account_id.hex),
+        ("fundings", funding.hex),
     }
 
 
@@ -215,7 +219,7 @@ def test_sealing_goes_on_where_it_stopped(alice):
 
     second = seal()
 
-    assert (second.rows, second.blocks, second.head.number) == (1, 1, first.head.number + 1)
+    assert (second.rows, second.blocks, second.head.number) == (2, 2, first.head.number + 2)
     assert named() == set()
 
 
@@ -244,8 +248,8 @@ def test_a_transfer_of_a_transaction_that_is_still_open_while_the_sealer_runs_is
     slow, rows = together([slowly, meanwhile])
 
     assert named() == set()
-    assert (slow, rows) == (None, 1), "only what is older than the open transaction"
-    assert seal().rows == 3, "the two deposits, and the audit"
+    assert (slow, rows) == (None, 2), "only what is older than the open transaction: a deposit, and whose it was"
+    assert seal().rows == 5, "the two deposits, whose they were, and the audit"
     assert named() == set()
 
 
@@ -261,7 +265,7 @@ def test_two_sealers_at_once_make_one_chain(monkeypatch):
     results = together([seal] * 4)
 
     assert [result for result in results if isinstance(result, Exception)] == []
-    assert sum(result.rows for result in results) == Transfer.objects.count() == SealBlock.objects.count()
+    assert sum(result.rows for result in results) == 2 * Transfer.objects.count() == SealBlock.objects.count()
     assert named() == set()
 
 

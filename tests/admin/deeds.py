@@ -29,7 +29,13 @@ def act(client: Client, action: str, *args: object, **answers: Any) -> Any:
     opened = client.get(url)
     assert opened.status_code == 200, opened.status_code
     assert b"<form" in opened.content
-    return client.post(url, {"_form_submitted": "True", **answers}, follow=True)
+    return client.post(url, {**hidden(opened), **answers}, follow=True)
+
+
+def hidden(opened: Any) -> dict[str, str]:
+    """What an opened dialog sends along unseen: its one-time key among it."""
+    inputs = re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', opened.content.decode())
+    return {name: value for name, value in inputs if name != "csrfmiddlewaretoken"}
 
 
 def said(answer: Any) -> list[str]:

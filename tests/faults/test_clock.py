@@ -127,7 +127,7 @@ def test_money_that_a_process_with_a_wrong_clock_took_out_is_seen_by_the_engine(
 
     def moves(command: str, amount: str) -> None:
         subprocess.run(
-            [sys.executable, "manage.py", command, alice.pk.hex, "USD", amount, "--key", "one"],
+            [sys.executable, "manage.py", command, alice.pk.hex, "USD", amount, "--key", command],
             cwd=CHECKOUT,
             env=live.environment | off(wrong_clock, seconds),
             check=True,

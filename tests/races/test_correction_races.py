@@ -78,7 +78,7 @@ def test_a_reversal_and_withdrawals_at_once_never_take_more_than_there_is(of):
         else:
             proposed = propose_batch_reversal(batch.pk, **why())
         pay_out = [
-            partial(services.withdraw, alice, "BTC", btc("0.1"), f"out-{number}", timezone.now(), "test")
+            partial(services.withdraw, alice, "BTC", btc("0.1"), f"out-{turn}-{number}", timezone.now(), "test")
             for number in range(4)
         ]
 

@@ -177,6 +177,7 @@ def _proposed(request: HttpRequest, object_id: str, kind: str, form: ReasonAndRe
             reference=given["reference"],
             by=actor(request),
             at=clock.now(),
+            once=given["once"],
         ),
         "It is proposed; a second person applies it.",
         PAGE,

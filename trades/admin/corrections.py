@@ -24,6 +24,7 @@ from accounts.errors import Refusal
 from accounts.selectors import assets, customer_named
 from trades.admin.movements import movements_of_correction
 from trades.corrections import decide
+from trades.corrections.errors import AlreadyDecided
 from trades.corrections.propose import LONGEST_REASON, propose_adjustment
 from trades.models import Correction
 from trades.states import CorrectionState
@@ -37,6 +38,10 @@ ABOUT = {
     Correction.Kind.BREAK_PAID: "accounts_break",
     Correction.Kind.BREAK_WRITTEN_OFF: "accounts_break",
 }
+
+
+COMES_IN = (Correction.Kind.DEPOSIT, Correction.Kind.CAPITAL_IN)
+GOES_OUT = (Correction.Kind.WITHDRAWAL, Correction.Kind.PROFIT_OUT, Correction.Kind.FEES_OUT)
 
 
 class AdjustmentForm(ReasonAndReferenceForm):
@@ -98,6 +103,7 @@ def adjust(request: HttpRequest, customer_id: UUID, given: dict[str, Any], to: s
             reference=given["reference"],
             by=actor(request),
             at=clock.now(),
+            once=given["once"],
         ),
         lambda made: (
             "The adjustment is applied: it is within the limit."
@@ -139,6 +145,8 @@ class CorrectionAdmin(ReadOnlyAdmin):
 
     @admin.display(description="About")
     def about(self, correction: Correction) -> str:
+        if correction.subject is None and correction.customer is None:
+            return "the firm"
         if correction.subject is None:
             return shown.customer_link(correction.customer)
         model = ABOUT[Correction.Kind(correction.kind)]
@@ -148,8 +156,9 @@ class CorrectionAdmin(ReadOnlyAdmin):
     def amount_shown(self, correction: Correction) -> str:
         if correction.amount is None or correction.asset is None:
             return shown.number(None)
-        sign = -1 if correction.direction == Correction.Direction.DEBIT else 1
-        return (shown.gain if correction.direction else shown.amount)(sign * correction.amount, correction.asset)
+        sign = -1 if correction.direction == Correction.Direction.DEBIT or correction.kind in GOES_OUT else 1
+        is_signed = correction.direction or correction.kind in COMES_IN or correction.kind in GOES_OUT
+        return (shown.gain if is_signed else shown.amount)(sign * correction.amount, correction.asset)
 
     @admin.display(description="State")
     def state_label(self, correction: Correction) -> str:
@@ -222,7 +231,17 @@ class CorrectionAdmin(ReadOnlyAdmin):
 def _decided(
     request: HttpRequest, object_id: str, decides: Callable[..., Correction], told: Callable[[Correction], str]
 ) -> HttpResponse:
+    """Decide; whoever answers the dialog a second time is told what they did the first time."""
     correction_id = id_in(object_id)
-    return carried_out(
-        request, lambda: decides(correction_id, by=actor(request), at=clock.now()), told, PAGE, correction_id
-    )
+    wanted = CorrectionState.APPLIED if decides is decide.apply else CorrectionState.REJECTED
+
+    def deed() -> Correction:
+        try:
+            return decides(correction_id, by=actor(request), at=clock.now())
+        except AlreadyDecided:
+            mine = Correction.objects.filter(pk=correction_id, state=wanted, checked_by=request.user.pk).first()
+            if mine is None:
+                raise
+            return mine
+
+    return carried_out(request, deed, told, PAGE, correction_id)

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
-from accounts import conflicts, ledger
-from accounts.errors import NobodyAnswers
+from accounts import conflicts, ledger, services
+from accounts.errors import KeyReused, NobodyAnswers
 from accounts.identity import SYSTEM, Actor
-from accounts.models import Break
+from accounts.models import Break, Customer
 from accounts.services import breaks
+from accounts.services.funding import move_firms_own
+from trades import funding
 from trades.corrections import money
 from trades.corrections.errors import AlreadyDecided, CorrectionNotFound
 from trades.corrections.reversal import reverse_batch, reverse_trade
@@ -93,6 +95,49 @@ def _adjust(correction: Correction, at: datetime) -> int:
     return moved
 
 
+def _fund(correction: Correction, at: datetime) -> int:
+    assert correction.customer_id is not None  # by constraint
+    customer = Customer.objects.get(pk=correction.customer_id)
+    asset, amount, maker = _terms(correction)
+    says: dict[str, Any] = {"reason": correction.reason, "subject": correction.pk}
+    if correction.kind == Correction.Kind.DEPOSIT:
+        is_new = services.deposit(customer, asset, amount, correction.reference, at, maker, **says)
+    else:
+        says["is_by_two"] = correction.needs_checker
+        is_new = funding.withdraw(customer, asset, amount, correction.reference, at, maker, **says)
+    return _counted(correction, is_new=is_new)
+
+
+def _move_firms_own(correction: Correction, at: datetime) -> int:
+    asset, amount, maker = _terms(correction)
+    is_new = move_firms_own(
+        correction.kind,
+        asset,
+        amount,
+        correction.reference,
+        at,
+        maker,
+        reason=correction.reason,
+        subject=correction.pk,
+    )
+    return _counted(correction, is_new=is_new)
+
+
+def _terms(correction: Correction) -> tuple[str, int, Actor]:
+    """What and how much, by constraint, and whose deed it is: the maker's. The checker stands in the correction."""
+    assert correction.asset_id is not None
+    assert correction.amount is not None
+    maker = Actor(correction.made_by_id, correction.made_by_client_id)
+    return correction.asset_id, int(correction.amount), maker
+
+
+def _counted(correction: Correction, *, is_new: bool) -> int:
+    """One movement. Raises KeyReused where its reference was used since it was proposed."""
+    if not is_new:
+        raise KeyReused(f"The reference {correction.reference} names a movement that was made meanwhile.")
+    return 1
+
+
 def _resolve_break(correction: Correction, at: datetime) -> int:
     assert correction.subject is not None
     leg_id = Break.objects.values_list("subject", flat=True).get(pk=correction.subject)
@@ -113,4 +158,9 @@ _CARRY: Final[Mapping[str, Callable[[Correction, datetime], int]]] = {
     Correction.Kind.ADJUSTMENT: _adjust,
     Correction.Kind.BREAK_PAID: _resolve_break,
     Correction.Kind.BREAK_WRITTEN_OFF: _resolve_break,
+    Correction.Kind.DEPOSIT: _fund,
+    Correction.Kind.WITHDRAWAL: _fund,
+    Correction.Kind.CAPITAL_IN: _move_firms_own,
+    Correction.Kind.PROFIT_OUT: _move_firms_own,
+    Correction.Kind.FEES_OUT: _move_firms_own,
 }

@@ -1,11 +1,15 @@
 """Proposals: what should be corrected and why. Money moves when a second person applies them.
 
-The one exception is an adjustment within its asset's limit: its maker applies it alone, as long as all that they
-adjusted alone of this asset in the last 24 hours stays within the limit, too. Split in parts it comes to the same.
+The one exception is an adjustment, a deposit or a withdrawal within its asset's limit: its maker applies it alone, as
+long as all that they moved alone of this asset in the last 24 hours stays within the limit, too. Split in parts it
+comes to the same.
+
+`once` is the one-time key of the dialog that was answered: answered a second time, it gives what came of the first.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -14,7 +18,14 @@ from django.db import IntegrityError, transaction
 from django.db.models import Sum
 
 from accounts import conflicts
-from accounts.errors import BreakNeedsExplanation, CustomerNotFound, Malformed, NobodyAnswers, UnknownAsset
+from accounts.errors import (
+    BreakNeedsExplanation,
+    CustomerNotFound,
+    KeyReused,
+    Malformed,
+    NobodyAnswers,
+    UnknownAsset,
+)
 from accounts.identity import SYSTEM, Actor
 from accounts.models import Asset, Break, Customer
 from accounts.money import MAX_POSTING
@@ -28,7 +39,8 @@ from trades.states import CorrectionState, LegStatus
 
 LONGEST_REASON: Final = 500
 LONGEST_REFERENCE: Final = 128
-SPLITTING: Final = timedelta(hours=24)  # adjustments of one person that count as one
+SPLITTING: Final = timedelta(hours=24)  # movements that one person made alone and that count as one
+ALONE: Final = (Correction.Kind.ADJUSTMENT, Correction.Kind.DEPOSIT, Correction.Kind.WITHDRAWAL)
 
 
 def propose_trade_reversal(trade_id: UUID, *, reason: str, by: Actor, at: datetime) -> Correction:
@@ -38,7 +50,7 @@ def propose_trade_reversal(trade_id: UUID, *, reason: str, by: Actor, at: dateti
     """
     original = original_of(trade_id)
     must_be_unreversed(original)
-    return _propose(Correction.Kind.REVERSE_TRADE, by, at, reason, subject=original.pk)
+    return write_proposal(Correction.Kind.REVERSE_TRADE, by, at, reason, subject=original.pk)
 
 
 def propose_batch_reversal(batch_id: UUID, *, reason: str, by: Actor, at: datetime) -> Correction:
@@ -46,7 +58,7 @@ def propose_batch_reversal(batch_id: UUID, *, reason: str, by: Actor, at: dateti
 
     Raises Malformed, NobodyAnswers, BatchNotFound, NotCompleted, AlreadyReversed, NothingToReverse, AlreadyProposed.
     """
-    return _propose(Correction.Kind.REVERSE_BATCH, by, at, reason, subject=batch_to_reverse(batch_id).pk)
+    return write_proposal(Correction.Kind.REVERSE_BATCH, by, at, reason, subject=batch_to_reverse(batch_id).pk)
 
 
 def propose_leg_reversal(leg_id: UUID, *, reason: str, by: Actor, at: datetime) -> Correction:
@@ -59,7 +71,7 @@ def propose_leg_reversal(leg_id: UUID, *, reason: str, by: Actor, at: datetime) 
         raise LegNotFound
     if leg.status != LegStatus.SETTLED:
         raise NothingToReverse(f"The leg is {leg.status}; only a settled one can be reversed.")
-    return _propose(Correction.Kind.REVERSE_LEG, by, at, reason, subject=leg.pk)
+    return write_proposal(Correction.Kind.REVERSE_LEG, by, at, reason, subject=leg.pk)
 
 
 @conflicts.atomic
@@ -73,6 +85,7 @@ def propose_adjustment(
     reference: str = "",
     by: Actor,
     at: datetime,
+    once: UUID | None = None,
 ) -> Correction:
     """Propose to move `amount` base units to (credit) or from (debit) a customer's available balance.
 
@@ -81,32 +94,35 @@ def propose_adjustment(
     """
     if direction not in Correction.Direction.values:
         raise Malformed("The direction is credit (to the customer) or debit (from the customer).")
-    if not 0 < amount <= MAX_POSTING:
-        raise Malformed("The amount must be above zero, and one that can exist.")
+    refuse_amount(amount)
     if not Customer.objects.filter(pk=customer_id).exists():
         raise CustomerNotFound
-    # Locked, so that two adjustments of one person at once can't both find room below the limit.
-    known = Asset.objects.select_for_update(no_key=True).filter(pk=asset).first() if asset.isprintable() else None
-    if known is None:
-        raise UnknownAsset(f"There is no asset {asset[:10]!r}.")
-    is_alone = amount + _adjusted_alone(known, by, at - SPLITTING) <= int(known.adjustment_limit)
-    correction = _propose(
+    known = asset_locked(asset)
+    correction = write_proposal(
         Correction.Kind.ADJUSTMENT,
         by,
         at,
         reason,
         reference=reference,
+        once=once,
         customer_id=customer_id,
         asset_id=known.pk,
         amount=amount,
         direction=direction,
-        needs_checker=not is_alone,
+        needs_checker=not is_within_limit(known, amount, by, at),
     )
-    return carry_out(correction, checker=SYSTEM, at=at) if is_alone else correction
+    return applied_alone(correction, at)
 
 
 def propose_break_resolution(
-    break_id: UUID, kind: str, *, reason: str, reference: str = "", by: Actor, at: datetime
+    break_id: UUID,
+    kind: str,
+    *,
+    reason: str,
+    reference: str = "",
+    by: Actor,
+    at: datetime,
+    once: UUID | None = None,
 ) -> Correction:
     """Propose that a leg's difference was paid after all (BREAK_PAID), or is to be BREAK_WRITTEN_OFF.
 
@@ -114,39 +130,77 @@ def propose_break_resolution(
     """
     if kind not in (Correction.Kind.BREAK_PAID, Correction.Kind.BREAK_WRITTEN_OFF):
         raise Malformed("A break is paid (break_paid) or written off (break_written_off).")
+    if made := _made_before(once, kind, by, reason, reference, {"subject": break_id}):
+        return made
     found = breaks.open_break(break_id)
     if found.kind != Break.Kind.LEG_DIFFERENCE:
         raise BreakNeedsExplanation
-    return _propose(
+    return write_proposal(
         kind,
         by,
         at,
         reason,
         reference=reference,
+        once=once,
         subject=found.pk,
         asset_id=found.asset_id,
         amount=abs(int(found.amount)),
     )
 
 
-def _adjusted_alone(asset: Asset, by: Actor, since: datetime) -> int:
-    """How much this person or program adjusted without a checker, in base units, both directions together."""
-    total = Correction.objects.filter(
-        kind=Correction.Kind.ADJUSTMENT,
+# --- for the modules that propose --------------------------------------------------------------------
+
+
+def refuse_amount(amount: int) -> None:
+    """Raises Malformed."""
+    if not 0 < amount <= MAX_POSTING:
+        raise Malformed("The amount must be above zero, and one that can exist.")
+
+
+def asset_locked(code: str) -> Asset:
+    """Locked, so that two movements of one person at once can't both find room below its limit. Raises UnknownAsset."""
+    known = Asset.objects.select_for_update(no_key=True).filter(pk=code).first() if code.isprintable() else None
+    if known is None:
+        raise UnknownAsset(f"There is no asset {code[:10]!r}.")
+    return known
+
+
+def is_within_limit(asset: Asset, amount: int, by: Actor, at: datetime) -> bool:
+    """Whether this person or program may move so much of a locked asset alone, beside all that they did lately."""
+    moved = Correction.objects.filter(
+        kind__in=ALONE,
         asset=asset,
         state=CorrectionState.APPLIED,
         needs_checker=False,
         made_by=by.user_id,
         made_by_client=by.client_id,
-        made_at__gt=since,
+        made_at__gt=at - SPLITTING,
     ).aggregate(total=Sum("amount"))["total"]
-    return int(total or 0)
+    return amount + int(moved or 0) <= int(asset.adjustment_limit)
+
+
+def applied_alone(correction: Correction, at: datetime) -> Correction:
+    """Carry out what needs no checker, once."""
+    is_due = correction.state == CorrectionState.PROPOSED and not correction.needs_checker
+    return carry_out(correction, checker=SYSTEM, at=at) if is_due else correction
 
 
 @conflicts.atomic
-def _propose(
-    kind: str, by: Actor, at: datetime, reason: str, *, reference: str = "", subject: UUID | None = None, **terms: Any
+def write_proposal(
+    kind: str,
+    by: Actor,
+    at: datetime,
+    reason: str,
+    *,
+    reference: str = "",
+    subject: UUID | None = None,
+    once: UUID | None = None,
+    **terms: Any,
 ) -> Correction:
+    """The proposal's row, or the one that this dialog made before.
+
+    Raises NobodyAnswers, Malformed, AlreadyProposed, and KeyReused where the dialog had been answered otherwise.
+    """
     if by.is_system:
         raise NobodyAnswers
     reason, reference = reason.strip(), reference.strip()
@@ -154,6 +208,9 @@ def _propose(
         raise Malformed(f"A correction has a reason of 1 to {LONGEST_REASON} characters on one line.")
     if len(reference) > LONGEST_REFERENCE or not reference.isprintable():
         raise Malformed(f"A reference has at most {LONGEST_REFERENCE} characters on one line.")
+    said = {name: value for name, value in terms.items() if name != "needs_checker"} | {"subject": subject}
+    if made := _made_before(once, kind, by, reason, reference, said):
+        return made
     # Paying a break and writing it off are one question: whichever is proposed first waits for its answer.
     proposed = Correction.objects.filter(subject=subject, state=CorrectionState.PROPOSED)
     if subject is not None and proposed.exists():
@@ -165,12 +222,35 @@ def _propose(
                 subject=subject,
                 reason=reason,
                 reference=reference,
+                once=once,
                 made_by_id=by.user_id,
                 made_by_client_id=by.client_id,
                 made_at=at,
                 **terms,
             )
     except IntegrityError:
-        if proposed.exists():  # made at the same moment
+        if made := _made_before(once, kind, by, reason, reference, said):  # made at the same moment
+            return made
+        if subject is not None and proposed.exists():
             raise AlreadyProposed from None
         raise
+
+
+def _made_before(
+    once: UUID | None, kind: str, by: Actor, reason: str, reference: str, terms: Mapping[str, Any]
+) -> Correction | None:
+    """What the dialog with this one-time key made. Raises KeyReused where that was something else."""
+    made = Correction.objects.filter(once=once).first() if once else None
+    if made is None:
+        return None
+    said = {
+        "kind": str(kind),
+        "made_by_id": by.user_id,
+        "made_by_client_id": by.client_id,
+        "reason": reason.strip(),
+        "reference": reference.strip(),
+        **terms,
+    }
+    if any(getattr(made, name) != value for name, value in said.items()):
+        raise KeyReused("This dialog was answered before, with something else: open it anew.")
+    return made

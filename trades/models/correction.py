@@ -11,12 +11,14 @@ from accounts.models.fixed import FixedColumns
 from accounts.models.words import known
 from trades.states import CorrectionState
 
+_FUNDING = ["deposit", "withdrawal", "capital_in", "profit_out", "fees_out"]
+
 
 class Correction(FixedColumns):
-    """A reversal or an adjustment: never an edit, always further movements linked to it by their subject.
+    """A reversal, an adjustment or money in and out: never an edit, always movements linked to it by their subject.
 
-    The maker is not the checker: by constraint. What may do without a checker is an adjustment within its
-    asset's limit: by trigger (migration 0005), because the limit stands on the asset.
+    The maker is not the checker: by constraint. What may do without a checker is an adjustment, a deposit or a
+    withdrawal within its asset's limit: by trigger (migration 0050), because the limit stands on the asset.
     """
 
     fixed = frozenset(
@@ -43,6 +45,11 @@ class Correction(FixedColumns):
         ADJUSTMENT = "adjustment"
         BREAK_PAID = "break_paid"
         BREAK_WRITTEN_OFF = "break_written_off"
+        DEPOSIT = "deposit"
+        WITHDRAWAL = "withdrawal"
+        CAPITAL_IN = "capital_in", "capital that came in"
+        PROFIT_OUT = "profit_out", "profit paid out"
+        FEES_OUT = "fees_out", "fees paid out"
 
     class Direction(models.TextChoices):
         CREDIT = "credit", "to the customer"
@@ -62,6 +69,9 @@ class Correction(FixedColumns):
     direction = models.CharField(max_length=6, choices=Direction, blank=True)
     reason = models.CharField(max_length=500)
     reference = models.CharField(max_length=128, blank=True, help_text="The bank's or the provider's own.")
+    once = models.UUIDField(
+        null=True, blank=True, unique=True, editable=False, help_text="The one-time key of the dialog that made it."
+    )
     needs_checker = models.BooleanField(default=True)
     made_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+", db_index=False
@@ -112,13 +122,32 @@ class Correction(FixedColumns):
                 name="adjustment_says_whose_and_how_much",
             ),
             models.CheckConstraint(
-                condition=Q(kind="adjustment") | Q(subject__isnull=False), name="correction_names_its_subject"
+                condition=Q(kind__in=["adjustment", *_FUNDING]) | Q(subject__isnull=False),
+                name="correction_names_its_subject",
+            ),
+            models.CheckConstraint(
+                condition=~Q(kind__in=["deposit", "withdrawal"])
+                | Q(customer__isnull=False, asset__isnull=False, amount__gt=0) & ~Q(reference=""),
+                name="funding_says_whose_and_by_which_reference",
+            ),
+            models.CheckConstraint(
+                condition=~Q(kind__in=["capital_in", "profit_out", "fees_out"])
+                | Q(customer__isnull=True, asset__isnull=False, amount__gt=0, needs_checker=True) & ~Q(reference=""),
+                name="the_firms_own_money_takes_two_persons",
+            ),
+            models.UniqueConstraint(
+                fields=["reference"],
+                condition=Q(kind__in=_FUNDING, state__in=["proposed", "applied"]),
+                name="one_funding_per_reference",
             ),
             models.CheckConstraint(condition=~Q(reason=""), name="correction_has_a_reason"),
             known(
                 "correction",
                 "kind",
-                ["reverse_trade", "reverse_batch", "reverse_leg", "adjustment", "break_paid", "break_written_off"],
+                [
+                    *("reverse_trade", "reverse_batch", "reverse_leg", "adjustment", "break_paid", "break_written_off"),
+                    *_FUNDING,
+                ],
             ),
             known("correction", "state", CorrectionState.values),
             known("correction", "direction", ["", "credit", "debit"]),

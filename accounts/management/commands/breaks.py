@@ -13,6 +13,7 @@ from accounts import clock, selectors
 from accounts.errors import BreakNotFound
 from accounts.identity import Actor
 from accounts.ids import parse_guid
+from accounts.management import who
 from accounts.management.output import JSONCommand, politely
 from accounts.models import Break
 from accounts.money import from_base_units
@@ -25,7 +26,7 @@ class Command(JSONCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         super().add_arguments(parser)
         parser.add_argument("--all", action="store_true", help="the resolved ones, too")
-        parser.add_argument("--by", metavar="EMAIL", help="the member of staff who does it")
+        who.add_by(parser)
         parser.add_argument("--own", metavar="ID", help="look after this break from now on")
         parser.add_argument("--explain", metavar="ID", help="resolve this reconciliation's break with a --reason")
         parser.add_argument("--reason", help="what it was")
@@ -35,15 +36,13 @@ class Command(JSONCommand):
         own, explain, reason = options["own"], options["explain"], options["reason"]
         if own and explain:
             raise CommandError("Either --own or --explain, one at a time.")
-        if (own or explain) and not options["by"]:
-            raise CommandError("Say who does it: --by EMAIL.")
         if bool(explain) != bool(reason):
             raise CommandError("--explain ID and --reason go together.")
         at = clock.now()
         if own:
-            breaks.own(_named(own), selectors.staff_named(options["by"]).pk, at=at)
+            breaks.own(_named(own), who.somebody(options).pk, at=at)
         if explain:
-            by = Actor(user_id=selectors.staff_named(options["by"]).pk)
+            by = Actor(user_id=who.somebody(options).pk)
             breaks.explain(_named(explain), reason=reason, by=by, at=at)
         found = [_told(one) for one in selectors.breaks(at, only_open=not options["all"])]
         lines = [_written(one) for one in found]

@@ -110,7 +110,7 @@ def _make(at: datetime) -> dict[str, Any]:
         password = _password()
         services.create_customer(TRADER, password, "Trader", at)
         trader = selectors.customer_named(TRADER)
-        services.deposit(trader, "USD", services.base_units("USD", "10000.00"), "seed", at, "seed")
+        services.deposit(trader, "USD", services.base_units("USD", "10000.00"), f"seed:{trader.pk.hex}", at, "seed")
         made["trader"] = {"email": TRADER, "password": password, "customer_guid": trader.pk.hex}
     if not ApiClient.objects.filter(name=CLIENT).exists():
         client, secret = services.create_api_client(CLIENT, FIRM_SCOPES, at)

@@ -7,12 +7,11 @@ from decimal import Decimal
 from typing import Any
 
 import redis
-from django.core.management.base import CommandError
 
 from accounts.errors import Unavailable
 from accounts.management.output import JSONCommand, politely
+from accounts.management.who import add_by, somebody
 from accounts.money import NEAREST, exact, printed, rounded
-from accounts.selectors import staff_named
 from quotes import prices, symbols
 from quotes.errors import NoRefusedPrice
 from quotes.models import PriceHold
@@ -28,22 +27,21 @@ class Command(JSONCommand):
         super().add_arguments(parser)
         parser.add_argument("symbol")
         parser.add_argument("--yes", action="store_true", help="accept it: the next prices are compared with it")
-        parser.add_argument("--by", metavar="EMAIL", help="the member of staff who accepts it")
+        add_by(parser, "the member of staff who accepts it")
 
     @politely
     def handle(self, *args: Any, **options: Any) -> None:
         instrument = symbols.instrument(options["symbol"])
         symbol = instrument.symbol
-        if options["yes"] and not options["by"]:
-            raise CommandError("Say who does it: --by EMAIL.")
+        by = somebody(options) if options["yes"] else None
         try:
             refused, stands = prices.refused().get(symbol), prices.latest().by_symbol.get(symbol)
         except redis.RedisError:
             raise Unavailable("Redis can't be reached.") from None
         if refused is None:
             raise NoRefusedPrice
-        if options["yes"]:
-            refused = accept_price(instrument, seen=refused, by=staff_named(options["by"]).pk)
+        if by is not None:
+            refused = accept_price(instrument, seen=refused, by=by.pk)
         hold = holds_behind([stands]).get(symbol) if stands else None
         facts = {"symbol": symbol, "stands": _told(stands, hold), "refused": _told(refused), "accepted": options["yes"]}
         self.say(options, facts, *_lines(symbol, stands, refused, hold, is_accepted=options["yes"]))

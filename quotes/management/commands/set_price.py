@@ -9,10 +9,10 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from accounts.exact import dumps
+from accounts.management import who
 from accounts.management.output import politely
 from accounts.models import User
 from accounts.money import at_scale, parse_decimal, printed
-from accounts.selectors import staff_named
 from quotes import symbols
 from quotes.errors import UnknownSymbol
 from quotes.models import Instrument
@@ -29,7 +29,7 @@ class Command(BaseCommand):
         parser.add_argument("bid", nargs="?")
         parser.add_argument("ask", nargs="?")
         parser.add_argument("--release", action="store_true", help="Let the feed's own price through again.")
-        parser.add_argument("--by", metavar="EMAIL", help="The member of staff who does it.")
+        who.add_by(parser)
         parser.add_argument("--reason", default="", help="Why; it stands in the history of holds.")
         parser.add_argument("--json", action="store_true", help="Answer in JSON, for scripts.")
 
@@ -41,7 +41,7 @@ class Command(BaseCommand):
             raise CommandError(f"Unknown symbol: {options['symbol']}") from None
         if len(options["reason"]) > LONGEST_REASON:
             raise CommandError(f"A reason has at most {LONGEST_REASON} characters.")
-        by = staff_named(options["by"]) if options["by"] else None
+        by = who.named(options)
         told = self._release(instrument, by, options) if options["release"] else self._hold(instrument, by, options)
         facts = _facts(told, by)
         self.stdout.write(dumps(facts).decode() if options["json"] else _sentence(told, by))

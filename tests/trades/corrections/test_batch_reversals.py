@@ -175,7 +175,9 @@ def test_where_customers_can_not_pay_back_nothing_is_reversed_and_the_refusal_sa
     batch = a_completed_batch()
     for customer in (alice, bob):
         for asset in ("BTC", "USD"):
-            services.withdraw(customer, asset, balance(customer, asset=asset), asset, timezone.now(), "test")
+            services.withdraw(
+                customer, asset, balance(customer, asset=asset), f"{customer.pk}{asset}", timezone.now(), "test"
+            )
     before = all_balances()
     proposed = propose_batch_reversal(batch.pk, **why())
 

@@ -11,9 +11,11 @@ from accounts import selectors as people
 from accounts.errors import NotFound
 from accounts.identity import Actor
 from accounts.ids import parse_guid
+from accounts.management import who
 from accounts.management.output import JSONCommand, politely
 from accounts.money import from_base_units
 from trades.corrections import decide, propose, selectors
+from trades.corrections.funding import OF_THE_FIRM, propose_firms_own
 from trades.models import Correction
 from trades.states import CorrectionState
 
@@ -41,6 +43,11 @@ class Command(JSONCommand):
         adjust.add_argument("asset", help="e.g. USD")
         adjust.add_argument("amount", help="in units of the asset, e.g. 25.00")
         self._says_why(adjust, with_reference=True)
+        own = kinds.add_parser("firm", help="book the firm's own money: capital in, earned profit or fees paid out")
+        own.add_argument("what", choices=OF_THE_FIRM)
+        own.add_argument("asset", help="e.g. USD")
+        own.add_argument("amount", help="in units of the asset, e.g. 25000.00")
+        self._says_why(own, with_reference=True)
         mend = kinds.add_parser("break", help="a leg's difference was paid after all, or is written off")
         mend.add_argument("guid")
         mend.add_argument("how", choices=sorted(_BREAKS))
@@ -59,7 +66,7 @@ class Command(JSONCommand):
             found = list(selectors.corrections(state=options["state"]))
             self.say(options, {"corrections": [_told(one) for one in found]}, *map(_written, found))
             return
-        by = Actor(user_id=people.staff_named(options["by"]).pk)
+        by = who.actor(options)
         done = _propose(options, by) if options["does"] == "propose" else _decide(options, by)
         correction = selectors.correction(done.pk)
         self.say(options, _told(correction), _written(correction))
@@ -71,7 +78,7 @@ class Command(JSONCommand):
         self._is_by(parser)
 
     def _is_by(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--by", required=True, metavar="EMAIL", help="the member of staff who does it")
+        who.add_by(parser)
         super().add_arguments(parser)
 
 
@@ -86,6 +93,9 @@ def _propose(options: dict[str, Any], by: Actor) -> Correction:
             _guid(options["guid"]), kind, reason=why, reference=reference, by=by, at=at
         )
     asset = options["asset"].upper()
+    if options["kind"] == "firm":
+        amount, reference = services.base_units(asset, options["amount"]), options["reference"]
+        return propose_firms_own(options["what"], asset, amount, reference=reference, reason=why, by=by, at=at)
     return propose.propose_adjustment(
         people.customer_named(options["customer"]).pk,
         asset,
@@ -137,7 +147,7 @@ def _who(user: Any, client: Any) -> str | None:
 
 def _written(one: Correction) -> str:
     told = _told(one)
-    about = one.subject.hex if one.subject else f"customer {one.customer_id.hex if one.customer_id else ''}"
+    about = one.subject.hex if one.subject else f"customer {one.customer_id.hex}" if one.customer_id else "the firm"
     amount = f" {told['amount']:f} {one.asset_id} {one.direction}".rstrip() if told["amount"] is not None else ""
     checked = f", decided by {told['checked_by']}" if told["checked_by"] else ""
     moved = f", movements: {one.movements_count}" if one.state == CorrectionState.APPLIED else ""

@@ -8,11 +8,11 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from accounts import clock
-from accounts.identity import SYSTEM, Actor
+from accounts.identity import Actor
+from accounts.management import who
 from accounts.management.output import JSONCommand, politely
 from accounts.models import Asset
 from accounts.money import from_base_units
-from accounts.selectors import staff_named
 from trades.models import SettlementBatch, SettlementWindow
 from trades.settlement.cut import EVERY_KIND, CutPreview, cut_now, cut_window, preview
 
@@ -24,7 +24,7 @@ class Command(JSONCommand):
         super().add_arguments(parser)
         parser.add_argument("--window", metavar="NAME", help="only this window's kind of asset; else every kind")
         parser.add_argument("--dry-run", action="store_true", help="say what would be in it, and change nothing")
-        parser.add_argument("--by", metavar="EMAIL", help="the member of staff who cuts it; another one must confirm")
+        who.add_by(parser, "the member of staff who cuts it; another one must confirm")
         parser.add_argument(
             "--report-legs", action="store_true", help="its legs wait to be reported; a window says so itself"
         )
@@ -39,8 +39,7 @@ class Command(JSONCommand):
             found = preview(kinds, clock.now())
             self.say(options, _told(found), *_written(found))
             return
-        by = Actor(user_id=staff_named(options["by"]).pk) if options["by"] else SYSTEM
-        batch = _cut(window, by, legs_are_automatic=not options["report_legs"])
+        batch = _cut(window, who.actor(options), legs_are_automatic=not options["report_legs"])
         facts = {"guid": batch.pk, "state": batch.state, "trades": batch.trades_count}
         self.say(options, facts, f"{batch.pk.hex} {batch.state}: {batch.trades_count} trades")
 

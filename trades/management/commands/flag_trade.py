@@ -9,10 +9,9 @@ from uuid import UUID
 from django.core.management.base import CommandError
 
 from accounts import clock
-from accounts.identity import Actor
 from accounts.ids import parse_guid
+from accounts.management import who
 from accounts.management.output import JSONCommand, politely
-from accounts.selectors import staff_named
 from trades.errors import TradeNotFound
 from trades.settlement import flags
 
@@ -25,7 +24,7 @@ class Command(JSONCommand):
         parser.add_argument("guid", help="the trade; its exit or original is held back with it")
         parser.add_argument("--reason", default="", help="why it is held back")
         parser.add_argument("--clear", action="store_true", help="let it go again")
-        parser.add_argument("--by", required=True, metavar="EMAIL", help="the member of staff who does it")
+        who.add_by(parser)
 
     @politely
     def handle(self, *args: Any, **options: Any) -> None:
@@ -34,7 +33,7 @@ class Command(JSONCommand):
         trade_id: UUID | None = parse_guid(options["guid"].replace("-", "").lower())
         if trade_id is None:
             raise TradeNotFound(f"There is no trade {options['guid'][:40]!r}.")
-        by, now = Actor(user_id=staff_named(options["by"]).pk), clock.now()
+        by, now = who.actor(options), clock.now()
         if options["clear"]:
             flag = flags.clear(trade_id, by=by, at=now)
         else:

@@ -9,9 +9,9 @@ from uuid import UUID
 from accounts import clock, services
 from accounts.identity import Actor
 from accounts.ids import parse_guid
+from accounts.management import who
 from accounts.management.output import JSONCommand, politely
 from accounts.money import from_base_units
-from accounts.selectors import staff_named
 from trades import selectors
 from trades.errors import LegNotFound
 from trades.models import SettlementLeg
@@ -35,7 +35,7 @@ class Command(JSONCommand):
         fail.add_argument("guid")
         fail.add_argument("--failure", required=True, metavar="WHY")
         for one in (settle, fail):
-            one.add_argument("--by", required=True, metavar="EMAIL", help="the member of staff who reports it")
+            who.add_by(one, "the member of staff who reports it")
             super().add_arguments(one)
 
     @politely
@@ -45,7 +45,7 @@ class Command(JSONCommand):
             found = list(due[:MOST_LISTED])
             self.say(options, {"legs": [_told(leg) for leg in found]}, *(map(_written, found)))
             return
-        by = Actor(user_id=staff_named(options["by"]).pk)
+        by = who.actor(options)
         leg = _reported(_named(options["guid"]), options, by)
         self.say(options, _told(leg), _written(leg))
 

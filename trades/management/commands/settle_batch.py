@@ -20,9 +20,9 @@ from rich.progress import Progress as Bar
 
 from accounts import clock, exact
 from accounts.errors import Refusal
-from accounts.identity import SYSTEM, Actor
+from accounts.identity import Actor
 from accounts.ids import parse_guid
-from accounts.selectors import staff_named
+from accounts.management import who
 from trades import selectors
 from trades.errors import MakerIsChecker
 from trades.models import SettlementBatch
@@ -37,7 +37,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("guid", nargs="?", help="the batch")
         parser.add_argument("--all", action="store_true", help="every batch that is cut, confirmed or half settled")
-        parser.add_argument("--by", metavar="EMAIL", help="who confirms: needed where a person or a program cut it")
+        who.add_by(parser, "who confirms: needed where a person or a program cut it")
         parser.add_argument("--json", action="store_true", help="print one JSON list of the batches")
         parser.add_argument("--chunk", type=int, default=CHUNK, help=f"trades per transaction (default {CHUNK})")
 
@@ -48,7 +48,7 @@ class Command(BaseCommand):
             raise CommandError(f"--chunk must be from 1 to {CHUNK}.")
         console = Console(file=sys.stderr)
         told, refused = [], []
-        by = _checker(options["by"])
+        by = _checker(options)
         for batch in _wanted(guid):
             last, why = Progress(batch.completed_count, batch.trades_count, is_done=False), ""
             try:
@@ -79,9 +79,9 @@ def _settle(batch: SettlementBatch, by: Actor, chunk: int, console: Console) -> 
     return progress
 
 
-def _checker(email: str | None) -> Actor:
+def _checker(options: dict[str, Any]) -> Actor:
     try:
-        return Actor(user_id=staff_named(email).pk) if email else SYSTEM
+        return who.actor(options)
     except Refusal as refusal:
         raise CommandError(refusal.text) from refusal
 

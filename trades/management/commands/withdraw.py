@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from accounts.management.funding import FundingCommand
 from trades import funding
+from trades.management.funding import FundingCommand
+from trades.models import Correction
 
 
 class Command(FundingCommand):
     help = "Pay money out of what a customer can spend."
     move = staticmethod(funding.withdraw)
+    kind = Correction.Kind.WITHDRAWAL
