@@ -59,6 +59,7 @@ _ACCOUNT_TYPES = (
     "external",
     "differences",
     "adjustments",
+    "capital",
 )
 
 
