@@ -34,7 +34,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
 
-from accounts import clock, ledger
+from accounts import clock, conflicts, ledger
 from accounts.arrays import array
 from accounts.ids import uuid7_hex
 from accounts.ledger import Account, Locked
@@ -52,7 +52,6 @@ logger = logging.getLogger(__name__)
 
 MOST_AT_ONCE: Final = 1_000
 TRIES: Final = 5
-_TOO_LATE: Final = frozenset({"25P03", "25P04"})  # the time-outs of a transaction that is idle, and of one that isn't
 
 _DUE = """
 SELECT t.id, t.customer_id, t.side, t.receive_asset_id, t.deliver_asset_id, t.receive_amount, t.deliver_amount, t.fee,
@@ -159,11 +158,10 @@ def is_session_over(failure: Exception) -> bool:
 
     What the server refuses has a code; without one it's the connection that failed.
     """
-    sqlstate = getattr(failure.__cause__, "sqlstate", None)
-    if isinstance(failure, clock.TooLate):
+    if isinstance(failure, clock.TooLate) or (isinstance(failure, DatabaseError) and conflicts.was_ended(failure)):
         return True
-    is_gone = sqlstate is None and isinstance(failure, (OperationalError, InterfaceError))
-    return is_gone or sqlstate in _TOO_LATE
+    has_no_code = getattr(failure.__cause__, "sqlstate", None) is None
+    return has_no_code and isinstance(failure, (OperationalError, InterfaceError))
 
 
 @transaction.atomic
