@@ -30,6 +30,7 @@ from quotes.models import Candle, FeedLease, Instrument, PriceHold
 from quotes.prices import Price
 from quotes.selectors import holds_behind, who
 from quotes.services import accept_price
+from quotes.terms import out_of_bounds
 
 PAGE = "admin:quotes_instrument_change"
 
@@ -41,18 +42,8 @@ class InstrumentForm(ModelForm):
         symbol = given.get("symbol", self.instance.symbol)
         if base and counter and symbol != f"{base.code}-{counter.code}":
             raise ValidationError("The symbol must be the two assets' codes, e.g. BTC-USD.")
-        for name in ("simulator_price", "min_quantity", "jump_limit_percent"):
-            if (value := given.get(name)) is not None and value <= 0:
-                self.add_error(name, "Must be greater than 0.")
-        for name in ("spread_bps", "fee_bps", "simulator_step_bps"):
-            if (value := given.get(name)) is not None and not 0 <= value < 10_000:
-                self.add_error(name, "Must be from 0 to below 10000.")
-        for name in ("swap_long_bps", "swap_short_bps"):
-            if (value := given.get(name)) is not None and abs(value) >= 10_000:
-                self.add_error(name, "Must be above -10000 and below 10000.")
-        for name in ("price_decimals", "quantity_decimals"):
-            if (value := given.get(name)) is not None and value > 18:
-                self.add_error(name, "At most 18.")
+        for name, sentence in out_of_bounds(given).items():
+            self.add_error(name, sentence)
         return given
 
 

@@ -66,6 +66,13 @@ def apply(
 
 def _apply(commands: Sequence[Command], tick: Tick) -> Applied:
     tick.read(commands)
+    decide(commands, tick)
+    tick.write()
+    return tick.done
+
+
+def decide(commands: Sequence[Command], tick: Tick) -> None:
+    """Decide commands one after the other on what the tick has read; nothing is written."""
     for command in commands:
         account = tick.accounts.get(command.customer_id)
         if command.kind in ASKED_FOR:
@@ -74,8 +81,6 @@ def _apply(commands: Sequence[Command], tick: Tick) -> Applied:
             _BY_ITSELF[command.kind](tick, command, account)
         if account is not None and account.called_at is not None:
             look_again(tick, account)
-    tick.write()
-    return tick.done
 
 
 def _take(tick: Tick, command: Command, account: MarginAccount | None) -> None:
