@@ -27,6 +27,7 @@ from quotes import prices, symbols
 from quotes.admin.held import held_shown
 from quotes.errors import NoRefusedPrice
 from quotes.models import Candle, FeedLease, Instrument, PriceHold
+from quotes.models.instrument import MOVING
 from quotes.prices import Price
 from quotes.selectors import holds_behind, who
 from quotes.services import accept_price
@@ -91,7 +92,10 @@ class AcceptForm(BaseDialogForm):
 
 @admin.register(Instrument)
 class InstrumentAdmin(NeverDeleted, DeskAdmin):
-    """Every rule of a symbol. Changes take effect everywhere within a second."""
+    """Every rule of a symbol. Changes take effect everywhere within a second.
+
+    What moves a price or money is only shown once the row is there: trades/admin/instrument_changes.py changes it.
+    """
 
     form = InstrumentForm
     list_display = (
@@ -110,7 +114,7 @@ class InstrumentAdmin(NeverDeleted, DeskAdmin):
     list_filter = ("is_active",)
     ordering = ("symbol",)
     fieldsets = (
-        (None, {"fields": ("symbol", "name", "is_active", "image_url", "base_asset", "counter_asset")}),
+        (None, {"fields": ("symbol", "name", "is_active", "image_url", "base_asset", "counter_asset", "changes")}),
         (
             "Prices",
             {
@@ -143,7 +147,8 @@ class InstrumentAdmin(NeverDeleted, DeskAdmin):
         return PricedList
 
     def get_readonly_fields(self, request: HttpRequest, obj: Instrument | None = None) -> tuple[str, ...]:
-        return ("held_price", "refused_price", *(("symbol", "base_asset", "counter_asset") if obj else ()))
+        shown_only = ("held_price", "refused_price", "changes")
+        return (*shown_only, *(("symbol", "base_asset", "counter_asset", *MOVING) if obj else ()))
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
         offered: list[Any] = super().get_actions_detail(request, object_id)
@@ -190,6 +195,13 @@ class InstrumentAdmin(NeverDeleted, DeskAdmin):
     @admin.display(description="Held")
     def held_listed(self, instrument: Instrument) -> str:
         return getattr(instrument, "held_text", "") or shown.NOTHING
+
+    @admin.display(description="Terms that move prices or money")
+    def changes(self, instrument: Instrument) -> str:
+        if instrument._state.adding:
+            return "Are set here once; afterwards a change is proposed by one person and applied by another."
+        told = shown.list_link("quotes_instrumentchange", {"instrument__symbol__exact": instrument.symbol}, "changes")
+        return format_html("Aren't edited here: propose one under {}, which state what they would fire.", told)
 
     @admin.display(description="Held price")
     @asked_once

@@ -11,11 +11,13 @@ from accounts.models.fixed import FixedColumns
 from accounts.models.words import known
 
 
-class TermBand(models.Model):
+class TermBand(FixedColumns):
     """How far one person alone may move a term from what two persons last agreed to. The tables' owner writes it.
 
     To either side by so many percent of the agreed value, and by `most` at the most. A term without room takes two.
     """
+
+    fixed = frozenset({"down_percent", "up_percent", "most"})
 
     term = models.CharField(primary_key=True, max_length=40, help_text="A column of the instrument.")
     down_percent = models.PositiveSmallIntegerField(default=0)
