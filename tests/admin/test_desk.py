@@ -310,7 +310,7 @@ def test_a_new_user_logs_in_with_an_email_address(desk):
 
 
 def instrument_form(**changed: object) -> dict[str, object]:
-    """A new instrument, like bitcoin's; afterwards what moves money is no field of the form (test_instrument_changes)."""
+    """A new instrument, like bitcoin's; of one that is there the form takes nothing that moves money."""
     row = Instrument.objects.get(pk="BTC-USD")
     names = [field.attname for field in Instrument._meta.concrete_fields if field.editable]
     given = {name: getattr(row, name) for name in names}

@@ -146,8 +146,8 @@ class InstrumentChangeAdmin(ReadOnlyAdmin):
         permissions=["propose"],
         dialog=dialog(
             "Propose a change of an instrument?",
-            "What it would fire is stated on its page. Within the narrow band, and where nothing fires, it is applied at"
-            " once; else a second person applies it.",
+            "What it would fire is stated on its page. Within the narrow band, and where nothing fires, it is applied"
+            " at once; else a second person applies it.",
             "Propose",
             ProposeForm,
         ),
