@@ -13,6 +13,7 @@ from decimal import localcontext
 
 from accounts.errors import InvalidToken, Refusal
 from accounts.money import EXACT
+from accounts.pipeline import together
 from quotes.prices import Prices
 from trades.orders.answers import refusal_body
 from trades.orders.bounds import Bound
@@ -65,9 +66,11 @@ def apply(
 
 
 def _apply(commands: Sequence[Command], tick: Tick) -> Applied:
-    tick.read(commands)
-    decide(commands, tick)
-    tick.write()
+    with together():
+        tick.read(commands)
+        decide(commands, tick)
+        written = tick.write()
+    written()
     return tick.done
 
 
