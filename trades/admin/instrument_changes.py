@@ -23,7 +23,7 @@ from accounts.admin.dialogs import carried_out, dialog, id_in
 from accounts.errors import Refusal
 from accounts.ids import uuid7
 from quotes import symbols, terms
-from quotes.models import Instrument, InstrumentChange
+from quotes.models import InstrumentChange
 from quotes.models.instrument import MOVING
 from trades.instruments import change
 from trades.instruments.errors import ChangeDecided
@@ -45,8 +45,7 @@ class ProposeForm(BaseDialogForm):
         super().__init__(*args, **kwargs)
         self.fields["instrument"].choices = [(symbol, symbol) for symbol in sorted(symbols.instruments())]
         for name in MOVING:
-            column = Instrument._meta.get_field(name)
-            label = str(column.verbose_name).capitalize()
+            label = name.replace("_", " ").capitalize()
             self.fields[name] = forms.CharField(
                 required=False, strip=False, max_length=64, label=label, widget=UnfoldAdminTextInputWidget
             )

@@ -95,7 +95,8 @@ class Statement:
     @classmethod
     def read(cls, kept: Mapping[str, Any]) -> Statement:
         known = {field.name for field in fields(cls)}
-        return cls(**{name: Decimal(v) if isinstance(v, str) else int(v) for name, v in kept.items() if name in known})
+        said: dict[str, Any] = {name: value for name, value in kept.items() if name in known}
+        return cls(**{name: Decimal(value) if isinstance(value, str) else value for name, value in said.items()})
 
 
 def stated(price: Price | None, parts: Iterable[Rehearsed]) -> Statement:
