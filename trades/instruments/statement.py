@@ -95,8 +95,10 @@ class Statement:
     @classmethod
     def read(cls, kept: Mapping[str, Any]) -> Statement:
         known = {field.name for field in fields(cls)}
-        said: dict[str, Any] = {name: value for name, value in kept.items() if name in known}
-        return cls(**{name: Decimal(value) if isinstance(value, str) else value for name, value in said.items()})
+        said: dict[str, Any] = {}
+        for name in known & kept.keys():
+            said[name] = Decimal(kept[name]) if isinstance(kept[name], str) else kept[name]
+        return cls(**said)
 
 
 def stated(price: Price | None, parts: Iterable[Rehearsed]) -> Statement:
