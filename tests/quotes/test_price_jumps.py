@@ -35,10 +35,10 @@ def no_prices():
     prices.forget()
 
 
-def says(bid: str, ask: str = "", *, limit: str = "50", at: datetime | None = None) -> Fault | None:
+def says(bid: str, ask: str = "", *, limit: str = "50", spread: str = "5", at: datetime | None = None) -> Fault | None:
     """What the feed says of BTC-USD, and what is wrong with it."""
     pair = (Decimal(bid), Decimal(ask or bid))
-    return prices.publish([(BTC, *pair)], limits={BTC: Decimal(limit)}, at=at).get(BTC)
+    return prices.publish([(BTC, *pair)], limits={BTC: Limits(Decimal(limit), Decimal(spread))}, at=at).get(BTC)
 
 
 def stands() -> Decimal | None:
@@ -109,7 +109,7 @@ def test_each_symbol_has_its_own_limit_and_one_without_has_the_default():
     prices.publish([(BTC, Decimal(100), Decimal(100)), ("EUR-USD", Decimal(1), Decimal(1))])
     moved = [(BTC, Decimal(140), Decimal(140)), ("EUR-USD", Decimal("1.4"), Decimal("1.4"))]
 
-    assert prices.publish(moved, limits={"EUR-USD": Decimal(2)}) == {"EUR-USD": Fault.JUMP}
+    assert prices.publish(moved, limits={"EUR-USD": Limits(jump=Decimal(2))}) == {"EUR-USD": Fault.JUMP}
     assert prices.publish([(BTC, Decimal(400), Decimal(400))]) == {BTC: Fault.JUMP}
 
 
