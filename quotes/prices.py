@@ -202,7 +202,7 @@ def _judged(
 
 
 def _judge(symbol: str, text: str, reference: Reference) -> _Judged:
-    """A held price is trusted however far it is, if it is the one that a row says; its spread is judged all the same."""
+    """A held price is trusted however far it is, if a row says the same; its spread is judged all the same."""
     price = _parsed(symbol, text)
     if price is None:
         return _Judged(text, reference, None, Fault.UNSOUND, True)
@@ -210,8 +210,6 @@ def _judge(symbol: str, text: str, reference: Reference) -> _Judged:
     trusted = price.hold is not None and is_true
     fault = fault_of(price.bid, price.ask, reference.limits, None if trusted else reference.seen)
     return _Judged(text, reference, price, fault, is_certain=is_true and fault is None)
-
-
 
 
 def _purged(error: redis.ResponseError, *keys: str) -> bool:
@@ -342,9 +340,7 @@ def refused() -> dict[str, Price]:
     return parsed(_rows(REFUSED))
 
 
-def accept(
-    symbol: str, *, seen: Price | None = None, limits: Limits | None = None, until: int | None = None
-) -> Price:
+def accept(symbol: str, *, seen: Price | None = None, limits: Limits | None = None, until: int | None = None) -> Price:
     """Take the refused price as the one that counts: the feed's next ones are compared with it. Gives it.
 
     It keeps the time at which the feed said it, so accepting the word of a feed that fell silent makes nothing

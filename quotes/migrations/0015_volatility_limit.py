@@ -9,7 +9,9 @@ from django.db import migrations, models
 
 
 def to_the_new_default(apps, schema_editor):
-    apps.get_model("quotes", "Instrument").objects.filter(volatility_limit_percent=10).update(volatility_limit_percent=1)
+    apps.get_model("quotes", "Instrument").objects.filter(volatility_limit_percent=10).update(
+        volatility_limit_percent=1
+    )
 
 
 class Migration(migrations.Migration):

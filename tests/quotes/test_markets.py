@@ -105,7 +105,7 @@ def test_without_any_fresh_price_the_feed_is_down(client):
 
 def test_a_stale_price_is_left_out_beside_fresh_ones(client):
     prices.publish([("BTC-USD", Decimal(100), Decimal(101))], at=datetime.now(UTC) - timedelta(seconds=30))
-    prices.publish([("ETH-USD", Decimal(9), Decimal(10))])
+    prices.publish([("ETH-USD", Decimal("9.9"), Decimal(10))])
 
     _, answer = get(client, "/api/v1/prices/latest")
 

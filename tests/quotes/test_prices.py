@@ -15,6 +15,8 @@ from quotes import prices, symbols
 from quotes.errors import StalePrice, UnknownSymbol
 from quotes.prices import Prices, is_sound, parsed
 
+pytestmark = pytest.mark.django_db
+
 MOMENT = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 
 
@@ -131,7 +133,6 @@ def set_price(*words: str) -> str:
     return out.getvalue().strip()
 
 
-@pytest.mark.django_db
 def test_set_price_holds_and_releases_by_any_name_of_the_symbol():
     assert set_price("btcusdt", "43000.5", "43001") == "BTC-USD is held at 43000.5 / 43001 until it is released."
     assert prices.latest().by_symbol["BTC-USD"].bid == Decimal("43000.5")
@@ -141,7 +142,6 @@ def test_set_price_holds_and_releases_by_any_name_of_the_symbol():
     assert prices.latest().by_symbol["BTC-USD"].bid == 100
 
 
-@pytest.mark.django_db
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
@@ -165,7 +165,6 @@ def test_set_price_refuses_what_is_no_price_and_changes_nothing(words, complaint
 # --- symbols ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.django_db
 @pytest.mark.parametrize("name", ["btc", "BTC", "BTCUSD", "BTCUSDT", "btc-usd", "BTC-USDT", "BTC-USD"])
 def test_a_symbol_is_known_by_all_its_names(name):
     symbols.forget()
@@ -173,7 +172,6 @@ def test_a_symbol_is_known_by_all_its_names(name):
     assert symbols.canonical(name) == "BTC-USD"
 
 
-@pytest.mark.django_db
 @pytest.mark.parametrize(
     "name", ["", "DOGE", "BTC-EUR", "USD", "BTC USD", "\x00", "\ud800", "x" * 10_000, None, 7, True]
 )
@@ -193,7 +191,6 @@ def test_a_base_asset_alone_means_its_pair_in_the_home_currency():
     assert "ETH" not in names
 
 
-@pytest.mark.django_db
 def test_asking_for_symbols_again_within_a_second_asks_the_database_nothing(django_assert_num_queries):
     symbols.forget()
     with django_assert_num_queries(1):

@@ -15,6 +15,8 @@ from quotes.errors import NoRefusedPrice
 from quotes.price_scripts import EPOCH, KEYS
 from quotes.prices import Tick
 
+pytestmark = pytest.mark.django_db
+
 BTC, ETH = "BTC-USD", "ETH-USD"
 OTHER_TYPES: dict[str, Callable[[str], object]] = {
     "string": lambda key: streams.client().set(key, "x"),
