@@ -54,7 +54,7 @@ def test_a_price_without_a_time_is_no_price():
 
 @pytest.mark.parametrize("pair", [("2", "1"), ("0", "1"), ("NaN", "NaN"), ("1", "Infinity")])
 def test_an_unsound_tick_is_never_published(pair):
-    prices.publish([("BTC-USD", Decimal(pair[0]), Decimal(pair[1])), ("ETH-USD", Decimal(9), Decimal(10))])
+    prices.publish([("BTC-USD", Decimal(pair[0]), Decimal(pair[1])), ("ETH-USD", Decimal("9.9"), Decimal(10))])
 
     assert set(prices.latest().by_symbol) == {"ETH-USD"}
     assert not is_sound(None, Decimal(1))
@@ -83,15 +83,18 @@ def test_a_price_is_dated_and_judged_by_the_clock_of_redis():
 
 
 def test_a_price_comes_back_digit_for_digit():
-    prices.publish([("BTC-USD", Decimal("0.000000000000000001"), Decimal("12345678901234567890.123456789012345678"))])
+    least = ("0.000000000000000001", "0.000000000000000001")
+    most = ("12345678901234567890.123456789012345678", "12345678901234567890.123456789012345679")
+    prices.publish([("BTC-USD", *map(Decimal, least)), ("ETH-USD", *map(Decimal, most))])
 
-    price = prices.latest().by_symbol["BTC-USD"]
+    known = prices.latest().by_symbol
 
-    assert (f"{price.bid:f}", f"{price.ask:f}") == ("0.000000000000000001", "12345678901234567890.123456789012345678")
+    assert (f"{known['BTC-USD'].bid:f}", f"{known['BTC-USD'].ask:f}") == least
+    assert (f"{known['ETH-USD'].bid:f}", f"{known['ETH-USD'].ask:f}") == most
 
 
 def test_rubbish_in_redis_hides_no_other_symbols_price():
-    streams.client().hset("prices", mapping={"BTC-USD": "rubbish", "ETH-USD": "9|10|1000"})
+    streams.client().hset("prices", mapping={"BTC-USD": "rubbish", "ETH-USD": "9.9|10|1000"})
 
     assert set(prices.latest().by_symbol) == {"ETH-USD"}
 
@@ -105,7 +108,7 @@ def test_a_held_price_takes_effect_at_once_and_outlasts_every_tick_until_release
     prices.hold("BTC-USD", Decimal(200), Decimal(201))
     assert prices.latest().by_symbol["BTC-USD"].bid == 200
 
-    prices.publish([("BTC-USD", Decimal(100), Decimal(101)), ("ETH-USD", Decimal(9), Decimal(10))])
+    prices.publish([("BTC-USD", Decimal(100), Decimal(101)), ("ETH-USD", Decimal("9.9"), Decimal(10))])
     assert prices.latest().by_symbol["BTC-USD"].ask == 201
     assert prices.latest().by_symbol["ETH-USD"].ask == 10
 
