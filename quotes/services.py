@@ -3,6 +3,7 @@ held."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -12,6 +13,7 @@ from uuid import UUID
 import redis
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.contenttypes.models import ContentType
+from django.db import DatabaseError
 from django.db.models import Max
 
 from accounts import clock, conflicts
@@ -124,8 +126,16 @@ def accept_price(instrument: Instrument, *, seen: Price, by: UUID) -> Price:
         raise
     except redis.RedisError as error:
         raise Unavailable("Redis can't be reached; look whether the price is still refused.") from error
-    candles.note(accepted)
+    _recorded(instrument, accepted)
     return accepted
+
+
+def _recorded(instrument: Instrument, accepted: Price) -> None:
+    """In its minute's candle; not while another one is held. What can't be written now, the feed writes soon."""
+    with suppress(DatabaseError):
+        last = PriceHold.objects.filter(instrument=instrument).order_by("-number").first()
+        if last is None or not last.is_held:
+            candles.note(accepted)
 
 
 def limits_of(instrument: Instrument) -> Limits:

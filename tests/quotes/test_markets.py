@@ -53,6 +53,7 @@ def test_the_supported_assets_tell_everything_a_client_must_know_to_place_an_ord
         "leverageCap": 100,
         "priceAgeLimitSeconds": 10,
         "priceJumpLimit": 50,
+        "priceSpreadLimit": 5,
         "swapLong": Decimal("-2.5"),
         "swapShort": Decimal("-0.5"),
         "swapTripleWeekday": None,
