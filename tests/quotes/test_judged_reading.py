@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -10,15 +11,19 @@ from decimal import Decimal
 import pytest
 from django.core.management import call_command
 from django.db import connection
+from django.db.models import Min
 from django.test.utils import CaptureQueriesContext
 
 from accounts import streams
+from accounts.clock import uptime
 from accounts.models import User
 from quotes import candles, prices, references
 from quotes.errors import StalePrice
+from quotes.feeds.venue import Tick
 from quotes.judging import Fault
-from quotes.models import Instrument, PriceHold
-from quotes.prices import Price, Prices
+from quotes.management.commands.run_feed import Feed
+from quotes.models import Candle, Instrument, PriceHold
+from quotes.prices import Price, Prices, Word
 from quotes.services import accept_price, hold_price
 from tests.given import a_customer, a_quote, balance, usd
 from tests.trades.orders.engine_room import closing, opens, refused
@@ -171,6 +176,28 @@ def test_a_hold_whose_instruments_greatest_spread_is_lowered_is_no_price_any_mor
     references.forget()
 
     assert read() == Fault.SPREAD
+
+
+def test_the_feed_makes_a_candle_of_what_it_said_and_of_a_hold_that_is_a_row_and_of_nothing_else():
+    """Guard: `_is_ours`. A hold that somebody writes into Redis stands until the feed's next look at the rows."""
+    feed = Feed(1, 0.25, threading.Event())
+    feed._right.epoch = 1
+
+    def says(mid: str) -> Decimal:
+        time.sleep(0.05)  # a price is dated rather too early: not before what stands
+        feed._publish([Tick(BTC, Decimal(mid), Decimal(mid), uptime())])
+        feed._candles.write()
+        return Candle.objects.filter(instrument=BTC).aggregate(low=Min("low"))["low"]
+
+    assert says("42000") == 42_000
+    streams.client().hset("prices:held", BTC, "100|100|99")
+    assert says("42000") == 42_000
+    assert prices.latest().faults == {BTC: Fault.JUMP}
+
+    streams.client().hdel("prices:held", BTC)
+    hold = hold_price(Instrument.objects.get(pk=BTC), Decimal(41_000), Decimal(41_000)).hold
+    feed._words = {BTC: Word(hold.number, "41000|41000")}
+    assert says("42000") == 41_000
 
 
 # --- accepted jumps --------------------------------------------------------------------------------
