@@ -8,7 +8,7 @@ from typing import Final
 
 from accounts.money import printed
 from quotes.feeds.venue import Tick
-from quotes.prices import Fault
+from quotes.judging import Fault
 
 log = logging.getLogger("feed")
 

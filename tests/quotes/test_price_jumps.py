@@ -19,10 +19,9 @@ from quotes import prices
 from quotes.errors import NoRefusedPrice, RefusedPriceMoved
 from quotes.feeds.refusals import Refusals
 from quotes.feeds.venue import Tick
-from quotes.judging import Limits
+from quotes.judging import Fault, Limits
 from quotes.models import Instrument
 from quotes.price_scripts import AHEAD, PAUSE
-from quotes.prices import Fault
 from quotes.services import accept_price
 
 pytestmark = pytest.mark.django_db
