@@ -105,19 +105,19 @@ def test_a_stop_waits_while_the_spread_is_too_wide_orders_are_refused_and_then_i
 
 def test_a_price_in_redis_that_is_none_hides_no_loss_and_no_profit_from_the_margin_level(engine):
     """Guard: `Prices.after` in the engine's stream. A position without a price counts as unmoved, and the other's
-    loss alone would stop this customer out."""
+    loss alone would stop out this customer, who is called only: 720 of 800."""
     price_at("ETH-USD", "2_000.00")
     btc_at("40_000.00")
     alice = a_customer(with_usd="3_000.00")
     opens(alice, quantity="0.1")
     opens(alice, symbol="ETH-USD", quantity="2")
     engine._start()
-    btc_at("60_000.00")
+    btc_at("45_000.00")
     price_at("ETH-USD", "1_000.00")
     engine.turn()
 
     redis("20000", "60000")()
-    price_at("ETH-USD", "690.00")
+    price_at("ETH-USD", "610.00")
     for _ in range(3):
         engine.turn()
 
