@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+from collections.abc import Sequence
 from decimal import Decimal
 
 from django.db import transaction
@@ -18,7 +19,7 @@ from trades.orders.apply import apply
 from trades.orders.commands import CREATE, Command
 
 AT_ONCE = 250
-PRICES = [("BTC-USD", Decimal("42000.00"), Decimal("42010.00"))]
+PRICES = (("BTC-USD", Decimal("42000.00"), Decimal("42010.00")),)
 
 
 def customers(count: int) -> list[Customer]:
@@ -79,7 +80,10 @@ def open_orders(of: list[Customer], count: int) -> list[tuple[Customer, str]]:
 
 
 class FreshPrices:
-    """Says the same price every second, as a feed would, without a feed's work."""
+    """Says the same prices every second, as a feed would, without a feed's work."""
+
+    def __init__(self, said: Sequence[tuple[str, Decimal, Decimal]] = PRICES) -> None:
+        self._said = said
 
     def __enter__(self) -> None:
         self._done = threading.Event()
@@ -87,7 +91,7 @@ class FreshPrices:
 
     def _say(self) -> None:
         while True:
-            prices.publish(PRICES)
+            prices.publish(self._said)
             if self._done.wait(1):
                 return
 

@@ -6,6 +6,7 @@ import subprocess
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -19,6 +20,7 @@ from benchmarks.results import Row
 from benchmarks.system import CHECKOUT, System, superuser_url
 
 EXITS_EVERY, SECONDS = 20, 5
+SYMBOLS = ["BTC-USD", "ETH-USD", "SOL-USD", "EUR-USD", "XAU-USD"]
 RECEIVED, DELIVERED, FEE = 1_000, 5_000, 12
 
 _QUOTES = """
@@ -70,16 +72,16 @@ def measure(system: System, sizes: Sizes = Sizes()) -> list[Row]:
 
     from accounts import audit
     from accounts.identity import SYSTEM
-    from benchmarks.cast import customers
+    from benchmarks.cast import FreshPrices, customers
     from quotes import prices
     from trades.models import SettlementBatch
     from trades.settlement.approval import confirm
     from trades.settlement.cut import cut_now
 
     people = [customer.pk for customer in customers(sizes.customers)]
-    prices.forget()  # the quotes below have made-up prices: nothing is to be judged against an earlier part's market
+    prices.forget()  # the quotes below have made-up prices, and an earlier part another market
     _store(sizes.trades, people)
-    with Worker(system) as worker:
+    with FreshPrices([(symbol, Decimal(1), Decimal(1)) for symbol in SYMBOLS]), Worker(system) as worker:
         draining = _drain(worker)
         tps = [pgbench.transactions_per_second(superuser_url(), SECONDS)]
         bare = Bare()
@@ -181,7 +183,7 @@ def _store(count: int, people: Sequence[UUID]) -> None:
         {
             "customers": list(people),
             "people": len(people),
-            "symbols": ["BTC-USD", "ETH-USD", "SOL-USD", "EUR-USD", "XAU-USD"],
+            "symbols": SYMBOLS,
             "received": RECEIVED,
             "delivered": DELIVERED,
             "fee": FEE,

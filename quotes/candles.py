@@ -76,6 +76,13 @@ class Gatherer:
         return len(taken)
 
 
+def note(price: Price) -> None:
+    """Add one price to its minute at once."""
+    minutes: dict[Minute, Gathered] = {}
+    _gather(minutes, price)
+    record(minutes)
+
+
 def record(minutes: Mapping[Minute, Gathered]) -> None:
     """Add to the candles' rows in one statement; a minute begun before a restart goes on where it was.
 

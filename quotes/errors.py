@@ -31,6 +31,20 @@ class RefusedPriceMoved(Refusal):
     sentence = "The refused price has moved on since you saw it: look again."
 
 
+class RefusedPriceTooWide(Refusal):
+    """Its bid and ask are too far apart for it to be a price; accepting a jump doesn't switch that rule off."""
+
+    code = "refused_price_too_wide"
+    sentence = "The refused price is wider than the instrument's greatest spread: it can't be accepted."
+
+
+class HoldTooWide(Refusal):
+    """A price that an operator wants to hold has its bid and ask too far apart."""
+
+    code = "hold_too_wide"
+    sentence = "The price is wider than the instrument's greatest spread: it isn't held."
+
+
 class AcceptedTooLate(Refusal):
     """Accepting took so long that the price which was seen is of before."""
 

@@ -4,9 +4,9 @@ Atomic, so that a tick computed before a hold was set can't overwrite the held p
 that no longer speaks is refused, whenever its call arrives. A price is written `bid|ask|milliseconds`, and
 `bid|ask|milliseconds|number` while it is held: the number is the hold's row in PostgreSQL, 0 where that isn't known.
 
-Prices stay texts and are stored digit for digit. Only the question whether one jumps too far is answered with
-Lua's doubles: a guard of fifteen digits, no amount of money. A jump of exactly the limit passes, whatever
-rounding makes of it, because the limit is widened by a part in a billion.
+Prices stay texts and are stored digit for digit. Only the questions whether a side jumps too far and whether the
+spread is too wide are answered with Lua's doubles: a guard of fifteen digits, no amount of money. The rule is that of
+`judging.py`: exactly the limit passes, whatever rounding makes of it, because it is widened by a part in a billion.
 """
 
 from __future__ import annotations
@@ -14,10 +14,12 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Final
 
+from quotes.judging import WIDENED
+
 PRICES: Final = "prices"  # what everybody reads
 HOLDS: Final = "prices:held"  # an operator's last word: bid|ask|number, which stands instead of the feed's, or ||number
 BEHIND: Final = "prices:behind"  # the feed's own last price while a held one stands in its place; '' where it had none
-REFUSED: Final = "prices:refused"  # the last price that jumped too far, until the feed is back or it is accepted
+REFUSED: Final = "prices:refused"  # the last one that jumped or was too wide, until the feed is back or it is accepted
 EPOCH: Final = "prices:epoch"  # of the feed that speaks: a text
 KEYS: Final = (PRICES, HOLDS, BEHIND, REFUSED, EPOCH)
 
@@ -32,7 +34,11 @@ refusable all the time does not pause."""
 EPOCHS: Final = 1_000_000
 """An epoch so far ahead is nobody's: it takes that many takeovers. Rubbish must not silence every feed for good."""
 
-_COMMON = """
+_COMMON = (
+    f"""
+local widened = {WIDENED}
+"""
+    + """
 local prices, held, behind, refused, spoken = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
@@ -43,17 +49,24 @@ for i, key in ipairs(KEYS) do
     if type ~= 'none' and type ~= (key == spoken and 'string' or 'hash') then redis.call('DEL', key) end
 end
 
+-- A price as {bid, ask}, and its time; nil where it is none.
 local function read(text)
     local bid, ask, at = string.match(text or '', '^([%d.]+)|([%d.]+)|(%d+)$')
     bid, ask = tonumber(bid or ''), tonumber(ask or '')
-    if not bid or not ask or bid + ask <= 0 then return nil end
-    return bid + ask, tonumber(at)
+    if not bid or not ask or bid <= 0 or bid > ask then return nil end
+    return {bid, ask}, tonumber(at)
 end
 local function time_of(text)
     return tonumber(string.match(text or '', '^[%d.]+|[%d.]+|(%d+)') or '')
 end
+local function leaps(side, before, limit)
+    return math.abs(side - before) * 100 > before * tonumber(limit) * widened
+end
 local function jumps(price, before, limit)
-    return math.abs(price - before) * 100 > before * tonumber(limit) * (1 + 1e-9)
+    return leaps(price[1], before[1], limit) or leaps(price[2], before[2], limit)
+end
+local function is_wide(price, limit)
+    return (price[2] - price[1]) * 200 > (price[1] + price[2]) * tonumber(limit) * widened
 end
 -- A count of more digits is rubbish: doubles would not keep it apart from the next.
 local function count(text)
@@ -85,10 +98,11 @@ local function held_text(price, at, number)
     return price .. '|' .. string.format('%.0f', at) .. '|' .. string.format('%.0f', number)
 end
 """
+)
 
-# ARGV: the epoch of who speaks, or '' (nobody asks); then by symbol: symbol, bid, ask, time in ms or '', jump limit in
-# percent, and what PostgreSQL says of holds: the last word's number or '', its price, the number in Redis that
-# PostgreSQL doesn't know or ''.
+# ARGV: the epoch of who speaks, or '' (nobody asks); then by symbol: symbol, bid, ask, time in ms or '', jump limit
+# and greatest spread in percent, and what PostgreSQL says of holds: the last word's number or '', its price, the number
+# in Redis that PostgreSQL doesn't know or ''.
 # Answers: the time in ms and, by symbol, '' or the fault, what stands, the last word's number; or {'fenced', epoch}.
 PUBLISH: Final = (
     _COMMON
@@ -123,7 +137,7 @@ local function hear(symbol, number, price, unknown)
     end
 end
 
-local function one(symbol, bid, ask, given, limit)
+local function one(symbol, bid, ask, given, limit, widest)
     local stood, hold, number = redis.call('HGET', prices, symbol), hold_of(symbol)
     local at = now
     if given ~= '' then
@@ -135,28 +149,33 @@ local function one(symbol, bid, ask, given, limit)
     local last, said = read(own or (not hold and stood))
     local has_paused = last and at - said > pause and redis.call('HEXISTS', refused, symbol) == 0
     local text = bid .. '|' .. ask .. '|' .. string.format('%.0f', at)
-    local is_refused = last and not has_paused and jumps(tonumber(bid) + tonumber(ask), last, limit)
-    if is_refused then
+    local said_now, fault = {tonumber(bid), tonumber(ask)}, nil
+    if is_wide(said_now, widest) then
+        fault = 'spread'
+    elseif last and not has_paused and jumps(said_now, last, limit) then
+        fault = 'jump'
+    end
+    if fault then
         redis.call('HSET', refused, symbol, text)
     else
         redis.call('HDEL', refused, symbol)
     end
     if hold then
         redis.call('HSET', prices, symbol, held_text(hold, at, number))
-        if not is_refused then redis.call('HSET', behind, symbol, text) end
+        if not fault then redis.call('HSET', behind, symbol, text) end
         return ''
     end
-    if is_refused then return 'jump' end
+    if fault then return fault end
     redis.call('HSET', prices, symbol, text)
     if own then redis.call('HDEL', behind, symbol) end
     return ''
 end
 
 local answers = {string.format('%.0f', now)}
-for i = 2, #ARGV, 8 do
+for i = 2, #ARGV, 9 do
     local symbol = ARGV[i]
-    if ARGV[i + 5] ~= '' then hear(symbol, ARGV[i + 5], ARGV[i + 6], ARGV[i + 7]) end
-    answers[#answers + 1] = one(symbol, ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4])
+    if ARGV[i + 6] ~= '' then hear(symbol, ARGV[i + 6], ARGV[i + 7], ARGV[i + 8]) end
+    answers[#answers + 1] = one(symbol, ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], ARGV[i + 5])
     answers[#answers + 1] = redis.call('HGET', prices, symbol) or ''
     answers[#answers + 1] = string.format('%.0f', select(2, hold_of(symbol)))
 end
@@ -178,16 +197,17 @@ return string.format('%.0f', number)
 """
 )
 
-# ARGV: symbol, what was seen of it or '', jump limit in percent, until when in ms or ''.
-# Answers the price, '', 'moved' or 'late'.
+# ARGV: symbol, what was seen of it or '', jump limit and greatest spread in percent, until when in ms or ''.
+# Answers the price, '', 'moved', 'wide' or 'late'.
 ACCEPT: Final = (
     _COMMON
     + """
-local symbol, seen, limit = ARGV[1], read(ARGV[2]), ARGV[3]
-if ARGV[4] ~= '' and now > tonumber(ARGV[4]) then return 'late' end
+local symbol, seen, limit, widest = ARGV[1], read(ARGV[2]), ARGV[3], ARGV[4]
+if ARGV[5] ~= '' and now > tonumber(ARGV[5]) then return 'late' end
 local wanted = redis.call('HGET', refused, symbol)
 local price = read(wanted)
 if not price then return '' end
+if is_wide(price, widest) then return 'wide' end
 if seen and jumps(price, seen, limit) then return 'moved' end
 if hold_of(symbol) then
     redis.call('HSET', behind, symbol, wanted)

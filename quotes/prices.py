@@ -2,40 +2,36 @@
 
 Prices live in one Redis hash; the feed writes it, everybody reads it. A price carries the time at which
 it was published and is judged old by the same clock, Redis' own, so no two machines' clocks are compared.
-Redis is not the truth about money: whatever executes copies the price it used into its own row.
+Redis is not the truth about money: whatever executes copies the price it used into its own row, and whoever reads a
+price judges it by what PostgreSQL knows (`references.py`), because others may have written it.
 What happens to a price on its way into the hash is in `price_scripts.py`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
 import redis
 
 from accounts import streams
 from accounts.money import parse_decimal, printed
-from quotes import price_scripts
-from quotes.errors import AcceptedTooLate, NoRefusedPrice, RefusedPriceMoved, StalePrice
+from quotes import price_scripts, references
+from quotes.errors import (
+    AcceptedTooLate,
+    NoRefusedPrice,
+    RefusedPriceMoved,
+    RefusedPriceTooWide,
+    StalePrice,
+)
+from quotes.judging import Fault, Limits, fault_of, is_sound
 from quotes.price_scripts import AHEAD, HOLDS, KEYS, PRICES, REFUSED
+from quotes.references import LOOK_AGAIN_SECONDS, NOBODYS, Reference
 
 MOST_DIGITS: Final = 14  # of milliseconds, to the year 5138, and of a hold's number
-
-JUMP_LIMIT_PERCENT: Final = Decimal(50)
-"""For a symbol that comes without a limit of its own: no price goes unjudged because somebody forgot one."""
-
-
-class Fault(StrEnum):
-    """Why a price of the feed is not the latest one."""
-
-    UNSOUND = "unsound"  # not a number, not above zero, or crossed
-    JUMP = "jump"  # further from the price before than the instrument's limit
-    LATE = "late"  # older than the one that stands: a shuffled feed
-    FUTURE = "future"  # dated later than Redis' clock says it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +66,11 @@ class Price:
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """All latest prices as of one moment `now` of Redis' clock."""
+    """All latest prices as of one moment `now` of Redis' clock; `faults` says why what stands for a symbol is none."""
 
     now: datetime
     by_symbol: Mapping[str, Price]
+    faults: Mapping[str, Fault] = field(default_factory=dict)
 
     def usable(self, symbol: str, age_limit_seconds: int) -> Price | None:
         """The price of a symbol if it may be executed at, else None. The limit itself is still fresh.
@@ -92,10 +89,15 @@ class Prices:
             raise StalePrice
         return price
 
+    def after(self, before: Prices) -> Prices:
+        """These prices, with those of a moment ago where something stands now that is none: they grow old.
 
-def is_sound(bid: Decimal | None, ask: Decimal | None) -> bool:
-    """Whether two numbers are a price at all: finite, above zero, not crossed."""
-    return bid is not None and ask is not None and 0 < bid <= ask
+        For who reads all the time. Others leave such a price out: what they read last may be of long ago.
+        """
+        gone = self.faults.keys() & before.by_symbol.keys()
+        if not gone:
+            return self
+        return replace(self, by_symbol={**self.by_symbol, **{symbol: before.by_symbol[symbol] for symbol in gone}})
 
 
 def moment(milliseconds: int) -> datetime:
@@ -105,17 +107,19 @@ def moment(milliseconds: int) -> datetime:
 
 def parsed(rows: Mapping[str, str]) -> dict[str, Price]:
     """The hash as prices; what isn't a sound price is left out, whoever wrote it."""
-    prices = {}
-    for symbol, text in rows.items():
-        parts = text.split("|", 4)
-        count = len(parts)
-        if count not in (3, 4) or not _is_whole(parts[2]) or (count == 4 and not _is_whole(parts[3])):
-            continue
-        bid, ask = parse_decimal(parts[0]), parse_decimal(parts[1])
-        if bid is not None and ask is not None and is_sound(bid, ask):
-            hold = int(parts[3]) if count == 4 else None
-            prices[symbol] = Price(symbol, bid, ask, moment(int(parts[2])), hold)
-    return prices
+    found = ((symbol, _parsed(symbol, text)) for symbol, text in rows.items())
+    return {symbol: price for symbol, price in found if price is not None}
+
+
+def _parsed(symbol: str, text: str) -> Price | None:
+    parts = text.split("|", 4)
+    count = len(parts)
+    if count not in (3, 4) or not _is_whole(parts[2]) or (count == 4 and not _is_whole(parts[3])):
+        return None
+    bid, ask = parse_decimal(parts[0]), parse_decimal(parts[1])
+    if bid is None or ask is None or not is_sound(bid, ask):
+        return None
+    return Price(symbol, bid, ask, moment(int(parts[2])), int(parts[3]) if count == 4 else None)
 
 
 def _is_whole(text: str) -> bool:
@@ -123,8 +127,11 @@ def _is_whole(text: str) -> bool:
     return len(text) <= MOST_DIGITS and text.isascii() and text.isdecimal()
 
 
+# --- what is read ----------------------------------------------------------------------------------
+
+
 def latest() -> Prices:
-    """All latest prices, in one round trip. Raises redis.RedisError when Redis is away."""
+    """All latest prices, in one round trip, judged. Raises redis.RedisError when Redis is away, django.db.Error."""
     for is_last in (False, True):
         pipe = streams.client().pipeline(transaction=False)
         queue_latest(pipe)
@@ -145,7 +152,64 @@ def queue_latest(pipe: Any) -> None:
 
 
 def read_latest(rows: Mapping[str, str], clock: tuple[int, int]) -> Prices:
-    return Prices(moment(clock[0] * 1000 + clock[1] // 1000), parsed(rows))
+    """The answers as prices. What doesn't fit what PostgreSQL knows is judged again by what it knows now, and then
+    is no price: whoever wrote it, a feed didn't. A query a second at most, while everything fits.
+    """
+    now = moment(clock[0] * 1000 + clock[1] // 1000)
+    read = _judged(rows, now, references.known())
+    if read is None:
+        read = _judged(rows, now, references.known(at_most=LOOK_AGAIN_SECONDS), is_final=True)
+    assert read is not None
+    return read
+
+
+class _Judged(NamedTuple):
+    """What was made of a text, by which reference. `is_certain`: no newer one would say better of it."""
+
+    text: str
+    reference: Reference
+    price: Price | None
+    fault: Fault | None
+    is_certain: bool
+
+
+_last: dict[str, _Judged] = {}
+"""By symbol, of instruments only: most reads find the texts of the read before."""
+
+
+def _judged(
+    rows: Mapping[str, str], now: datetime, known: Mapping[str, Reference], *, is_final: bool = False
+) -> Prices | None:
+    """None where another look at PostgreSQL might find a price good, unless this is it."""
+    prices: dict[str, Price] = {}
+    faults: dict[str, Fault] = {}
+    for symbol, text in rows.items():
+        done = _last.get(symbol)
+        reference = known.get(symbol, NOBODYS)
+        if done is None or done.text != text or done.reference is not reference:
+            done = _judge(symbol, text, reference)
+            if reference is not NOBODYS:
+                _last[symbol] = done
+        if not (done.is_certain or is_final):
+            return None
+        if done.price is not None and done.fault is None and done.price.at - now > AHEAD:
+            faults[symbol] = Fault.FUTURE
+        elif done.fault is not None:
+            faults[symbol] = done.fault
+        elif done.price is not None:
+            prices[symbol] = done.price
+    return Prices(now, prices, faults)
+
+
+def _judge(symbol: str, text: str, reference: Reference) -> _Judged:
+    """A held price is trusted however far it is, if a row says the same; its spread is judged all the same."""
+    price = _parsed(symbol, text)
+    if price is None:
+        return _Judged(text, reference, None, Fault.UNSOUND, True)
+    is_true = price.hold is None or (price.hold, price.bid, price.ask) == reference.hold
+    trusted = price.hold is not None and is_true
+    fault = fault_of(price.bid, price.ask, reference.limits, None if trusted else reference.seen)
+    return _Judged(text, reference, price, fault, is_certain=is_true and fault is None)
 
 
 def _purged(error: redis.ResponseError, *keys: str) -> bool:
@@ -213,7 +277,7 @@ class Fenced(Exception):
 def publish(
     quoted: Iterable[tuple[str, Decimal, Decimal]],
     *,
-    limits: Mapping[str, Decimal] | None = None,
+    limits: Mapping[str, Limits] | None = None,
     at: datetime | None = None,
 ) -> Mapping[str, Fault]:
     """Make (symbol, bid, ask) the latest prices, as of `at` or of Redis' clock, whoever speaks; gives those that
@@ -225,15 +289,15 @@ def publish(
 
 def speak(
     ticks: Iterable[Tick],
-    limits: Mapping[str, Decimal],
+    limits: Mapping[str, Limits],
     words: Mapping[str, Word] | None = None,
     epoch: int | None = None,
 ) -> Published:
     """Make these the latest prices, in one round trip.
 
-    `limits` are the jump limits by symbol, in percent of the mid price before. Refused is what is unsound, jumps
-    further than that, is older than what stands, or comes from the future: then the price before stands and grows
-    old. The first price of a symbol isn't judged by its distance, nor the first after PAUSE without any.
+    `limits` are by symbol. Refused is what is unsound, has too wide a spread, jumps too far with either side, is
+    older than what stands, or comes from the future: then the price before stands and grows old. The first price of
+    a symbol isn't judged by its distance, nor the first after PAUSE without any.
     A held symbol keeps its held price and gets the new time; a newer word about it takes effect.
     Raises Fenced, redis.RedisError.
     """
@@ -244,9 +308,10 @@ def speak(
         if not is_sound(parse_decimal(bid), parse_decimal(ask)):
             faults[symbol] = Fault.UNSOUND
             continue
-        limit = limits.get(symbol, JUMP_LIMIT_PERCENT)
+        limit = limits.get(symbol, Limits())
         judged.append(symbol)
-        arguments += [symbol, f"{bid:f}", f"{ask:f}", "" if at is None else str(at), f"{limit:f}"]
+        arguments += [symbol, f"{bid:f}", f"{ask:f}", "" if at is None else str(at)]
+        arguments += [f"{limit.jump:f}", f"{limit.spread:f}"]
         arguments += _written(words.get(symbol) if words is not None else None)
     answer = streams.client().eval(price_scripts.PUBLISH, len(KEYS), *KEYS, *arguments)
     if answer[0] == "fenced":
@@ -270,26 +335,29 @@ def clock() -> int:
 
 
 def refused() -> dict[str, Price]:
-    """The prices that jumped too far, by symbol, the latest of each, until the feed is back or one is accepted."""
+    """The prices that jumped too far, or were too wide, by symbol, the latest of each, until the feed is back or one
+    is accepted."""
     return parsed(_rows(REFUSED))
 
 
-def accept(
-    symbol: str, *, seen: Price | None = None, limit: Decimal = JUMP_LIMIT_PERCENT, until: int | None = None
-) -> Price:
+def accept(symbol: str, *, seen: Price | None = None, limits: Limits | None = None, until: int | None = None) -> Price:
     """Take the refused price as the one that counts: the feed's next ones are compared with it. Gives it.
 
     It keeps the time at which the feed said it, so accepting the word of a feed that fell silent makes nothing
     fresh. `seen` is what whoever accepts had before them: where the refused price has gone further than the
     limit from that, they are asked again. `until` is the moment, in milliseconds of Redis' clock, after which nothing
-    is accepted any more. A held symbol keeps its held price.
-    Raises NoRefusedPrice, RefusedPriceMoved, AcceptedTooLate, redis.RedisError.
+    is accepted any more. A held symbol keeps its held price. A jump is what can be accepted: one whose spread is too
+    wide is no price, whoever says so.
+    Raises NoRefusedPrice, RefusedPriceMoved, RefusedPriceTooWide, AcceptedTooLate, redis.RedisError.
     """
     before = f"{seen.bid:f}|{seen.ask:f}|0" if seen else ""
-    arguments = (symbol, before, f"{limit:f}", "" if until is None else str(until))
+    limits = limits or Limits()
+    arguments = (symbol, before, f"{limits.jump:f}", f"{limits.spread:f}", "" if until is None else str(until))
     answer = streams.client().eval(price_scripts.ACCEPT, len(KEYS), *KEYS, *arguments)
     if answer == "moved":
         raise RefusedPriceMoved
+    if answer == "wide":
+        raise RefusedPriceTooWide
     if answer == "late":
         raise AcceptedTooLate
     accepted = parsed({symbol: answer}).get(symbol)

@@ -3,6 +3,7 @@ held."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -12,14 +13,16 @@ from uuid import UUID
 import redis
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.contenttypes.models import ContentType
+from django.db import DatabaseError
 from django.db.models import Max
 
 from accounts import clock, conflicts
 from accounts.errors import Refusal, Unavailable
 from accounts.money import printed
+from quotes import candles, symbols
 from quotes import prices as market
-from quotes import symbols
-from quotes.errors import SymbolNotTraded
+from quotes.errors import HoldTooWide, RefusedPriceTooWide, SymbolNotTraded
+from quotes.judging import Limits, is_too_wide
 from quotes.models import Instrument, PriceHold, Quote
 from quotes.prices import Price, Prices
 from quotes.quoting import FeeTerms, Pair, amounts
@@ -70,10 +73,12 @@ def issue(
 ) -> Quote:
     """Write down an offer at the current price. Without `fees` the instrument's own apply.
 
+    With a trade that it takes back it is made for a symbol that is switched off, too: no new risk, and the way out
+    stays open.
     The times are cut to milliseconds, because that is what the customer sees: a quote expires at the
     moment its answer says. Raises SymbolNotTraded, StalePrice, AmountTooSmall, AmountOutOfRange.
     """
-    if not instrument.is_active:
+    if not instrument.is_active and reference_trade_id is None:
         raise SymbolNotTraded
     latest = prices.require(instrument.symbol, instrument.price_age_limit_seconds)
     price = latest.entry(side)
@@ -101,9 +106,13 @@ def accept_price(instrument: Instrument, *, seen: Price, by: UUID) -> Price:
 
     `seen` is the refused price that was before their eyes. The deed stands in the instrument's history, and is written
     there first: what can't be written down doesn't happen. What was refused then is written there, too. Redis itself
-    refuses it ACCEPT_MILLISECONDS after the deed was begun, however long a call was under way.
-    Raises NoRefusedPrice, RefusedPriceMoved, AcceptedTooLate, Unavailable.
+    refuses it ACCEPT_MILLISECONDS after the deed was begun, however long a call was under way. Once it counts it is in
+    its minute's candle as well, by which readers judge it.
+    Raises NoRefusedPrice, RefusedPriceMoved, RefusedPriceTooWide, AcceptedTooLate, Unavailable.
     """
+    limits = limits_of(instrument)
+    if is_too_wide(seen.bid, seen.ask, limits.spread):
+        raise RefusedPriceTooWide
     try:
         until = market.clock() + ACCEPT_MILLISECONDS
     except redis.RedisError as error:
@@ -111,12 +120,27 @@ def accept_price(instrument: Instrument, *, seen: Price, by: UUID) -> Price:
     wanted = f"the refused price {printed(seen.bid)} / {printed(seen.ask)}"
     _noted(instrument, f"Accepted {wanted}.", by)
     try:
-        return market.accept(instrument.symbol, seen=seen, limit=instrument.jump_limit_percent, until=until)
+        accepted = market.accept(instrument.symbol, seen=seen, limits=limits, until=until)
     except Refusal as refusal:
         _noted(instrument, f"Not accepted after all: {wanted}. {refusal.text}", by)
         raise
     except redis.RedisError as error:
         raise Unavailable("Redis can't be reached; look whether the price is still refused.") from error
+    _recorded(instrument, accepted)
+    return accepted
+
+
+def _recorded(instrument: Instrument, accepted: Price) -> None:
+    """In its minute's candle; not while another one is held. What can't be written now, the feed writes soon."""
+    with suppress(DatabaseError):
+        last = PriceHold.objects.filter(instrument=instrument).order_by("-number").first()
+        if last is None or not last.is_held:
+            candles.note(accepted)
+
+
+def limits_of(instrument: Instrument) -> Limits:
+    """By which an instrument's prices are judged."""
+    return Limits(instrument.jump_limit_percent, instrument.max_spread_percent)
 
 
 def _noted(instrument: Instrument, sentence: str, by: UUID) -> None:
@@ -145,7 +169,10 @@ def hold_price(instrument: Instrument, bid: Decimal, ask: Decimal, *, by: UUID |
     """Hold an instrument at a price (0 < bid <= ask), from now on and until it is released.
 
     The row comes first: Redis only copies it, at once and then with each price that a feed publishes.
+    Raises HoldTooWide.
     """
+    if is_too_wide(bid, ask, instrument.max_spread_percent):
+        raise HoldTooWide
     return _said(instrument, bid, ask, by, reason)
 
 

@@ -18,15 +18,16 @@ from quotes.models.instrument import MOVING
 
 Term = Decimal | int | None
 NONE: Final = "none"  # how a term without a value is said
-_ABOVE_ZERO: Final = ("simulator_price", "min_quantity", "jump_limit_percent")
+_ABOVE_ZERO: Final = ("simulator_price", "min_quantity", "jump_limit_percent", "max_spread_percent")
 _BASIS_POINTS: Final = ("spread_bps", "fee_bps", "simulator_step_bps")
 _SIGNED_BASIS_POINTS: Final = ("swap_long_bps", "swap_short_bps")
 _DECIMALS: Final = ("price_decimals", "quantity_decimals")
+_SPREADS: Final = frozenset({"spread_bps", "max_spread_percent"})
 DECIMALS: Final = frozenset(_DECIMALS)
 
 
 def out_of_bounds(given: Mapping[str, Any]) -> dict[str, str]:
-    """By name, the sentence about each value that makes no sense whatever the others are."""
+    """By name, the sentence about each value that makes no sense, alone or beside the others given."""
     found = {}
     for name, value in given.items():
         if value is None:
@@ -39,6 +40,9 @@ def out_of_bounds(given: Mapping[str, Any]) -> dict[str, str]:
             found[name] = "Must be above -10000 and below 10000."
         elif name in _DECIMALS and value > 18:
             found[name] = "At most 18."
+    spread, widest = given.get("spread_bps"), given.get("max_spread_percent")
+    if spread is not None and widest is not None and spread > widest * 100:
+        found["spread_bps"] = "Wider than the greatest spread: none of its prices would count."
     return found
 
 
@@ -67,7 +71,8 @@ def with_terms(instrument: Instrument, wanted: Mapping[str, Term]) -> Instrument
     would = copy.copy(instrument)
     for name, value in wanted.items():
         setattr(would, name, value)
-    wrong = out_of_bounds(wanted)
+    spreads = {name: getattr(would, name) for name in _SPREADS} if wanted.keys() & _SPREADS else {}
+    wrong = out_of_bounds({**spreads, **wanted})
     try:
         would.clean_fields(exclude={field.name for field in would._meta.fields if field.name not in wanted})
         would.validate_constraints(exclude={f.name for f in would._meta.fields if f.name not in wanted})

@@ -13,7 +13,7 @@ from django.test import TransactionTestCase
 
 from accounts import streams
 from brokerage.grants import become_owner
-from quotes import prices, symbols
+from quotes import prices, references, symbols
 from tests.live import Live
 
 # What tests write. Reference data (assets, instruments, windows) stays as the migrations made it.
@@ -102,6 +102,7 @@ TransactionTestCase._fixture_teardown = empty_the_tables  # type: ignore[method-
 def _no_prices_left_over() -> Iterator[None]:
     """Prices live in Redis, which no rollback reaches."""
     symbols.forget()
+    references.forget()
     yield
     prices.forget()
 

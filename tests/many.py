@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
+from decimal import Decimal
 
 from django.utils import timezone
 
 from accounts.ids import uuid7
 from accounts.models import Customer
 from quotes.models import Quote
-from quotes.prices import Prices
+from quotes.prices import Price, Prices
 from trades.models import Trade, TradeEvent
 from trades.spot.advance import MOST_AT_ONCE, advance
 
@@ -26,8 +27,7 @@ def many_settling_buys(customers: Sequence[Customer], count: int, *, satoshis: i
             customers[(len(trades) + turn) % len(customers)] for turn in range(min(MOST_AT_ONCE, count - len(trades)))
         ]
         trades += _stored(some, satoshis)
-    no_prices = Prices(timezone.now(), {})  # the market's movement is not judged
-    moved = advance([trade.pk for trade in trades], at=timezone.now(), prices=lambda: no_prices)
+    moved = advance([trade.pk for trade in trades], at=timezone.now(), prices=_market)
     assert moved.settling == count, moved
     return trades
 
@@ -35,7 +35,7 @@ def many_settling_buys(customers: Sequence[Customer], count: int, *, satoshis: i
 def many_exits(originals: Sequence[Trade]) -> list[Trade]:
     """A settling exit of each of these buys, at the same price."""
     exits = many_exits_in_storing(originals)
-    moved = advance([trade.pk for trade in exits], at=timezone.now(), prices=lambda: Prices(timezone.now(), {}))
+    moved = advance([trade.pk for trade in exits], at=timezone.now(), prices=_market)
     assert moved.settling == len(exits), moved
     return exits
 
@@ -50,6 +50,12 @@ def many_exits_in_storing(originals: Sequence[Trade]) -> list[Trade]:
         exits.append(_trade(quote, "exit", "USD", "BTC", now))
     _store([trade.quote for trade in exits], exits)
     return exits
+
+
+def _market() -> Prices:
+    """It has just stood where every quote here has it."""
+    now = timezone.now()
+    return Prices(now, {"BTC-USD": Price("BTC-USD", Decimal(_PRICE), Decimal(_PRICE), now)})
 
 
 def _stored(customers: Sequence[Customer], satoshis: int) -> list[Trade]:

@@ -132,7 +132,7 @@ def _tell(batch_id: UUID, progress: Progress) -> None:
 
 
 def _latest_prices() -> prices.Prices | None:
-    """Asked for each transaction anew. None when Redis is away: trades go on, the market's volatility is not judged."""
+    """Asked for each transaction anew. None when Redis is away: trades wait in storing."""
     try:
         return prices.latest()
     except redis.RedisError:

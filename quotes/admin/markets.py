@@ -23,9 +23,11 @@ from accounts.admin import shown
 from accounts.admin.base import DeskAdmin, DeskList, NeverDeleted, ReadOnlyAdmin, asked_once, may
 from accounts.admin.dialogs import carried_out, dialog
 from accounts.money import printed
-from quotes import prices, symbols
+from quotes import prices, references, symbols
+from quotes.admin.faults import WHY_NONE
 from quotes.admin.held import held_shown
 from quotes.errors import NoRefusedPrice
+from quotes.judging import Fault, is_too_wide
 from quotes.models import Candle, FeedLease, Instrument, PriceHold
 from quotes.models.instrument import MOVING
 from quotes.prices import Price
@@ -61,6 +63,7 @@ class PricedList(DeskList):
         for instrument in self.result_list:
             instrument.held_text = held_shown(latest.by_symbol.get(instrument.symbol), holds)
             instrument.price_now = latest.usable(instrument.symbol, instrument.price_age_limit_seconds)
+            instrument.price_fault = latest.faults.get(instrument.symbol)
             instrument.price_refused = refused.get(instrument.symbol)
 
 
@@ -122,6 +125,7 @@ class InstrumentAdmin(NeverDeleted, DeskAdmin):
                     "price_decimals",
                     "price_age_limit_seconds",
                     "jump_limit_percent",
+                    "max_spread_percent",
                     "held_price",
                     "refused_price",
                     "spread_bps",
@@ -181,11 +185,15 @@ class InstrumentAdmin(NeverDeleted, DeskAdmin):
     def save_model(self, request: HttpRequest, obj: Instrument, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)
         symbols.forget()
+        references.forget()
 
     @admin.display(description="Bid")
     def bid_shown(self, instrument: Instrument) -> str:
         price = getattr(instrument, "price_now", None)
-        return shown.number(price.bid, instrument.price_decimals) if price else "no fresh price"
+        if price:
+            return shown.number(price.bid, instrument.price_decimals)
+        fault: Fault | None = getattr(instrument, "price_fault", None)
+        return f"no price: {WHY_NONE[fault]}" if fault else "no fresh price"
 
     @admin.display(description="Ask")
     def ask_shown(self, instrument: Instrument) -> str:
@@ -218,12 +226,12 @@ class InstrumentAdmin(NeverDeleted, DeskAdmin):
 
     @admin.display(description="Refused")
     def refused_listed(self, instrument: Instrument) -> str:
-        return _refused_text(getattr(instrument, "price_refused", None))
+        return _refused_text(instrument, getattr(instrument, "price_refused", None))
 
     @admin.display(description="Refused price")
     @asked_once
     def refused_price(self, instrument: Instrument) -> str:
-        return _refused_text(_refused(instrument.symbol))
+        return _refused_text(instrument, _refused(instrument.symbol))
 
     @admin.display(description="Spread, bps")
     def spread_shown(self, instrument: Instrument) -> str:
@@ -336,7 +344,8 @@ def _refused(symbol: str) -> Price | None:
         return None
 
 
-def _refused_text(price: Price | None) -> str:
+def _refused_text(instrument: Instrument, price: Price | None) -> str:
     if price is None:
         return shown.NOTHING
-    return shown.chip("refused", {"refused": "danger"}, f"{printed(price.bid)} / {printed(price.ask)}")
+    why = WHY_NONE[Fault.SPREAD if is_too_wide(price.bid, price.ask, instrument.max_spread_percent) else Fault.JUMP]
+    return shown.chip("refused", {"refused": "danger"}, f"{printed(price.bid)} / {printed(price.ask)}, {why}")

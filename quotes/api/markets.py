@@ -87,6 +87,7 @@ def _asset(request: Request, instrument: Instrument) -> dict[str, Any]:
         "leverageCap": instrument.leverage_cap,
         "priceAgeLimitSeconds": instrument.price_age_limit_seconds,
         "priceJumpLimit": at_scale(instrument.jump_limit_percent),
+        "priceSpreadLimit": at_scale(instrument.max_spread_percent),
         "swapLong": at_scale(instrument.swap_long_bps),
         "swapShort": at_scale(instrument.swap_short_bps),
         "swapTripleWeekday": instrument.get_swap_triple_weekday_display() or None,

@@ -8,12 +8,13 @@ from typing import Final
 
 from accounts.money import printed
 from quotes.feeds.venue import Tick
-from quotes.prices import Fault
+from quotes.judging import Fault
 
 log = logging.getLogger("feed")
 
 WHY: Final = {
     Fault.UNSOUND: "is no price",
+    Fault.SPREAD: "is wider than the instrument's greatest spread; it counts once it is back below",
     Fault.JUMP: "is too far from the price before; it counts once it is back or accepted (manage.py accept_price)",
     Fault.FUTURE: "comes from the future: the venue's clock is ahead",
 }

@@ -8,7 +8,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("quotes", "0013_role_guards"),
+        ("quotes", "0015_volatility_limit"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

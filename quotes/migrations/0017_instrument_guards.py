@@ -13,6 +13,7 @@ BANDS = {
     "quantity_decimals": (0, 0, 0),
     "price_age_limit_seconds": (50, 50, 5),
     "jump_limit_percent": (50, 0, 50),
+    "max_spread_percent": (50, 0, 50),
     "spread_bps": (50, 50, 5),
     "volatility_limit_percent": (50, 0, 50),
     "quote_life_seconds": (50, 0, 60),

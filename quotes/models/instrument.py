@@ -16,6 +16,7 @@ MOVING = (
     "quantity_decimals",
     "price_age_limit_seconds",
     "jump_limit_percent",
+    "max_spread_percent",
     "spread_bps",
     "volatility_limit_percent",
     "quote_life_seconds",
@@ -65,7 +66,13 @@ class Instrument(FixedColumns):
         max_digits=6,
         decimal_places=3,
         default=Decimal(50),
-        help_text="A price that differs more from the one before is no price until an operator accepts it.",
+        help_text="A bid or ask that differs more from the one before is no price until an operator accepts it.",
+    )
+    max_spread_percent = models.DecimalField(
+        max_digits=6,
+        decimal_places=3,
+        default=Decimal(5),
+        help_text="Of the middle. A price whose bid and ask are further apart is no price.",
     )
     swap_long_bps = models.DecimalField(
         max_digits=8,
@@ -86,8 +93,8 @@ class Instrument(FixedColumns):
     volatility_limit_percent = models.DecimalField(
         max_digits=6,
         decimal_places=3,
-        default=Decimal(10),
-        help_text="A spot trade fails when the price moved further since its quote.",
+        default=Decimal(1),
+        help_text="A spot trade fails when the price moved further since its quote, either way.",
     )
     simulator_price = models.DecimalField(
         max_digits=38, decimal_places=18, help_text="Where the simulator starts its walk."
@@ -106,6 +113,7 @@ class Instrument(FixedColumns):
             ),
             models.CheckConstraint(condition=Q(leverage_cap__gte=1), name="instrument_leverage_cap_positive"),
             models.CheckConstraint(condition=Q(jump_limit_percent__gt=0), name="instrument_jump_limit_positive"),
+            models.CheckConstraint(condition=Q(max_spread_percent__gt=0), name="instrument_max_spread_positive"),
             known("instrument", "swap_triple_weekday", range(5)),
         )
 

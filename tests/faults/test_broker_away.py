@@ -55,5 +55,6 @@ def test_a_broker_that_does_not_answer_holds_no_request(broker, request):
     assert {(answer.status_code, answer.json()["state"]) for answer in answers} == {(201, "storing")}
     assert took < 4, f"{TRADES} trades took {took:.1f} s: one of the broker's timeouts alone is 5 s"
 
+    btc_at("40_000.00")
     sweep()
     assert set(Trade.objects.values_list("state", flat=True)) == {"settling"}

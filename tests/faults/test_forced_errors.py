@@ -132,6 +132,7 @@ def test_every_trade_gets_to_settling(live: Live, count: int, request: pytest.Fi
     assert {answer.status_code for answer in answers} == {201}
     give_up = time.monotonic() + 60
     while set(states(*Trade.objects.all())) != {"settling"} and time.monotonic() < give_up:
+        btc_at("40_000.00")
         time.sleep(0.2)
     assert states(*Trade.objects.all()) == ["settling"] * count
     assert what_the_audit_finds() == []
@@ -220,6 +221,7 @@ def _wait_until(is_so: Callable[[], bool], seconds: float = 60) -> None:
     give_up = time.monotonic() + seconds
     while not is_so():
         assert time.monotonic() < give_up, states(*Trade.objects.all())
+        btc_at("40_000.00")
         tasks.sweep.delay()
         tasks.settle_open.delay()
         time.sleep(0.5)

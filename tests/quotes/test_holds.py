@@ -14,7 +14,7 @@ from django.urls import reverse
 
 from accounts import exact, streams
 from accounts.models import User
-from quotes import prices, symbols
+from quotes import prices, references, symbols
 from quotes.models import PriceHold
 from quotes.prices import Tick, Word
 from quotes.selectors import words_on_holds
@@ -239,13 +239,19 @@ def test_the_latest_prices_say_which_is_held_and_since_when_and_not_by_whom(clie
 
 
 def test_which_prices_are_held_costs_a_query_only_while_one_is(client, django_assert_num_queries):
+    def known() -> None:
+        """What any request may find a second old: the instruments' rows, and what prices are judged by."""
+        symbols.instruments()
+        references.forget()
+        references.known()
+
     every_price_at_its_start()
-    symbols.instruments()
+    known()
     with django_assert_num_queries(0):
         client.get("/api/v1/prices/latest")
 
     holds("43000")
-    symbols.instruments()
+    known()
     with django_assert_num_queries(1):
         client.get("/api/v1/prices/latest")
 

@@ -53,6 +53,7 @@ def test_the_supported_assets_tell_everything_a_client_must_know_to_place_an_ord
         "leverageCap": 100,
         "priceAgeLimitSeconds": 10,
         "priceJumpLimit": 50,
+        "priceSpreadLimit": 5,
         "swapLong": Decimal("-2.5"),
         "swapShort": Decimal("-0.5"),
         "swapTripleWeekday": None,
@@ -105,7 +106,7 @@ def test_without_any_fresh_price_the_feed_is_down(client):
 
 def test_a_stale_price_is_left_out_beside_fresh_ones(client):
     prices.publish([("BTC-USD", Decimal(100), Decimal(101))], at=datetime.now(UTC) - timedelta(seconds=30))
-    prices.publish([("ETH-USD", Decimal(9), Decimal(10))])
+    prices.publish([("ETH-USD", Decimal("9.9"), Decimal(10))])
 
     _, answer = get(client, "/api/v1/prices/latest")
 

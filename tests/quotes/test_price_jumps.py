@@ -19,10 +19,12 @@ from quotes import prices
 from quotes.errors import NoRefusedPrice, RefusedPriceMoved
 from quotes.feeds.refusals import Refusals
 from quotes.feeds.venue import Tick
+from quotes.judging import Fault, Limits
 from quotes.models import Instrument
 from quotes.price_scripts import AHEAD, PAUSE
-from quotes.prices import Fault
 from quotes.services import accept_price
+
+pytestmark = pytest.mark.django_db
 
 BTC = "BTC-USD"
 MILLISECOND = timedelta(milliseconds=1)
@@ -35,10 +37,10 @@ def no_prices():
     prices.forget()
 
 
-def says(bid: str, ask: str = "", *, limit: str = "50", at: datetime | None = None) -> Fault | None:
+def says(bid: str, ask: str = "", *, limit: str = "50", spread: str = "5", at: datetime | None = None) -> Fault | None:
     """What the feed says of BTC-USD, and what is wrong with it."""
     pair = (Decimal(bid), Decimal(ask or bid))
-    return prices.publish([(BTC, *pair)], limits={BTC: Decimal(limit)}, at=at).get(BTC)
+    return prices.publish([(BTC, *pair)], limits={BTC: Limits(Decimal(limit), Decimal(spread))}, at=at).get(BTC)
 
 
 def stands() -> Decimal | None:
@@ -99,17 +101,20 @@ def test_exactly_the_limit_passes_at_every_price_and_a_millionth_more_of_it_does
     assert tiny or after(limit * Decimal("1.000001")) in {"jump", "nowhere"}
 
 
-def test_the_middle_is_what_is_compared_so_a_wider_spread_is_no_jump():
-    says("100", "100")
+@pytest.mark.parametrize("wrong", [("94.99", "100"), ("100", "105.01"), ("94.99", "105.01"), ("105.01", "105.01")])
+def test_each_side_is_compared_with_the_same_side_of_before(wrong):
+    """Guard: `jumps` looks at both sides. By the middle, three of these moved half of the limit or nothing."""
+    says("100", limit="5", spread="200")
 
-    assert says("50", "150", limit="1") is None
+    assert says(*wrong, limit="5", spread="200") == Fault.JUMP
+    assert says("95", "105", limit="5", spread="200") is None
 
 
 def test_each_symbol_has_its_own_limit_and_one_without_has_the_default():
     prices.publish([(BTC, Decimal(100), Decimal(100)), ("EUR-USD", Decimal(1), Decimal(1))])
     moved = [(BTC, Decimal(140), Decimal(140)), ("EUR-USD", Decimal("1.4"), Decimal("1.4"))]
 
-    assert prices.publish(moved, limits={"EUR-USD": Decimal(2)}) == {"EUR-USD": Fault.JUMP}
+    assert prices.publish(moved, limits={"EUR-USD": Limits(jump=Decimal(2))}) == {"EUR-USD": Fault.JUMP}
     assert prices.publish([(BTC, Decimal(400), Decimal(400))]) == {BTC: Fault.JUMP}
 
 
@@ -254,7 +259,6 @@ def test_where_nothing_is_refused_there_is_nothing_to_accept():
         prices.accept(BTC)
 
 
-@pytest.mark.django_db
 def test_who_accepted_which_price_stands_in_the_instruments_history():
     ann = User.objects.create_user("ann@firm.example", "a long enough word", is_staff=True)
     says("100")
@@ -266,7 +270,6 @@ def test_who_accepted_which_price_stands_in_the_instruments_history():
     assert (entry.user, entry.change_message) == (ann, "Accepted the refused price 1000 / 1001.")
 
 
-@pytest.mark.django_db
 def test_what_could_not_be_accepted_stands_in_the_history_as_such():
     ann = User.objects.create_user("ann@firm.example", "a long enough word", is_staff=True)
     says("100")
@@ -286,7 +289,6 @@ def command(*words: str) -> str:
     return out.getvalue().strip()
 
 
-@pytest.mark.django_db
 def test_the_command_shows_both_prices_and_accepts_only_when_told_and_by_whom():
     User.objects.create_user("ann@firm.example", "a long enough word", is_staff=True)
     says("100", "101", at=datetime(2026, 3, 2, 12, 0, tzinfo=UTC))
@@ -308,7 +310,6 @@ def test_the_command_shows_both_prices_and_accepts_only_when_told_and_by_whom():
     assert stands() == Decimal("1000.75")
 
 
-@pytest.mark.django_db
 @pytest.mark.parametrize(("symbol", "complaint"), [("DOGE", "no such symbol"), ("BTC", "No price of this symbol")])
 def test_the_command_says_what_there_is_nothing_to_accept_of(symbol, complaint):
     with pytest.raises(CommandError, match=complaint):

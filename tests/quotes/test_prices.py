@@ -15,6 +15,8 @@ from quotes import prices, symbols
 from quotes.errors import StalePrice, UnknownSymbol
 from quotes.prices import Prices, is_sound, parsed
 
+pytestmark = pytest.mark.django_db
+
 MOMENT = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 
 
@@ -52,7 +54,7 @@ def test_a_price_without_a_time_is_no_price():
 
 @pytest.mark.parametrize("pair", [("2", "1"), ("0", "1"), ("NaN", "NaN"), ("1", "Infinity")])
 def test_an_unsound_tick_is_never_published(pair):
-    prices.publish([("BTC-USD", Decimal(pair[0]), Decimal(pair[1])), ("ETH-USD", Decimal(9), Decimal(10))])
+    prices.publish([("BTC-USD", Decimal(pair[0]), Decimal(pair[1])), ("ETH-USD", Decimal("9.9"), Decimal(10))])
 
     assert set(prices.latest().by_symbol) == {"ETH-USD"}
     assert not is_sound(None, Decimal(1))
@@ -81,15 +83,18 @@ def test_a_price_is_dated_and_judged_by_the_clock_of_redis():
 
 
 def test_a_price_comes_back_digit_for_digit():
-    prices.publish([("BTC-USD", Decimal("0.000000000000000001"), Decimal("12345678901234567890.123456789012345678"))])
+    least = ("0.000000000000000001", "0.000000000000000001")
+    most = ("12345678901234567890.123456789012345678", "12345678901234567890.123456789012345679")
+    prices.publish([("BTC-USD", *map(Decimal, least)), ("ETH-USD", *map(Decimal, most))])
 
-    price = prices.latest().by_symbol["BTC-USD"]
+    known = prices.latest().by_symbol
 
-    assert (f"{price.bid:f}", f"{price.ask:f}") == ("0.000000000000000001", "12345678901234567890.123456789012345678")
+    assert (f"{known['BTC-USD'].bid:f}", f"{known['BTC-USD'].ask:f}") == least
+    assert (f"{known['ETH-USD'].bid:f}", f"{known['ETH-USD'].ask:f}") == most
 
 
 def test_rubbish_in_redis_hides_no_other_symbols_price():
-    streams.client().hset("prices", mapping={"BTC-USD": "rubbish", "ETH-USD": "9|10|1000"})
+    streams.client().hset("prices", mapping={"BTC-USD": "rubbish", "ETH-USD": "9.9|10|1000"})
 
     assert set(prices.latest().by_symbol) == {"ETH-USD"}
 
@@ -103,7 +108,7 @@ def test_a_held_price_takes_effect_at_once_and_outlasts_every_tick_until_release
     prices.hold("BTC-USD", Decimal(200), Decimal(201))
     assert prices.latest().by_symbol["BTC-USD"].bid == 200
 
-    prices.publish([("BTC-USD", Decimal(100), Decimal(101)), ("ETH-USD", Decimal(9), Decimal(10))])
+    prices.publish([("BTC-USD", Decimal(100), Decimal(101)), ("ETH-USD", Decimal("9.9"), Decimal(10))])
     assert prices.latest().by_symbol["BTC-USD"].ask == 201
     assert prices.latest().by_symbol["ETH-USD"].ask == 10
 
@@ -131,7 +136,6 @@ def set_price(*words: str) -> str:
     return out.getvalue().strip()
 
 
-@pytest.mark.django_db
 def test_set_price_holds_and_releases_by_any_name_of_the_symbol():
     assert set_price("btcusdt", "43000.5", "43001") == "BTC-USD is held at 43000.5 / 43001 until it is released."
     assert prices.latest().by_symbol["BTC-USD"].bid == Decimal("43000.5")
@@ -141,7 +145,6 @@ def test_set_price_holds_and_releases_by_any_name_of_the_symbol():
     assert prices.latest().by_symbol["BTC-USD"].bid == 100
 
 
-@pytest.mark.django_db
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
@@ -165,7 +168,6 @@ def test_set_price_refuses_what_is_no_price_and_changes_nothing(words, complaint
 # --- symbols ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.django_db
 @pytest.mark.parametrize("name", ["btc", "BTC", "BTCUSD", "BTCUSDT", "btc-usd", "BTC-USDT", "BTC-USD"])
 def test_a_symbol_is_known_by_all_its_names(name):
     symbols.forget()
@@ -173,7 +175,6 @@ def test_a_symbol_is_known_by_all_its_names(name):
     assert symbols.canonical(name) == "BTC-USD"
 
 
-@pytest.mark.django_db
 @pytest.mark.parametrize(
     "name", ["", "DOGE", "BTC-EUR", "USD", "BTC USD", "\x00", "\ud800", "x" * 10_000, None, 7, True]
 )
@@ -193,7 +194,6 @@ def test_a_base_asset_alone_means_its_pair_in_the_home_currency():
     assert "ETH" not in names
 
 
-@pytest.mark.django_db
 def test_asking_for_symbols_again_within_a_second_asks_the_database_nothing(django_assert_num_queries):
     symbols.forget()
     with django_assert_num_queries(1):

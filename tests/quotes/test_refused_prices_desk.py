@@ -79,7 +79,7 @@ def test_the_dialog_shows_both_prices_and_accepting_makes_the_refused_one_count_
 @pytest.mark.usefixtures("_refused")
 def test_nobody_accepts_another_price_than_they_saw(desk):
     seen = seen_by(desk)
-    feed_says("4", "5")
+    feed_says("4.9", "5")
 
     answer = act(desk, ACTION, "BTC-USD", seen=seen)
 

@@ -15,6 +15,8 @@ from quotes.errors import NoRefusedPrice
 from quotes.price_scripts import EPOCH, KEYS
 from quotes.prices import Tick
 
+pytestmark = pytest.mark.django_db
+
 BTC, ETH = "BTC-USD", "ETH-USD"
 OTHER_TYPES: dict[str, Callable[[str], object]] = {
     "string": lambda key: streams.client().set(key, "x"),
@@ -90,13 +92,13 @@ RUBBISH = st.one_of(
 def test_no_text_in_any_field_stops_the_feed_or_a_reader(key, rubbish):
     """Seen to fail: a time that is a digit to Python and no number, or one past the year 9999."""
     prices.forget()
-    prices.publish([(ETH, Decimal(9), Decimal(10))])
+    prices.publish([(ETH, Decimal("9.9"), Decimal(10))])
     if key == EPOCH:
         streams.client().set(key, rubbish)
     else:
         streams.client().hset(key, BTC, rubbish)
 
-    assert prices.latest().by_symbol[ETH].bid == 9
+    assert prices.latest().by_symbol[ETH].bid == Decimal("9.9")
     assert set(prices.refused()) <= {BTC}
     prices.last_words()
     found = prices.speak([Tick(BTC, Decimal(100), Decimal(100))], {}, {BTC: prices.Word(0)}, 10**14 - 1)

@@ -21,6 +21,7 @@ from accounts.admin.base import MOST_COUNTED
 from accounts.models import Break, LedgerAudit
 from accounts.money import printed
 from quotes import prices, symbols
+from quotes.admin.faults import WHY_NONE
 from quotes.admin.held import held_shown
 from quotes.selectors import holds_behind
 from trades import selectors
@@ -242,12 +243,14 @@ def _feed(now: datetime) -> tuple[str, Card]:
         price = latest.by_symbol.get(symbol)
         usable = latest.usable(symbol, instrument.price_age_limit_seconds) is not None
         fresh += usable
+        fault = latest.faults.get(symbol)
+        state = shown.chip("fresh" if usable else "stale", FRESHNESS, WHY_NONE[fault] if fault else "")
         rows.append(
             (
                 shown.link("quotes_instrument", symbol, symbol),
                 shown.number(price.bid if price else None, instrument.price_decimals),
                 shown.number(price.ask if price else None, instrument.price_decimals),
-                format_html("{} {}", shown.chip("fresh" if usable else "stale", FRESHNESS), held_shown(price, holds)),
+                format_html("{} {}", state, held_shown(price, holds)),
             )
         )
     newest = max((price.at for price in latest.by_symbol.values()), default=None)

@@ -16,6 +16,7 @@ from django.db import connection
 from accounts.errors import Unavailable
 from quotes import prices as markets
 from quotes.feeds.simulator import Terms, quoted
+from quotes.judging import is_too_wide
 from quotes.models import Instrument
 from quotes.prices import Price, Prices
 from quotes.terms import DECIMALS
@@ -50,7 +51,7 @@ def preview(would_be: Instrument, changed: Collection[str]) -> Statement:
 def _price(would_be: Instrument, changed: set[str], now: Prices, refused: Price | None) -> Price | None:
     """The price that the change would lead to; None where there never was one."""
     price = now.by_symbol.get(would_be.symbol)
-    if ADMITS & changed and refused is not None:
+    if ADMITS & changed and refused is not None and not _is_too_wide(refused, would_be):
         price = replace(refused, at=now.now)
     if price is None or not SPREADS & changed:
         return price
@@ -58,6 +59,10 @@ def _price(would_be: Instrument, changed: set[str], now: Prices, refused: Price 
     terms = Terms(would_be.simulator_price, would_be.simulator_step_bps, would_be.spread_bps, would_be.price_decimals)
     bid, ask = quoted(middle, terms)
     return replace(price, bid=bid, ask=ask, at=now.now)
+
+
+def _is_too_wide(price: Price, would_be: Instrument) -> bool:
+    return is_too_wide(price.bid, price.ask, would_be.max_spread_percent)
 
 
 def refuse_in_use(symbol: str, changed: Collection[str]) -> None:

@@ -19,6 +19,7 @@ from django.conf import settings
 from accounts import streams
 from accounts.clock import uptime
 from quotes import prices as markets
+from quotes.prices import Prices
 from trades.orders import purge
 from trades.orders.bounds import Reading
 from trades.orders.commands import GROUP, Answer, Command, Poison, decode, encode_answer, stream_name
@@ -51,6 +52,7 @@ class Stream:
         self._cursor = START  # where XAUTOCLAIM goes on
         self._all_at_once = True  # at the start nobody else serves this partition: whatever is pending is ours
         self._looked = 0.0
+        self._before: Prices | None = None
 
     def begin(self) -> None:
         """At an engine's start, or after a failure in the middle: see to the group and take up what is pending."""
@@ -85,12 +87,17 @@ class Stream:
         if raw and purge.is_ahead(raw[-1][0], clock):
             self._mend()
             raw = []  # what is good of it is read again
-        return self._entries(raw), Reading(markets.read_latest(rows, clock), asked)
+        return self._entries(raw), self._reading(markets.read_latest(rows, clock), asked)
 
     def prices(self) -> Reading:
         """The prices and Redis' clock once more, without commands."""
         asked = uptime()
-        return Reading(markets.latest(), asked)
+        return self._reading(markets.latest(), asked)
+
+    def _reading(self, prices: Prices, asked: float) -> Reading:
+        """Where something stands that is no price, the one of the reading before stays, and grows old."""
+        self._before = prices if self._before is None else prices.after(self._before)
+        return Reading(self._before, asked)
 
     def _left_behind(self) -> list[tuple[str, dict[str, str]]]:
         """What others have read and not acknowledged: all of it at the start, later what has stood for a moment."""

@@ -107,7 +107,7 @@ class Outcome:
     failure: FailureCode | None = None
     taken_from_settling: int = 0
     places: Places[Locked] | None = None
-    waits: bool = False  # it stays in storing: what its customer can spend isn't known
+    waits: bool = False  # it stays in storing: its symbol, or what its customer can spend, has no price
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +173,7 @@ def _advance(ids: Sequence[UUID], reading: Reading, at: datetime | None, *, is_b
         return []
     instruments = instruments_named([one.asked.symbol for one in due]).values()
     outcomes = _judged(due, originals, markets(instruments, reading.prices))
-    _lock_places([outcome for outcome in outcomes if outcome.failure is None])
+    _lock_places([outcome for outcome in outcomes if outcome.failure is None and not outcome.waits])
     held = _held_by_positions(outcomes, reading.prices)
     _give_out(outcomes, originals, held)
     outcomes = [outcome for outcome in outcomes if not outcome.waits]
@@ -228,7 +228,10 @@ def _lock_originals(ids: Sequence[UUID]) -> dict[UUID, Original]:
 def _judged(
     due: Sequence[Due], originals: Mapping[UUID, Original], open_markets: Mapping[str, Market]
 ) -> list[Outcome]:
-    """Everything but the funds; of several exits of one original only one passes, the first."""
+    """Everything but the funds; of several exits of one original only one passes, the first.
+
+    What a price has to be judged for waits for one: how far the market moved since the quote is part of the judgement.
+    """
     outcomes, exited = [], set()
     for one in due:
         market = open_markets[one.asked.symbol]
@@ -238,9 +241,9 @@ def _judged(
             is_free = original.can_be_exited and one.reference_id not in exited
             if not is_free or original.customer_id != one.terms.customer_id:
                 failure = FailureCode.INVALID_REFERENCE_TRADE
-            else:
+            elif market.price is not None:
                 exited.add(one.reference_id)
-        outcomes.append(Outcome(one, failure))
+        outcomes.append(Outcome(one, failure, waits=failure is None and market.price is None))
     return outcomes
 
 

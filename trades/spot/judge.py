@@ -37,7 +37,7 @@ class Market(NamedTuple):
 
 @exact
 def markets(instruments: Iterable[Instrument], prices: Prices | None) -> dict[str, Market]:
-    """By symbol. Without `prices` nobody judges how the market moved."""
+    """By symbol. Without `prices` no market has one."""
     return {
         one.symbol: Market(
             is_active=one.is_active,
@@ -50,15 +50,19 @@ def markets(instruments: Iterable[Instrument], prices: Prices | None) -> dict[st
 
 
 def failure_of(terms: Terms, asked: Asked, market: Market, *, is_exit: bool) -> FailureCode | None:
-    """The code a trade fails with, or None where only the reference trade and the funds are left to judge."""
+    """The code a trade fails with, or None where only the reference trade and the funds are left to judge.
+
+    An exit only takes back: it is no new risk, so neither the greatest quantity nor a symbol that was switched off
+    is in its way.
+    """
     if asked.expected_error:
         return FailureCode(asked.expected_error)
     if asked.came_late:
         return FailureCode.EXPIRED_QUOTE
-    if not market.is_active or asked.customer_state in _MAY_NOT_TRADE:
+    if asked.customer_state in _MAY_NOT_TRADE or not (market.is_active or is_exit):
         return FailureCode.UNSUPPORTED
     quantity = terms.receive_amount if terms.buys else terms.deliver_amount
-    if not is_exit and quantity > market.most:  # an exit only takes back
+    if not is_exit and quantity > market.most:
         return FailureCode.LIMIT_EXCEEDED
     if market.price is not None and _has_moved(asked.quoted_price, market.price.entry(terms.side), market):
         return FailureCode.MARKET_VOLATILITY
@@ -66,7 +70,7 @@ def failure_of(terms: Terms, asked: Asked, market: Market, *, is_exit: bool) -> 
 
 
 def _has_moved(quoted: Decimal, current: Decimal, market: Market) -> bool:
-    """Whether the price is further from the quote's than the limit allows.
+    """Whether the price is further from the quote's than the limit allows, either way; exactly the limit passes.
 
     In the exact context's own operations: entering it for each trade costs more than the rest of the judgement.
     """

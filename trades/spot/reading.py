@@ -16,7 +16,7 @@ from quotes.models import Instrument
 from quotes.prices import Prices
 
 Source = Callable[[], Prices | None]
-"""Reads the latest prices; None where nobody can, then the market's movement is not judged."""
+"""Reads the latest prices; None where nobody can, then trades wait."""
 
 WRITTEN_WITHIN: Final = timedelta(seconds=30)  # of the time that stands in the rows; a set takes a fraction of a second
 

@@ -13,8 +13,9 @@ from accounts.management.output import JSONCommand, politely
 from accounts.management.who import add_by, somebody
 from accounts.money import NEAREST, exact, printed, rounded
 from quotes import prices, symbols
-from quotes.errors import NoRefusedPrice
-from quotes.models import PriceHold
+from quotes.errors import NoRefusedPrice, RefusedPriceTooWide
+from quotes.judging import is_too_wide
+from quotes.models import Instrument, PriceHold
 from quotes.prices import Price
 from quotes.selectors import holds_behind, who
 from quotes.services import accept_price
@@ -44,7 +45,7 @@ class Command(JSONCommand):
             refused = accept_price(instrument, seen=refused, by=by.pk)
         hold = holds_behind([stands]).get(symbol) if stands else None
         facts = {"symbol": symbol, "stands": _told(stands, hold), "refused": _told(refused), "accepted": options["yes"]}
-        self.say(options, facts, *_lines(symbol, stands, refused, hold, is_accepted=options["yes"]))
+        self.say(options, facts, *_lines(instrument, stands, refused, hold, is_accepted=options["yes"]))
 
 
 def _told(price: Price | None, hold: PriceHold | None = None) -> dict[str, Any] | None:
@@ -57,17 +58,19 @@ def _told(price: Price | None, hold: PriceHold | None = None) -> dict[str, Any] 
 
 
 def _lines(
-    symbol: str, stands: Price | None, refused: Price, hold: PriceHold | None, *, is_accepted: bool
+    instrument: Instrument, stands: Price | None, refused: Price, hold: PriceHold | None, *, is_accepted: bool
 ) -> list[str]:
+    symbol = instrument.symbol
     shown = f"{printed(refused.bid)} / {printed(refused.ask)}"
     is_held = stands is not None and stands.is_held
     if is_accepted:
         goes_on = [f"{symbol} stays held{_by_whom(hold)}."] if is_held else []
         return [f"{symbol} {shown} is accepted; the feed's next prices are compared with it.", *goes_on]
+    is_wide = is_too_wide(refused.bid, refused.ask, instrument.max_spread_percent)
     return [
         f"{symbol} stands at {_written(stands)}{f', held{_by_whom(hold)}' if is_held else ''}",
         f"  refused: {_written(refused)}{f', {_change(stands, refused)} %' if stands else ''}",
-        "Nothing is changed. Accept it with --yes --by EMAIL.",
+        RefusedPriceTooWide.sentence if is_wide else "Nothing is changed. Accept it with --yes --by EMAIL.",
     ]
 
 

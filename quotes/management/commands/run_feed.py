@@ -13,7 +13,6 @@ import signal
 import threading
 from argparse import ArgumentParser
 from collections.abc import Callable, Mapping, Sequence
-from decimal import Decimal
 from typing import Any
 
 import redis
@@ -32,8 +31,10 @@ from quotes.feeds.redis_time import RedisTime
 from quotes.feeds.refusals import Refusals
 from quotes.feeds.simulator import Simulator, Terms
 from quotes.feeds.venue import Tick, Venue
-from quotes.prices import Word
+from quotes.judging import Limits
+from quotes.prices import Price, Word, held_at
 from quotes.selectors import words_on_holds
+from quotes.services import limits_of
 
 log = logging.getLogger("feed")
 
@@ -73,7 +74,7 @@ class Feed:
         self.venue: Venue = Simulator(lambda: self._terms, seed, tick_seconds)
         self._stop = stop
         self._terms: Mapping[str, Terms] = {}
-        self._limits: Mapping[str, Decimal] = {}
+        self._limits: Mapping[str, Limits] = {}
         self._words: Mapping[str, Word] = {}
         self._seen_holds: Mapping[str, int] = {}
         self._refusals = Refusals()
@@ -98,7 +99,8 @@ class Feed:
     def _publish(self, batch: Sequence[Tick]) -> None:
         """Publish, and gather what then stands there: a held price is recorded, not the one it replaced.
 
-        A refused price is none, so it leaves no trace in the candles either.
+        A refused price is none, so it leaves no trace in the candles either. Nor does what Redis says and neither this
+        feed nor PostgreSQL has said: by candles the prices in Redis are judged.
         """
         epoch = self._right.epoch
         if not batch or epoch is None or self._redis.lasts:
@@ -115,7 +117,15 @@ class Feed:
         self._right.has_spoken()
         self._seen_holds = published.holds
         self._refusals.saw(batch, published.faults)
-        self._candles.add(published.stands.values())
+        said = {tick.symbol: tick for tick in batch}
+        self._candles.add(price for price in published.stands.values() if self._is_ours(price, said[price.symbol]))
+
+    def _is_ours(self, price: Price, said: Tick) -> bool:
+        """Whether it is what this feed has just said, or held by the last row of its symbol."""
+        if not price.is_held:
+            return (price.bid, price.ask) == (said.bid, said.ask)
+        word = self._words.get(price.symbol)
+        return word is not None and (word.number, word.price) == (price.hold, held_at(price.bid, price.ask))
 
     def _speak(self, batch: Sequence[Tick], epoch: int) -> prices.Published:
         """Each price as of when it came: one that waited, here or on its way, is as old as it is."""
@@ -142,7 +152,7 @@ class Feed:
         """One turn; returns the seconds until the next."""
         try:
             self._words = words_on_holds(self._seen_holds)
-            self._limits = jump_limits()
+            self._limits = {symbol: limits_of(row) for symbol, row in symbols.instruments().items()}
             self._terms = simulated_terms()  # last: no price is published before all of it is known
             self._candles.write()
         except DatabaseError as error:
@@ -230,8 +240,3 @@ def simulated_terms() -> dict[str, Terms]:
         symbol: Terms(row.simulator_price, row.simulator_step_bps, row.spread_bps, row.price_decimals)
         for symbol, row in symbols.instruments().items()
     }
-
-
-def jump_limits() -> dict[str, Decimal]:
-    """How far each instrument's price may jump, in percent of the one before."""
-    return {symbol: row.jump_limit_percent for symbol, row in symbols.instruments().items()}

@@ -135,34 +135,6 @@ def test_the_sandbox_fails_a_trade_as_asked(alice, code):
     assert what_failed(trade) == code
 
 
-@pytest.mark.parametrize(("price", "state"), [("44_000.00", "settling"), ("44_000.01", "failed")])
-def test_a_price_that_moved_past_the_limit_fails_the_trade(alice, price, state):
-    trade = executes(a_quote(alice, receive=1000))  # at 40,000; the limit is 10 %
-    btc_at(price)
-    stores(trade)
-
-    assert trade.state == state
-    if state == "failed":
-        assert what_failed(trade) == "market_volatility"
-
-
-def test_without_a_fresh_price_the_markets_movement_is_not_judged(alice):
-    trade = executes(a_quote(alice, receive=1000))
-    prices.forget()
-    stores(trade)
-    assert trade.state == "settling"
-
-    other = executes(_quoted_at_40_000(alice))
-    advance([other.pk], at=timezone.now(), prices=nobody_knows)
-    other.refresh_from_db()
-    assert other.state == "settling"
-
-
-def _quoted_at_40_000(customer: Customer):
-    btc_at("40_000.00")
-    return a_quote(customer, receive=1000)
-
-
 def test_more_than_the_instruments_most_is_past_the_limit(alice):
     deposit(alice, "USD", "99_000_000.00")
     Instrument.objects.filter(pk="BTC-USD").update(max_quantity=2)

@@ -71,13 +71,16 @@ def test_a_nudge_for_a_trade_that_does_not_exist_does_nothing():
     tasks.advance(["0" * 32])
 
 
-def test_trades_advance_without_any_price():
+def test_trades_wait_in_storing_for_a_price():
     alice = a_customer(with_usd="100.00")
     trade = executes(a_quote(alice, deliver=1_000))
     prices.forget()
 
     tasks.advance([trade.pk.hex])
+    assert states(trade) == ["storing"]
 
+    btc_at("40_000.00")
+    tasks.sweep()
     assert states(trade) == ["settling"]
 
 

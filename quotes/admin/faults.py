@@ -1,0 +1,12 @@
+"""How the desk tells why a price is none."""
+
+from __future__ import annotations
+
+from quotes.judging import Fault
+
+WHY_NONE = {
+    Fault.UNSOUND: "not a price",
+    Fault.SPREAD: "its spread is too wide",
+    Fault.JUMP: "too far from the one before",
+    Fault.FUTURE: "from the future",
+}

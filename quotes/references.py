@@ -1,0 +1,92 @@
+"""What PostgreSQL knows of each instrument's price: its limits, where its market was last seen, who holds it.
+
+By it every price that is read from Redis is judged: who can write to Redis can't write here. The rows are read once
+a second per process, and at once, but not more often than every LOOK_AGAIN_SECONDS, when a price doesn't fit
+them: it may be they that are old.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Final, NamedTuple
+
+from django.db import connection
+
+from accounts.clock import uptime
+from quotes.judging import Limits, Range
+
+KEPT_SECONDS: Final = 1.0
+LOOK_AGAIN_SECONDS: Final = 0.2
+
+# The last row of each, found by their indexes: the histories may be long.
+_LAST: Final = """
+SELECT i.symbol, i.jump_limit_percent, i.max_spread_percent, c.low, c.high, h.number, h.bid, h.ask
+FROM quotes_instrument i
+LEFT JOIN LATERAL (
+    SELECT low, high FROM quotes_candle WHERE instrument_id = i.symbol ORDER BY minute DESC LIMIT 1
+) c ON true
+LEFT JOIN LATERAL (
+    SELECT number, bid, ask FROM quotes_pricehold WHERE instrument_id = i.symbol ORDER BY number DESC LIMIT 1
+) h ON true
+"""
+
+
+class Hold(NamedTuple):
+    """At which price an operator holds a symbol, and the number of the row that says so."""
+
+    number: int
+    bid: Decimal
+    ask: Decimal
+
+
+class Reference(NamedTuple):
+    """`seen` is the range of the last candle, None before the first; `hold` None while the feed is followed."""
+
+    limits: Limits
+    seen: Range | None = None
+    hold: Hold | None = None
+
+
+NOBODYS: Final = Reference(Limits())
+"""Of a symbol that is no instrument, or one for less than a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    read: float  # by `uptime`, before it was asked for
+    by_symbol: Mapping[str, Reference]
+
+
+_known: _Known | None = None
+
+
+def known(at_most: float = KEPT_SECONDS) -> Mapping[str, Reference]:
+    """By symbol, `at_most` so many seconds old. A query where what this process knows is older."""
+    global _known
+    found = _known  # one read: another thread may replace it meanwhile
+    now = uptime()
+    if found is None or not 0 <= now - found.read < at_most:
+        _known = found = _Known(now, _read())
+    return found.by_symbol
+
+
+def forget() -> None:
+    """Read the rows again at the next question, e.g. right after this process changed one."""
+    global _known
+    _known = None
+
+
+def _read() -> dict[str, Reference]:
+    with connection.cursor() as cursor:
+        cursor.execute(_LAST)
+        rows = cursor.fetchall()
+    return {
+        symbol: Reference(
+            Limits(jump, spread),
+            None if low is None else Range(low, high),
+            None if bid is None else Hold(number, bid, ask),
+        )
+        for symbol, jump, spread, low, high, number, bid, ask in rows
+    }

@@ -1,0 +1,285 @@
+"""A price is judged again when it is read: Redis may hold what no feed has said."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from django.core.management import call_command
+from django.db import connection
+from django.db.models import Min
+from django.test.utils import CaptureQueriesContext
+
+from accounts import streams
+from accounts.clock import uptime
+from accounts.models import User
+from quotes import candles, prices, references
+from quotes.errors import StalePrice
+from quotes.feeds.venue import Tick
+from quotes.judging import Fault
+from quotes.management.commands.run_feed import Feed
+from quotes.models import Candle, Instrument, PriceHold
+from quotes.prices import Price, Prices, Word
+from quotes.services import accept_price, hold_price
+from tests.given import a_customer, a_quote, balance, usd
+from tests.trades.orders.engine_room import closing, opens, refused
+from trades.models import Deal
+
+pytestmark = pytest.mark.django_db
+
+BTC = "BTC-USD"
+MINUTE = timedelta(minutes=1)
+
+
+def writes(bid: str, ask: str, *, seconds: float = 0, more: str = "") -> None:
+    """Somebody writes it into Redis, well-formed and so many seconds old."""
+    at = prices.clock() - int(seconds * 1000)
+    streams.client().hset("prices", BTC, f"{bid}|{ask}|{at}{more}")
+
+
+def was_seen_at(bid: str, ask: str, *, ago: timedelta = timedelta(0)) -> None:
+    """A feed has said so, and it is in the candle of its minute."""
+    candles.note(Price(BTC, Decimal(bid), Decimal(ask), datetime.now(UTC) - ago))
+    references.forget()
+
+
+def read() -> Price | Fault | None:
+    found = prices.latest()
+    return found.by_symbol.get(BTC) or found.faults.get(BTC)
+
+
+# --- what somebody writes --------------------------------------------------------------------------
+
+
+def test_a_price_that_no_feed_has_said_pays_nothing():
+    """Guard: `seen` in `_judge`. Without it the forged price pays 415.85 on 0.01 BTC."""
+    alice = a_customer(with_usd="10_000.00")
+    prices.publish([(BTC, Decimal("42000.00"), Decimal("42010.00"))])
+    was_seen_at("42000.00", "42010.00")
+    order = opens(alice, quantity="0.01")
+
+    writes("83595.00", "83605.00")
+
+    assert refused(closing(alice, order.code)) == "Price data not found for symbol: BTC-USD"
+    with pytest.raises(StalePrice):
+        a_quote(alice, receive=10_000)
+    assert prices.latest().faults == {BTC: Fault.JUMP}
+    assert Deal.objects.count() == 1
+    assert balance(alice) == usd("10_000.00") - 4_201
+
+
+@pytest.mark.parametrize(
+    ("bid", "ask", "fault"),
+    [
+        ("20995", "20995", None),
+        ("63000", "63000", None),
+        ("20994.99", "20994.99", Fault.JUMP),
+        ("63000.01", "63000.01", Fault.JUMP),
+        ("40000", "42050", None),
+        ("40000", "42110", Fault.SPREAD),
+        ("42010", "42000", Fault.UNSOUND),
+    ],
+)
+def test_beyond_either_limit_what_stands_in_redis_is_no_price(bid, ask, fault):
+    was_seen_at("41990.00", "42010.00")
+    was_seen_at("41980.00", "42000.00")
+
+    writes(bid, ask)
+
+    found = prices.latest()
+    assert found.faults.get(BTC) == fault
+    assert (BTC in found.by_symbol) == (fault is None)
+
+
+def test_it_is_judged_by_the_candle_however_old_both_are():
+    """So who forges a price's time isn't asked for less; a market that reopens far away waits for its own candle."""
+    was_seen_at("42000", "42010", ago=timedelta(days=3))
+    for seconds in (0, 60, 300_000):
+        writes("100", "100", seconds=seconds)
+        assert read() == Fault.JUMP
+
+    was_seen_at("100", "100")
+    assert isinstance(read(), Price)
+
+
+def test_without_a_candle_only_the_sides_are_judged():
+    writes("1", "1.01")
+    assert isinstance(read(), Price)
+
+    writes("1", "1.10")
+    assert read() == Fault.SPREAD
+
+
+def test_one_from_the_future_is_none():
+    writes("100", "100", seconds=-5)
+
+    assert read() == Fault.FUTURE
+
+
+def test_what_the_feed_says_after_a_far_release_counts_as_soon_as_its_candle_is_written():
+    was_seen_at("100", "100")
+    writes("42000", "42010")
+    assert read() == Fault.JUMP
+
+    candles.note(Price(BTC, Decimal(42000), Decimal(42010), datetime.now(UTC)))
+    time.sleep(references.LOOK_AGAIN_SECONDS)
+
+    assert isinstance(read(), Price)
+
+
+# --- holds -----------------------------------------------------------------------------------------
+
+
+def test_a_hold_that_no_row_knows_is_judged_like_any_price():
+    """Guard: `is_true` in `_judge`."""
+    was_seen_at("42000", "42010")
+
+    writes("100", "100", more="|7")
+
+    assert read() == Fault.JUMP
+
+
+@pytest.mark.parametrize("forged", ["99|99|{}|1", "100|100|{}|2"])
+def test_nor_is_one_believed_that_says_another_price_or_number_than_its_row(forged):
+    was_seen_at("42000", "42010")
+    hold_price(Instrument.objects.get(pk=BTC), Decimal(100), Decimal(100))
+
+    streams.client().hset("prices", BTC, forged.format(prices.clock()))
+
+    assert read() == Fault.JUMP
+
+
+def test_a_hold_is_trusted_wherever_it_is_and_at_once():
+    """Guard: another look at the rows for a hold that they don't know yet; a moment later they are a second old."""
+    was_seen_at("42000", "42010")
+    writes("42000", "42010")
+    assert isinstance(read(), Price)
+    time.sleep(references.LOOK_AGAIN_SECONDS)
+
+    hold_price(Instrument.objects.get(pk=BTC), Decimal(100), Decimal(101))
+
+    price = read()
+    assert isinstance(price, Price)
+    assert (price.bid, price.is_held) == (100, True)
+    assert PriceHold.objects.get().number == price.hold
+
+
+def test_a_hold_whose_instruments_greatest_spread_is_lowered_is_no_price_any_more():
+    hold_price(Instrument.objects.get(pk=BTC), Decimal(100), Decimal(104))
+    assert isinstance(read(), Price)
+
+    Instrument.objects.filter(pk=BTC).update(max_spread_percent=3)
+    references.forget()
+
+    assert read() == Fault.SPREAD
+
+
+def test_the_feed_makes_a_candle_of_what_it_said_and_of_a_hold_that_is_a_row_and_of_nothing_else():
+    """Guard: `_is_ours`. A hold that somebody writes into Redis stands until the feed's next look at the rows."""
+    feed = Feed(1, 0.25, threading.Event())
+    feed._right.epoch = 1
+
+    def says(mid: str) -> Decimal:
+        time.sleep(0.05)  # a price is dated rather too early: not before what stands
+        feed._publish([Tick(BTC, Decimal(mid), Decimal(mid), uptime())])
+        feed._candles.write()
+        return Candle.objects.filter(instrument=BTC).aggregate(low=Min("low"))["low"]
+
+    assert says("42000") == 42_000
+    streams.client().hset("prices:held", BTC, "100|100|99")
+    assert says("42000") == 42_000
+    assert prices.latest().faults == {BTC: Fault.JUMP}
+
+    streams.client().hdel("prices:held", BTC)
+    hold = hold_price(Instrument.objects.get(pk=BTC), Decimal(41_000), Decimal(41_000)).hold
+    feed._words = {BTC: Word(hold.number, "41000|41000")}
+    assert says("42000") == 41_000
+
+
+# --- accepted jumps --------------------------------------------------------------------------------
+
+
+def test_an_accepted_jump_is_in_its_minutes_candle_and_so_is_read():
+    """Guard: `candles.note` in `accept_price`."""
+    ann = User.objects.create_user("ann@firm.example", "a long enough word", is_staff=True)
+    was_seen_at("100", "100")
+    prices.publish([(BTC, Decimal(100), Decimal(100))])
+    prices.publish([(BTC, Decimal(1000), Decimal(1000))])
+    assert isinstance(read(), Price)
+    time.sleep(references.LOOK_AGAIN_SECONDS)
+
+    accept_price(Instrument.objects.get(pk=BTC), seen=prices.refused()[BTC], by=ann.pk)
+
+    price = read()
+    assert isinstance(price, Price)
+    assert price.bid == 1000
+
+
+# --- what it costs ---------------------------------------------------------------------------------
+
+
+def queries(work: Callable[[], object]) -> int:
+    with CaptureQueriesContext(connection) as done:
+        work()
+    return len(done)
+
+
+def test_reading_a_thousand_times_asks_postgresql_once():
+    writes("42000", "42010")
+    references.forget()
+    began = time.monotonic()
+
+    asked = queries(lambda: [prices.latest() for _ in range(1000)])
+
+    assert asked <= 1 + (time.monotonic() - began) / references.KEPT_SECONDS
+
+
+def test_a_forged_price_that_stands_there_is_looked_at_again_five_times_a_second_at_most():
+    was_seen_at("42000", "42010")
+    writes("100", "100")
+    began = time.monotonic()
+
+    asked = queries(lambda: [prices.latest() for _ in range(1000)])
+
+    assert asked <= 1 + (time.monotonic() - began) / references.LOOK_AGAIN_SECONDS
+
+
+def test_a_text_is_judged_once_until_it_or_the_reference_changes():
+    """Guard: `_last`."""
+    writes("42000", "42010")
+    was_seen_at("42000", "42010")
+    first = read()
+
+    assert read() is first
+    references.forget()
+    assert read() == first
+
+
+# --- the engine's memory ---------------------------------------------------------------------------
+
+
+def test_who_reads_all_the_time_keeps_the_price_of_before_and_it_grows_old():
+    now = datetime(2026, 11, 29, 12, 0, tzinfo=UTC)
+    good = Price(BTC, Decimal(100), Decimal(101), now)
+    before = Prices(now, {BTC: good})
+
+    after = Prices(now + MINUTE, {}, {BTC: Fault.SPREAD}).after(before)
+
+    assert after.by_symbol == {BTC: good}
+    assert after.usable(BTC, 60) == good
+    assert after.usable(BTC, 59) is None
+    assert Prices(now + MINUTE, {}, {}).after(before).by_symbol == {}
+
+
+def test_every_command_that_shows_a_price_reads_it_judged(capsys):
+    was_seen_at("42000", "42010")
+    writes("100", "101")
+    streams.client().hset("prices:refused", BTC, f"42000|42010|{prices.clock()}")
+
+    call_command("accept_price", "BTC")
+
+    assert "BTC-USD stands at no price" in capsys.readouterr().out
