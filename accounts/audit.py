@@ -6,7 +6,7 @@ of them look at one snapshot: postings that go on meanwhile are no findings.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from itertools import islice
@@ -43,20 +43,27 @@ class Looked(NamedTuple):
 
 
 Check = Callable[[], Looked]
+Proof = Callable[[Collection[UUID]], Mapping[UUID, Collection[UUID]]]
+"""Of rows that a check found wrong: the ids of the sealed rows that it compared each of them with."""
 
 CHECKS: Final[dict[str, Check]] = {}
 VERIFICATIONS: Final[dict[str, Check]] = {}
+PROOFS: Final[dict[str, Proof]] = {}
 
 
-def register(name: str, check: Check, *, only_verifying: bool = False) -> None:
+def register(name: str, check: Check, *, only_verifying: bool = False, proof: Proof | None = None) -> None:
     """Add a check. It runs with the others in one read-only snapshot and must not write.
 
     `only_verifying`: it looks for tampering row by row, and runs only where that was asked for.
+    `proof`: it compares rows that may change with sealed ones. Where those are all as they were sealed, the row that
+    differs from them was itself changed.
     """
     checks = VERIFICATIONS if only_verifying else CHECKS
     if checks.get(name, check) is not check:
         raise ValueError(f"There is a check named {name} already.")
     checks[name] = check
+    if proof is not None:
+        PROOFS[name] = proof
 
 
 def run(at: datetime, *, verify: bool = False, noted: str = "") -> LedgerAudit:
@@ -102,11 +109,29 @@ def _verified(counted: dict[str, int], findings: list[Finding], noted: str) -> l
         looked = check()
         counted[name] = looked.counted
         named += islice(looked.findings, MOST_FINDINGS)
-    blind = any(it.table == seals.BLOCKS for it in verified.tampered)
-    for finding in findings:
-        itself = finding.check == "balances" and not blind and not verified.touches(UUID(finding.row))
-        named.append(replace(finding, tampered=itself))
-    return named
+    changed = _changed_themselves(findings, verified)
+    return named + [replace(it, tampered=True) if it in changed else it for it in findings]
+
+
+def _changed_themselves(findings: list[Finding], verified: seals.Verified) -> set[Finding]:
+    """Which findings name a row that was itself changed, because sealed history that is whole says otherwise.
+
+    A balance differs from its transfers, none of which is named; a row differs from the sealed rows of its proof, all
+    of which are sealed and as they were. Where a row was removed, nobody knows which row it would have spoken of.
+    """
+    if verified.is_blind:
+        return set()
+    changed = {it for it in findings if it.check == "balances" and not verified.touches(UUID(it.row))}
+    if verified.lacks_rows:
+        return changed
+    for name, proof in PROOFS.items():
+        accused = {UUID(it.row): it for it in findings if it.check == name}
+        if not accused:
+            continue
+        facts = proof(accused.keys())
+        genuine = verified.genuine({fact for spoken in facts.values() for fact in spoken})
+        changed |= {it for row, it in accused.items() if (spoken := facts.get(row)) and genuine.issuperset(spoken)}
+    return changed
 
 
 def found_by(check: str, sql: str, sentence: str) -> Iterator[Finding]:

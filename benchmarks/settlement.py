@@ -24,17 +24,24 @@ RECEIVED, DELIVERED, FEE = 1_000, 5_000, 12
 _QUOTES = """
 INSERT INTO quotes_quote (id, customer_id, product_type, instrument_id, side, price, receive_amount, deliver_amount,
     fee, reference_trade_id, issued_at, expires_at)
-SELECT new_uuid7(), (%(customers)s::uuid[])[1 + n %% %(people)s], 'trading', (%(symbols)s::text[])[1 + n %% 5],
-    'buy', 1, %(received)s, %(delivered)s, %(fee)s, NULL, now(), now() + interval '1 day'
+SELECT new_uuid7(), (%(customers)s::uuid[])[1 + n %% %(people)s], 'trading', i.symbol,
+    'buy', (%(delivered)s - %(fee)s) * 10::numeric ^ b.decimals / (%(received)s * 10::numeric ^ c.decimals),
+    %(received)s, %(delivered)s, %(fee)s, NULL, now(), now() + interval '1 day'
 FROM generate_series(1, %(count)s) AS n
+JOIN quotes_instrument i ON i.symbol = (%(symbols)s::text[])[1 + n %% 5]
+JOIN accounts_asset b ON b.code = i.base_asset_id
+JOIN accounts_asset c ON c.code = i.counter_asset_id
+ORDER BY n
 """
 
 _EXIT_QUOTES = """
 INSERT INTO quotes_quote (id, customer_id, product_type, instrument_id, side, price, receive_amount, deliver_amount,
     fee, reference_trade_id, issued_at, expires_at)
-SELECT new_uuid7(), customer_id, 'trading_exit', instrument_id, 'sell', 1, deliver_amount - fee - fee, receive_amount,
-    fee, id, now(), now() + interval '1 day'
-FROM (SELECT *, row_number() OVER (ORDER BY id) AS n FROM trades_trade) t WHERE n %% %(every)s = 0
+SELECT new_uuid7(), t.customer_id, 'trading_exit', t.instrument_id, 'sell', q.price, t.deliver_amount - t.fee - t.fee,
+    t.receive_amount, t.fee, t.id, now(), now() + interval '1 day'
+FROM (SELECT *, row_number() OVER (ORDER BY id) AS n FROM trades_trade) t
+JOIN quotes_quote q ON q.id = t.quote_id
+WHERE n %% %(every)s = 0
 """
 
 _TRADES = """

@@ -9,10 +9,13 @@ class TradesConfig(AppConfig):
         from accounts import seals
         from trades import audit
         from trades.orders import audit as orders_audit
+        from trades.recount import events, orders, spot, terms, times
         from trades.settlement import audit as settlement_audit
 
         audit.register_checks()
         orders_audit.register_checks()
         settlement_audit.register_checks()
+        for subject in (events, terms, times, orders, spot):
+            subject.register_checks()
         for table in ("trades_deal", "trades_orderevent", "trades_tradeevent"):
             seals.register(table)

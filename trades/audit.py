@@ -69,23 +69,6 @@ WHERE coalesce(a.credits - a.debits, 0) <> coalesce(t.amount, 0)
 ORDER BY 1
 """
 
-_EVENTS = """
-SELECT coalesce(t.id, e.trade_id), t.state, e.steps
-FROM trades_trade t
-FULL JOIN (
-    SELECT trade_id, string_agg(became, ' ' ORDER BY array_position(
-        ARRAY['storing', 'settling', 'completed', 'failed', 'reversed'], became::text)) AS steps
-    FROM trades_tradeevent GROUP BY trade_id
-) e ON e.trade_id = t.id
-WHERE e.steps IS DISTINCT FROM CASE t.state
-    WHEN 'storing' THEN 'storing'
-    WHEN 'settling' THEN 'storing settling'
-    WHEN 'completed' THEN 'storing settling completed'
-    WHEN 'failed' THEN 'storing failed' END
-  AND NOT coalesce(t.state = 'completed' AND e.steps = 'storing settling completed reversed', false)
-ORDER BY 1
-"""
-
 _EXITS = """
 SELECT e.id, o.id, e.state, o.state
 FROM trades_trade e
@@ -275,7 +258,6 @@ _CHECKS: Final = (
         _SETTLING,
         "Settling account {0} holds {2} of {1}; the customer's settling trades say {3}.",
     ),
-    ("trade events", _TRADES, _EVENTS, "Trade {0} is {1}; its events say: {2}."),
     ("trade exits", _TRADES, _EXITS, "Exit {0} ({2}) does not go with its original {1} ({3})."),
     (
         "batches",
