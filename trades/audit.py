@@ -94,26 +94,6 @@ WHERE b.id IS NULL
 ORDER BY 1
 """
 
-_LEGS = """
-SELECT coalesce(l.batch_id, n.batch_id), coalesce(l.asset_id, n.asset), l.direction, l.expected, n.net
-FROM (SELECT l.* FROM trades_settlementleg l JOIN trades_settlementbatch b ON b.id = l.batch_id
-      WHERE b.state <> 'cancelled') l
-FULL JOIN (
-    SELECT batch_id, asset, sum(amount) AS net
-    FROM (
-        SELECT batch_id, receive_asset_id AS asset,
-               receive_amount + CASE WHEN side = 'sell' THEN fee ELSE 0 END AS amount
-        FROM trades_trade WHERE batch_id IS NOT NULL
-        UNION ALL
-        SELECT batch_id, deliver_asset_id, CASE WHEN side = 'buy' THEN fee ELSE 0 END - deliver_amount
-        FROM trades_trade WHERE batch_id IS NOT NULL
-    ) moved GROUP BY batch_id, asset
-) n ON n.batch_id = l.batch_id AND n.asset = l.asset_id
-WHERE l.id IS NULL
-   OR coalesce(n.net, 0) <> CASE WHEN l.direction = 'incoming' THEN l.expected ELSE -l.expected END
-ORDER BY 1, 2
-"""
-
 # A leg's movements are found by their keys: those that reopen it belong to a correction. Settled, they come to what was
 # expected through liquidity and to what really came from outside; otherwise to nothing. (A leg without settled_at was
 # settled by a version that moved no money for it.)
@@ -265,7 +245,6 @@ _CHECKS: Final = (
         _BATCHES,
         "Batch {0} is {1} with {2} trades, {4} of them completed; there are {3}, {5} of them completed.",
     ),
-    ("batch legs", "trades_settlementleg", _LEGS, "The leg of {1} in batch {0} is {2} {3}; its trades net to {4}."),
     (
         "leg money",
         "trades_settlementleg",

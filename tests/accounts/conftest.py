@@ -17,7 +17,7 @@ from trades.models import Deal, OrderEvent
 
 @pytest.fixture
 def alice() -> Customer:
-    """A customer with deposits and trades, an order's deals, and an audit that found nothing wrong."""
+    """A customer with deposits and trades, one of them in a batch, and an audit that found nothing wrong."""
     btc_at("40_000.00")
     alice = a_customer(with_usd="50_000.00")
     for amount in ("0.1", "0.2", "0.3"):
