@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
+from functools import partial
 from itertools import islice
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import connection
 
-from accounts import seals
+from accounts import seals, snapshot
 from accounts.models import LedgerAudit
 
 MOST_FINDINGS: Final = 1000  # per check: more would say no more
@@ -79,38 +80,28 @@ def run(at: datetime, *, verify: bool = False, noted: str = "") -> LedgerAudit:
 
 
 def _recount(verify: bool, noted: str) -> tuple[dict[str, int], list[Finding]]:
-    counted: dict[str, int] = {}
-    findings: list[Finding] = []
-    outermost = not connection.in_atomic_block
-    with transaction.atomic():
-        with connection.cursor() as cursor:
-            if outermost:  # inside somebody's transaction its own snapshot has to do
-                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-            cursor.execute("SET LOCAL statement_timeout = 0")
-        for name, check in CHECKS.items():
-            looked = check()
-            counted[name] = looked.counted
-            findings += islice(looked.findings, MOST_FINDINGS)
-        if verify:
-            findings = _verified(counted, findings, noted)
-    return counted, findings
-
-
-def _verified(counted: dict[str, int], findings: list[Finding], noted: str) -> list[Finding]:
-    """What sealed history says, first; then the recount's findings, of which a balance may have been the cause.
-
-    A balance isn't sealed: it moves all day. One that differs from its transfers, none of which is named, was
-    itself changed.
-    """
-    verified = seals.verify(noted)
+    names = [*CHECKS, *(VERIFICATIONS if verify else ())]
+    jobs: list[Callable[[], Any]] = [partial(_look, (CHECKS | VERIFICATIONS)[name]) for name in names]
+    if verify:
+        jobs.insert(0, lambda: seals.verify(noted))  # the longest first: the others then share what is left
+    results = snapshot.ask(jobs)
+    verified: seals.Verified | None = results.pop(0) if verify else None
+    looked: dict[str, Looked] = dict(zip(names, results, strict=True))
+    counted = {name: looked[name].counted for name in CHECKS}
+    findings = [it for name in CHECKS for it in looked[name].findings]
+    if verified is None:
+        return counted, findings
     counted |= {f"sealed {table}": count for table, count in verified.rows.items()} | {"seals": verified.blocks}
+    counted |= {name: looked[name].counted for name in VERIFICATIONS}
     named = [Finding(f"sealed {it.table}", it.row, it.sentence, tampered=True) for it in verified.tampered]
-    for name, check in VERIFICATIONS.items():
-        looked = check()
-        counted[name] = looked.counted
-        named += islice(looked.findings, MOST_FINDINGS)
+    named += [it for name in VERIFICATIONS for it in looked[name].findings]
     changed = _changed_themselves(findings, verified)
-    return named + [replace(it, tampered=True) if it in changed else it for it in findings]
+    return counted, named + [replace(it, tampered=True) if it in changed else it for it in findings]
+
+
+def _look(check: Check) -> Looked:
+    counted, findings = check()
+    return Looked(counted, list(islice(findings, MOST_FINDINGS)))
 
 
 def _changed_themselves(findings: list[Finding], verified: seals.Verified) -> set[Finding]:
@@ -146,6 +137,10 @@ def found_by(check: str, sql: str, sentence: str) -> Iterator[Finding]:
 
 def count_of(table: str) -> int:
     """How many rows a table has in this snapshot."""
+    return snapshot.once(table, partial(_count, table))
+
+
+def _count(table: str) -> int:
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT count(*) FROM {table}")  # noqa: S608 - names come from the checks alone
         return int(cursor.fetchone()[0])
@@ -180,20 +175,17 @@ _FLOORS = """
 SELECT id, credits - debits FROM accounts_ledgeraccount WHERE customer_id IS NOT NULL AND credits < debits ORDER BY id
 """
 
+# Both ask for a transfer's two accounts, so they are asked at once.
 _SIDES = """
-SELECT t.id FROM accounts_transfer t
+SELECT t.id, d.id IS NULL OR c.id IS NULL OR d.asset_id <> t.asset_id OR c.asset_id <> t.asset_id AS sides,
+       d.customer_id <> t.customer_id OR c.customer_id <> t.customer_id
+       OR t.customer_id IS NULL AND coalesce(d.customer_id, c.customer_id) IS NOT NULL AS owners
+FROM accounts_transfer t
 LEFT JOIN accounts_ledgeraccount d ON d.id = t.debit_account_id
 LEFT JOIN accounts_ledgeraccount c ON c.id = t.credit_account_id
 WHERE d.id IS NULL OR c.id IS NULL OR d.asset_id <> t.asset_id OR c.asset_id <> t.asset_id
-ORDER BY t.id
-"""
-
-_OWNERS = """
-SELECT t.id FROM accounts_transfer t
-JOIN accounts_ledgeraccount d ON d.id = t.debit_account_id
-JOIN accounts_ledgeraccount c ON c.id = t.credit_account_id
-WHERE (d.customer_id IS NOT NULL AND d.customer_id IS DISTINCT FROM t.customer_id)
-   OR (c.customer_id IS NOT NULL AND c.customer_id IS DISTINCT FROM t.customer_id)
+   OR d.customer_id <> t.customer_id OR c.customer_id <> t.customer_id
+   OR t.customer_id IS NULL AND coalesce(d.customer_id, c.customer_id) IS NOT NULL
 ORDER BY t.id
 """
 
@@ -212,5 +204,22 @@ _ledger_check(
     "Account {0} says debits {1}, credits {2}; its transfers say debits {3}, credits {4}.",
 )
 _ledger_check("floors", _ACCOUNTS, _FLOORS, "Account {0} of a customer is at {1}.")
-_ledger_check("sides", _TRANSFERS, _SIDES, "Transfer {0} moves another asset than its two accounts hold.")
-_ledger_check("owners", _TRANSFERS, _OWNERS, "Transfer {0} touches an account of another customer than its own.")
+
+
+def _sides() -> Looked:
+    return Looked(count_of(_TRANSFERS), _found_sides())
+
+
+def _found_sides() -> Iterator[Finding]:
+    with connection.cursor() as cursor:
+        cursor.execute(f"{_SIDES} LIMIT {MOST_FINDINGS}")
+        rows = cursor.fetchall()
+    for id_, is_other_asset, is_other_owner in rows:
+        if is_other_asset:
+            yield Finding("sides", id_.hex, f"Transfer {id_.hex} moves another asset than its two accounts hold.")
+        if is_other_owner:
+            sentence = f"Transfer {id_.hex} touches an account of another customer than its own."
+            yield Finding("owners", id_.hex, sentence)
+
+
+register("sides", _sides)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Sequence
+from typing import NamedTuple
 from uuid import UUID
 
 from django.db import connection
@@ -33,13 +34,19 @@ def facts(sql: str) -> Proof:
     return speaking_of
 
 
-def differs(called: str, ours: str, theirs: str, *, where: str = "true") -> str:
-    """SQL: what a row says and what it must say, where they differ; else NULL. Both are expressions."""
-    return (
-        f"CASE WHEN {where} AND ({ours}) IS DISTINCT FROM ({theirs})"
-        f" THEN '{called} ' || coalesce(({ours})::text, 'nothing') || ' instead of '"
-        f" || coalesce(({theirs})::text, 'nothing') END"
+class Difference(NamedTuple):
+    """SQL: whether a row says something else than it must, and a text that tells both."""
+
+    condition: str
+    told: str
+
+
+def differs(called: str, ours: str, theirs: str, *, where: str = "true") -> Difference:
+    """Of two expressions: what a row says, and what it must say."""
+    told = (
+        f"'{called} ' || coalesce(({ours})::text, 'nothing') || ' instead of ' || coalesce(({theirs})::text, 'nothing')"
     )
+    return Difference(f"({where}) AND ({ours}) IS DISTINCT FROM ({theirs})", told)
 
 
 def number(text: str) -> str:
@@ -47,12 +54,11 @@ def number(text: str) -> str:
     return f"trim_scale(({text})::numeric)"
 
 
-def wrong(selected: str, said: Sequence[str], source: str) -> str:
-    """SQL: the rows of which something is said, as `selected` and then all that is said."""
-    return (
-        f"SELECT * FROM (SELECT {selected}, concat_ws('; ', {', '.join(said)}) AS wrong {source}) judged"  # noqa: S608
-        " WHERE wrong <> '' ORDER BY 1"
-    )
+def wrong(selected: str, differences: Sequence[Difference], source: str, where: str = "true") -> str:
+    """SQL: the rows that differ anywhere, as `selected` and then all that differs. What is right costs no text."""
+    told = ", ".join(f"CASE WHEN {it.condition} THEN {it.told} END" for it in differences)
+    conditions = " OR ".join(it.condition for it in differences)
+    return f"SELECT {selected}, concat_ws('; ', {told}) AS wrong {source} WHERE {where} AND ({conditions}) ORDER BY 1"
 
 
 def nearest(amount: str) -> str:

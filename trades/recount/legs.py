@@ -45,8 +45,8 @@ _LEG_TIMES = wrong(
     [differs("settled_at", "l.settled_at", "t.at", where="t.at IS NOT NULL")],
     """FROM trades_settlementleg l
     JOIN (SELECT subject, max(at) AS at FROM accounts_transfer
-          WHERE kind IN ('leg_settled', 'leg_difference') GROUP BY subject) t ON t.subject = l.id
-    WHERE l.status = 'settled' AND l.settled_at IS NOT NULL""",
+          WHERE kind IN ('leg_settled', 'leg_difference') GROUP BY subject) t ON t.subject = l.id""",
+    "l.status = 'settled' AND l.settled_at IS NOT NULL",
 )
 
 _SAID = ("window_id", "asset_kinds", "cut_at", "created_at", "confirmed_at", "trades_count", "members_sha256")

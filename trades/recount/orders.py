@@ -24,7 +24,8 @@ def _number(name: str) -> str:
 _MARGINS = wrong(
     "o.id, o.code",
     [differs("margin", "o.margin", _margin_of("o.quantity"))],
-    f"FROM trades_order o {_ASSETS} WHERE o.status IN ('OPEN', 'CLOSED') AND o.parent_id IS NULL",
+    f"FROM trades_order o {_ASSETS}",
+    "o.status IN ('OPEN', 'CLOSED') AND o.parent_id IS NULL",
 )
 
 # What is left reserves what an order of its size would; the part had the rest.
@@ -49,8 +50,8 @@ _PART_MARGINS = wrong(
         JOIN quotes_instrument i ON i.symbol = p.instrument_id
         JOIN accounts_asset a ON a.code = i.counter_asset_id
         WHERE p.parent_id IS NOT NULL
-    ) r ON r.id = o.id
-    WHERE o.parent_id IS NOT NULL AND o.status = 'CLOSED'""",  # noqa: S608 - our own text
+    ) r ON r.id = o.id""",  # noqa: S608 - our own text
+    "o.parent_id IS NOT NULL AND o.status = 'CLOSED'",
 )
 
 # Before docs/decisions/0040 each part was rounded by itself.

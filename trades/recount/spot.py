@@ -7,14 +7,17 @@ cost and fee leave room for. Whole numbers throughout, so nothing is cut off.
 
 from __future__ import annotations
 
-from trades.recount.checks import add, differs, facts, number, wrong
+from trades.recount.checks import add, differs, facts, wrong
 
-# `worth` and `cost` are counter base units times 10 ^ decimals of the base asset; `unit` is one base unit's worth.
+# `gap`, in counter base units times 10 ^ decimals of the base asset, is what the customer pays beyond the worth of the
+# base asset, or gets too little for it: never less than nothing, and less than a counter base unit or than one base
+# unit is worth. OFFSET 0 has it computed once.
 _PRICED = """
-    SELECT q.id, q.side = 'buy' AS buys, q.price * i.counter_unit AS unit,
-        CASE q.side WHEN 'buy' THEN q.receive_amount ELSE q.deliver_amount END * q.price * i.counter_unit AS worth,
-        CASE q.side WHEN 'buy' THEN q.deliver_amount - q.fee ELSE q.receive_amount + q.fee END AS cost, i.base_unit,
-        q.fee, q.fee_bps, q.fee_fixed, q.price, q.receive_amount, q.deliver_amount
+    SELECT q.id, q.price, q.receive_amount, q.deliver_amount, q.fee, q.fee_bps, q.fee_fixed, q.side = 'buy' AS buys,
+        greatest(q.price * i.counter_unit, i.base_unit) AS room, CASE q.side
+        WHEN 'buy' THEN (q.deliver_amount - q.fee) * i.base_unit - q.receive_amount * q.price * i.counter_unit
+        ELSE q.deliver_amount * q.price * i.counter_unit - (q.receive_amount + q.fee) * i.base_unit END AS gap,
+        CASE q.side WHEN 'buy' THEN q.deliver_amount - q.fee ELSE q.receive_amount + q.fee END AS cost
     FROM quotes_quote q
     JOIN (
         SELECT i.symbol, rpad('1', b.decimals + 1, '0')::numeric AS base_unit,
@@ -22,18 +25,10 @@ _PRICED = """
         FROM quotes_instrument i
         JOIN accounts_asset b ON b.code = i.base_asset_id
         JOIN accounts_asset c ON c.code = i.counter_asset_id
+        OFFSET 0
     ) i ON i.symbol = q.instrument_id
+    OFFSET 0
 """
-
-# A buy costs at least its worth, and less than a counter base unit more, or than what one base unit more would cost.
-# A sell brings at most its worth, and not less than that, or than one base unit less would have brought.
-_QUOTES = f"""
-SELECT id, trim_scale(price), receive_amount, deliver_amount, fee FROM ({_PRICED}) p
-WHERE NOT CASE WHEN buys
-    THEN cost * base_unit >= worth AND ((cost - 1) * base_unit < worth OR worth + unit > cost * base_unit)
-    ELSE cost * base_unit <= worth AND ((cost + 1) * base_unit > worth OR worth - unit < cost * base_unit) END
-ORDER BY 1
-"""  # noqa: S608 - our own text
 
 
 def _fee_on(cost: str) -> str:
@@ -42,13 +37,14 @@ def _fee_on(cost: str) -> str:
 
 # The fee on what the base asset costs; where deliver (of a buy) or receive (of a sell) was given, what is left beside
 # the most, or the least, that it can have cost.
-_FEES = f"""
-SELECT id, fee, {number("fee_bps")}, fee_fixed, cost FROM ({_PRICED}) p
-WHERE fee_bps IS NOT NULL AND NOT (fee = {_fee_on("cost")} OR fee > {_fee_on("cost")} AND CASE WHEN buys
+_FEE = f"""(fee_bps IS NULL OR fee = {_fee_on("cost")} OR fee > {_fee_on("cost")} AND CASE WHEN buys
     THEN cost + 1 + {_fee_on("cost + 1")} > deliver_amount
-    ELSE cost - 1 - ({_fee_on("cost - 1")}) < receive_amount END)
-ORDER BY 1
-"""  # noqa: S608
+    ELSE cost - 1 - ({_fee_on("cost - 1")}) < receive_amount END)"""
+
+_QUOTES = f"""
+SELECT id, trim_scale(price), receive_amount, deliver_amount, fee, fee_bps, fee_fixed FROM ({_PRICED}) p
+WHERE gap < 0 OR gap >= room OR NOT {_FEE} ORDER BY 1
+"""  # noqa: S608 - our own text
 
 _OF_TWO = "CASE t.side WHEN 'buy' THEN i.{}_asset_id ELSE i.{}_asset_id END"
 
@@ -100,7 +96,7 @@ _STEPS = wrong(
             sum(CASE became WHEN 'storing' THEN 1 WHEN 'settling' THEN 2 WHEN 'completed' THEN 4
                 WHEN 'failed' THEN 8 ELSE 16 END)::int AS steps,
             min(at) FILTER (WHERE became = 'storing') AS created_at,
-            min(detail) FILTER (WHERE became IN ('failed', 'completed')) AS said
+            min(detail COLLATE "C") FILTER (WHERE became IN ('failed', 'completed')) AS said
         FROM trades_tradeevent GROUP BY trade_id
     ) e ON e.trade_id = t.id""",
 )
@@ -112,8 +108,8 @@ _TAKEN = wrong(
         differs("taken_from_settling", "e.taken_from_settling", "least(e.deliver_amount, o.receive_amount)"),
         differs("reference trade", "e.exiting_trade_id", "e.reference_trade_id"),
     ],
-    """FROM trades_trade e JOIN trades_trade o ON o.id = e.exiting_trade_id
-    WHERE e.exiting_trade_id IS NOT NULL""",
+    """FROM trades_trade e JOIN trades_trade o ON o.id = e.exiting_trade_id""",
+    "e.exiting_trade_id IS NOT NULL",
 )
 
 _FACTS = facts("SELECT trade_id, id FROM trades_tradeevent WHERE trade_id = ANY(%(rows)s::uuid[])")
@@ -126,7 +122,6 @@ def register_checks() -> None:
         "quotes",
         "quotes_quote",
         _QUOTES,
-        "Quote {0} at the price {1} can't have come to {2} received, {3} delivered with a fee of {4}.",
+        "Quote {0} at the price {1} can't come to {2} received, {3} delivered and a fee of {4} ({5} bps and {6}).",
     )
-    add("quote fees", "quotes_quote", _FEES, "Quote {0} has a fee of {1}; {2} bps and {3} on {4} are another.")
     add("trade quotes", "trades_trade", _TRADES, "Trade {0} is not what its quote says: {1}.")

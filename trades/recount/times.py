@@ -19,8 +19,8 @@ _DEALS = wrong(
     ],
     """FROM trades_order o
     LEFT JOIN trades_deal d ON d.order_id = coalesce(o.parent_id, o.id) AND d.kind = 'open'
-    LEFT JOIN trades_deal c ON c.order_id = o.id AND c.kind = 'close'
-    WHERE o.status IN ('OPEN', 'CLOSED')""",
+    LEFT JOIN trades_deal c ON c.order_id = o.id AND c.kind = 'close'""",
+    "o.status IN ('OPEN', 'CLOSED')",
 )
 
 # A part is as old as the order it was taken from.
