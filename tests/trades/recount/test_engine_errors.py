@@ -15,7 +15,7 @@ from accounts.models import Customer
 from quotes import quoting
 from quotes.quoting import FeeTerms
 from tests.accounts.sealing import seal
-from tests.given import a_customer, a_cut, a_quote, a_settling_buy, a_trade, btc, btc_at, settles, usd
+from tests.given import a_customer, a_cut, a_quote, a_settling_buy, a_trade, btc, btc_at, settles
 from tests.trades.orders.engine_room import closes, closing, opens, says
 from tests.trades.orders.night_office import Office, at, rates
 from tests.trades.recount.forging import found, named
@@ -81,7 +81,7 @@ def test_swap_that_is_charged_twice(alice: Customer, monkeypatch: pytest.MonkeyP
     assert whole() == {("order nights", order.pk.hex)}
 
 
-@pytest.mark.parametrize("wanted", [{"receive": btc("0.1")}, {"deliver": usd("100.00")}])
+@pytest.mark.parametrize("wanted", [{"receive": 10_000_000}, {"deliver": 10_000}])
 @pytest.mark.parametrize("more", [-1, 1])
 def test_a_quote_that_is_a_cent_beside_its_price(
     alice: Customer, monkeypatch: pytest.MonkeyPatch, wanted: dict[str, int], more: int

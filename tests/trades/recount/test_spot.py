@@ -87,7 +87,7 @@ def test_what_an_exit_took_from_settling_is_what_was_there(traded: dict[str, Tra
     "change",
     [
         "price = price + 1",
-        "price = price - 0.01",
+        "price = price - 1",
         "receive_amount = receive_amount + 1",
         "fee = fee + 1",
         "fee_bps = 1",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from accounts.models import Customer, Transfer
+from tests.accounts.sealing import seal
 from tests.given import a_customer
 from tests.trades.orders.engine_room import closing, opens, says
 from tests.trades.orders.night_office import Office, at, rates, swaps
@@ -48,6 +49,8 @@ def test_an_opening_set_back_and_nights_removed_are_named_with_what_the_engine_t
 
     charged = Transfer.objects.filter(kind="order_swap")
     assert (charged.count(), len(swaps(order))) == (3, 3)
+    assert named() == set()  # what was charged just now isn't sealed yet
+    seal()
     assert named() == {order.pk.hex}
     assert {("swap movements", transfer.pk.hex) for transfer in charged} <= found()
     assert ("order nights", order.pk.hex) in found()
