@@ -175,17 +175,20 @@ _FLOORS = """
 SELECT id, credits - debits FROM accounts_ledgeraccount WHERE customer_id IS NOT NULL AND credits < debits ORDER BY id
 """
 
-# Both ask for a transfer's two accounts, so they are asked at once.
 _SIDES = """
-SELECT t.id, d.id IS NULL OR c.id IS NULL OR d.asset_id <> t.asset_id OR c.asset_id <> t.asset_id AS sides,
-       d.customer_id <> t.customer_id OR c.customer_id <> t.customer_id
-       OR t.customer_id IS NULL AND coalesce(d.customer_id, c.customer_id) IS NOT NULL AS owners
-FROM accounts_transfer t
+SELECT t.id FROM accounts_transfer t
 LEFT JOIN accounts_ledgeraccount d ON d.id = t.debit_account_id
 LEFT JOIN accounts_ledgeraccount c ON c.id = t.credit_account_id
 WHERE d.id IS NULL OR c.id IS NULL OR d.asset_id <> t.asset_id OR c.asset_id <> t.asset_id
-   OR d.customer_id <> t.customer_id OR c.customer_id <> t.customer_id
-   OR t.customer_id IS NULL AND coalesce(d.customer_id, c.customer_id) IS NOT NULL
+ORDER BY t.id
+"""
+
+_OWNERS = """
+SELECT t.id FROM accounts_transfer t
+JOIN accounts_ledgeraccount d ON d.id = t.debit_account_id
+JOIN accounts_ledgeraccount c ON c.id = t.credit_account_id
+WHERE (d.customer_id IS NOT NULL AND d.customer_id IS DISTINCT FROM t.customer_id)
+   OR (c.customer_id IS NOT NULL AND c.customer_id IS DISTINCT FROM t.customer_id)
 ORDER BY t.id
 """
 
@@ -204,22 +207,5 @@ _ledger_check(
     "Account {0} says debits {1}, credits {2}; its transfers say debits {3}, credits {4}.",
 )
 _ledger_check("floors", _ACCOUNTS, _FLOORS, "Account {0} of a customer is at {1}.")
-
-
-def _sides() -> Looked:
-    return Looked(count_of(_TRANSFERS), _found_sides())
-
-
-def _found_sides() -> Iterator[Finding]:
-    with connection.cursor() as cursor:
-        cursor.execute(f"{_SIDES} LIMIT {MOST_FINDINGS}")
-        rows = cursor.fetchall()
-    for id_, is_other_asset, is_other_owner in rows:
-        if is_other_asset:
-            yield Finding("sides", id_.hex, f"Transfer {id_.hex} moves another asset than its two accounts hold.")
-        if is_other_owner:
-            sentence = f"Transfer {id_.hex} touches an account of another customer than its own."
-            yield Finding("owners", id_.hex, sentence)
-
-
-register("sides", _sides)
+_ledger_check("sides", _TRANSFERS, _SIDES, "Transfer {0} moves another asset than its two accounts hold.")
+_ledger_check("owners", _TRANSFERS, _OWNERS, "Transfer {0} touches an account of another customer than its own.")
