@@ -107,6 +107,7 @@ def measure(system: System, sizes: Sizes = Sizes()) -> list[Row]:
     started = time.perf_counter()
     books = audit.run(timezone.now())
     auditing = time.perf_counter() - started
+    verifying = _verify()
     batch = SettlementBatch.objects.get(pk=batch.pk)
     if batch.completed_count != sizes.trades + sizes.trades // EXITS_EVERY or not books.ok:
         raise RuntimeError(f"the batch is not complete, or the books don't balance: {books.findings[:3]}")
@@ -125,8 +126,23 @@ def measure(system: System, sizes: Sizes = Sizes()) -> list[Row]:
         ),
         Row("settle_hot_updates", hot, "rows", "updates of trades", hot / max(updates, 1)),
         Row("audit_transfers_per_s", audited / auditing, "transfers/s", "pgbench_tps", audited / auditing / now),
+        Row("verify_transfers_per_s", audited / verifying, "transfers/s", "pgbench_tps", audited / verifying / now),
         Row("peak_memory_mb", peak, "MB"),
     ]
+
+
+def _verify() -> float:
+    """Seal everything there is, as if ten minutes had passed; the seconds it then takes to recount and verify it."""
+    from django.utils import timezone
+
+    from accounts import audit, seals
+
+    seals.seal(timezone.now() + seals.MARGIN)
+    started = time.perf_counter()
+    books = audit.run(timezone.now(), verify=True)
+    if not books.ok:
+        raise RuntimeError(f"the books don't verify: {books.findings[:3]}")
+    return time.perf_counter() - started
 
 
 class Worker:
