@@ -6,7 +6,7 @@ judged by their changes alone.
 
 from __future__ import annotations
 
-from trades.recount.checks import FACTS_OF_ORDERS, add, differs, wrong
+from trades.recount.checks import FACTS_OF_ORDERS, Difference, add, differs, wrong
 
 # All that was ever set of an order, in time. A part took over what its order had when it was taken out.
 _SET = """
@@ -44,7 +44,7 @@ _SAID = f"""
 _IS_KNOWN, _TRAILS = "s.agreed IS NOT NULL", "(s.agreed IS NOT NULL OR s.trails)"
 
 
-def _compared(column: str, said: str, where: str = _IS_KNOWN) -> str:
+def _compared(column: str, said: str, where: str = _IS_KNOWN) -> Difference:
     """SQL: a column and JSON that was said of it. Numbers of JSON are compared as the exact numbers they are."""
     ours = f"to_jsonb(o.{column})"
     return differs(column, ours, f"nullif({said}, 'null')", where=where)
