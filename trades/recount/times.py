@@ -23,11 +23,14 @@ _DEALS = wrong(
     "o.status IN ('OPEN', 'CLOSED')",
 )
 
-# A part is as old as the order it was taken from.
+# A part is as old as the order it was taken from, whose first event says since when that is.
 _PARTS = wrong(
     "o.id, o.code",
-    [differs("created_at", "o.created_at", "p.created_at"), differs("type", "o.type", "p.type")],
-    "FROM trades_order o JOIN trades_order p ON p.id = o.parent_id",
+    [differs("created_at", "o.created_at", "e.at")],
+    """FROM trades_order o
+    JOIN (
+        SELECT order_id, min(at) AS at FROM trades_orderevent WHERE kind IN ('placed', 'opened') GROUP BY order_id
+    ) e ON e.order_id = o.parent_id""",
 )
 
 _MARKS = wrong(
