@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("quotes", "0013_role_guards")]
+    dependencies = [("quotes", "0017_instrument_guards")]
 
     operations = [
         migrations.AddField(
