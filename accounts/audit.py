@@ -6,16 +6,17 @@ of them look at one snapshot: postings that go on meanwhile are no findings.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
+from functools import partial
 from itertools import islice
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import connection
 
-from accounts import seals
+from accounts import seals, snapshot
 from accounts.models import LedgerAudit
 
 MOST_FINDINGS: Final = 1000  # per check: more would say no more
@@ -43,20 +44,27 @@ class Looked(NamedTuple):
 
 
 Check = Callable[[], Looked]
+Proof = Callable[[Collection[UUID]], Mapping[UUID, Collection[UUID]]]
+"""Of rows that a check found wrong: the ids of the sealed rows that it compared each of them with."""
 
 CHECKS: Final[dict[str, Check]] = {}
 VERIFICATIONS: Final[dict[str, Check]] = {}
+PROOFS: Final[dict[str, Proof]] = {}
 
 
-def register(name: str, check: Check, *, only_verifying: bool = False) -> None:
+def register(name: str, check: Check, *, only_verifying: bool = False, proof: Proof | None = None) -> None:
     """Add a check. It runs with the others in one read-only snapshot and must not write.
 
     `only_verifying`: it looks for tampering row by row, and runs only where that was asked for.
+    `proof`: it compares rows that may change with sealed ones. Where those are all as they were sealed, the row that
+    differs from them was itself changed.
     """
     checks = VERIFICATIONS if only_verifying else CHECKS
     if checks.get(name, check) is not check:
         raise ValueError(f"There is a check named {name} already.")
     checks[name] = check
+    if proof is not None:
+        PROOFS[name] = proof
 
 
 def run(at: datetime, *, verify: bool = False, noted: str = "") -> LedgerAudit:
@@ -72,47 +80,58 @@ def run(at: datetime, *, verify: bool = False, noted: str = "") -> LedgerAudit:
 
 
 def _recount(verify: bool, noted: str) -> tuple[dict[str, int], list[Finding]]:
-    counted: dict[str, int] = {}
-    findings: list[Finding] = []
-    outermost = not connection.in_atomic_block
-    with transaction.atomic():
-        with connection.cursor() as cursor:
-            if outermost:  # inside somebody's transaction its own snapshot has to do
-                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-            cursor.execute("SET LOCAL statement_timeout = 0")
-        for name, check in CHECKS.items():
-            looked = check()
-            counted[name] = looked.counted
-            findings += islice(looked.findings, MOST_FINDINGS)
-        if verify:
-            findings = _verified(counted, findings, noted)
-    return counted, findings
-
-
-def _verified(counted: dict[str, int], findings: list[Finding], noted: str) -> list[Finding]:
-    """What sealed history says, first; then the recount's findings, of which a balance may have been the cause.
-
-    A balance isn't sealed: it moves all day. One that differs from its transfers, none of which is named, was
-    itself changed.
-    """
-    verified = seals.verify(noted)
+    names = [*CHECKS, *(VERIFICATIONS if verify else ())]
+    jobs: list[Callable[[], Any]] = [partial(_look, (CHECKS | VERIFICATIONS)[name]) for name in names]
+    if verify:
+        jobs.insert(0, lambda: seals.verify(noted))  # the longest first: the others then share what is left
+    results = snapshot.ask(jobs)
+    verified: seals.Verified | None = results.pop(0) if verify else None
+    looked: dict[str, Looked] = dict(zip(names, results, strict=True))
+    counted = {name: looked[name].counted for name in CHECKS}
+    findings = [it for name in CHECKS for it in looked[name].findings]
+    if verified is None:
+        return counted, findings
     counted |= {f"sealed {table}": count for table, count in verified.rows.items()} | {"seals": verified.blocks}
+    counted |= {name: looked[name].counted for name in VERIFICATIONS}
     named = [Finding(f"sealed {it.table}", it.row, it.sentence, tampered=True) for it in verified.tampered]
-    for name, check in VERIFICATIONS.items():
-        looked = check()
-        counted[name] = looked.counted
-        named += islice(looked.findings, MOST_FINDINGS)
-    blind = any(it.table == seals.BLOCKS for it in verified.tampered)
-    for finding in findings:
-        itself = finding.check == "balances" and not blind and not verified.touches(UUID(finding.row))
-        named.append(replace(finding, tampered=itself))
-    return named
+    named += [it for name in VERIFICATIONS for it in looked[name].findings]
+    changed = _changed_themselves(findings, verified)
+    return counted, named + [replace(it, tampered=True) if it in changed else it for it in findings]
+
+
+def _look(check: Check) -> Looked:
+    counted, findings = check()
+    return Looked(counted, list(islice(findings, MOST_FINDINGS)))
+
+
+def _changed_themselves(findings: list[Finding], verified: seals.Verified) -> set[Finding]:
+    """Which findings name a row that was itself changed, because sealed history that is whole says otherwise.
+
+    A balance differs from its transfers, none of which is named; a row differs from the sealed rows of its proof, all
+    of which are sealed and as they were. Where a row was removed, nobody knows which row it would have spoken of.
+    """
+    if verified.is_blind:
+        return set()
+    changed = {it for it in findings if it.check == "balances" and not verified.touches(UUID(it.row))}
+    if verified.lacks_rows:
+        return changed
+    for name, proof in PROOFS.items():
+        accused = {UUID(it.row): it for it in findings if it.check == name}
+        if not accused:
+            continue
+        facts = proof(accused.keys())
+        genuine = verified.genuine({fact for spoken in facts.values() for fact in spoken})
+        changed |= {it for row, it in accused.items() if (spoken := facts.get(row)) and genuine.issuperset(spoken)}
+    return changed
 
 
 def found_by(check: str, sql: str, sentence: str) -> Iterator[Finding]:
-    """Findings from a query whose first column is the row's id; `sentence` is formatted with all columns."""
+    """Findings from a query whose first column is the row's id; `sentence` is formatted with all columns.
+
+    Apart from the LIMIT, lest it be planned as if the first rows were likely to be wrong.
+    """
     with connection.cursor() as cursor:
-        cursor.execute(f"{sql} LIMIT {MOST_FINDINGS}")
+        cursor.execute(f"WITH wrong AS MATERIALIZED ({sql}) SELECT * FROM wrong LIMIT {MOST_FINDINGS}")  # noqa: S608
         rows = cursor.fetchall()
     for row in rows:
         shown = [_shown(value) for value in row]
@@ -121,6 +140,10 @@ def found_by(check: str, sql: str, sentence: str) -> Iterator[Finding]:
 
 def count_of(table: str) -> int:
     """How many rows a table has in this snapshot."""
+    return snapshot.once(table, partial(_count, table))
+
+
+def _count(table: str) -> int:
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT count(*) FROM {table}")  # noqa: S608 - names come from the checks alone
         return int(cursor.fetchone()[0])

@@ -11,7 +11,7 @@ digits, whatever the session's time zone, date style or locale.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -201,11 +201,13 @@ def _horizon(at: datetime) -> datetime | None:
 
 @dataclass(frozen=True, slots=True)
 class Tampered:
-    """A row, or a block, that isn't what was sealed: its table, its id (or number), and a sentence."""
+    """A row, or a block, that isn't what was sealed: its table, its id (or number), a sentence, and for a row whether
+    it was "changed", "added" or "removed"."""
 
     table: str
     row: str
     sentence: str
+    what: str = ""
 
 
 @dataclass(slots=True)
@@ -221,6 +223,32 @@ class Verified:
     def touches(self, account: UUID) -> bool:
         """Whether a named movement belongs to this account."""
         return account.bytes[-_SIDES // 2 :] in self.touched
+
+    @property
+    def is_blind(self) -> bool:
+        """Whether some rows can't be judged: their block was itself tampered with, or there are too many to name."""
+        return len(self.tampered) >= MOST_NAMED or any(it.table == BLOCKS for it in self.tampered)
+
+    @property
+    def lacks_rows(self) -> bool:
+        """Whether a sealed row was removed: which rows it spoke of, nobody can tell any more."""
+        return any(it.what == "removed" for it in self.tampered)
+
+    def genuine(self, ids: Collection[UUID]) -> set[UUID]:
+        """Those of these rows that are sealed, and as they were."""
+        named = {it.row for it in self.tampered}
+        return {id_ for id_ in _sealed(ids) if id_.hex not in named}
+
+
+def _sealed(ids: Collection[UUID]) -> list[UUID]:
+    """Those of these ids that stand in a block."""
+    query = SQL(
+        "SELECT w.id FROM unnest(%(ids)s::uuid[]) AS w(id) CROSS JOIN unnest(%(tables)s::text[]) AS t(name)"
+        " JOIN LATERAL (SELECT b.through, b.ids FROM accounts_sealblock b WHERE b.table_name = t.name"
+        " AND b.after < w.id ORDER BY b.after DESC LIMIT 1) b ON w.id <= b.through"
+        " WHERE position(uuid_send(w.id) IN b.ids) > 0"
+    )
+    return [id_ for (id_,) in _ask(query, ids=list(ids), tables=list(_TABLES))] if ids else []
 
 
 @dataclass(slots=True)
@@ -336,7 +364,7 @@ def _name_rows(result: Verified, table: str, rows: Composable, number: int) -> N
         what = "removed" if now is None else "added" if before is None else "changed"
         guid = row.hex()
         sentence = f"Row {guid} of {table} was {what} after block {number} was sealed."
-        result.tampered.append(Tampered(table, guid, sentence))
+        result.tampered.append(Tampered(table, guid, sentence, what))
         for _, ends in filter(None, (before, now)):
             result.touched |= {ends[:4], ends[4:]} - {b""}
 

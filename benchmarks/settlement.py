@@ -26,17 +26,24 @@ RECEIVED, DELIVERED, FEE = 1_000, 5_000, 12
 _QUOTES = """
 INSERT INTO quotes_quote (id, customer_id, product_type, instrument_id, side, price, receive_amount, deliver_amount,
     fee, reference_trade_id, issued_at, expires_at)
-SELECT new_uuid7(), (%(customers)s::uuid[])[1 + n %% %(people)s], 'trading', (%(symbols)s::text[])[1 + n %% 5],
-    'buy', 1, %(received)s, %(delivered)s, %(fee)s, NULL, now(), now() + interval '1 day'
+SELECT new_uuid7(), (%(customers)s::uuid[])[1 + n %% %(people)s], 'trading', i.symbol,
+    'buy', (%(delivered)s - %(fee)s) * 10::numeric ^ b.decimals / (%(received)s * 10::numeric ^ c.decimals),
+    %(received)s, %(delivered)s, %(fee)s, NULL, now(), now() + interval '1 day'
 FROM generate_series(1, %(count)s) AS n
+JOIN quotes_instrument i ON i.symbol = (%(symbols)s::text[])[1 + n %% 5]
+JOIN accounts_asset b ON b.code = i.base_asset_id
+JOIN accounts_asset c ON c.code = i.counter_asset_id
+ORDER BY n
 """
 
 _EXIT_QUOTES = """
 INSERT INTO quotes_quote (id, customer_id, product_type, instrument_id, side, price, receive_amount, deliver_amount,
     fee, reference_trade_id, issued_at, expires_at)
-SELECT new_uuid7(), customer_id, 'trading_exit', instrument_id, 'sell', 1, deliver_amount - fee - fee, receive_amount,
-    fee, id, now(), now() + interval '1 day'
-FROM (SELECT *, row_number() OVER (ORDER BY id) AS n FROM trades_trade) t WHERE n %% %(every)s = 0
+SELECT new_uuid7(), t.customer_id, 'trading_exit', t.instrument_id, 'sell', q.price, t.deliver_amount - t.fee - t.fee,
+    t.receive_amount, t.fee, t.id, now(), now() + interval '1 day'
+FROM (SELECT *, row_number() OVER (ORDER BY id) AS n FROM trades_trade) t
+JOIN quotes_quote q ON q.id = t.quote_id
+WHERE n %% %(every)s = 0
 """
 
 _TRADES = """
@@ -102,6 +109,7 @@ def measure(system: System, sizes: Sizes = Sizes()) -> list[Row]:
     started = time.perf_counter()
     books = audit.run(timezone.now())
     auditing = time.perf_counter() - started
+    verifying = _verify()
     batch = SettlementBatch.objects.get(pk=batch.pk)
     if batch.completed_count != sizes.trades + sizes.trades // EXITS_EVERY or not books.ok:
         raise RuntimeError(f"the batch is not complete, or the books don't balance: {books.findings[:3]}")
@@ -120,8 +128,23 @@ def measure(system: System, sizes: Sizes = Sizes()) -> list[Row]:
         ),
         Row("settle_hot_updates", hot, "rows", "updates of trades", hot / max(updates, 1)),
         Row("audit_transfers_per_s", audited / auditing, "transfers/s", "pgbench_tps", audited / auditing / now),
+        Row("verify_transfers_per_s", audited / verifying, "transfers/s", "pgbench_tps", audited / verifying / now),
         Row("peak_memory_mb", peak, "MB"),
     ]
+
+
+def _verify() -> float:
+    """Seal everything there is, as if ten minutes had passed; the seconds it then takes to recount and verify it."""
+    from django.utils import timezone
+
+    from accounts import audit, seals
+
+    seals.seal(timezone.now() + seals.MARGIN)
+    started = time.perf_counter()
+    books = audit.run(timezone.now(), verify=True)
+    if not books.ok:
+        raise RuntimeError(f"the books don't verify: {books.findings[:3]}")
+    return time.perf_counter() - started
 
 
 class Worker:

@@ -95,6 +95,8 @@ def issue(
         receive_amount=offered.receive,
         deliver_amount=offered.deliver,
         fee=offered.fee,
+        fee_bps=terms.bps,
+        fee_fixed=terms.fixed,
         reference_trade_id=reference_trade_id,
         issued_at=issued_at,
         expires_at=issued_at + timedelta(seconds=instrument.quote_life_seconds),

@@ -47,6 +47,7 @@ WRITTEN = (
     "trades_tradeflag",
     "trades_correction",
     "trades_settlementbatch",
+    "trades_batchevent",
     "trades_idempotentanswer",
     "token_blacklist_outstandingtoken",
     "token_blacklist_blacklistedtoken",

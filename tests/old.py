@@ -23,7 +23,9 @@ def aged(trade: Trade, by: timedelta) -> Trade:
         cursor.execute(
             "UPDATE trades_trade SET id = %s, created_at = created_at - %s WHERE id = %s", [older, by, trade.pk]
         )
-        cursor.execute("UPDATE trades_tradeevent SET trade_id = %s WHERE trade_id = %s", [older, trade.pk])
+        cursor.execute(
+            "UPDATE trades_tradeevent SET trade_id = %s, at = at - %s WHERE trade_id = %s", [older, by, trade.pk]
+        )
         for table in _TABLES:
             cursor.execute(f"ALTER TABLE {table} ENABLE TRIGGER USER")
     return Trade.objects.get(pk=older)

@@ -32,6 +32,7 @@ APPEND_ONLY = {
     "django_admin_log",
     "quotes_pricehold",
     "quotes_quote",
+    "trades_batchevent",
     "trades_deal",
     "trades_idempotentanswer",
     "trades_leftout",

@@ -69,23 +69,6 @@ WHERE coalesce(a.credits - a.debits, 0) <> coalesce(t.amount, 0)
 ORDER BY 1
 """
 
-_EVENTS = """
-SELECT coalesce(t.id, e.trade_id), t.state, e.steps
-FROM trades_trade t
-FULL JOIN (
-    SELECT trade_id, string_agg(became, ' ' ORDER BY array_position(
-        ARRAY['storing', 'settling', 'completed', 'failed', 'reversed'], became::text)) AS steps
-    FROM trades_tradeevent GROUP BY trade_id
-) e ON e.trade_id = t.id
-WHERE e.steps IS DISTINCT FROM CASE t.state
-    WHEN 'storing' THEN 'storing'
-    WHEN 'settling' THEN 'storing settling'
-    WHEN 'completed' THEN 'storing settling completed'
-    WHEN 'failed' THEN 'storing failed' END
-  AND NOT coalesce(t.state = 'completed' AND e.steps = 'storing settling completed reversed', false)
-ORDER BY 1
-"""
-
 _EXITS = """
 SELECT e.id, o.id, e.state, o.state
 FROM trades_trade e
@@ -109,26 +92,6 @@ WHERE b.id IS NULL
    OR b.state = 'completed' AND b.completed_count <> b.trades_count
    OR b.state IN ('cut', 'confirmed', 'cancelled') AND b.completed_count <> 0
 ORDER BY 1
-"""
-
-_LEGS = """
-SELECT coalesce(l.batch_id, n.batch_id), coalesce(l.asset_id, n.asset), l.direction, l.expected, n.net
-FROM (SELECT l.* FROM trades_settlementleg l JOIN trades_settlementbatch b ON b.id = l.batch_id
-      WHERE b.state <> 'cancelled') l
-FULL JOIN (
-    SELECT batch_id, asset, sum(amount) AS net
-    FROM (
-        SELECT batch_id, receive_asset_id AS asset,
-               receive_amount + CASE WHEN side = 'sell' THEN fee ELSE 0 END AS amount
-        FROM trades_trade WHERE batch_id IS NOT NULL
-        UNION ALL
-        SELECT batch_id, deliver_asset_id, CASE WHEN side = 'buy' THEN fee ELSE 0 END - deliver_amount
-        FROM trades_trade WHERE batch_id IS NOT NULL
-    ) moved GROUP BY batch_id, asset
-) n ON n.batch_id = l.batch_id AND n.asset = l.asset_id
-WHERE l.id IS NULL
-   OR coalesce(n.net, 0) <> CASE WHEN l.direction = 'incoming' THEN l.expected ELSE -l.expected END
-ORDER BY 1, 2
 """
 
 # A leg's movements are found by their keys: those that reopen it belong to a correction. Settled, they come to what was
@@ -275,7 +238,6 @@ _CHECKS: Final = (
         _SETTLING,
         "Settling account {0} holds {2} of {1}; the customer's settling trades say {3}.",
     ),
-    ("trade events", _TRADES, _EVENTS, "Trade {0} is {1}; its events say: {2}."),
     ("trade exits", _TRADES, _EXITS, "Exit {0} ({2}) does not go with its original {1} ({3})."),
     (
         "batches",
@@ -283,7 +245,6 @@ _CHECKS: Final = (
         _BATCHES,
         "Batch {0} is {1} with {2} trades, {4} of them completed; there are {3}, {5} of them completed.",
     ),
-    ("batch legs", "trades_settlementleg", _LEGS, "The leg of {1} in batch {0} is {2} {3}; its trades net to {4}."),
     (
         "leg money",
         "trades_settlementleg",

@@ -34,6 +34,15 @@ class Quote(models.Model):
     receive_amount = models.DecimalField(max_digits=38, decimal_places=0)
     deliver_amount = models.DecimalField(max_digits=38, decimal_places=0)
     fee = models.DecimalField(max_digits=38, decimal_places=0)
+    fee_bps = models.DecimalField(
+        max_digits=8,
+        decimal_places=3,
+        null=True,
+        help_text="The fee's share of the value, in hundredths of a percent; empty where it was not noted.",
+    )
+    fee_fixed = models.DecimalField(
+        max_digits=38, decimal_places=0, null=True, help_text="The fee's fixed part, counter base units."
+    )
     reference_trade_id = models.UUIDField(null=True, blank=True, help_text="The trade that an exit quote counters.")
     issued_at = models.DateTimeField()
     expires_at = models.DateTimeField()

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
-
 import pytest
 from django.utils import timezone
 
 from accounts import audit
-from accounts.ids import uuid7
 from accounts.models import Customer
 from quotes.models import PriceHold
-from tests.given import a_customer, a_settling_buy, btc, btc_at
-from trades.models import Deal, OrderEvent
+from tests.given import a_customer, a_cut, a_settling_buy, btc, btc_at
+from tests.trades.orders.engine_room import opens
+from trades.models import Deal
 
 
 @pytest.fixture
 def alice() -> Customer:
-    """A customer with deposits and trades, an order's deals, and an audit that found nothing wrong."""
+    """A customer with deposits and trades, one of them in a batch, and an audit that found nothing wrong."""
     btc_at("40_000.00")
     alice = a_customer(with_usd="50_000.00")
     for amount in ("0.1", "0.2", "0.3"):
         a_settling_buy(alice, btc(amount))
+    a_cut()
     PriceHold.objects.create(instrument_id="ETH-USD", number=1, bid=2200, ask=2201, at=timezone.now())
     audit.run(timezone.now())
     return alice
@@ -29,9 +28,5 @@ def alice() -> Customer:
 
 @pytest.fixture
 def deal(alice: Customer) -> Deal:
-    """A deal as such, with its event. Neither belongs to an order, which the recount says; verifying doesn't mind."""
-    order, at = uuid7(), timezone.now()
-    OrderEvent.objects.create(customer=alice, order_id=order, kind="opened", at=at)
-    return Deal.objects.create(
-        customer=alice, order_id=order, kind="open", price=Decimal(40_000), quantity=Decimal("0.5"), at=at
-    )
+    """The deal that opened an order."""
+    return Deal.objects.get(order=opens(alice, quantity="0.5", leverage=50))

@@ -16,6 +16,7 @@ TABLES = (
     "accounts_ledgeraudit",
     "accounts_funding",
     "quotes_pricehold",
+    "trades_batchevent",
     "trades_deal",
     "trades_orderevent",
     "trades_tradeevent",

@@ -176,6 +176,37 @@ class SettlementBatch(FixedColumns):
         return f"batch {self.pk.hex[:12]} cut {self.cut_at:%Y-%m-%d %H:%M}"
 
 
+class BatchEvent(models.Model):
+    """What became of a batch, and what it said of itself by then. Never changed, never removed.
+
+    A trigger of the batches' table writes it, so no step is without its event.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    batch = models.ForeignKey(
+        SettlementBatch, on_delete=models.PROTECT, related_name="events", db_constraint=False, db_index=False
+    )
+    became = models.CharField(max_length=20, choices=BatchState)
+    window_id = models.UUIDField(null=True)
+    asset_kinds = models.CharField(max_length=40)
+    cut_at = models.DateTimeField()
+    created_at = models.DateTimeField(help_text="The batch's.")
+    confirmed_at = models.DateTimeField(null=True)
+    trades_count = models.PositiveIntegerField()
+    members_sha256 = models.CharField(max_length=64, blank=True)
+    made_by = models.CharField(max_length=36, blank=True, help_text="The user or the client, as an id.")
+    confirmed_by = models.CharField(max_length=36, blank=True)
+    cancelled_by = models.CharField(max_length=36, blank=True)
+    at = models.DateTimeField()
+
+    class Meta:
+        constraints = (known("batch_event", "became", BatchState.values),)
+        indexes = (models.Index(fields=["batch", "at"], name="batch_event_by_batch"),)
+
+    def __str__(self) -> str:
+        return f"{self.batch_id.hex} {self.became}"
+
+
 class SettlementLeg(FixedColumns):
     """What one asset of a batch comes to, seen from the firm: incoming from its providers, or outgoing to them.
 

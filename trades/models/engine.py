@@ -129,13 +129,17 @@ class SwapRun(FixedColumns):
     By the sixteen partitions that never change, so it holds whatever the number of engines becomes.
     """
 
-    fixed = frozenset({"partition", "night", "cutoff", "prices", "started_at"})
+    fixed = frozenset({"partition", "night", "cutoff", "prices", "rates", "started_at"})
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     partition = models.PositiveSmallIntegerField()
     night = models.DateField(help_text="The day whose evening it is, in the swap's own zone.")
     cutoff = models.DateTimeField(help_text="Orders that were open at this moment are held overnight.")
     prices = models.JSONField(help_text="By symbol: the mid price that positions are valued at.")
+    rates = models.JSONField(
+        default=dict,
+        help_text="By symbol: the rates of a buy and a sell, in hundredths of a percent, and how often it counts.",
+    )
     through_customer_id = models.UUIDField(null=True, help_text="How far it came: by customer,")
     through_id = models.UUIDField(null=True, help_text="and by order.")
     orders_count = models.PositiveIntegerField(default=0)

@@ -39,6 +39,7 @@ def change(tick: Tick, command: Command, account: MarginAccount) -> Answer:
         untouched = {name: None for name in ("take_profit", "stop_loss", "trailing_stop") if name not in wanted}
         rules.check_limits(_with(draft, untouched), instrument, market.exit(order.side), "current price")
     before = {name: getattr(order, column) for name, column in _FIELDS.items() if column in wanted}
+    trail: dict[str, object] = {}
     _set(tick, order, wanted)
     if (
         order.status == OrderStatus.OPEN
@@ -48,8 +49,9 @@ def change(tick: Tick, command: Command, account: MarginAccount) -> Answer:
         order.trail_peak = order.trail_at = None
         if order.trailing_stop is not None:
             rules.set_trail(tick, order, market)
+        trail["trailPeak"] = order.trail_peak
     changes = {name: [was, getattr(order, _FIELDS[name])] for name, was in before.items()}
-    tick.event(Kind.CHANGED, order.customer_id, order.id, command.id, **changes)
+    tick.event(Kind.CHANGED, order.customer_id, order.id, command.id, **changes, **trail)
     return _shown(tick, command, order, "Order changed successfully")
 
 

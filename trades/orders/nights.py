@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.conf import settings
@@ -24,7 +24,6 @@ from accounts.clock import is_too_late, must_commit_by, uptime
 from accounts.conflicts import was_ended
 from accounts.ids import PARTITIONS, partition_of
 from accounts.money import exact
-from quotes.models import Instrument
 from quotes.prices import Prices
 from quotes.swap_calendar import cutoff, nights, times_counted
 from quotes.symbols import instruments
@@ -44,6 +43,14 @@ PATIENCE_SECONDS = 600
 REST_SECONDS = 60  # after something went wrong that trying again at once would not mend
 
 
+class Rate(NamedTuple):
+    """What an instrument's night costs a buy and a sell, hundredths of a percent, and how often it counts."""
+
+    long: Decimal
+    short: Decimal
+    times: int
+
+
 @dataclass(slots=True)
 class _Run:
     """Runs of one night that stand at the same place are one: their orders are found in one go."""
@@ -51,6 +58,7 @@ class _Run:
     night: date
     cutoff: datetime
     prices: dict[str, Decimal]
+    rates: dict[str, Rate]
     through: tuple[UUID, UUID] | None
     rows: dict[int, UUID]  # of the partitions' runs
 
@@ -164,8 +172,8 @@ def _charge(tick: Tick, order: OrderRow, run: _Run) -> None:
 
     What is below a cent waits on the order for its next night, or its close.
     """
-    instrument = tick.instruments[order.instrument_id]
-    accrued = swap_of(order, instrument, run.prices.get(order.instrument_id), run.night)
+    symbol = order.instrument_id
+    accrued = swap_of(order, run.rates.get(symbol), run.prices.get(symbol), tick.decimals(order))
     if not accrued:
         return
     amount = money.booked(accrued, order.swap_accrued)
@@ -179,16 +187,17 @@ def _charge(tick: Tick, order: OrderRow, run: _Run) -> None:
     make_good(tick, account, order, step)
 
 
-def swap_of(order: OrderRow, instrument: Instrument, price: Decimal | None, night: date) -> Decimal:
+def swap_of(order: OrderRow, rate: Rate | None, price: Decimal | None, decimals: int) -> Decimal:
     """What a night brings (or, negative, costs), exact base units: value x rate x how often the night counts.
 
     Nothing where the instrument had no price at all when the night's run began.
     """
-    rate = instrument.swap_long_bps if order.side == "buy" else instrument.swap_short_bps
-    times = times_counted(night, instrument.swap_triple_weekday)
-    if price is None or not rate or not times:
+    if price is None or rate is None:
         return money.NOTHING
-    return money.swap(order.quantity, price, rate, times, instrument.counter_asset.decimals)
+    bps = rate.long if order.side == "buy" else rate.short
+    if not bps or not rate.times:
+        return money.NOTHING
+    return money.swap(order.quantity, price, bps, rate.times, decimals)
 
 
 def _begin_run(
@@ -199,9 +208,25 @@ def _begin_run(
         night=night,
         cutoff=beginning,
         prices={symbol: str(price.mid) for symbol, price in prices.by_symbol.items()},
+        rates={symbol: [f"{rate.long:f}", f"{rate.short:f}", rate.times] for symbol, rate in _rates(night).items()},
         started_at=at,
         done_at=at if is_first else None,
     )
+
+
+def _rates(night: date) -> dict[str, Rate]:
+    """The rates of all instruments as they stand."""
+    return {
+        row.symbol: Rate(row.swap_long_bps, row.swap_short_bps, times_counted(night, row.swap_triple_weekday))
+        for row in instruments().values()
+    }
+
+
+def _rates_of(row: SwapRun) -> dict[str, Rate]:
+    """A run's rates; one that the version before began, which noted none, goes on at those of now."""
+    if not row.rates:
+        return _rates(row.night)
+    return {symbol: Rate(Decimal(long), Decimal(short), times) for symbol, (long, short, times) in row.rates.items()}
 
 
 def _grouped(rows: Iterable[SwapRun]) -> list[_Run]:
@@ -209,9 +234,10 @@ def _grouped(rows: Iterable[SwapRun]) -> list[_Run]:
     groups: dict[tuple[Any, ...], _Run] = {}
     for row in rows:
         through = (row.through_customer_id, row.through_id) if row.through_customer_id and row.through_id else None
-        alike = (row.night, row.cutoff, through, tuple(sorted(row.prices.items())))
+        rates = _rates_of(row)
+        alike = (row.night, row.cutoff, through, tuple(sorted(row.prices.items())), tuple(sorted(rates.items())))
         prices = {symbol: Decimal(text) for symbol, text in row.prices.items()}
-        groups.setdefault(alike, _Run(row.night, row.cutoff, prices, through, {})).rows[row.partition] = row.pk
+        groups.setdefault(alike, _Run(row.night, row.cutoff, prices, rates, through, {})).rows[row.partition] = row.pk
     return list(groups.values())
 
 

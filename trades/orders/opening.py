@@ -44,10 +44,10 @@ def create(tick: Tick, command: Command, account: MarginAccount) -> Answer:
         raise AgainstTheRules("This account may not open orders")
     if order.type == "market":
         _open(tick, account, order, market, instrument)
-        tick.event(Kind.OPENED, order.customer_id, order.id, command.id)
+        tick.event(Kind.OPENED, order.customer_id, order.id, command.id, **_agreed(order))
         tick.deal(order, command.id, "open", order.opened_price)
     else:
-        tick.event(Kind.PLACED, order.customer_id, order.id, command.id, price=order.price)
+        tick.event(Kind.PLACED, order.customer_id, order.id, command.id, **_agreed(order))
     tick.add_new(order)
     tick.made[command.id] = order
     if name:
@@ -75,7 +75,8 @@ def open_pending(tick: Tick, account: MarginAccount, order: OrderRow, market: Pr
         return
     tick.touch(order)
     tick.deal(order, None, "open", order.opened_price)
-    tick.event(Kind.OPENED, order.customer_id, order.id, None)
+    trail = {} if order.trail_peak is None else {"trailPeak": order.trail_peak}
+    tick.event(Kind.OPENED, order.customer_id, order.id, None, **trail)
 
 
 def cancel_pending(tick: Tick, order: OrderRow, reason: str, command: Command | None = None) -> None:
@@ -148,6 +149,29 @@ def _order(tick: Tick, command: Command, instrument: Instrument) -> OrderRow:
         status=OrderStatus.PENDING,
         created_at=tick.at,
     )
+
+
+def _agreed(order: OrderRow) -> dict[str, object]:
+    """The terms of a new order, as its first event has them for good; what it hasn't got is left out."""
+    terms: dict[str, object] = {
+        "symbol": order.instrument_id,
+        "type": order.side,
+        "quantity": order.quantity,
+        "leverage": order.leverage,
+    }
+    if order.type != "market":
+        terms["orderType"], terms["price"] = order.type, order.price
+    if order.take_profit is not None:
+        terms["takeProfit"] = order.take_profit
+    if order.stop_loss is not None:
+        terms["stopLoss"] = order.stop_loss
+    if order.trailing_stop is not None:
+        terms["trailingStop"] = order.trailing_stop
+    if order.trail_peak is not None:
+        terms["trailPeak"] = order.trail_peak
+    if order.client_order_id is not None:
+        terms["clientOrderId"] = order.client_order_id
+    return terms
 
 
 def _check_market(order: OrderRow, instrument: Instrument, terms: dict[str, object], market: Price) -> None:

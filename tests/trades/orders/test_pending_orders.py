@@ -47,7 +47,16 @@ def test_an_order_that_waits_reserves_nothing_and_has_not_opened() -> None:
     assert (balance(alice), balance(alice, MARGIN)) == (usd("1_000.00"), 0)
     assert (moved(alice), Deal.objects.filter(customer=alice).count()) == ([], 0)
     placed = OrderEvent.objects.get(customer=alice)
-    assert (placed.kind, placed.order_id, placed.detail) == ("placed", order.pk, {"price": 41000})
+    assert (placed.kind, placed.order_id) == ("placed", order.pk)
+    assert placed.detail == {
+        "symbol": "BTC-USD",
+        "type": "buy",
+        "orderType": "limit",
+        "price": 41000,
+        "quantity": 0.2,
+        "leverage": 10,
+        "clientOrderId": "mine",
+    }
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,12 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
+from django.utils import timezone
 
 from quotes import prices
 from tests.given import a_customer, btc_at, usd
 from tests.trades.orders.engine_room import applied, became, changing, closes, firing, now, opens, says
-from trades.models import Order, PriceExtreme
+from trades.models import Order, OrderEvent, PriceExtreme
 from trades.orders import extremes
 from trades.orders.extremes import Extremes
 
@@ -127,6 +128,9 @@ def test_a_trailing_stop_that_has_moved_past_the_take_profit_wins_over_it() -> N
     engine.sees("44_000.00")  # the stop is at 43,500.00
     says(changing(alice, order.code, takeProfit="44500"))
     Order.objects.filter(pk=order.pk).update(take_profit=Decimal("43400"))  # nobody could set it there any more
+    OrderEvent.objects.create(
+        customer=alice, order_id=order.pk, kind="changed", detail={"takeProfit": [44500, 43400]}, at=timezone.now()
+    )
 
     engine.sees("43_450.00")
 

@@ -1,0 +1,120 @@
+"""Swap is recounted from the nights: whoever changes what they were, or what was open, is found."""
+
+from __future__ import annotations
+
+import pytest
+
+from accounts.models import Customer, Transfer
+from tests.accounts.sealing import seal
+from tests.given import a_customer
+from tests.trades.orders.engine_room import closing, opens, says
+from tests.trades.orders.night_office import Office, at, rates, swaps
+from tests.trades.recount.forging import forged, found, named, unsealed_forged
+from trades.models import Order, SwapRun
+from trades.orders import nights
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def alice() -> Customer:
+    rates("BTC-USD", "-2.5", "-0.5")
+    return a_customer(with_usd="10_000.00")
+
+
+@pytest.fixture
+def held(alice: Customer) -> Order:
+    """Held over two nights, a third of it over one."""
+    office = Office("2026-11-16 12:00")
+    order = opens(alice, at("2026-11-17 15:00"), quantity="0.3")
+    office.works(at("2026-11-17 22:00"))
+    says(closing(alice, order.code, quantity="0.1"), at("2026-11-18 12:00"))
+    office.works(at("2026-11-18 22:00"))
+    order.refresh_from_db()
+    assert found() == set()
+    return order
+
+
+def test_an_opening_set_back_and_nights_removed_are_named_with_what_the_engine_then_charged(alice: Customer) -> None:
+    """What passed before: the live engine charged three nights that were never held."""
+    Office("2026-11-15 12:00")
+    office = Office()
+    office.works(at("2026-11-18 22:00"))
+    order = opens(alice, at("2026-11-18 23:00"))
+    assert found() == set()
+
+    forged("UPDATE trades_order SET opened_at = '2026-11-15 15:00Z' WHERE id = %s", order.pk)
+    unsealed_forged("DELETE FROM trades_swaprun WHERE night > '2026-11-15'")
+    Office().works(at("2026-11-18 23:30"))
+
+    charged = Transfer.objects.filter(kind="order_swap")
+    assert (charged.count(), len(swaps(order))) == (3, 3)
+    assert named() == set()  # what was charged just now isn't sealed yet
+    seal()
+    assert named() == {order.pk.hex}
+    assert {("swap movements", transfer.pk.hex) for transfer in charged} <= found()
+    assert ("order nights", order.pk.hex) in found()
+
+
+def test_swap_that_was_accrued_by_nothing_is_found(held: Order) -> None:
+    forged("UPDATE trades_order SET swap_accrued = swap_accrued - 0.001 WHERE id = %s", held.pk)
+
+    assert found() == {("order nights", held.pk.hex)}
+
+
+@pytest.mark.parametrize(
+    "change", ["""rates = jsonb_set(rates, '{BTC-USD}', '["-5", "-0.5", 1]')""", """prices = '{"BTC-USD": "50000"}'"""]
+)
+def test_other_prices_or_rates_of_a_night_are_found_at_the_orders_that_it_charged(held: Order, change: str) -> None:
+    forged(f"UPDATE trades_swaprun SET {change} WHERE night = '2026-11-17'")
+
+    assert found() == {("order nights", held.pk.hex)}
+
+
+def test_a_night_that_says_no_number_ends_no_recount(held: Order) -> None:
+    forged("""UPDATE trades_swaprun SET prices = '{"BTC-USD": "much"}', rates = '{"BTC-USD": {"a": 1}}'""")
+
+    assert ("order nights", held.pk.hex) in found()
+
+
+def test_a_night_that_was_removed_is_found(held: Order) -> None:
+    after = set(SwapRun.objects.filter(night="2026-11-18").values_list("pk", flat=True))
+    moved = Transfer.objects.filter(kind="order_swap", key__endswith="2026-11-17")
+
+    forged("DELETE FROM trades_swaprun WHERE night = '2026-11-17'")
+
+    assert found() == {
+        *(("swap nights", pk.hex) for pk in after),
+        *(("swap movements", transfer.pk.hex) for transfer in moved),
+        ("order nights", held.pk.hex),
+    }
+
+
+def test_a_night_at_its_own_rates_to_its_end(alice: Customer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Guard: the run keeps its rates. With the instrument's of just now the two orders would pay differently, and the
+    recount could name neither."""
+    monkeypatch.setattr(nights, "SLICE", 1)
+    office = Office("2026-11-18 12:00")
+    orders = [opens(alice, at("2026-11-18 15:00")) for _ in range(2)]
+    office.works_a_slice(at("2026-11-18 22:00"))
+    rates("BTC-USD", "-50", "-50")
+    office.works(at("2026-11-18 22:00:05"))
+
+    assert [swaps(order)[0][1] for order in orders] == [-105, -105]
+    assert found() == set()
+
+
+def test_what_closes_while_a_night_is_under_way_may_have_been_charged_or_not(
+    alice: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nights, "SLICE", 1)
+    office = Office("2026-11-18 12:00")
+    orders = [opens(alice, at("2026-11-18 15:00"), quantity="0.2") for _ in range(3)]
+    office.works_a_slice(at("2026-11-18 22:00"))
+    for order in orders[:2]:
+        says(closing(alice, order.code), at("2026-11-18 22:00:01"))
+    says(closing(alice, orders[2].code, quantity="0.1"), at("2026-11-18 22:00:01"))
+    office.works(at("2026-11-18 22:00:05"))
+
+    assert sorted(len(swaps(order)) for order in orders) == [0, 1, 1]
+    assert found() == set()

@@ -1,0 +1,78 @@
+"""How the recount's checks are made: a statement, what it says of a row, and which sealed rows speak of that row."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from typing import NamedTuple
+from uuid import UUID
+
+from django.db import connection
+
+from accounts.audit import Looked, Proof, count_of, found_by, register
+
+
+def add(name: str, table: str, sql: str, sentence: str, proof: Proof | None = None) -> None:
+    """Add a check of the rows of `table`. The statement's first column is the row's id; the sentence takes them all.
+
+    `proof` is given where the row is compared with sealed rows: one that differs from them was itself changed.
+    """
+    register(name, lambda: Looked(count_of(table), found_by(name, sql, sentence)), proof=proof)
+
+
+def facts(sql: str) -> Proof:
+    """The sealed rows that speak of rows: a statement of two columns, whose parameter `rows` is an array of ids."""
+
+    def speaking_of(rows: Collection[UUID]) -> dict[UUID, set[UUID]]:
+        with connection.cursor() as cursor:
+            cursor.execute(sql, {"rows": list(rows)})
+            found: defaultdict[UUID, set[UUID]] = defaultdict(set)
+            for row, fact in cursor.fetchall():
+                found[row].add(fact)
+        return found
+
+    return speaking_of
+
+
+class Difference(NamedTuple):
+    """SQL: whether a row says something else than it must, and a text that tells both."""
+
+    condition: str
+    told: str
+
+
+def differs(called: str, ours: str, theirs: str, *, where: str = "true") -> Difference:
+    """Of two expressions: what a row says, and what it must say."""
+    told = (
+        f"'{called} ' || coalesce(({ours})::text, 'nothing') || ' instead of ' || coalesce(({theirs})::text, 'nothing')"
+    )
+    return Difference(f"({where}) AND ({ours}) IS DISTINCT FROM ({theirs})", told)
+
+
+def number(text: str) -> str:
+    """SQL: a number without needless zeros."""
+    return f"trim_scale(({text})::numeric)"
+
+
+def wrong(selected: str, differences: Sequence[Difference], source: str, where: str = "true") -> str:
+    """SQL: the rows that differ anywhere, as `selected` and then all that differs. What is right costs no text."""
+    told = ", ".join(f"CASE WHEN {it.condition} THEN {it.told} END" for it in differences)
+    conditions = " OR ".join(it.condition for it in differences)
+    return f"SELECT {selected}, concat_ws('; ', {told}) AS wrong {source} WHERE {where} AND ({conditions}) ORDER BY 1"
+
+
+def nearest(amount: str) -> str:
+    """SQL: rounded half-even. PostgreSQL's own round() takes a half away from zero."""
+    return f"(CASE WHEN abs({amount}) % 1 = 0.5 THEN 2 * round({amount} * 0.5) ELSE round({amount}) END)"
+
+
+FACTS_OF_ORDERS = facts("""
+WITH wanted(subject, about) AS (
+    SELECT id, id FROM unnest(%(rows)s::uuid[]) AS given(id)
+    UNION ALL
+    SELECT id, parent_id FROM trades_order WHERE id = ANY(%(rows)s::uuid[]) AND parent_id IS NOT NULL
+)
+SELECT w.subject, e.id FROM wanted w JOIN trades_orderevent e ON e.order_id = w.about
+UNION ALL
+SELECT w.subject, d.id FROM wanted w JOIN trades_deal d ON d.order_id = w.about
+""")

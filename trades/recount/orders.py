@@ -1,0 +1,71 @@
+"""An order's margin is quantity x open price / leverage, rounded up; what its parts brought adds up in their order.
+
+The formulas are those of docs/ledger.md. Without a division, which PostgreSQL would cut off somewhere: the margin of a
+quantity is the least whole number that leverage makes at least as much as its value.
+"""
+
+from __future__ import annotations
+
+from trades.recount.checks import add, differs, nearest, wrong
+
+_ASSETS = """JOIN quotes_instrument i ON i.symbol = o.instrument_id
+    JOIN accounts_asset a ON a.code = i.counter_asset_id"""
+
+
+def _margin_of(quantity: str) -> str:
+    return f"div(ceil(({quantity}) * o.open_price * 10::numeric ^ a.decimals) + o.leverage - 1, o.leverage)"
+
+
+def _number(name: str) -> str:
+    """SQL: a number that an event tells; NULL for what is none, so that a forged event can't end the recount."""
+    return f"CASE WHEN jsonb_typeof(r.detail->'{name}') = 'number' THEN (r.detail->'{name}')::numeric END"
+
+
+_MARGINS = wrong(
+    "o.id, o.code",
+    [differs("margin", "o.margin", _margin_of("o.quantity"))],
+    f"FROM trades_order o {_ASSETS}",
+    "o.status IN ('OPEN', 'CLOSED') AND o.parent_id IS NULL",
+)
+
+# What is left reserves what an order of its size would; the part had the rest.
+_PART_MARGINS = wrong(
+    "o.id, o.code",
+    [
+        differs("quantity", "trim_scale(o.quantity)", "trim_scale(r.quantity)"),
+        differs("margin", "o.margin", f"{_margin_of('r.rest + r.quantity')} - {_margin_of('r.rest')}"),
+        differs("command", "o.command_id", "r.command_id", where="r.at IS NOT NULL"),
+        differs("realized", "trim_scale(o.realized)", "trim_scale(r.realized)", where="o.realized IS NOT NULL"),
+    ],
+    f"""FROM trades_order o {_ASSETS}
+    LEFT JOIN (
+        SELECT p.id, r.at, r.command_id, {_number("quantity")} AS quantity, {_number("left")} AS rest,
+            coalesce(sum(CASE WHEN p.realized IS NOT NULL THEN
+                (CASE p.side WHEN 'buy' THEN p.close_price - p.open_price ELSE p.open_price - p.close_price END)
+                * p.quantity * 10::numeric ^ a.decimals END)
+                OVER (PARTITION BY p.parent_id ORDER BY r.at, r.id ROWS UNBOUNDED PRECEDING EXCLUDE CURRENT ROW), 0)
+                AS realized
+        FROM trades_order p
+        JOIN trades_orderevent r ON r.order_id = p.parent_id AND r.kind = 'reduced' AND r.detail->>'part' = p.code
+        JOIN quotes_instrument i ON i.symbol = p.instrument_id
+        JOIN accounts_asset a ON a.code = i.counter_asset_id
+        WHERE p.parent_id IS NOT NULL
+    ) r ON r.id = o.id""",  # noqa: S608 - our own text
+    "o.parent_id IS NOT NULL AND o.status = 'CLOSED'",
+)
+
+# Before docs/decisions/0040 each part was rounded by itself.
+_BY_ITSELF = f"""
+SELECT id, code, profit, result FROM (
+    SELECT o.id, o.code, o.profit, o.fee,
+        (CASE o.side WHEN 'buy' THEN o.close_price - o.open_price ELSE o.open_price - o.close_price END)
+            * o.quantity * 10::numeric ^ a.decimals AS result
+    FROM trades_order o {_ASSETS} WHERE o.status = 'CLOSED' AND o.realized IS NULL
+) r WHERE r.profit <> {nearest("r.result")} ORDER BY 1
+"""  # noqa: S608
+
+
+def register_checks() -> None:
+    add("order margins", "trades_order", _MARGINS, "Order {1}, by its open price and leverage: {2}.")
+    add("part margins", "trades_order", _PART_MARGINS, "Part {1}, by what was taken out of its order: {2}.")
+    add("order profit by itself", "trades_order", _BY_ITSELF, "Order {1} has profit {2}; it brought exactly {3}.")
