@@ -15,7 +15,7 @@ from uuid import UUID
 
 from django.db import connection, transaction
 
-from accounts import seals
+from accounts import kinds, seals
 from accounts.models import LedgerAudit
 
 MOST_FINDINGS: Final = 1000  # per check: more would say no more
@@ -172,6 +172,16 @@ WHERE (d.customer_id IS NOT NULL AND d.customer_id IS DISTINCT FROM t.customer_i
 ORDER BY t.id
 """
 
+# A transfer without its accounts is named by its sides; here its kind is judged all the same.
+_KINDS = f"""
+SELECT t.id, t.kind, coalesce(d.type, 'nothing'), coalesce(c.type, 'nothing') FROM accounts_transfer t
+LEFT JOIN accounts_ledgeraccount d ON d.id = t.debit_account_id
+LEFT JOIN accounts_ledgeraccount c ON c.id = t.credit_account_id
+WHERE t.kind || ':' || d.type || '>' || c.type <> ALL (ARRAY[{", ".join(f"'{one}'" for one in kinds.allowed())}])
+   OR (d.id IS NULL OR c.id IS NULL) AND t.kind <> ALL (ARRAY[{", ".join(f"'{kind}'" for kind in kinds.KINDS)}])
+ORDER BY t.id
+"""  # noqa: S608 - our own words
+
 _ACCOUNTS, _TRANSFERS = "accounts_ledgeraccount", "accounts_transfer"
 
 
@@ -189,3 +199,4 @@ _ledger_check(
 _ledger_check("floors", _ACCOUNTS, _FLOORS, "Account {0} of a customer is at {1}.")
 _ledger_check("sides", _TRANSFERS, _SIDES, "Transfer {0} moves another asset than its two accounts hold.")
 _ledger_check("owners", _TRANSFERS, _OWNERS, "Transfer {0} touches an account of another customer than its own.")
+_ledger_check("kinds", _TRANSFERS, _KINDS, "Transfer {0} is a {1} from {2} to {3}: no such kind moves money between these.")

@@ -45,7 +45,7 @@ def a_transfer(giver: Customer, taker: Customer) -> Movement:
         ledger.customers(giver.pk, "USD", ledger.AVAILABLE),
         ledger.customers(taker.pk, "USD", ledger.AVAILABLE),
         1,
-        "test",
+        "adjustment",
         uuid.uuid4().hex,
         giver.pk,
         None,
@@ -131,7 +131,7 @@ def test_the_audit_looks_at_one_moment_while_money_moves():
             ledger.house(customer.pk, "USD", ledger.FEES),
         )
         while not done.is_set():
-            ledger.post([Movement(fees, cash, 1, "test", uuid.uuid4().hex, customer.pk, None, NOW)])
+            ledger.post([Movement(fees, cash, 1, "reversal", uuid.uuid4().hex, customer.pk, None, NOW)])
 
     def recount() -> list[tuple[bool, bool]]:
         try:
