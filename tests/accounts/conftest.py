@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from decimal import Decimal
 
 import pytest
@@ -12,7 +13,7 @@ from accounts.ids import uuid7
 from accounts.models import Customer
 from quotes.models import PriceHold
 from tests.given import a_customer, a_settling_buy, btc, btc_at
-from trades.models import Deal, OrderEvent
+from trades.models import Deal, OrderEvent, SwapRun
 
 
 @pytest.fixture
@@ -23,6 +24,9 @@ def alice() -> Customer:
     for amount in ("0.1", "0.2", "0.3"):
         a_settling_buy(alice, btc(amount))
     PriceHold.objects.create(instrument_id="ETH-USD", number=1, bid=2200, ask=2201, at=timezone.now())
+    SwapRun.objects.create(
+        partition=1, night=date(2026, 11, 18), cutoff=timezone.now(), prices={"BTC-USD": 40_000}, started_at=timezone.now()
+    )
     audit.run(timezone.now())
     return alice
 

@@ -47,6 +47,9 @@ def test_every_append_only_history_is_sealed_and_nothing_is_found_in_it(alice, d
         ("accounts_ledgeraudit", "findings = '[{}]'"),
         ("accounts_funding", "made_from = 'nobody'"),
         ("quotes_pricehold", "by_id = gen_random_uuid()"),
+        ("accounts_rowversion", "said = said || '{\"name\": \"x\"}'"),
+        ("quotes_quote", "price = price + 1"),
+        ("trades_swaprun", "prices = '{}'"),
     ],
 )
 def test_a_changed_row_is_named(alice, deal, table, change):
@@ -75,6 +78,9 @@ def test_a_removed_row_is_named(alice, deal, table):
         ("accounts_ledgeraudit", {}),
         ("accounts_funding", {"transfer_id": "gen_random_uuid()", "reference": "'another'"}),
         ("quotes_pricehold", {"number": "number + 1"}),
+        ("accounts_rowversion", {"row_key": "'another'"}),
+        ("quotes_quote", {}),
+        ("trades_swaprun", {"night": "night + 1"}),
         ("trades_deal", {"order_id": "gen_random_uuid()"}),
         ("trades_orderevent", {}),
         ("trades_tradeevent", {"trade_id": "gen_random_uuid()"}),
