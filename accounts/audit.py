@@ -199,4 +199,6 @@ _ledger_check(
 _ledger_check("floors", _ACCOUNTS, _FLOORS, "Account {0} of a customer is at {1}.")
 _ledger_check("sides", _TRANSFERS, _SIDES, "Transfer {0} moves another asset than its two accounts hold.")
 _ledger_check("owners", _TRANSFERS, _OWNERS, "Transfer {0} touches an account of another customer than its own.")
-_ledger_check("kinds", _TRANSFERS, _KINDS, "Transfer {0} is a {1} from {2} to {3}: no such kind moves money between these.")
+_ledger_check(
+    "kinds", _TRANSFERS, _KINDS, "Transfer {0} is a {1} from {2} to {3}: no such kind moves money between these."
+)

@@ -77,7 +77,7 @@ ORDER BY 1 LIMIT {most}
 """
 
 _GUARDED = """
-SELECT FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid
+SELECT t.tgname FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid
 WHERE t.tgrelid = to_regclass(%s) AND t.tgname = %s AND t.tgenabled = 'O' AND p.proname = 'note_row_version'
 """
 

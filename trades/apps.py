@@ -1,6 +1,5 @@
 from django.apps import AppConfig
 
-
 # Of a batch: it moves with every slice, and the recount compares it with the trades.
 _PROGRESS = (
     *("state", "first_trade_id", "last_trade_id", "trades_count", "customers_count", "members_sha256"),
@@ -25,9 +24,7 @@ class TradesConfig(AppConfig):
         for table in ("trades_deal", "trades_orderevent", "trades_tradeevent"):
             seals.register(table)
         # How far a night has come goes on changing; at which prices it began doesn't.
-        seals.register(
-            "trades_swaprun", columns=("id", "partition", "night", "cutoff", "prices", "started_at")
-        )
+        seals.register("trades_swaprun", columns=("id", "partition", "night", "cutoff", "prices", "started_at"))
         versions.keep("trades_settlementwindow", "id", without=("last_cut_at",))
         versions.keep("trades_correction", "id")
         versions.keep("trades_tradeflag", "id")

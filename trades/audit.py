@@ -209,8 +209,8 @@ WHERE c.state = 'applied' AND c.kind IN ('adjustment', 'break_paid', 'break_writ
 ORDER BY 1
 """
 
-# Each movement into or out of the firm has its row, and each row its movement. What was moved before such rows were kept
-# and shared its reference with another has it with its own id behind (accounts' migration 0031).
+# Each movement into or out of the firm has its row, and each row its movement. What was moved before there were such
+# rows and shared its reference with another has it with its own id behind (accounts' migration 0031).
 _FUNDINGS = f"""
 SELECT coalesce(f.id, t.id), CASE WHEN f.id IS NULL THEN 'Transfer' ELSE 'Row' END, f.reference, t.kind, t.key
 FROM accounts_funding f
@@ -317,7 +317,7 @@ _CHECKS: Final = (
         "fundings",
         "accounts_funding",
         _FUNDINGS,
-        "{1} {0}: who moved the money by the reference {2} is said beside a transfer; that one is {3} with the key {4}.",
+        "{1} {0}: who moved money by a reference stands beside its transfer; here {2} beside {3} with the key {4}.",
     ),
     (
         "reversals",

@@ -25,7 +25,11 @@ def alice() -> Customer:
         a_settling_buy(alice, btc(amount))
     PriceHold.objects.create(instrument_id="ETH-USD", number=1, bid=2200, ask=2201, at=timezone.now())
     SwapRun.objects.create(
-        partition=1, night=date(2026, 11, 18), cutoff=timezone.now(), prices={"BTC-USD": 40_000}, started_at=timezone.now()
+        partition=1,
+        night=date(2026, 11, 18),
+        cutoff=timezone.now(),
+        prices={"BTC-USD": 40_000},
+        started_at=timezone.now(),
     )
     audit.run(timezone.now())
     return alice

@@ -18,7 +18,8 @@ from tests.given import a_customer, usd
 pytestmark = pytest.mark.django_db
 
 INSERT = (
-    "INSERT INTO accounts_transfer (id, debit_account_id, credit_account_id, asset_id, amount, kind, key, customer_id, at)"
+    "INSERT INTO accounts_transfer"
+    " (id, debit_account_id, credit_account_id, asset_id, amount, kind, key, customer_id, at)"
     " SELECT %s, debit_account_id, credit_account_id, asset_id, %s, %s, %s, customer_id, at FROM accounts_transfer"
     " WHERE id = %s"
 )

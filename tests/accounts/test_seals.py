@@ -47,7 +47,7 @@ def test_every_append_only_history_is_sealed_and_nothing_is_found_in_it(alice, d
         ("accounts_ledgeraudit", "findings = '[{}]'"),
         ("accounts_funding", "made_from = 'nobody'"),
         ("quotes_pricehold", "by_id = gen_random_uuid()"),
-        ("accounts_rowversion", "said = said || '{\"name\": \"x\"}'"),
+        ("accounts_rowversion", 'said = said || \'{"name": "x"}\''),
         ("quotes_quote", "price = price + 1"),
         ("trades_swaprun", "prices = '{}'"),
     ],

@@ -1,4 +1,4 @@
-"""Rows that may change and decide about money have versions: one that was changed around them is named, and no other."""
+"""Rows that may change and decide about money have versions: one changed around them is named, and no other."""
 
 from __future__ import annotations
 
@@ -173,7 +173,9 @@ def test_no_secret_stands_in_a_version():
     assert alice.user is not None
     client, secret = services.create_api_client("till", ["quotes:read"], datetime.now(UTC))
 
-    said = json.dumps([one.said for one in RowVersion.objects.filter(table_name__in=("accounts_user", "accounts_apiclient"))])
+    said = json.dumps(
+        [one.said for one in RowVersion.objects.filter(table_name__in=("accounts_user", "accounts_apiclient"))]
+    )
 
     assert alice.user.password not in said
     assert client.secret_sha256 not in said

@@ -20,6 +20,7 @@ from accounts.models import Asset, Break, Customer, LedgerAccount, Transfer
 from quotes import prices, symbols
 from quotes.quoting import FeeTerms
 from tests.docs.ledger_page import Example, Told, examples, number
+from tests.export.second_eyes import beancount_agrees
 from tests.given import (
     a_customer,
     a_trade,
@@ -316,6 +317,7 @@ def test_the_story_moves_what_the_page_says_and_nothing_else(example: Example) -
     for who, type_, amount in example.balances:
         assert held(player, who, type_, amount.split()[1]) == base_units(amount), f"{who} {type_}"
     assert what_the_audit_finds() == []
+    beancount_agrees()
 
 
 # --- the page is complete --------------------------------------------------------------------------
