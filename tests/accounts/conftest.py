@@ -12,7 +12,7 @@ from accounts import audit
 from accounts.ids import uuid7
 from accounts.models import Customer
 from quotes.models import PriceHold
-from tests.given import a_customer, a_settling_buy, btc, btc_at
+from tests.given import a_customer, a_quote, a_settling_buy, btc, btc_at
 from trades.models import Deal, OrderEvent, SwapRun
 
 
@@ -31,6 +31,7 @@ def alice() -> Customer:
         prices={"BTC-USD": 40_000},
         started_at=timezone.now(),
     )
+    a_quote(alice, receive=btc("0.1"))
     audit.run(timezone.now())
     return alice
 
