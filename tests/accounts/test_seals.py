@@ -221,6 +221,7 @@ def test_a_transfer_that_was_given_other_sides_explains_the_accounts_it_had_and_
 
 
 def test_rows_of_the_last_ten_minutes_are_not_sealed_yet(alice):
+    tampered("DELETE FROM accounts_rowversion")  # those of the migrations may be older
     at = timezone.now()
     assert seals.seal(at) == seals.Sealed(0, 0, None, at - seals.MARGIN)
 
