@@ -14,6 +14,11 @@ from django.db import connection, transaction
 PAGE: Final = 5000  # rows in memory at a time
 
 
+class Asset(NamedTuple):
+    code: str
+    decimals: int
+
+
 class Account(NamedTuple):
     """An account with its balance in base units, credits less debits; of a customer or of a bucket of the house."""
 
@@ -81,7 +86,7 @@ SELECT a.id, a.customer_id, a.bucket, a.asset_id, a.type, s.decimals, a.credits 
 FROM accounts_ledgeraccount a JOIN accounts_asset s ON s.code = a.asset_id
 WHERE a.id > %s ORDER BY a.id LIMIT %s
 """
-_ASSETS = "SELECT code FROM accounts_asset ORDER BY code"
+_ASSETS = "SELECT code, decimals FROM accounts_asset ORDER BY code"
 _FIRST_DAY = "SELECT to_char(min(at) AT TIME ZONE 'UTC', 'YYYY-MM-DD') FROM accounts_transfer"
 
 
@@ -97,8 +102,8 @@ def in_one_snapshot() -> Iterator[None]:
         yield
 
 
-def assets() -> list[str]:
-    return [code for (code,) in _rows(_ASSETS)]
+def assets() -> list[Asset]:
+    return [Asset._make(row) for row in _rows(_ASSETS)]
 
 
 def first_day() -> str:
@@ -109,12 +114,12 @@ def first_day() -> str:
 
 def accounts() -> Iterator[Account]:
     for row in _paged(_ACCOUNTS):
-        yield Account(*row[:6], int(row[6]))
+        yield Account._make((*row[:6], int(row[6])))
 
 
 def transfers() -> Iterator[Transfer]:
     for row in _paged(_TRANSFERS):
-        yield Transfer(*row[:10], int(row[10]), Place(*row[11:15]), Place(*row[15:19]))
+        yield Transfer._make((*row[:10], int(row[10]), Place._make(row[11:15]), Place._make(row[15:19])))
 
 
 def _paged(query: str) -> Iterator[tuple[Any, ...]]:

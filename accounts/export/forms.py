@@ -10,12 +10,12 @@ import io
 from collections.abc import Sequence
 from typing import Final, Protocol
 
-from accounts.export.books import Account, Price, Transfer
+from accounts.export.books import Account, Asset, Price, Transfer
 from accounts.export.names import account, commodity, decimal, encoded, price, quoted
 
 
 class Form(Protocol):
-    def head(self, assets: Sequence[str], first_day: str) -> str: ...
+    def head(self, assets: Sequence[Asset], first_day: str) -> str: ...
     def account(self, one: Account, first_day: str) -> str: ...
     def price(self, one: Price) -> str: ...
     def transfer(self, one: Transfer) -> str: ...
@@ -25,8 +25,8 @@ class Form(Protocol):
 class Beancount:
     """beancount 3: `bean-check` compares every balance, to the last digit, and reckons with 28 digits."""
 
-    def head(self, assets: Sequence[str], first_day: str) -> str:
-        return 'option "title" "Ledger"\n' + "".join(f"{first_day} commodity {commodity(code)}\n" for code in assets)
+    def head(self, assets: Sequence[Asset], first_day: str) -> str:
+        return 'option "title" "Ledger"\n' + "".join(f"{first_day} commodity {commodity(one.code)}\n" for one in assets)
 
     def account(self, one: Account, first_day: str) -> str:
         return f"{first_day} open {account(one)} {commodity(one.asset)}\n"
@@ -52,8 +52,8 @@ class Beancount:
 class Hledger:
     """A journal for hledger. Texts are percent-encoded, for it knows no quotation marks."""
 
-    def head(self, assets: Sequence[str], first_day: str) -> str:
-        return "; Ledger\n"
+    def head(self, assets: Sequence[Asset], first_day: str) -> str:
+        return "; Ledger\n" + "".join(f'commodity 1.{"0" * one.decimals} "{commodity(one.code)}"\n' for one in assets)
 
     def account(self, one: Account, first_day: str) -> str:
         return f"account {account(one)}\n"
@@ -83,7 +83,7 @@ class Csv:
         *("amount", "asset", "in"),
     )
 
-    def head(self, assets: Sequence[str], first_day: str) -> str:
+    def head(self, assets: Sequence[Asset], first_day: str) -> str:
         return self._row(**{name: name for name in self.columns})
 
     def account(self, one: Account, first_day: str) -> str:

@@ -35,8 +35,8 @@ class Command(BaseCommand):
     def _opened(self, name: str | None) -> Iterator[TextIO]:
         if name is None:
             try:
-                yield self.stdout._out  # type: ignore[attr-defined]
-                self.stdout.flush()
+                yield sys.stdout
+                sys.stdout.flush()
             except BrokenPipeError:  # whoever read it has seen enough
                 sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123 - flushed once more at the end
             return
