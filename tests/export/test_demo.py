@@ -7,6 +7,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.export.second_eyes import bean_check
 from tests.stack.conftest import data, port, start
 from tests.stack.running import Up
@@ -16,6 +18,7 @@ __all__ = ["data", "port", "start"]
 MANAGE = (sys.executable, "manage.py")
 
 
+@pytest.mark.timeout(600)
 def test_bean_check_finds_nothing_wrong_in_the_demos_books(data: Path, port: int, start: Callable[..., Up]) -> None:
     up = start(*MANAGE, "up", "--port", str(port))
     up.says("ready after", 120)
