@@ -353,6 +353,10 @@ def test_a_place_that_can_not_be_written_is_said_and_a_failure_leaves_nothing(
 ) -> None:
     with pytest.raises(CommandError, match="can't be written: No such file or directory"):
         call_command("export_ledger", "--output", str(tmp_path / "not" / "there"))
+    with pytest.raises(CommandError, match="'' names no file"):
+        call_command("export_ledger", "--output", "")
+    with pytest.raises(CommandError, match="can't be written: Is a directory"):
+        call_command("export_ledger", "--output", str(tmp_path))
     path = tmp_path / "books"
     path.write_text("of yesterday")
 

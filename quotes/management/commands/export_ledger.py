@@ -40,6 +40,8 @@ class Command(BaseCommand):
             except BrokenPipeError:  # whoever read it has seen enough
                 sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123 - flushed once more at the end
             return
+        if not Path(name).name:
+            raise CommandError(f"{name!r} names no file.")
         try:
             with _whole(Path(name)) as out:
                 yield out
