@@ -14,7 +14,7 @@ from typing import Any, Final
 from django.db import connection, transaction
 from psycopg.sql import SQL, Composable, Identifier, Literal
 
-from accounts.audit import MOST_FINDINGS, Check, Finding, Looked, register
+from accounts.audit import MOST_FINDINGS, Check, Finding, Looked, count_of, register
 
 VERSIONS: Final = "accounts_rowversion"
 TRIGGER: Final = "versioned"
@@ -83,13 +83,7 @@ WHERE t.tgrelid = to_regclass(%s) AND t.tgname = %s AND t.tgenabled = 'O' AND p.
 
 
 def _check(versioned: Versioned) -> Check:
-    return lambda: Looked(_count(versioned.table), _found(versioned))
-
-
-def _count(table: str) -> int:
-    with connection.cursor() as cursor:
-        cursor.execute(SQL("SELECT count(*) FROM {}").format(Identifier(table)).as_string(None))
-        return int(cursor.fetchone()[0])
+    return lambda: Looked(count_of(versioned.table), _found(versioned))
 
 
 def _found(versioned: Versioned) -> Iterator[Finding]:
