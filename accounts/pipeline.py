@@ -9,14 +9,17 @@ Reading, several questions in one round trip (PostgreSQL's pipeline mode):
 
 They run in the order in which they were asked, and the first that fails undoes the transaction like any other.
 
-Writing, several tables in one statement: `write([Part("INSERT …", …), Part("UPDATE …", …, expected=2)])`.
+Writing, several tables in one statement: `write([Part("INSERT …", …), Part("UPDATE …", …, expected=2)])`. Inside a
+`together`, `ask_to_write` sends it with what ends the pipeline, and what it gives is called after that.
+
+A transaction that begins with a `together` begins inside it, and BEGIN is not waited for.
 
 Statements are prepared once per connection, so that a short transaction is not spent on planning.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from functools import lru_cache
@@ -25,6 +28,7 @@ from typing import Any, NamedTuple
 import psycopg
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
+from psycopg.pq import TransactionStatus
 
 
 class Part(NamedTuple):
@@ -57,7 +61,13 @@ def together() -> Iterator[None]:
     """Send what is asked inside without waiting; at the end everything has been answered."""
     database = connections["default"]
     database.ensure_connection()
-    with database.wrap_database_errors, database.connection.pipeline():
+    raw = database.connection
+    begins = not raw.autocommit and raw.pgconn.transaction_status == TransactionStatus.IDLE
+    if begins:
+        raw.autocommit = True  # psycopg would wait for its own BEGIN; Django sets it back after the transaction
+    with database.wrap_database_errors, raw.pipeline():
+        if begins:
+            ask("BEGIN")
         yield
 
 
@@ -83,16 +93,30 @@ def write(parts: Iterable[Part | None], commit_by: datetime | None = None) -> No
     `commit_by` as in `clock.must_commit_by`, without a wait of its own.
     Raises ChangedMeanwhile where a part wrote another number of rows than expected.
     """
+    ask_to_write(parts, commit_by)()
+
+
+def ask_to_write(parts: Iterable[Part | None], commit_by: datetime | None = None) -> Callable[[], None]:
+    """`write`, on its way: call what this gives before the transaction is committed, to wait and raise."""
     said = [part for part in parts if part is not None]
     if not said:
-        return
+        return _nothing_was_written
     sql = _statement(tuple((part.sql, part.expected is not None) for part in said), commit_by is not None)
     parameters = [value for part in said for value in part.parameters]
     if commit_by is not None:
         parameters.append(commit_by)
-    ((*counts, _),) = ask(sql, parameters).rows()
-    if counts != [part.expected for part in said if part.expected is not None]:
-        raise ChangedMeanwhile("a row that was locked, or was ours alone, had been changed by somebody else")
+    asked = ask(sql, parameters)
+
+    def check() -> None:
+        ((*counts, _),) = asked.rows()
+        if counts != [part.expected for part in said if part.expected is not None]:
+            raise ChangedMeanwhile("a row that was locked, or was ours alone, had been changed by somebody else")
+
+    return check
+
+
+def _nothing_was_written() -> None:
+    pass
 
 
 @lru_cache(maxsize=256)

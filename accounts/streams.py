@@ -5,7 +5,7 @@ Every method may raise redis.RedisError; edges turn that into 503, loops wait an
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from itertools import chain
 
@@ -34,23 +34,34 @@ def prompt_client() -> redis.Redis:
     return _client(PROMPT_SECONDS)
 
 
-def append(stream: str, fields: Mapping[str, str]) -> str:
-    """XADD, promptly and once; the entry's id.
+def append_all(entries: Sequence[tuple[str, Mapping[str, str]]]) -> list[str | redis.RedisError]:
+    """XADD these (stream, fields) promptly, each once, in one round trip: for each its entry's id, or what went wrong.
 
-    Raises Unanswered when it was sent and Redis may take it all the same, and another redis.RedisError when it wasn't.
+    That is Unanswered where it was sent and Redis may take it all the same, and another redis.RedisError where it
+    was not sent, or was refused.
     """
     pool = prompt_client().connection_pool
-    connection = pool.get_connection()
     try:
-        try:
-            connection.send_command("XADD", stream, "*", *chain.from_iterable(fields.items()))  # type: ignore[no-untyped-call]
-            entry: str = connection.read_response()
-        except (redis.ConnectionError, redis.TimeoutError, OSError) as failure:
-            connection.disconnect()  # type: ignore[no-untyped-call]
-            raise Unanswered(str(failure)) from failure
+        connection = pool.get_connection()
+    except (redis.RedisError, OSError) as failure:
+        return [redis.ConnectionError(str(failure)) for _ in entries]
+    receipts: list[str | redis.RedisError] = []
+    try:
+        packed = connection.pack_commands(  # type: ignore[no-untyped-call]
+            ("XADD", stream, "*", *chain.from_iterable(fields.items())) for stream, fields in entries
+        )
+        connection.send_packed_command(packed)  # type: ignore[no-untyped-call]
+        for _ in entries:
+            try:
+                receipts.append(connection.read_response())
+            except redis.ResponseError as refused:
+                receipts.append(refused)
+    except (redis.RedisError, OSError) as failure:
+        connection.disconnect()  # type: ignore[no-untyped-call]
+        receipts.extend(Unanswered(str(failure)) for _ in range(len(entries) - len(receipts)))
     finally:
         pool.release(connection)
-    return entry
+    return receipts
 
 
 def _client(timeout: float) -> redis.Redis:

@@ -13,6 +13,7 @@ from decimal import localcontext
 
 from accounts.errors import InvalidToken, Refusal
 from accounts.money import EXACT
+from accounts.pipeline import together
 from quotes.prices import Prices
 from trades.orders.answers import refusal_body
 from trades.orders.bounds import Bound
@@ -65,16 +66,18 @@ def apply(
 
 
 def _apply(commands: Sequence[Command], tick: Tick) -> Applied:
-    tick.read(commands)
-    for command in commands:
-        account = tick.accounts.get(command.customer_id)
-        if command.kind in ASKED_FOR:
-            _take(tick, command, account)
-        elif account is not None:
-            _BY_ITSELF[command.kind](tick, command, account)
-        if account is not None and account.called_at is not None:
-            look_again(tick, account)
-    tick.write()
+    with together():
+        tick.read(commands)
+        for command in commands:
+            account = tick.accounts.get(command.customer_id)
+            if command.kind in ASKED_FOR:
+                _take(tick, command, account)
+            elif account is not None:
+                _BY_ITSELF[command.kind](tick, command, account)
+            if account is not None and account.called_at is not None:
+                look_again(tick, account)
+        written = tick.write()
+    written()
     return tick.done
 
 

@@ -1,9 +1,10 @@
 """The web side of the engine: send a command, wait for its answer, never past the deadline.
 
-One reply list and one reader thread per web process. A request waits on an event of its own; the reader
-wakes it by command id. Whatever is late or unknown is dropped, and the list expires when the process is gone.
-A command that got no answer in time is taken out of the stream again: its deadline has passed, so no engine may
-execute it any more. So a timeout leaves no thread, connection, key or entry behind, not even where no engine runs.
+One reply list, one reader thread and one sender thread (`sender.py`) per web process. A request waits on a queue of
+its own; the reader wakes it by command id. Whatever is late or unknown is dropped, and the list expires when the
+process is gone. A command that got no answer in time is taken out of the stream again: its deadline has passed, so no
+engine may execute it any more. So a timeout leaves no thread, connection, key or entry behind, not even where no
+engine runs.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ import threading
 import time
 from collections import deque
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
@@ -26,6 +26,7 @@ from accounts import streams
 from accounts.clock import uptime
 from trades.orders.commands import GROUP, Answer, Command, Poison, decode_answer, encode, stream_of
 from trades.orders.errors import TooManyWaiting
+from trades.orders.sender import Sender, Waiting
 
 log = logging.getLogger("orders")
 
@@ -39,21 +40,17 @@ return 0
 """Takes a request's mark away (`inflight.py`); only the request that set it does."""
 
 
-@dataclass(slots=True)
-class _Waiting:
-    woken: threading.Event
-    answer: Answer | None = None
-
-
 class Gateway:
     """Of one process: `send` may be called by any number of threads."""
 
     def __init__(self) -> None:
         self.channel = f"replies:{os.getpid()}-{secrets.token_hex(6)}"
-        self._waiting: dict[UUID, _Waiting] = {}
+        self._waiting: dict[UUID, Waiting] = {}
+        self._counting = threading.Lock()
+        self._sender = Sender()
         self._given_up: deque[tuple[str, str]] = deque()  # stream and entry of what was not answered in time
         self._marks: deque[tuple[str, str]] = deque()  # of requests that gave up while Redis did not answer
-        self._places = threading.BoundedSemaphore(settings.MAX_WAITING_REQUESTS)
+        self._places: int = settings.MAX_WAITING_REQUESTS
         self._ahead = _ahead(streams.prompt_client().time())
         threading.Thread(target=self._read, name="replies", daemon=True).start()
 
@@ -72,24 +69,31 @@ class Gateway:
         Raises TooManyWaiting at once when too many wait already; streams.Unanswered, after `commit_by`, when Redis has
         not said that it took the command and no answer came either; another redis.RedisError when it was not sent.
         """
-        if not self._places.acquire(blocking=False):
-            raise TooManyWaiting
-        waiting = _Waiting(threading.Event())
-        self._waiting[command.id] = waiting
+        waiting = Waiting(stream_of(command.customer_id), encode(command))
+        with self._counting:
+            if len(self._waiting) >= self._places:
+                raise TooManyWaiting
+            self._waiting[command.id] = waiting
         try:
-            stream = stream_of(command.customer_id)
-            try:
-                entry = streams.append(stream, encode(command))
-            except streams.Unanswered:  # it may lie in the connection, and be executed as soon as Redis wakes
-                if not waiting.woken.wait(max(0.0, (deadline if commit_by is None else commit_by) - uptime())):
-                    raise
-            else:
-                if not waiting.woken.wait(max(0.0, deadline - uptime())):
-                    self._given_up.append((stream, entry))  # the reader takes it back: nobody waits for that
-            return waiting.answer
+            self._sender.send(waiting)
+            said = waiting.hear(deadline)
+            if isinstance(said, streams.Unanswered):  # it may lie in the connection, executed as soon as Redis wakes
+                said = waiting.hear(deadline if commit_by is None else commit_by) or said
+            if said is None:
+                self._give_up(waiting)
+            elif not isinstance(said, Answer):
+                raise said
+            return said
         finally:
-            self._waiting.pop(command.id, None)
-            self._places.release()
+            del self._waiting[command.id]
+
+    def _give_up(self, waiting: Waiting) -> None:
+        """Leave a command that was not answered in time. Raises redis.TimeoutError when it was not sent."""
+        if self._sender.withdraw(waiting):
+            raise redis.TimeoutError("the command could not be sent in time")
+        if not waiting.entry:
+            raise streams.Unanswered("Redis has not said that it took the command")
+        self._given_up.append((waiting.stream, waiting.entry))  # the reader takes it back: nobody waits for that
 
     def _read(self) -> None:
         while True:
@@ -125,8 +129,7 @@ class Gateway:
             return
         waiting = self._waiting.get(answer.command_id)
         if waiting is not None:  # else: late, or of a request that gave up
-            waiting.answer = answer
-            waiting.woken.set()
+            waiting.said.put(answer)
 
     def _take_back(self) -> None:
         """Take the commands that were given up out of their streams, whether an engine has read them or not.

@@ -6,7 +6,7 @@ decided, then everything in one statement. Money in here is base units of the ac
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence, Set
+from collections.abc import Callable, Collection, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -19,7 +19,7 @@ from accounts.clock import is_outermost
 from accounts.ids import PARTITIONS, partition_of
 from accounts.ledger import AVAILABLE, MARGIN, PROFIT, Account, Balances, Locked
 from accounts.ledger_copy import Posting
-from accounts.pipeline import together, write
+from accounts.pipeline import ask_to_write, together
 from quotes.models import Instrument
 from quotes.prices import Price, Prices
 from quotes.symbols import instruments
@@ -142,30 +142,32 @@ class Tick:
     # --- reading -----------------------------------------------------------------------------------
 
     def read(self, commands: Sequence[Command]) -> None:
-        """Lock and read what these commands are about, in two round trips at most. Raises LeaseLost."""
+        """Lock and read what these commands are about, in two round trips at most. Raises LeaseLost.
+
+        Inside a `together`, which `write` may still be part of.
+        """
         customers = {command.customer_id for command in commands}
         creates = [c for c in commands if c.kind == CREATE]
-        with together():
-            clock = self._bound.ask() if self._bound else None
-            named = reads.lock_orders({(c.customer_id, c.terms["orderId"]) for c in commands if c.kind in _NAMING})
-            whole = reads.lock_live_orders({c.customer_id for c in commands if c.kind in (CLOSE_ALL, JUDGE)})
-            stored = reads.stored_answers({(c.customer_id, key) for c in commands if (key := remembered_by(c))})
-            makers = [*creates, *(c for c in commands if c.kind == CLOSE and c.terms.get("quantity"))]
-            made = reads.orders_made_by(makers)
-            taken = reads.codes_by_client_order_id(
-                {(c.customer_id, c.terms["clientOrderId"]) for c in creates if c.terms.get("clientOrderId")}
-            )
-            lost = reads.losses({c.customer_id for c in creates}, self.prices.by_symbol)
-            traders = reads.traders(customers)
-            balances = ledger_pipeline.ask_to_lock(self._accounts_of(customers))
-            if clock is not None:
-                self.at = clock()
-            for order in (*named(), *whole()):
-                self.note(order)
-            self.stored, self.taken = stored(), taken()
-            self.made = {order.command_id: order for order in made() if order.command_id}
-            losses, known = lost(), traders()
-            self._open_accounts(known, balances())
+        clock = self._bound.ask() if self._bound else None
+        named = reads.lock_orders({(c.customer_id, c.terms["orderId"]) for c in commands if c.kind in _NAMING})
+        whole = reads.lock_live_orders({c.customer_id for c in commands if c.kind in (CLOSE_ALL, JUDGE)})
+        stored = reads.stored_answers({(c.customer_id, key) for c in commands if (key := remembered_by(c))})
+        makers = [*creates, *(c for c in commands if c.kind == CLOSE and c.terms.get("quantity"))]
+        made = reads.orders_made_by(makers)
+        taken = reads.codes_by_client_order_id(
+            {(c.customer_id, c.terms["clientOrderId"]) for c in creates if c.terms.get("clientOrderId")}
+        )
+        lost = reads.losses({c.customer_id for c in creates}, self.prices.by_symbol)
+        traders = reads.traders(customers)
+        balances = ledger_pipeline.ask_to_lock(self._accounts_of(customers))
+        if clock is not None:
+            self.at = clock()
+        for order in (*named(), *whole()):
+            self.note(order)
+        self.stored, self.taken = stored(), taken()
+        self.made = {order.command_id: order for order in made() if order.command_id}
+        losses, known = lost(), traders()
+        self._open_accounts(known, balances())
         self._all_are_here({c.customer_id for c in commands if c.kind in (CLOSE_ALL, JUDGE)})
         for customer in {c.customer_id for c in creates} & self.accounts.keys():
             self.accounts[customer].loss = losses.get(customer) or Loss(Decimal(0))
@@ -356,15 +358,16 @@ class Tick:
 
     # --- writing -----------------------------------------------------------------------------------
 
-    def write(self) -> None:
-        """Write everything down, in one statement. Raises ChangedMeanwhile where a row is not as it was read.
+    def write(self) -> Callable[[], None]:
+        """Write everything down, in one statement. What this gives waits for it, before the transaction is committed;
+        it raises ChangedMeanwhile where a row is not as it was read.
 
         The extremes go first, so that the tick's time is bound by its last statement.
         """
         extremes.write(self._extreme_rows, self.at)
         closed = [order for id_, order in self._touched.items() if id_ in self._only_closed]
         changed = [(order, self.was[id_]) for id_, order in self._touched.items() if id_ not in self._only_closed]
-        write(
+        written = ask_to_write(
             [
                 writes.insert_orders(list(self._new.values())),
                 writes.close_orders(closed, self.at),
@@ -378,6 +381,7 @@ class Tick:
             self._bound.commit_by(self._prices_until) if self._bound and is_outermost() else None,
         )
         self._tell()
+        return written
 
     def _notes(self) -> list[tuple[object, *Noted]]:
         accounts = self.accounts.values()
