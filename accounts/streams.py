@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import cache
 from itertools import chain
+from typing import Any
 
 import redis
 from django.conf import settings
@@ -34,34 +35,53 @@ def prompt_client() -> redis.Redis:
     return _client(PROMPT_SECONDS)
 
 
-def append_all(entries: Sequence[tuple[str, Mapping[str, str]]]) -> list[str | redis.RedisError]:
-    """XADD these (stream, fields) promptly, each once, in one round trip: for each its entry's id, or what went wrong.
+class Appender:
+    """Adds entries to streams on a connection of its own, which one thread uses."""
 
-    That is Unanswered where it was sent and Redis may take it all the same, and another redis.RedisError where it
-    was not sent, or was refused.
-    """
-    pool = prompt_client().connection_pool
-    try:
-        connection = pool.get_connection()
-    except (redis.RedisError, OSError) as failure:
-        return [redis.ConnectionError(str(failure)) for _ in entries]
-    receipts: list[str | redis.RedisError] = []
-    try:
-        packed = connection.pack_commands(  # type: ignore[no-untyped-call]
-            ("XADD", stream, "*", *chain.from_iterable(fields.items())) for stream, fields in entries
-        )
-        connection.send_packed_command(packed)  # type: ignore[no-untyped-call]
-        for _ in entries:
-            try:
-                receipts.append(connection.read_response())
-            except redis.ResponseError as refused:
-                receipts.append(refused)
-    except (redis.RedisError, OSError) as failure:
-        connection.disconnect()  # type: ignore[no-untyped-call]
-        receipts.extend(Unanswered(str(failure)) for _ in range(len(entries) - len(receipts)))
-    finally:
-        pool.release(connection)
-    return receipts
+    def __init__(self) -> None:
+        self._client: redis.Redis | None = None
+        self._connection: Any = None
+
+    def append(self, entries: Sequence[tuple[str, Mapping[str, str]]]) -> list[str | redis.RedisError]:
+        """XADD these (stream, fields) promptly, each once, in one round trip: for each its id, or what went wrong.
+
+        That is Unanswered where it was sent and Redis may take it all the same, and another redis.RedisError where it
+        was not sent, or was refused.
+        """
+        try:
+            connection = self._connected()
+        except (redis.RedisError, OSError) as failure:
+            return [redis.ConnectionError(str(failure)) for _ in entries]
+        receipts: list[str | redis.RedisError] = []
+        try:
+            connection.send_packed_command(
+                connection.pack_commands(
+                    ("XADD", stream, "*", *chain.from_iterable(fields.items())) for stream, fields in entries
+                )
+            )
+            for _ in entries:
+                try:
+                    receipts.append(connection.read_response())
+                except redis.ResponseError as refused:
+                    receipts.append(refused)
+        except (redis.RedisError, OSError) as failure:
+            connection.disconnect()
+            receipts.extend(Unanswered(str(failure)) for _ in range(len(entries) - len(receipts)))
+        return receipts
+
+    def _connected(self) -> Any:
+        """The connection, made anew where Redis has closed it: what is sent into a closed one might be lost."""
+        if self._client is not prompt_client():
+            self._client = prompt_client()
+            self._connection = self._client.connection_pool.make_connection()
+        try:
+            is_over = self._connection.is_connected and self._connection.can_read()
+        except (redis.RedisError, OSError):
+            is_over = True
+        if is_over:
+            self._connection.disconnect()
+        self._connection.connect()
+        return self._connection
 
 
 def _client(timeout: float) -> redis.Redis:

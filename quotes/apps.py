@@ -11,3 +11,5 @@ class QuotesConfig(AppConfig):
         seals.register("quotes_pricehold")
         seals.register("quotes_quote")
         versions.keep("quotes_instrument", "symbol")
+        versions.keep("quotes_instrumentchange", "id")
+        versions.keep("quotes_termband", "term")

@@ -32,6 +32,7 @@ WRITTEN = (
     "quotes_quote",
     "quotes_candle",
     "quotes_pricehold",
+    "quotes_instrumentchange",
     "trades_order",
     "trades_deal",
     "trades_orderevent",

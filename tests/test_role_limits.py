@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -17,17 +18,20 @@ from django.db import DatabaseError, IntegrityError, connection, models, transac
 from django.db.models import ProtectedError
 from django.urls import reverse
 
+from accounts import clock
 from accounts.models import ApiClient, Asset, Customer, RowVersion, User
 from accounts.models.fixed import FixedColumns
 from accounts.services import create_api_client
 from brokerage import grants
-from quotes.models import Instrument
+from quotes.models import Instrument, InstrumentChange
+from quotes.models.instrument import MOVING
 from tests.admin.deeds import sits_down
 from tests.given import a_customer, a_cut, a_settling_buy, balance, btc_at, settles, usd
 from tests.roles import ONE_ROLE, application, as_the_application, refuses
 from tests.trades.corrections.desk import applies, somebody, why
 from tests.trades.orders.engine_room import changing, closes, opens, places, tick
 from trades.corrections.propose import propose_adjustment
+from trades.instruments import change
 from trades.models import Order, SettlementWindow
 from trades.settlement.flags import clear, flag
 
@@ -381,3 +385,36 @@ def test_the_owner_sets_what_one_person_alone_may_adjust():
 
     assert Asset.objects.filter(pk="USD").update(adjustment_limit=1) == 1
     Asset.objects.filter(pk="USD").update(adjustment_limit=0)
+
+
+# --- an instrument's terms -------------------------------------------------------------------------------
+
+
+def test_the_application_changes_no_term_of_an_instrument_that_moves_money(application):
+    for term in [*MOVING, "agreed"]:
+        assert refuses(application, f"UPDATE quotes_instrument SET {term} = {term}"), term
+    assert refuses(application, "UPDATE quotes_termband SET most = 1e6")
+    assert refuses(application, "INSERT INTO quotes_termband VALUES ('symbol', 100, 100, 1000)")
+    assert refuses(application, "DELETE FROM quotes_instrumentchange")
+    application.execute("UPDATE quotes_instrument SET is_active = is_active, max_quantity = max_quantity")
+
+
+@pytest.fixture
+def spread_is_put_back() -> Iterator[None]:
+    """By the owner: named before `as_the_application`, it ends after that."""
+    yield
+    Instrument.objects.filter(pk="BTC-USD").update(spread_bps=5, agreed={})
+
+
+def test_the_application_changes_an_instrument_by_a_change_that_was_decided(spread_is_put_back, as_the_application):
+    """Guard: carry_out_instrument_change works as the tables' owner. As whoever calls it, the change is refused."""
+
+    def propose(spread: str) -> InstrumentChange:
+        return change.propose("BTC-USD", {"spread_bps": spread}, reason="x", by=somebody().user_id, at=clock.now())
+
+    alone, wide = propose("6"), propose("9999")
+    assert (alone.state, wide.state) == ("applied", "proposed")
+
+    change.apply(wide.pk, by=somebody().user_id, at=clock.now())
+
+    assert Instrument.objects.get(pk="BTC-USD").spread_bps == 9999

@@ -45,6 +45,8 @@ NEVER_DELETED = {
     "accounts_customer",
     "accounts_ledgeraccount",
     "quotes_feedlease",
+    "quotes_instrumentchange",
+    "quotes_termband",
     "trades_correction",
     "trades_marginaccount",
     "trades_order",

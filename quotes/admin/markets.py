@@ -27,9 +27,11 @@ from quotes import prices, symbols
 from quotes.admin.held import held_shown
 from quotes.errors import NoRefusedPrice
 from quotes.models import Candle, FeedLease, Instrument, PriceHold
+from quotes.models.instrument import MOVING
 from quotes.prices import Price
 from quotes.selectors import holds_behind, who
 from quotes.services import accept_price
+from quotes.terms import out_of_bounds
 
 PAGE = "admin:quotes_instrument_change"
 
@@ -41,18 +43,8 @@ class InstrumentForm(ModelForm):
         symbol = given.get("symbol", self.instance.symbol)
         if base and counter and symbol != f"{base.code}-{counter.code}":
             raise ValidationError("The symbol must be the two assets' codes, e.g. BTC-USD.")
-        for name in ("simulator_price", "min_quantity", "jump_limit_percent"):
-            if (value := given.get(name)) is not None and value <= 0:
-                self.add_error(name, "Must be greater than 0.")
-        for name in ("spread_bps", "fee_bps", "simulator_step_bps"):
-            if (value := given.get(name)) is not None and not 0 <= value < 10_000:
-                self.add_error(name, "Must be from 0 to below 10000.")
-        for name in ("swap_long_bps", "swap_short_bps"):
-            if (value := given.get(name)) is not None and abs(value) >= 10_000:
-                self.add_error(name, "Must be above -10000 and below 10000.")
-        for name in ("price_decimals", "quantity_decimals"):
-            if (value := given.get(name)) is not None and value > 18:
-                self.add_error(name, "At most 18.")
+        for name, sentence in out_of_bounds(given).items():
+            self.add_error(name, sentence)
         return given
 
 
@@ -100,7 +92,10 @@ class AcceptForm(BaseDialogForm):
 
 @admin.register(Instrument)
 class InstrumentAdmin(NeverDeleted, DeskAdmin):
-    """Every rule of a symbol. Changes take effect everywhere within a second."""
+    """Every rule of a symbol. Changes take effect everywhere within a second.
+
+    What moves a price or money is only shown once the row is there: trades/admin/instrument_changes.py changes it.
+    """
 
     form = InstrumentForm
     list_display = (
@@ -119,7 +114,7 @@ class InstrumentAdmin(NeverDeleted, DeskAdmin):
     list_filter = ("is_active",)
     ordering = ("symbol",)
     fieldsets = (
-        (None, {"fields": ("symbol", "name", "is_active", "image_url", "base_asset", "counter_asset")}),
+        (None, {"fields": ("symbol", "name", "is_active", "image_url", "base_asset", "counter_asset", "changes")}),
         (
             "Prices",
             {
@@ -152,7 +147,8 @@ class InstrumentAdmin(NeverDeleted, DeskAdmin):
         return PricedList
 
     def get_readonly_fields(self, request: HttpRequest, obj: Instrument | None = None) -> tuple[str, ...]:
-        return ("held_price", "refused_price", *(("symbol", "base_asset", "counter_asset") if obj else ()))
+        shown_only = ("held_price", "refused_price", "changes")
+        return (*shown_only, *(("symbol", "base_asset", "counter_asset", *MOVING) if obj else ()))
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
         offered: list[Any] = super().get_actions_detail(request, object_id)
@@ -199,6 +195,13 @@ class InstrumentAdmin(NeverDeleted, DeskAdmin):
     @admin.display(description="Held")
     def held_listed(self, instrument: Instrument) -> str:
         return getattr(instrument, "held_text", "") or shown.NOTHING
+
+    @admin.display(description="Terms that move prices or money")
+    def changes(self, instrument: Instrument) -> str:
+        if instrument._state.adding:
+            return "Are set here once; afterwards a change is proposed by one person and applied by another."
+        told = shown.list_link("quotes_instrumentchange", {"instrument__symbol__exact": instrument.symbol}, "changes")
+        return format_html("Aren't edited here: propose one under {}, which state what they would fire.", told)
 
     @admin.display(description="Held price")
     @asked_once

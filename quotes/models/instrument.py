@@ -11,14 +11,37 @@ from accounts.ids import uuid7
 from accounts.models.fixed import FixedColumns
 from accounts.models.words import known
 
+MOVING = (
+    "price_decimals",
+    "quantity_decimals",
+    "price_age_limit_seconds",
+    "jump_limit_percent",
+    "spread_bps",
+    "volatility_limit_percent",
+    "quote_life_seconds",
+    "leverage_cap",
+    "fee_bps",
+    "swap_long_bps",
+    "swap_short_bps",
+    "swap_triple_weekday",
+    "simulator_price",
+    "simulator_step_bps",
+)
+"""The terms that move a price or customers' money: an `InstrumentChange` alone gives them another value.
+
+A migration that adds one gives it a `TermBand` and makes the trigger `changed_by_owner` and its function anew
+(migration 0017, BANDS); a test compares the three.
+"""
+
 
 class Instrument(FixedColumns):
     """A pair of assets with its rules. Every rule of a symbol is a column of this row.
 
     `symbol` is BASE-COUNTER, e.g. BTC-USD: one whole unit of the base asset priced in the counter asset.
+    `agreed` has what two persons last agreed to of those terms that one person has moved since.
     """
 
-    fixed = frozenset({"base_asset_id", "counter_asset_id"})
+    fixed = frozenset({"base_asset_id", "counter_asset_id", "agreed", *MOVING})
 
     symbol = models.CharField(primary_key=True, max_length=21)
     name = models.CharField(max_length=60)
@@ -72,6 +95,7 @@ class Instrument(FixedColumns):
     simulator_step_bps = models.DecimalField(
         max_digits=8, decimal_places=3, default=Decimal(2), help_text="The simulator's largest step per tick."
     )
+    agreed = models.JSONField(default=dict, db_default={}, editable=False)
 
     class Meta:
         ordering = ("symbol",)

@@ -23,7 +23,7 @@ from accounts.models import (
     SealBlock,
     User,
 )
-from quotes.models import Candle, Instrument, PriceHold, Quote
+from quotes.models import Candle, Instrument, InstrumentChange, PriceHold, Quote
 from trades.models import (
     Correction,
     Deal,
@@ -274,6 +274,19 @@ def _markets(numbers: range) -> None:
     columns = {field.attname: getattr(model, field.attname) for field in Instrument._meta.concrete_fields}
     Instrument.objects.bulk_create(
         Instrument(**{**columns, "symbol": f"A{n}-USD", "base_asset_id": f"A{n}"}) for n in numbers
+    )
+    InstrumentChange.objects.bulk_create(
+        InstrumentChange(
+            instrument_id=f"A{n}-USD",
+            old={"spread_bps": "5.000"},
+            new={"spread_bps": "9.000"},
+            stated={"bid": "42341.00", "ask": "42379.00", "stop_losses": 2},
+            fires=True,
+            reason="a thin market",
+            made_by=User.objects.last(),
+            made_at=at,
+        )
+        for n in numbers
     )
 
 

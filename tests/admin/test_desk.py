@@ -310,19 +310,28 @@ def test_a_new_user_logs_in_with_an_email_address(desk):
 
 
 def instrument_form(**changed: object) -> dict[str, object]:
+    """A new instrument, like bitcoin's; of one that is there the form takes nothing that moves money."""
     row = Instrument.objects.get(pk="BTC-USD")
-    names = [field.attname for field in Instrument._meta.concrete_fields]
-    given = {name: getattr(row, name) for name in names if name not in {"symbol", "base_asset_id", "counter_asset_id"}}
-    form = {name: "" if value is None else value for name, value in given.items()}
-    return {**form, "is_active": "on", **changed}
+    names = [field.attname for field in Instrument._meta.concrete_fields if field.editable]
+    given = {name: getattr(row, name) for name in names}
+    form = {name.removesuffix("_id"): "" if value is None else value for name, value in given.items()}
+    new = {"symbol": "SOL-EUR", "base_asset": "SOL", "counter_asset": "EUR"}
+    return {**form, **new, "is_active": "on", **changed}
 
 
 def test_an_instruments_rule_is_changed_at_once_in_this_process(desk):
-    assert symbols.instruments()["BTC-USD"].leverage_cap == 100
+    assert symbols.instruments()["BTC-USD"].max_quantity == 1000
 
-    desk.post(page("quotes_instrument", "BTC-USD"), instrument_form(leverage_cap=20))
+    desk.post(page("quotes_instrument", "BTC-USD"), instrument_form(max_quantity=20))
 
-    assert symbols.instruments()["BTC-USD"].leverage_cap == 20
+    assert symbols.instruments()["BTC-USD"].max_quantity == 20
+    symbols.forget()
+
+
+def test_a_new_instrument_begins_with_all_its_terms(desk):
+    assert desk.post(reverse("admin:quotes_instrument_add"), instrument_form(spread_bps="7")).status_code == 302
+
+    assert Instrument.objects.get(pk="SOL-EUR").spread_bps == 7
     symbols.forget()
 
 
@@ -349,10 +358,10 @@ def test_an_instruments_rule_is_changed_at_once_in_this_process(desk):
     ],
 )
 def test_an_instrument_is_refused_a_rule_that_makes_no_sense(desk, wrong):
-    answer = desk.post(page("quotes_instrument", "BTC-USD"), instrument_form(**wrong))
+    answer = desk.post(reverse("admin:quotes_instrument_add"), instrument_form(**wrong))
 
     assert answer.status_code == 200
-    assert Instrument.objects.get(pk="BTC-USD").leverage_cap == 100
+    assert not Instrument.objects.filter(pk="SOL-EUR").exists()
 
 
 # --- the dashboard ---------------------------------------------------------------------------------

@@ -26,6 +26,7 @@ READ_ONLY = {
     "accounts_transfer",
     "quotes_candle",
     "quotes_feedlease",
+    "quotes_instrumentchange",
     "quotes_pricehold",
     "quotes_quote",
     "trades_correction",

@@ -62,6 +62,7 @@ GROUPS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
         "Markets",
         (
             ("Instruments", "show_chart", "quotes_instrument"),
+            ("Changes", "tune", "quotes_instrumentchange"),
             ("Candles", "bar_chart", "quotes_candle"),
             ("Held prices", "pan_tool", "quotes_pricehold"),
         ),

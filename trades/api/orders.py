@@ -84,11 +84,11 @@ def order(request: HttpRequest, order_id: str) -> HttpResponseBase:
 
 def _submitted(request: HttpRequest, service: Submit, *, has_body: bool = True) -> HttpResponse:
     """Translate in, one call, translate out. Refusals are answered by the middleware."""
-    claims = tokens.verify(request.headers.get("Authorization"))
+    claims = tokens.verify(request.META.get("HTTP_AUTHORIZATION"))
     if claims.use != tokens.TRADER or claims.user_id is None or claims.customer_id is None:
         raise NotATrader
     body = _json_object(request) if has_body else {}
-    key = request.headers.get("Idempotency-Key")
+    key = request.META.get("HTTP_IDEMPOTENCY_KEY")
     if key == "":
         raise Malformed("Idempotency-Key must have 1 to 128 printable characters")
     arrived: float = request.arrived  # type: ignore[attr-defined]

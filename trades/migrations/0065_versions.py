@@ -13,6 +13,6 @@ SELECT keep_versions('trades_settlementbatch', 'id', 'state,first_trade_id,last_
 
 
 class Migration(migrations.Migration):
-    dependencies = [("trades", "0051_words_of_funding"), ("accounts", "0032_row_versions")]
+    dependencies = [("trades", "0053_decimals_wait"), ("accounts", "0032_row_versions")]
 
     operations = [migrations.RunSQL(KEPT, migrations.RunSQL.noop)]

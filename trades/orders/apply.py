@@ -68,17 +68,22 @@ def apply(
 def _apply(commands: Sequence[Command], tick: Tick) -> Applied:
     with together():
         tick.read(commands)
-        for command in commands:
-            account = tick.accounts.get(command.customer_id)
-            if command.kind in ASKED_FOR:
-                _take(tick, command, account)
-            elif account is not None:
-                _BY_ITSELF[command.kind](tick, command, account)
-            if account is not None and account.called_at is not None:
-                look_again(tick, account)
+        decide(commands, tick)
         written = tick.write()
     written()
     return tick.done
+
+
+def decide(commands: Sequence[Command], tick: Tick) -> None:
+    """Decide commands one after the other on what the tick has read; nothing is written."""
+    for command in commands:
+        account = tick.accounts.get(command.customer_id)
+        if command.kind in ASKED_FOR:
+            _take(tick, command, account)
+        elif account is not None:
+            _BY_ITSELF[command.kind](tick, command, account)
+        if account is not None and account.called_at is not None:
+            look_again(tick, account)
 
 
 def _take(tick: Tick, command: Command, account: MarginAccount | None) -> None:

@@ -160,15 +160,22 @@ def _ahead(clock: Any) -> float:
 
 
 _gateway: Gateway | None = None
-_gateway_pid = 0
 _making = threading.Lock()
 
 
 def gateway() -> Gateway:
     """This process' gateway; made anew after a fork, because threads don't survive one."""
-    global _gateway, _gateway_pid
-    if _gateway is None or _gateway_pid != os.getpid():
+    global _gateway
+    if _gateway is None:
         with _making:
-            if _gateway is None or _gateway_pid != os.getpid():
-                _gateway, _gateway_pid = Gateway(), os.getpid()
+            if _gateway is None:
+                _gateway = Gateway()
     return _gateway
+
+
+def _forget() -> None:
+    global _gateway, _making
+    _gateway, _making = None, threading.Lock()
+
+
+os.register_at_fork(after_in_child=_forget)

@@ -50,6 +50,7 @@ class Sender:
 
     def __init__(self) -> None:
         self._queue: queue.SimpleQueue[Waiting] = queue.SimpleQueue()
+        self._appender = streams.Appender()
         self._choosing = threading.Lock()  # what is withdrawn is not sent, and what is sent can't be withdrawn
         threading.Thread(target=self._run, name="commands", daemon=True).start()
 
@@ -101,7 +102,7 @@ class Sender:
             waiting.said.put(redis.TimeoutError("Redis left those before it without an answer"))
         if not chosen:
             return
-        receipts = streams.append_all([(waiting.stream, waiting.fields) for waiting in chosen])
+        receipts = self._appender.append([(waiting.stream, waiting.fields) for waiting in chosen])
         for waiting, receipt in zip(chosen, receipts, strict=True):
             if isinstance(receipt, str):
                 waiting.entry = receipt

@@ -1,0 +1,109 @@
+"""The terms of an instrument that move prices or money: how they are said, and what each of them may be."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any, Final
+
+from django.core.exceptions import ValidationError
+from django.db import connection, models
+
+from accounts import exact
+from accounts.errors import Malformed
+from accounts.money import parse_decimal, printed
+from quotes.models import Instrument
+from quotes.models.instrument import MOVING
+
+Term = Decimal | int | None
+NONE: Final = "none"  # how a term without a value is said
+_ABOVE_ZERO: Final = ("simulator_price", "min_quantity", "jump_limit_percent")
+_BASIS_POINTS: Final = ("spread_bps", "fee_bps", "simulator_step_bps")
+_SIGNED_BASIS_POINTS: Final = ("swap_long_bps", "swap_short_bps")
+_DECIMALS: Final = ("price_decimals", "quantity_decimals")
+DECIMALS: Final = frozenset(_DECIMALS)
+
+
+def out_of_bounds(given: Mapping[str, Any]) -> dict[str, str]:
+    """By name, the sentence about each value that makes no sense whatever the others are."""
+    found = {}
+    for name, value in given.items():
+        if value is None:
+            continue
+        if name in _ABOVE_ZERO and value <= 0:
+            found[name] = "Must be greater than 0."
+        elif name in _BASIS_POINTS and not 0 <= value < 10_000:
+            found[name] = "Must be from 0 to below 10000."
+        elif name in _SIGNED_BASIS_POINTS and abs(value) >= 10_000:
+            found[name] = "Must be above -10000 and below 10000."
+        elif name in _DECIMALS and value > 18:
+            found[name] = "At most 18."
+    return found
+
+
+def parsed(said: Mapping[str, object]) -> dict[str, Term]:
+    """Terms by their columns' names, from texts or numbers. Raises Malformed, naming the term."""
+    return {name: _parsed(name, value) for name, value in said.items()}
+
+
+def _parsed(name: str, said: object) -> Term:
+    if name not in MOVING:
+        raise Malformed(f"{name[:40]!r} is none of the terms that are changed this way: {', '.join(MOVING)}.")
+    if isinstance(said, str) and said == NONE:
+        return None
+    number = parse_decimal(said)
+    if number is None:
+        raise Malformed(f"{name}: {str(said)[:40]!r} is not a number.")
+    if isinstance(_column(name), models.DecimalField):
+        return number
+    if number != number.to_integral_value() or abs(number) > 32767:
+        raise Malformed(f"{name}: a whole number of at most 32767.")
+    return int(number)
+
+
+def with_terms(instrument: Instrument, wanted: Mapping[str, Term]) -> Instrument:
+    """The instrument as it would be; the one given stays as it is. Raises Malformed where it could not be."""
+    would = copy.copy(instrument)
+    for name, value in wanted.items():
+        setattr(would, name, value)
+    wrong = out_of_bounds(wanted)
+    try:
+        would.clean_fields(exclude={field.name for field in would._meta.fields if field.name not in wanted})
+        would.validate_constraints(exclude={f.name for f in would._meta.fields if f.name not in wanted})
+    except ValidationError as error:
+        wrong = {name: " ".join(sentences) for name, sentences in error.message_dict.items()} | wrong
+    if wrong:
+        raise Malformed(" ".join(f"{name}: {sentence}" for name, sentence in sorted(wrong.items())))
+    return would
+
+
+def kept(name: str, value: Term) -> str | None:
+    """A term as a proposal's row keeps it: a number as a text, at its column's scale."""
+    if value is None:
+        return None
+    column = _column(name)
+    if isinstance(column, models.DecimalField):
+        return f"{Decimal(value).quantize(Decimal(1).scaleb(-column.decimal_places)):f}"
+    return str(value)
+
+
+def of_kept(new: Mapping[str, str | None]) -> dict[str, Term]:
+    """The terms of a proposal's row."""
+    return parsed({name: NONE if value is None else value for name, value in new.items()})
+
+
+def shown(value: str | None) -> str:
+    """A kept term for people: 9, and not 9.000."""
+    return NONE if value is None else printed(Decimal(value))
+
+
+def beyond_band(symbol: str, new: Mapping[str, str | None]) -> list[str]:
+    """Which of these (kept) terms are further from what two persons agreed to than one may go alone."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT terms_beyond_band(%s, %s::jsonb)", [symbol, exact.dumps(dict(new)).decode()])
+        return list(cursor.fetchone()[0])
+
+
+def _column(name: str) -> Any:
+    return Instrument._meta.get_field(name)

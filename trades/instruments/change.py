@@ -1,0 +1,177 @@
+"""Changes of an instrument: one person proposes, with what it would fire; another applies it.
+
+Within the narrow band, and where nothing fires, who proposes applies it at once. The band is measured from what two
+persons last agreed to, not from what stands: many small steps are one long one. The order of locks is the change, then
+its instrument; the book is run without any.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from functools import partial
+from typing import Final
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+
+from accounts import conflicts
+from accounts.errors import KeyReused, Malformed
+from quotes import symbols, terms
+from quotes.errors import UnknownSymbol
+from quotes.models import Instrument, InstrumentChange
+from quotes.selectors import instruments_named
+from quotes.terms import Term
+from trades.errors import MakerIsChecker
+from trades.instruments.errors import (
+    ChangeDecided,
+    ChangeNotFound,
+    ChangeWaits,
+    FiresMore,
+    InstrumentMoved,
+    NothingChanges,
+)
+from trades.instruments.preview import preview, refuse_in_use
+from trades.instruments.statement import Statement, lines
+
+LONGEST_REASON: Final = 500
+State = InstrumentChange.State
+
+
+def would_fire(symbol: str, wanted: Mapping[str, object]) -> tuple[Statement, bool]:
+    """What a change would fire, and whether one person may make it alone. Changes nothing, locks nothing.
+
+    Raises Malformed, NothingChanges, InstrumentInUse, NoPriceToStateBy, Unavailable.
+    """
+    instrument = instruments_named([symbol]).get(symbol)
+    if instrument is None:
+        raise UnknownSymbol
+    _, new, statement = _stated(instrument, terms.parsed(wanted))
+    return statement, _is_narrow(symbol, new, statement)
+
+
+@conflicts.atomic
+def propose(
+    symbol: str, wanted: Mapping[str, object], *, reason: str, by: UUID, at: datetime, once: UUID | None = None
+) -> InstrumentChange:
+    """Propose other values for terms of an instrument, by their columns' names. Within the band it comes back applied.
+
+    `by` is a member of the staff, `once` the one-time key of their dialog. Raises Malformed, NothingChanges,
+    ChangeWaits, InstrumentInUse, NoPriceToStateBy, Unavailable, and KeyReused where the dialog was answered otherwise.
+    """
+    reason, parsed = reason.strip(), terms.parsed(wanted)
+    if not 0 < len(reason) <= LONGEST_REASON or not reason.isprintable():
+        raise Malformed(f"A change has a reason of 1 to {LONGEST_REASON} characters on one line.")
+    instrument = _locked_instrument(symbol)
+    if made := _made_before(once, symbol, parsed, reason, by):
+        return made
+    if InstrumentChange.objects.filter(instrument=symbol, state=State.PROPOSED).exists():
+        raise ChangeWaits
+    old, new, statement = _stated(instrument, parsed)
+    try:
+        with transaction.atomic():
+            made = InstrumentChange.objects.create(
+                instrument=instrument,
+                old=old,
+                new=new,
+                stated=statement.kept(),
+                fires=statement.fires,
+                needs_checker=not _is_narrow(symbol, new, statement),
+                reason=reason,
+                once=once,
+                made_by_id=by,
+                made_at=at,
+            )
+    except IntegrityError:
+        if once and InstrumentChange.objects.filter(once=once).exists():  # of another instrument, at the same moment
+            raise KeyReused("This dialog was answered before, with something else: open it anew.") from None
+        raise
+    return made if made.needs_checker else _decided(made, State.APPLIED, None, at, statement)
+
+
+@conflicts.atomic
+def apply(change_id: UUID, *, by: UUID, at: datetime) -> InstrumentChange:
+    """Change the instrument, in the name of a second person. What it fires is found out once more, under lock.
+
+    Raises ChangeNotFound, ChangeDecided, MakerIsChecker, InstrumentMoved, InstrumentInUse, FiresMore,
+    NoPriceToStateBy, Unavailable.
+    """
+    change = _locked(change_id)
+    if change.made_by_id == by:
+        raise MakerIsChecker("Whoever proposed a change can't apply it.")
+    instrument = _locked_instrument(change.instrument_id)
+    if any(terms.kept(name, getattr(instrument, name)) != value for name, value in change.old.items()):
+        raise InstrumentMoved
+    _, _, statement = _stated(instrument, terms.of_kept(change.new))
+    if statement.is_more_than(Statement.read(change.stated)):
+        raise FiresMore(f"{FiresMore.sentence} Now: {'; '.join(lines(statement))}.")
+    return _decided(change, State.APPLIED, by, at, statement)
+
+
+@conflicts.atomic
+def refuse(change_id: UUID, *, by: UUID, at: datetime) -> InstrumentChange:
+    """Decide against a proposal; its maker does so by withdrawing it. Raises ChangeNotFound, ChangeDecided."""
+    change = _locked(change_id)
+    return _decided(change, State.REFUSED, None if change.made_by_id == by else by, at, None)
+
+
+def _stated(
+    instrument: Instrument, wanted: Mapping[str, Term]
+) -> tuple[dict[str, str | None], dict[str, str | None], Statement]:
+    """What the terms that really change are and would be, as they are kept, and what that would fire."""
+    would_be = terms.with_terms(instrument, wanted)
+    new = {name: terms.kept(name, value) for name, value in wanted.items()}
+    old = {name: terms.kept(name, getattr(instrument, name)) for name in new}
+    changed = [name for name in new if new[name] != old[name]]
+    if not changed:
+        raise NothingChanges
+    refuse_in_use(instrument.symbol, changed)
+    statement = preview(would_be, changed)
+    return {name: old[name] for name in changed}, {name: new[name] for name in changed}, statement
+
+
+def _is_narrow(symbol: str, new: Mapping[str, str | None], statement: Statement) -> bool:
+    return not statement.fires and not terms.beyond_band(symbol, new)
+
+
+def _decided(
+    change: InstrumentChange, state: str, checker: UUID | None, at: datetime, statement: Statement | None
+) -> InstrumentChange:
+    """The row's new state; where that is applied, a trigger changes the instrument."""
+    change.state, change.checked_by_id, change.decided_at = state, checker, at
+    change.stated_when_applied = statement.kept() if statement else None
+    change.save(update_fields=["state", "checked_by", "decided_at", "stated_when_applied"])
+    transaction.on_commit(partial(symbols.forget))
+    return change
+
+
+def _locked(change_id: UUID) -> InstrumentChange:
+    """The proposal, locked: of two who decide at once the second finds it decided."""
+    change = InstrumentChange.objects.select_for_update(no_key=True).filter(pk=change_id).first()
+    if change is None:
+        raise ChangeNotFound
+    if change.state != State.PROPOSED:
+        raise ChangeDecided(f"The change is {change.state} already.")
+    return change
+
+
+def _locked_instrument(symbol: str) -> Instrument:
+    rows = Instrument.objects.select_for_update(no_key=True, of=("self",))
+    instrument = rows.select_related("base_asset", "counter_asset").filter(pk=symbol).first()
+    if instrument is None:
+        raise UnknownSymbol
+    return instrument
+
+
+def _made_before(
+    once: UUID | None, symbol: str, wanted: Mapping[str, Term], reason: str, by: UUID
+) -> InstrumentChange | None:
+    """What the dialog with this one-time key made. Raises KeyReused where that was something else."""
+    made = InstrumentChange.objects.filter(once=once).first() if once else None
+    if made is None:
+        return None
+    said = {name: terms.kept(name, value) for name, value in wanted.items()}
+    same = (made.instrument_id, made.reason, made.made_by_id) == (symbol, reason, by)
+    if not same or any(said.get(name) != value for name, value in made.new.items()):
+        raise KeyReused("This dialog was answered before, with something else: open it anew.")
+    return made

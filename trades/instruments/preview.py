@@ -1,0 +1,71 @@
+"""The book run at the prices that an instrument would have: what a change would fire, before anything is changed.
+
+It reads, and locks nothing. A price that the change would move counts as fresh, however long the market has rested:
+what it fires on Monday is stated on Sunday.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+from typing import Final
+
+import redis
+from django.db import connection
+
+from accounts.errors import Unavailable
+from quotes import prices as markets
+from quotes.feeds.simulator import Terms, quoted
+from quotes.models import Instrument
+from quotes.prices import Price, Prices
+from quotes.terms import DECIMALS
+from trades.instruments.errors import InstrumentInUse, NoPriceToStateBy
+from trades.instruments.statement import Statement, stated
+from trades.models import Order
+from trades.orders.rehearsal import rehearse
+from trades.states import LIVE
+
+SPREADS: Final = frozenset({"spread_bps", "simulator_price", *DECIMALS})  # the price is made anew from its middle
+ADMITS: Final = frozenset({"jump_limit_percent", "max_spread_percent"})  # a price that is refused now may count then
+AGES: Final = frozenset({"price_age_limit_seconds"})  # a price that is too old now may count then
+FIRING: Final = SPREADS | ADMITS | AGES
+
+
+def preview(would_be: Instrument, changed: Collection[str]) -> Statement:
+    """What would fire if these terms were what `would_be` says. Raises NoPriceToStateBy, Unavailable."""
+    symbol = would_be.symbol
+    if not FIRING & set(changed) or not Order.objects.filter(instrument=symbol, status__in=LIVE).exists():
+        return Statement()
+    try:
+        now, refused = markets.latest(), markets.refused()
+    except redis.RedisError as error:
+        raise Unavailable("Redis can't be reached: nobody can say what the change would fire.") from error
+    price = _price(would_be, set(changed), now, refused.get(symbol))
+    if price is None:
+        raise NoPriceToStateBy
+    then = Prices(now.now, {**now.by_symbol, symbol: price})
+    return stated(price, rehearse(now, then, would_be))
+
+
+def _price(would_be: Instrument, changed: set[str], now: Prices, refused: Price | None) -> Price | None:
+    """The price that the change would lead to; None where there never was one."""
+    price = now.by_symbol.get(would_be.symbol)
+    if ADMITS & changed and refused is not None:
+        price = replace(refused, at=now.now)
+    if price is None or not SPREADS & changed:
+        return price
+    middle = would_be.simulator_price if "simulator_price" in changed else price.mid
+    terms = Terms(would_be.simulator_price, would_be.simulator_step_bps, would_be.spread_bps, would_be.price_decimals)
+    bid, ask = quoted(middle, terms)
+    return replace(price, bid=bid, ask=ask, at=now.now)
+
+
+def refuse_in_use(symbol: str, changed: Collection[str]) -> None:
+    """Raises InstrumentInUse where decimals would change under what is open."""
+    if not DECIMALS & set(changed):
+        return
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT what_is_open(%s)", [symbol])
+        (open_,) = cursor.fetchone()
+    if open_ is not None:
+        raise InstrumentInUse(f"Decimals of {symbol} can't be changed while there are {open_}.")
