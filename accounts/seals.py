@@ -33,16 +33,22 @@ _ID, _DIGEST, _SIDES = 16, 32, 8  # bytes a row
 
 # What is sealed: each table with the columns that name the two sides of a movement, if it has such.
 _TABLES: Final[dict[str, tuple[str, ...]]] = {}
+_ONLY: Final[dict[str, tuple[str, ...]]] = {}  # where not every column is sealed, those that are
 
 
-def register(table: str, sides: tuple[str, ...] = ()) -> None:
-    """Seal this append-only table from now on: `id` must be a UUIDv7, `sides` two columns of ids or none."""
+def register(table: str, sides: tuple[str, ...] = (), *, columns: tuple[str, ...] = ()) -> None:
+    """Seal this append-only table from now on: `id` must be a UUIDv7, `sides` two columns of ids or none.
+
+    `columns`: only these are, of a table whose others go on changing.
+    """
     _TABLES[table] = sides
+    _ONLY[table] = columns
 
 
 register("accounts_transfer", ("debit_account_id", "credit_account_id"))
 register("accounts_ledgeraudit")
 register("accounts_funding")
+register("accounts_rowversion")
 
 
 # --- the bytes --------------------------------------------------------------------------------------
@@ -166,7 +172,7 @@ RETURNING rows_count
 
 
 def _write_block(table: str, after: UUID, through: UUID, at: datetime) -> int:
-    columns = _columns_of(table)
+    columns = _ONLY[table] or _columns_of(table)
     rows = _rows(table, columns, SQL("%(after)s"), SQL("%(through)s"))
     written = _ask(
         SQL(_INSERT).format(rows=rows, hash=_HASH),

@@ -7,9 +7,11 @@ class BrokerageConfig(AppConfig):
     name = "brokerage"
 
     def ready(self) -> None:
+        from accounts import versions
         from brokerage import grants
 
         # Of the last app that has tables: when its signal comes, all of them are there.
         post_migrate.connect(grants.after_migrating, sender=apps.get_app_config("trades"))
+        post_migrate.connect(versions.after_migrating, sender=apps.get_app_config("trades"))
         for check in (grants.the_application_cannot_rewrite_history, grants.the_application_stores_nothing_aside):
             checks.register(check, checks.Tags.database, deploy=True)

@@ -6,6 +6,10 @@ class QuotesConfig(AppConfig):
     verbose_name = "Markets"
 
     def ready(self) -> None:
-        from accounts import seals
+        from accounts import seals, versions
 
         seals.register("quotes_pricehold")
+        seals.register("quotes_quote")
+        versions.keep("quotes_instrument", "symbol")
+        versions.keep("quotes_instrumentchange", "id")
+        versions.keep("quotes_termband", "term")

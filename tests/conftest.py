@@ -66,7 +66,7 @@ def empty_the_tables(*_: object) -> None:
     while True:
         try:
             with transaction.atomic(), connection.cursor() as cursor:
-                cursor.execute(f"LOCK TABLE {', '.join(WRITTEN)} IN ACCESS EXCLUSIVE MODE NOWAIT")
+                cursor.execute(f"LOCK TABLE {', '.join(WRITTEN)}, accounts_rowversion IN ACCESS EXCLUSIVE MODE NOWAIT")
                 _empty(cursor)
             return
         except OperationalError:
@@ -85,6 +85,10 @@ def _empty(cursor: CursorWrapper) -> None:
     for name in guarded:
         cursor.execute(f"ALTER TABLE {name} DISABLE TRIGGER never_emptied")
     cursor.execute(f"TRUNCATE {', '.join(WRITTEN)} CASCADE")
+    # Versions of what stays, stay.
+    cursor.execute("ALTER TABLE accounts_rowversion DISABLE TRIGGER USER")
+    cursor.execute("DELETE FROM accounts_rowversion WHERE table_name = ANY(%s)", [list(WRITTEN)])
+    cursor.execute("ALTER TABLE accounts_rowversion ENABLE TRIGGER USER")
     cursor.execute("UPDATE trades_settlementwindow SET last_cut_at = NULL, is_active = true")
     for name in guarded:
         cursor.execute(f"ALTER TABLE {name} ENABLE TRIGGER never_emptied")

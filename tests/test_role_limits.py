@@ -19,7 +19,7 @@ from django.db.models import ProtectedError
 from django.urls import reverse
 
 from accounts import clock
-from accounts.models import ApiClient, Asset, Customer, User
+from accounts.models import ApiClient, Asset, Customer, RowVersion, User
 from accounts.models.fixed import FixedColumns
 from accounts.services import create_api_client
 from brokerage import grants
@@ -226,6 +226,31 @@ def test_nothing_of_a_closed_order_changes(change):
     closed = closes(alice, opens(alice, quantity="0.01"))
 
     refused_by_the_table(f"UPDATE trades_order SET {change} WHERE id = %s", closed.pk)
+
+
+# --- versions of rows --------------------------------------------------------------------------------------
+
+
+def test_the_application_makes_no_version_of_its_own(application):
+    """Guard: `made_by_owner` of accounts_rowversion, from which the grants follow; the trigger works for its owner."""
+    assert refuses(
+        application,
+        "INSERT INTO accounts_rowversion (id, table_name, row_key, number, said, by_role, at)"
+        " VALUES (gen_random_uuid(), 'quotes_instrument', 'BTC-USD', 99, '{}', 'x', now())",
+    )
+    assert refuses(application, "SELECT keep_versions('accounts_asset', 'code', '', '')")
+
+
+@pytest.mark.usefixtures("as_the_application")
+def test_what_the_application_changes_has_a_version_that_names_its_role():
+    alice = a_customer()
+    Customer.objects.filter(pk=alice.pk).update(state="frozen")
+
+    versions = RowVersion.objects.filter(table_name="accounts_customer", row_key=str(alice.pk)).order_by("number")
+    assert [(one.number, one.said["state"], one.by_role) for one in versions] == [
+        (1, "verified", settings.APPLICATION_ROLE),
+        (2, "frozen", settings.APPLICATION_ROLE),
+    ]
 
 
 # --- columns of words ------------------------------------------------------------------------------------

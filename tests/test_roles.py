@@ -27,6 +27,7 @@ APPEND_ONLY = {
     "accounts_ledgeraudit",
     "accounts_reconciliationline",
     "accounts_reconciliationrun",
+    "accounts_rowversion",
     "accounts_sealblock",
     "accounts_transfer",
     "django_admin_log",

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from accounts.audit import Check, Looked, count_of, found_by, register
+from accounts.kinds import FUNDING
 
 _MONEY = """
 SELECT coalesce(t.id, m.subject), t.state, coalesce(m.delivered, 0), coalesce(m.fee, 0), coalesce(m.received, 0)
@@ -171,14 +172,18 @@ WHERE c.state = 'applied' AND c.kind IN ('adjustment', 'break_paid', 'break_writ
 ORDER BY 1
 """
 
-_FUNDINGS = """
-SELECT f.id, f.reference, t.kind, t.key
+# Each movement into or out of the firm has its row, and each row its movement. What was moved before there were such
+# rows and shared its reference with another has it with its own id behind (accounts' migration 0031).
+_FUNDINGS = f"""
+SELECT coalesce(f.id, t.id), CASE WHEN f.id IS NULL THEN 'Transfer' ELSE 'Row' END, f.reference, t.kind, t.key
 FROM accounts_funding f
-LEFT JOIN accounts_transfer t ON t.id = f.transfer_id
-WHERE t.id IS NULL OR t.kind NOT IN ('deposit', 'withdrawal', 'capital_in', 'profit_out', 'fees_out')
+FULL JOIN (SELECT id, kind, key FROM accounts_transfer WHERE kind IN ({", ".join(f"'{kind}'" for kind in FUNDING)})) t
+    ON t.id = f.transfer_id
+WHERE f.id IS NULL OR t.id IS NULL
    OR t.key <> t.kind || ':' || f.reference
+      AND (f.made_from <> 'before it was noted' OR f.reference NOT LIKE '%/' || replace(t.id::text, '-', ''))
 ORDER BY 1
-"""
+"""  # noqa: S608 - our own words
 
 # What a correction reversed must give back what the trades delivered, take what they received, and return the fees.
 _REVERSALS = """
@@ -273,7 +278,7 @@ _CHECKS: Final = (
         "fundings",
         "accounts_funding",
         _FUNDINGS,
-        "Row {0} says who moved the money of the reference {1}; its transfer is {2} with the key {3}.",
+        "{1} {0}: who moved money by a reference stands beside its transfer; here {2} beside {3} with the key {4}.",
     ),
     (
         "reversals",

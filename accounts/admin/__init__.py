@@ -1,3 +1,3 @@
-from accounts.admin import clients, identity, ledger, reconciliation, seals
+from accounts.admin import clients, identity, ledger, reconciliation, seals, versions
 
-__all__ = ["clients", "identity", "ledger", "reconciliation", "seals"]
+__all__ = ["clients", "identity", "ledger", "reconciliation", "seals", "versions"]

@@ -4,6 +4,7 @@ from accounts.models.identity import ApiClient, Customer, User
 from accounts.models.ledger import Asset, LedgerAccount, Transfer
 from accounts.models.reconciliation import Break, ReconciliationLine, ReconciliationRun
 from accounts.models.seal import SealBlock
+from accounts.models.version import RowVersion
 
 __all__ = [
     "ApiClient",
@@ -15,6 +16,7 @@ __all__ = [
     "LedgerAudit",
     "ReconciliationLine",
     "ReconciliationRun",
+    "RowVersion",
     "SealBlock",
     "Transfer",
     "User",

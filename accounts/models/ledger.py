@@ -7,6 +7,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from accounts.ids import uuid7
+from accounts.kinds import KINDS
 from accounts.models.fixed import FixedColumns
 from accounts.models.words import known
 
@@ -183,6 +184,7 @@ class Transfer(models.Model):
             models.CheckConstraint(
                 condition=~Q(debit_account=F("credit_account")), name="transfer_between_two_accounts"
             ),
+            known("transfer", "kind", KINDS),
         )
         indexes = (models.Index(fields=["customer", "id"], name="transfer_by_customer"),)
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import pytest
 from django.utils import timezone
 
 from accounts import audit
 from accounts.models import Customer
 from quotes.models import PriceHold
-from tests.given import a_customer, a_cut, a_settling_buy, btc, btc_at
+from tests.given import a_customer, a_cut, a_quote, a_settling_buy, btc, btc_at
 from tests.trades.orders.engine_room import opens
-from trades.models import Deal
+from trades.models import Deal, SwapRun
 
 
 @pytest.fixture
@@ -22,6 +24,14 @@ def alice() -> Customer:
         a_settling_buy(alice, btc(amount))
     a_cut()
     PriceHold.objects.create(instrument_id="ETH-USD", number=1, bid=2200, ask=2201, at=timezone.now())
+    SwapRun.objects.create(
+        partition=1,
+        night=date(2026, 11, 18),
+        cutoff=timezone.now(),
+        prices={"BTC-USD": 40_000},
+        started_at=timezone.now(),
+    )
+    a_quote(alice, receive=btc("0.1"))
     audit.run(timezone.now())
     return alice
 

@@ -9,16 +9,19 @@ from uuid import UUID
 from django.db import connection
 from django.utils import timezone
 
-from accounts import audit, seals
+from accounts import audit, seals, versions
 
 TABLES = (
     "accounts_transfer",
     "accounts_ledgeraudit",
     "accounts_funding",
+    "accounts_rowversion",
     "quotes_pricehold",
+    "quotes_quote",
     "trades_batchevent",
     "trades_deal",
     "trades_orderevent",
+    "trades_swaprun",
     "trades_tradeevent",
 )
 
@@ -36,7 +39,8 @@ def in_ten_minutes() -> datetime:
 
 def tampered(sql: str, *parameters: object) -> None:
     """What somebody with the owner's password can do: around every trigger and constraint check."""
-    tables = (*TABLES, "accounts_ledgeraccount", "accounts_sealblock")
+    versioned = [one.table for one in versions.kept()]
+    tables = (*TABLES, *versioned, "accounts_ledgeraccount", "accounts_sealblock")
     with connection.cursor() as cursor:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
         for table in tables:

@@ -31,7 +31,7 @@ def tampered(sql: str, *parameters: object) -> None:
             cursor.execute(f"ALTER TABLE {table} ENABLE TRIGGER USER")
 
 
-LEDGERS_OWN = {"assets", "balances", "floors", "sides", "owners"}
+LEDGERS_OWN = {"assets", "balances", "floors", "sides", "owners", "kinds"}
 
 
 def found() -> set[tuple[str, str]]:
@@ -180,8 +180,8 @@ def test_the_command_exits_with_1_on_a_break_and_says_which(capsys):
 
 def test_a_movement_of_the_house_alone_belongs_to_no_customer():
     alice, _ = some_history()
-    house = [ledger.house(alice.pk, "USD", type_) for type_ in (ledger.FEES, ledger.PROFIT)]
+    house = [ledger.house(alice.pk, "USD", type_) for type_ in (ledger.EXTERNAL, ledger.LIQUIDITY)]
 
-    ledger.post([Movement(house[0], house[1], 5, "test", uuid.uuid4().hex, None, None, NOW)])
+    ledger.post([Movement(house[0], house[1], 5, "leg_settled", uuid.uuid4().hex, None, None, NOW)])
 
     assert found() == set()

@@ -135,7 +135,7 @@ def test_the_balance_is_what_is_available_and_what_is_settling_but_not_margin():
     cash = ledger.customers(alice.pk, "USD", ledger.AVAILABLE)
     for type_, amount in ((ledger.SETTLING, 30_00), (ledger.MARGIN, 20_00)):
         there = ledger.customers(alice.pk, "USD", type_)
-        ledger.post([Movement(cash, there, amount, "test", type_, alice.pk, None, NOW)])
+        ledger.post([Movement(cash, there, amount, "order_margin", type_, alice.pk, None, NOW)])
 
     [account] = read_by_the_sdk(Api(token_of(alice)).get("/api/accounts"), AccountList).objects
 

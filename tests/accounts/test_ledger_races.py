@@ -45,7 +45,7 @@ def a_transfer(giver: Customer, taker: Customer) -> Movement:
         ledger.customers(giver.pk, "USD", ledger.AVAILABLE),
         ledger.customers(taker.pk, "USD", ledger.AVAILABLE),
         1,
-        "test",
+        "adjustment",
         uuid.uuid4().hex,
         giver.pk,
         None,
@@ -136,14 +136,21 @@ def test_the_audit_looks_at_one_moment_while_money_moves(monkeypatch):
             ledger.house(customer.pk, "USD", ledger.FEES),
         )
         while not done.is_set():
-            ledger.post([Movement(fees, cash, 1, "test", uuid.uuid4().hex, customer.pk, None, NOW)])
+            ledger.post([Movement(fees, cash, 1, "reversal", uuid.uuid4().hex, customer.pk, None, NOW)])
 
     def recount() -> list[tuple[bool, bool]]:
         try:
             results = [audit.run(NOW) for _ in range(10)]
         finally:
             done.set()
-        return [(result.ok, len({result.counted[name] for name in counts})) for result in results]
+        own = {"assets", "balances", "floors", "sides", "owners", "kinds"}  # these movements belong to nothing
+        return [
+            (
+                own.isdisjoint(one["check"] for one in result.findings),
+                len({result.counted[name] for name in counts}),
+            )
+            for result in results
+        ]
 
     outcomes = all_at_once([*(lambda c=c: keep_moving(c) for c in customers), recount])
 

@@ -21,6 +21,7 @@ READ_ONLY = {
     "accounts_break",
     "accounts_ledgeraccount",
     "accounts_ledgeraudit",
+    "accounts_rowversion",
     "accounts_sealblock",
     "accounts_transfer",
     "quotes_candle",

@@ -54,6 +54,7 @@ GROUPS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
             ("Transfers", "sync_alt", "accounts_transfer"),
             ("Audits", "fact_check", "accounts_ledgeraudit"),
             ("Sealed blocks", "link", "accounts_sealblock"),
+            ("Row versions", "layers", "accounts_rowversion"),
             ("Assets", "paid", "accounts_asset"),
         ),
     ),

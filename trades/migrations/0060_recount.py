@@ -69,7 +69,7 @@ CREATE TRIGGER never_changed AFTER UPDATE OF id, partition, night, cutoff, price
 
 
 class Migration(migrations.Migration):
-    dependencies = [("trades", "0053_decimals_wait"), ("quotes", "0060_fee_terms")]
+    dependencies = [("trades", "0053_decimals_wait"), ("quotes", "0021_fee_terms")]
 
     operations = [
         migrations.AddField(

@@ -144,6 +144,9 @@ def test_references_from_before_the_table_are_taken_as_well(alice: Customer) -> 
     assert set(kept) == {("k2", 3, "before it was noted"), ("k:1", 1, "before it was noted")}
     with pytest.raises(KeyReused):
         services.deposit(alice, "USD", 3, "k2", now, "test")
+    assert [finding.split(":")[0] for finding in what_the_audit_finds()] == ["fundings"]
+    with connection.cursor() as cursor:
+        cursor.execute(import_module("accounts.migrations.0031_every_funding_has_a_row").KEPT)
     assert what_the_audit_finds() == []
 
 

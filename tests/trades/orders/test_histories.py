@@ -23,6 +23,7 @@ from accounts.ledger import ADVANCES, PROTECTION
 from accounts.models import Customer
 from accounts.money import printed
 from quotes.prices import Price, Prices
+from tests.export.second_eyes import beancount_agrees
 from tests.given import a_customer, balance, deposit, what_the_audit_finds
 from tests.sizes import size
 from tests.trades.orders.engine_room import (
@@ -335,6 +336,7 @@ def plays(portfolio: list[tuple[int, list[dict[str, Any]]]], history: list[tuple
         opened = [(who, ("create", wanted)) for who, hedge in portfolio for wanted in hedge]
         for kind, what in [("commands", opened), *history]:
             world.step(kind, what)
+        beancount_agrees()
         world.every_order_of_closing_ends_alike()
 
 

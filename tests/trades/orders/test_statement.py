@@ -58,7 +58,7 @@ def csv_of(by: Customer, **query: Any) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text)))
 
 
-def moves(by: Customer, debit: str, credit: str, cents: int, kind: str = "test", key: str = "") -> None:
+def moves(by: Customer, debit: str, credit: str, cents: int, kind: str = "adjustment", key: str = "") -> None:
     """One movement of the customer's dollars; whatever isn't a customer's account is the house's."""
     own = (AVAILABLE, MARGIN, SETTLING)
     debited, credited = (

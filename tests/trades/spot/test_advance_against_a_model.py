@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from accounts.models import Customer, LedgerAccount, Transfer
 from quotes import prices
+from tests.export.second_eyes import beancount_agrees
 from tests.given import (
     a_customer,
     a_quote,
@@ -148,6 +149,7 @@ def test_any_mix_of_trades_comes_out_as_the_model_says(seed: int, in_small_sets:
     assert sorted(moved) == sorted(model.moved)
     assert len(set(wanted.values())) >= 4, "the mix is too tame"
     assert what_the_audit_finds() == []
+    beancount_agrees()
 
 
 EVENT = ("trade_id", "became", "detail")

@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("quotes", "0017_instrument_guards")]
+    dependencies = [("quotes", "0020_versions")]
 
     operations = [
         migrations.AddField(
