@@ -115,6 +115,9 @@ _TAKEN = wrong(
 _FACTS = facts("SELECT trade_id, id FROM trades_tradeevent WHERE trade_id = ANY(%(rows)s::uuid[])")
 
 
+_QUOTE_OF = facts("SELECT id, quote_id FROM trades_trade WHERE id = ANY(%(rows)s::uuid[]) AND quote_id IS NOT NULL")
+
+
 def register_checks() -> None:
     add("trade events", "trades_trade", _STEPS, "Trade {0} is not what its events made it: {1}.", _FACTS)
     add("exit amounts", "trades_trade", _TAKEN, "Exit {0}: {1}.")
@@ -124,4 +127,4 @@ def register_checks() -> None:
         _QUOTES,
         "Quote {0} at the price {1} can't come to {2} received, {3} delivered and a fee of {4} ({5} bps and {6}).",
     )
-    add("trade quotes", "trades_trade", _TRADES, "Trade {0} is not what its quote says: {1}.")
+    add("trade quotes", "trades_trade", _TRADES, "Trade {0} is not what its quote says: {1}.", _QUOTE_OF)
