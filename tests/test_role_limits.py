@@ -402,8 +402,9 @@ def test_the_application_changes_no_term_of_an_instrument_that_moves_money(appli
 @pytest.fixture
 def spread_is_put_back() -> Iterator[None]:
     """By the owner: named before `as_the_application`, it ends after that."""
+    Instrument.objects.filter(pk="BTC-USD").update(max_spread_percent=200)
     yield
-    Instrument.objects.filter(pk="BTC-USD").update(spread_bps=5, agreed={})
+    Instrument.objects.filter(pk="BTC-USD").update(spread_bps=5, max_spread_percent=5, agreed={})
 
 
 def test_the_application_changes_an_instrument_by_a_change_that_was_decided(spread_is_put_back, as_the_application):

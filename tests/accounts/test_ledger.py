@@ -80,7 +80,7 @@ def test_a_key_that_says_something_else_is_refused_and_nothing_moves():
 
     for other in (
         a_reservation(alice, usd("11.00")),
-        replace(a_reservation(alice, usd("10.00")), kind="another_kind"),
+        replace(a_reservation(alice, usd("10.00")), kind="order_swap"),
         replace(a_reservation(alice, usd("10.00")), credit=ledger.house(alice.pk, "USD", ledger.FEES)),
     ):
         with pytest.raises(KeyReused):

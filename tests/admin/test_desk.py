@@ -385,15 +385,14 @@ def test_the_dashboard_of_an_idle_system_says_what_is_missing(desk):
 
 
 def test_the_dashboard_of_a_busy_system_counts_what_waits(desk, bought):
-    every_price_at_its_start()
     a_crowd(2)
     LedgerAudit.objects.create(at=timezone.now(), ok=False, counted={}, findings=[{"check": "x"}])
     symbols.forget()
-    Instrument.objects.filter(symbol__startswith="A").delete()
+    every_price_at_its_start()
 
     found = cards(desk)
 
-    assert found["Price feed"] == ("5 of 5 fresh", "desk-good")
+    assert found["Price feed"] == ("7 of 7 fresh", "desk-good")
     assert found["Order engine"] == ("running", "desk-good")
     assert found["Ledger audit"] == ("1 findings", "desk-bad")
     assert found["Open positions"] == ("2", "")

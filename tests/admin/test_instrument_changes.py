@@ -12,13 +12,18 @@ from django.urls import reverse
 from quotes.models import Instrument, InstrumentChange
 from quotes.models.instrument import MOVING
 from tests.admin.deeds import act, hidden, offers, page, said, shown, sits_down
-from tests.trades.instruments.desk import BTC, a_hedger, now
+from tests.trades.instruments.desk import BTC, a_hedger, any_spread_counts, now
 
 pytestmark = pytest.mark.django_db
 
 CHANGE = "quotes_instrumentchange"
 PROPOSE = f"{CHANGE}_propose"
 WIDE = {"instrument": BTC, "reason": "a thin market", "spread_bps": "9999"}
+
+
+@pytest.fixture(autouse=True)
+def _any_spread_counts(db: None) -> None:
+    any_spread_counts()
 
 
 def proposed(client: Client, **changed: Any) -> list[str]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -18,6 +20,7 @@ from accounts.ids import FIRM
 from accounts.kinds import KINDS
 from accounts.models import Asset, Break, Customer, LedgerAccount, Transfer
 from quotes import prices, symbols
+from quotes.prices import Prices
 from quotes.quoting import FeeTerms
 from tests.docs.ledger_page import Example, Told, examples, number
 from tests.export.second_eyes import beancount_agrees
@@ -41,7 +44,7 @@ from tests.trades.orders.engine_room import became, closing, fires, judges, open
 from tests.trades.orders.night_office import Office, rates
 from trades.corrections import propose
 from trades.corrections.funding import propose_firms_own
-from trades.models import Correction, Order, SettlementBatch, SettlementLeg, Trade
+from trades.models import Correction, Order, SettlementBatch, SettlementLeg, SwapRun, Trade
 from trades.settlement.cut import cut_now
 from trades.settlement.legs import fail_leg, settle_leg
 
@@ -143,7 +146,7 @@ class Player:
 
     def _closes(self, who: str, name: str, price: str) -> None:
         price_at(Order.objects.get(code=self.named[name]).instrument_id, price.replace(",", ""))
-        (told,) = tick(closing(self.who(who), self.named[name]))
+        (told,) = tick(closing(self.who(who), self.named[name]), at=self._after_the_night())
         assert told.status == 200, told.text
 
     def _closes_a_part(self, who: str, quantity: str, name: str, part: str, price: str) -> None:
@@ -178,6 +181,13 @@ class Player:
         night = Office(f"{timezone.now():%Y-%m-%d %H:%M:%S}").passes_the_next_night(btc=price.replace(",", ""))
         self.named["night"] = night.isoformat()
         symbols.forget()
+
+    def _after_the_night(self) -> Prices | None:
+        """The market as it is, on the clock of the night that has passed; None before one."""
+        if "night" not in self.named:
+            return None
+        then = SwapRun.objects.latest("night").cutoff + timedelta(minutes=1)
+        return Prices(then, {name: replace(price, at=then) for name, price in prices.latest().by_symbol.items()})
 
     def _rests(self, symbol: str) -> None:
         rests(symbol, f"{prices.latest().by_symbol[symbol].bid:f}")

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from quotes.models import Instrument, InstrumentChange
 from tests.races.together import together
-from tests.trades.instruments.desk import BTC, now, proposes, somebody
+from tests.trades.instruments.desk import BTC, any_spread_counts, now, proposes, somebody
 from trades.instruments import change
 from trades.instruments.errors import ChangeDecided, ChangeWaits
 
@@ -22,9 +22,15 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def _as_it_was() -> Iterator[None]:
     """Instruments are reference data: no test empties them."""
     before = {row.symbol: row for row in Instrument.objects.all()}
+    any_spread_counts()
     yield
     for symbol, row in before.items():
-        Instrument.objects.filter(pk=symbol).update(spread_bps=row.spread_bps, fee_bps=row.fee_bps, agreed=row.agreed)
+        Instrument.objects.filter(pk=symbol).update(
+            spread_bps=row.spread_bps,
+            max_spread_percent=row.max_spread_percent,
+            fee_bps=row.fee_bps,
+            agreed=row.agreed,
+        )
 
 
 def test_ten_checkers_at_once_apply_a_change_once():

@@ -8,6 +8,7 @@ from uuid import UUID
 from django.utils import timezone
 
 from accounts.models import Customer
+from quotes import references
 from quotes.models import Instrument, InstrumentChange
 from tests.given import a_customer, btc_at
 from tests.trades.corrections.desk import a_member_of_staff
@@ -16,6 +17,12 @@ from trades.instruments import change
 from trades.models import Order
 
 BTC = "BTC-USD"
+
+
+def any_spread_counts(symbol: str = BTC) -> None:
+    """An instrument whose prices count however wide: two persons have agreed to that before."""
+    Instrument.objects.filter(pk=symbol).update(max_spread_percent=200)
+    references.forget()
 
 
 def somebody() -> UUID:

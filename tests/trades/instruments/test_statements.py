@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import pytest
 
+from quotes.judging import Limits
 from quotes.models import InstrumentChange
 from tests.given import a_customer, balance, btc_at, price_at, rests, usd, what_the_audit_finds
 from tests.trades.instruments.desk import BTC, a_hedger, now, proposes
@@ -56,7 +57,7 @@ def test_what_was_stated_is_what_the_engine_does_at_that_price():
     ]
     told, _ = would_fire(BTC, WIDE)
 
-    btc_at(f"{told.bid}", f"{told.ask}")
+    prices.publish([(BTC, told.bid, told.ask)], limits={BTC: Limits(Decimal(50), Decimal(200))})
     live = Order.objects.filter(status__in=["OPEN", "PENDING"])
     everything = [*live.order_by("id")]
     fires(*everything)
@@ -133,7 +134,7 @@ def test_a_raised_jump_limit_states_what_the_refused_price_would_fire():
     from quotes import prices
 
     a_hedger()
-    faults = prices.publish([(BTC, Decimal("15000"), Decimal("15010"))], limits={BTC: Decimal(50)})
+    faults = prices.publish([(BTC, Decimal("15000"), Decimal("15010"))], limits={BTC: Limits()})
     assert faults
 
     statement, is_narrow = would_fire(BTC, {"jump_limit_percent": "90"})

@@ -45,6 +45,16 @@ def refused_by(sql: str, *given: object) -> str:
 # --- one proposes, another applies -------------------------------------------------------------------
 
 
+def test_a_spread_wider_than_the_greatest_is_not_even_proposed():
+    """None of its prices would count. Guard: the comparison in `terms.out_of_bounds`."""
+    Instrument.objects.filter(pk=BTC).update(max_spread_percent=5)
+
+    for wanted in ({"spread_bps": "9999"}, {"spread_bps": "500.001"}, {"max_spread_percent": "0.04"}):
+        with pytest.raises(Malformed, match="Wider than the greatest spread"):
+            proposes(**wanted)
+    assert proposes(spread_bps="500", max_spread_percent="5").state == "proposed"
+
+
 def test_the_operators_9999_waits_for_a_second_person_who_is_told_what_it_fires():
     a_hedger()
     maker = somebody()
@@ -152,7 +162,8 @@ def test_an_instrument_that_was_changed_meanwhile_is_not_changed_unseen():
         ({"price_age_limit_seconds": 15}, {"price_age_limit_seconds": 16}),
         ({"price_age_limit_seconds": 5}, {"price_age_limit_seconds": 4}),
         ({"jump_limit_percent": "25"}, {"jump_limit_percent": "50.001"}),
-        ({"volatility_limit_percent": "5"}, {"volatility_limit_percent": "10.5"}),
+        ({"max_spread_percent": "150"}, {"max_spread_percent": "200.001"}),
+        ({"volatility_limit_percent": "0.5"}, {"volatility_limit_percent": "1.5"}),
         ({"quote_life_seconds": 15}, {"quote_life_seconds": 31}),
         ({"fee_bps": "30"}, {"fee_bps": "0"}),
         ({"swap_long_bps": "-3"}, {"swap_long_bps": "5000"}),

@@ -1,0 +1,12 @@
+"""What the tests of this folder begin with."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.trades.instruments.desk import any_spread_counts
+
+
+@pytest.fixture(autouse=True)
+def _any_spread_counts(db: None) -> None:
+    any_spread_counts()
