@@ -34,21 +34,25 @@ _ID, _DIGEST, _SIDES = 16, 32, 8  # bytes a row
 # What is sealed: each table with the columns that name the two sides of a movement, if it has such.
 _TABLES: Final[dict[str, tuple[str, ...]]] = {}
 _ONLY: Final[dict[str, tuple[str, ...]]] = {}  # where not every column is sealed, those that are
+_SILENT: Final[set[str]] = set()
 
 
-def register(table: str, sides: tuple[str, ...] = (), *, columns: tuple[str, ...] = ()) -> None:
+def register(table: str, sides: tuple[str, ...] = (), *, columns: tuple[str, ...] = (), speaks: bool = True) -> None:
     """Seal this append-only table from now on: `id` must be a UUIDv7, `sides` two columns of ids or none.
 
-    `columns`: only these are, of a table whose others go on changing.
+    `columns`: only these are, of a table whose others go on changing. `speaks`: its rows say what became of other
+    rows, which a proof of the recount compares with them (accounts/audit.py).
     """
     _TABLES[table] = sides
     _ONLY[table] = columns
+    if not speaks:
+        _SILENT.add(table)
 
 
 register("accounts_transfer", ("debit_account_id", "credit_account_id"))
-register("accounts_ledgeraudit")
+register("accounts_ledgeraudit", speaks=False)
 register("accounts_funding")
-register("accounts_rowversion")
+register("accounts_rowversion", speaks=False)
 
 
 # --- the bytes --------------------------------------------------------------------------------------
@@ -237,8 +241,8 @@ class Verified:
 
     @property
     def lacks_rows(self) -> bool:
-        """Whether a sealed row was removed: which rows it spoke of, nobody can tell any more."""
-        return any(it.what == "removed" for it in self.tampered)
+        """Whether a sealed row was removed that spoke of others: of which, nobody can tell any more."""
+        return any(it.what == "removed" and it.table not in _SILENT for it in self.tampered)
 
     def genuine(self, ids: Collection[UUID]) -> set[UUID]:
         """Those of these rows that are sealed, and as they were."""

@@ -27,9 +27,8 @@ class TradesConfig(AppConfig):
         for table in ("trades_batchevent", "trades_deal", "trades_orderevent", "trades_tradeevent"):
             seals.register(table)
         # How far a night has come goes on changing; at which prices it began doesn't.
-        seals.register(
-            "trades_swaprun", columns=("id", "partition", "night", "cutoff", "prices", "rates", "started_at")
-        )
+        begun = ("id", "partition", "night", "cutoff", "prices", "rates", "started_at")
+        seals.register("trades_swaprun", columns=begun, speaks=False)
         versions.keep("trades_settlementwindow", "id", without=("last_cut_at",))
         versions.keep("trades_correction", "id")
         versions.keep("trades_tradeflag", "id")

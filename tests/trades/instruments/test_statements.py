@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import pytest
 
+from quotes import prices
 from quotes.judging import Limits
 from quotes.models import InstrumentChange
 from tests.given import a_customer, balance, btc_at, price_at, rests, usd, what_the_audit_finds

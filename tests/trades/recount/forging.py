@@ -33,9 +33,13 @@ def unsealed_forged(sql: str, *parameters: object) -> None:
 
 
 def found() -> set[tuple[str, str]]:
-    """All that verifying finds, as (check, row)."""
+    """What the recount finds, as (check, row): without what the seals of quotes and nights and versions say of the very row."""
     findings = audit.run(timezone.now(), verify=True).findings
-    return {(finding["check"], finding["row"]) for finding in findings}
+    return {
+        (finding["check"], finding["row"])
+        for finding in findings
+        if not finding["check"].startswith(("sealed quotes_quote", "sealed trades_swaprun", "versions of "))
+    }
 
 
 def named() -> set[str]:
