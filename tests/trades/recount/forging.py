@@ -33,7 +33,7 @@ def unsealed_forged(sql: str, *parameters: object) -> None:
 
 
 def found() -> set[tuple[str, str]]:
-    """What the recount finds, as (check, row): without what the seals of quotes and nights and versions say of the very row."""
+    """What the recount finds, as (check, row), without what seals of quotes and nights and versions say of that row."""
     findings = audit.run(timezone.now(), verify=True).findings
     return {
         (finding["check"], finding["row"])
