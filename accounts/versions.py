@@ -147,6 +147,9 @@ def catch_up() -> int:
             return 0
         cursor.execute("SELECT set_config('TimeZone', 'UTC', true)")
         for versioned in kept():
+            cursor.execute("SELECT to_regclass(%s)", [versioned.table])
+            if cursor.fetchone()[0] is None:  # migrated to where there is no such table, or not yet
+                continue
             cursor.execute(_query(_CAUGHT_UP, versioned))
             written += cursor.rowcount
     return written

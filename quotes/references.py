@@ -21,7 +21,7 @@ KEPT_SECONDS: Final = 1.0
 LOOK_AGAIN_SECONDS: Final = 0.2
 
 # The last row of each, found by their indexes: the histories may be long.
-_LAST: Final = """
+LAST: Final = """
 SELECT i.symbol, i.jump_limit_percent, i.max_spread_percent, c.low, c.high, h.number, h.bid, h.ask
 FROM quotes_instrument i
 LEFT JOIN LATERAL (
@@ -80,7 +80,7 @@ def forget() -> None:
 
 def _read() -> dict[str, Reference]:
     with connection.cursor() as cursor:
-        cursor.execute(_LAST)
+        cursor.execute(LAST)
         rows = cursor.fetchall()
     return {
         symbol: Reference(

@@ -27,7 +27,7 @@ def many_settling_buys(customers: Sequence[Customer], count: int, *, satoshis: i
             customers[(len(trades) + turn) % len(customers)] for turn in range(min(MOST_AT_ONCE, count - len(trades)))
         ]
         trades += _stored(some, satoshis)
-    moved = advance([trade.pk for trade in trades], at=timezone.now(), prices=_market)
+    moved = advance([trade.pk for trade in trades], at=timezone.now(), prices=the_market)
     assert moved.settling == count, moved
     return trades
 
@@ -35,7 +35,7 @@ def many_settling_buys(customers: Sequence[Customer], count: int, *, satoshis: i
 def many_exits(originals: Sequence[Trade]) -> list[Trade]:
     """A settling exit of each of these buys, at the same price."""
     exits = many_exits_in_storing(originals)
-    moved = advance([trade.pk for trade in exits], at=timezone.now(), prices=_market)
+    moved = advance([trade.pk for trade in exits], at=timezone.now(), prices=the_market)
     assert moved.settling == len(exits), moved
     return exits
 
@@ -52,7 +52,7 @@ def many_exits_in_storing(originals: Sequence[Trade]) -> list[Trade]:
     return exits
 
 
-def _market() -> Prices:
+def the_market() -> Prices:
     """It has just stood where every quote here has it."""
     now = timezone.now()
     return Prices(now, {"BTC-USD": Price("BTC-USD", Decimal(_PRICE), Decimal(_PRICE), now)})

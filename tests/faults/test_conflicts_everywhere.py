@@ -55,8 +55,8 @@ def meets_conflicts(deed: Deed, failing: Iterable[int] = ONE_FURTHER_EACH_TIME) 
     """Do something while writing statements fail, by their number; gives its result. A sequence survives a rollback."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "CREATE SEQUENCE luck; CREATE FUNCTION bad_luck() RETURNS trigger LANGUAGE plpgsql AS $$"
-            f" DECLARE n int := nextval('luck'); BEGIN IF n = ANY(ARRAY{list(failing)}) THEN"
+            "CREATE SEQUENCE public.luck; CREATE FUNCTION bad_luck() RETURNS trigger LANGUAGE plpgsql AS $$"
+            f" DECLARE n int := nextval('public.luck'); BEGIN IF n = ANY(ARRAY{list(failing)}) THEN"
             " RAISE EXCEPTION 'bad luck' USING ERRCODE = CASE n % 2 WHEN 1 THEN '40001' ELSE '40P01' END;"
             " END IF; RETURN NULL; END $$"
         )

@@ -144,6 +144,7 @@ def test_after_postgresql_was_restored_to_an_earlier_time_the_holder_rises_above
 # --- the script ------------------------------------------------------------------------------------
 
 
+@pytest.mark.django_db
 def test_a_lower_epoch_is_refused_inside_the_script_and_leaves_everything_as_it_is():
     """The race: it looked whether it may speak, was stopped, and its call arrives after a successor's."""
     says(100, 2)

@@ -75,6 +75,7 @@ def a_loop() -> Loop:
     return loop
 
 
+@pytest.mark.django_db
 def test_a_price_that_the_feed_held_up_is_as_old_and_its_candle_is_that_of_its_own_minute(monkeypatch):
     """As if the process had been stopped for 90 s between two of its lines."""
     gathered: list[prices.Price] = []
@@ -89,6 +90,7 @@ def test_a_price_that_the_feed_held_up_is_as_old_and_its_candle_is_that_of_its_o
     assert gathered == [found.by_symbol["BTC-USD"]]
 
 
+@pytest.mark.django_db
 def test_a_price_older_than_the_one_that_stands_is_late():
     loop = a_loop()
     loop._publish([Tick("BTC-USD", Decimal(100), Decimal(101), uptime())])

@@ -32,7 +32,7 @@ from tests.given import (
     usd,
     what_the_audit_finds,
 )
-from tests.many import many_exits, many_exits_in_storing, many_settling_buys
+from tests.many import many_exits, many_exits_in_storing, many_settling_buys, the_market
 from tests.races.together import PATIENCE_SECONDS, together, wait_until_waiting
 from tests.sizes import size
 from trades.errors import BatchStateForbids, NothingToCut
@@ -48,7 +48,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def moves(*trades: Trade) -> None:
     """The storing step, tried again while originals are in other hands, as the task does it."""
     ids = [trade.pk for trade in trades]
-    while left := advance(ids, at=timezone.now(), prices=prices.latest).left:
+    while left := advance(ids, at=timezone.now(), prices=the_market).left:
         if not Trade.objects.filter(pk__in=left, state="storing").exists():
             return
         time.sleep(0.005)

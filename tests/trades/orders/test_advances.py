@@ -32,6 +32,7 @@ from tests.trades.orders.engine_room import (
     opens,
     owed,
     refused,
+    says,
     tick,
 )
 from tests.trades.orders.night_office import Office, at, rates
@@ -122,8 +123,7 @@ def test_a_swap_that_nothing_pays_is_advanced_while_the_position_rests(alice: Cu
     assert owed(alice) == nights * usd("2_000.00") - usd("1_000.00")
     assert house(PROTECTION) == 0
 
-    price_at("ETH-USD", "1_000.00")
-    closes(alice, ether)
+    says(closing(alice, ether.code), at(f"{tonight} 00:01:00", eth="1_000"))
     ends_with(alice, str(10_000 + 1_000 - nights * 2_000))
 
 
