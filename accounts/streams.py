@@ -51,7 +51,8 @@ class Appender:
         try:
             connection = self._connected()
         except (redis.RedisError, OSError) as failure:
-            return [redis.ConnectionError(str(failure)) for _ in entries]
+            kind = redis.TimeoutError if isinstance(failure, redis.TimeoutError) else redis.ConnectionError
+            return [kind(str(failure)) for _ in entries]
         receipts: list[str | redis.RedisError] = []
         try:
             connection.send_packed_command(

@@ -1,7 +1,7 @@
 """The web side of the engine: send a command, wait for its answer, never past the deadline.
 
-One reply list, one reader thread and one sender thread (`sender.py`) per web process. A request waits on a queue of
-its own; the reader wakes it by command id. Whatever is late or unknown is dropped, and the list expires when the
+One reply list, one reader thread and one sender (`sender.py`) per web process. A request waits on a queue of its own;
+the reader wakes it by command id. Whatever is late or unknown is dropped, and the list expires when the
 process is gone. A command that got no answer in time is taken out of the stream again: its deadline has passed, so no
 engine may execute it any more. So a timeout leaves no thread, connection, key or entry behind, not even where no
 engine runs.

@@ -1,7 +1,8 @@
-"""One thread of a web process puts the commands of all its requests on their streams, as many at once as wait.
+"""A web process puts the commands of its requests on their streams over one connection, as many at once as wait.
 
-A request hands its command over and sleeps until its answer is there: it isn't woken for Redis' receipt, and takes no
-connection of its own. What Redis refuses, or does not answer, is said to the request instead of an answer.
+A request that finds the connection free sends its command itself. Whoever comes meanwhile hands theirs over and
+sleeps until their answer is there; what has gathered by then, a thread of the process' own sends. What Redis refuses,
+or does not answer, is said to the request instead of an answer.
 """
 
 from __future__ import annotations
@@ -51,6 +52,8 @@ class Sender:
     def __init__(self) -> None:
         self._queue: queue.SimpleQueue[Waiting] = queue.SimpleQueue()
         self._appender = streams.Appender()
+        self._sending = threading.Lock()  # who holds it has the connection
+        self._left: queue.SimpleQueue[None] = queue.SimpleQueue()  # something was left to the process' own thread
         self._choosing = threading.Lock()  # what is withdrawn is not sent, and what is sent can't be withdrawn
         threading.Thread(target=self._run, name="commands", daemon=True).start()
 
@@ -61,6 +64,10 @@ class Sender:
         redis.RedisError when it was not sent and won't be.
         """
         self._queue.put(waiting)
+        if self._sending.acquire(blocking=False):
+            self._send_what_waits()
+            if not self._queue.empty():  # looked at after the release: whoever was refused the lock had queued before
+                self._left.put(None)
 
     def withdraw(self, waiting: Waiting) -> bool:
         """Never send it. False when it was sent already."""
@@ -70,23 +77,24 @@ class Sender:
 
     def _run(self) -> None:
         while True:
-            batch = self._gathered()
-            try:
-                self._put(batch)
-            except Exception as failure:
-                log.exception("commands were not sent")  # it goes on: every request of this process needs it
-                for waiting in batch:
-                    waiting.said.put(streams.Unanswered(repr(failure)))
+            self._left.get()
+            while not self._queue.empty():
+                self._sending.acquire()
+                self._send_what_waits()
 
-    def _gathered(self) -> list[Waiting]:
-        """The next command, and whatever else waits by then."""
-        batch = [self._queue.get()]
+    def _send_what_waits(self) -> None:
+        """Send what is queued by now, and give the connection back."""
+        batch: list[Waiting] = []
         try:
-            while len(batch) < MOST_AT_ONCE:
-                batch.append(self._queue.get_nowait())
-        except queue.Empty:
-            pass
-        return batch
+            while len(batch) < MOST_AT_ONCE and not self._queue.empty():
+                batch.append(self._queue.get_nowait())  # only the holder of the connection takes from the queue
+            self._put(batch)
+        except Exception as failure:
+            log.exception("commands were not sent")  # it goes on: every request of this process needs it
+            for waiting in batch:
+                waiting.said.put(streams.Unanswered(repr(failure)))
+        finally:
+            self._sending.release()
 
     def _put(self, batch: Sequence[Waiting]) -> None:
         oldest = uptime() - streams.PROMPT_SECONDS
