@@ -88,7 +88,7 @@ def measure(system: System, sizes: Sizes = Sizes()) -> list[Row]:
     people = [customer.pk for customer in customers(sizes.customers)]
     prices.forget()  # the quotes below have made-up prices, and an earlier part another market
     _store(sizes.trades, people)
-    with FreshPrices([(symbol, Decimal(1), Decimal(1)) for symbol in SYMBOLS]), Worker(system) as worker:
+    with FreshPrices(_prices_of_the_quotes()), Worker(system) as worker:
         draining = _drain(worker)
         tps = [pgbench.transactions_per_second(superuser_url(), SECONDS)]
         bare = Bare()
@@ -215,6 +215,11 @@ def _store(count: int, people: Sequence[UUID]) -> None:
     )
     _sql(_TRADES)
     _sql("ANALYZE trades_trade")
+
+
+def _prices_of_the_quotes() -> list[tuple[str, Decimal, Decimal]]:
+    """The market as the quotes have it: a trade waits for a price, and fails where it moved."""
+    return [(symbol, price, price) for symbol, price in _sql("SELECT DISTINCT instrument_id, price FROM quotes_quote")]
 
 
 def _drain(worker: Worker) -> float:
