@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Sequence
+from datetime import datetime
 from decimal import Decimal
 
 from django.db import transaction
@@ -12,7 +13,7 @@ from django.utils import timezone
 
 from accounts import ledger, services, tokens
 from accounts.ids import uuid7
-from accounts.models import Customer, User
+from accounts.models import Customer, Funding, Transfer, User
 from accounts.services import NewCustomer
 from quotes import prices
 from trades.orders.apply import apply
@@ -29,22 +30,31 @@ def customers(count: int) -> list[Customer]:
     User.objects.bulk_create(users, batch_size=1000)
     made = services.open_customers([NewCustomer(user=user) for user in users], at)
     for batch in _batched(made, 1000):
-        ledger.post(
-            [
-                ledger.Movement(
-                    ledger.house(customer.pk, "USD", ledger.EXTERNAL),
-                    ledger.customers(customer.pk, "USD", ledger.AVAILABLE),
-                    100_000_000,
-                    "deposit",
-                    "deposit:bench",
-                    customer.pk,
-                    None,
-                    at,
-                )
-                for customer in batch
-            ]
-        )
+        _give(batch, at)
     return made
+
+
+def _give(batch: list[Customer], at: datetime) -> None:
+    """A deposit for each, with the row that says who moved it, as `services.deposit` makes them one by one."""
+    ledger.post(
+        [
+            ledger.Movement(
+                ledger.house(customer.pk, "USD", ledger.EXTERNAL),
+                ledger.customers(customer.pk, "USD", ledger.AVAILABLE),
+                100_000_000,
+                "deposit",
+                f"deposit:{customer.pk.hex}",
+                customer.pk,
+                None,
+                at,
+            )
+            for customer in batch
+        ]
+    )
+    Funding.objects.bulk_create(
+        Funding(transfer=transfer, reference=transfer.customer_id.hex, made_from="a benchmark", at=at)
+        for transfer in Transfer.objects.filter(customer__in=batch, kind="deposit")
+    )
 
 
 def _batched(items: list[Customer], size: int) -> list[list[Customer]]:

@@ -159,7 +159,11 @@ class Worker:
     def __enter__(self) -> Worker:
         from celery import current_app
 
-        _until_it_works(current_app)
+        try:
+            _until_it_works(current_app)
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -193,10 +197,15 @@ class Worker:
 
 
 def _until_it_works(app: Any) -> None:
+    """Workers take no orders by broadcast, so none is asked: one works when it has taken a task."""
     give_up = time.monotonic() + 60
-    while not app.control.ping(timeout=0.5):
-        if time.monotonic() > give_up:
-            raise RuntimeError("the worker doesn't answer")
+    app.send_task("trades.tasks.settle_open", ignore_result=True)
+    with app.connection_for_read() as connection:
+        queue = app.amqp.queues[app.conf.task_default_queue](connection.default_channel)
+        while queue.queue_declare().message_count:
+            if time.monotonic() > give_up:
+                raise RuntimeError("the worker takes no task")
+            time.sleep(0.1)
 
 
 def _store(count: int, people: Sequence[UUID]) -> None:
