@@ -31,6 +31,7 @@ __all__ = [
     "order_code",
     "parse_guid",
     "partition_of",
+    "pasted_guid",
     "stamp_of",
     "time_of",
     "uuid7",
@@ -92,6 +93,11 @@ def parse_guid(text: object) -> UUID | None:
     if isinstance(text, str) and _GUID.fullmatch(text):
         return UUID(hex=text)
     return None
+
+
+def pasted_guid(text: str) -> UUID | None:
+    """A guid as a person writes it, with hyphens or in capitals as well, or None when it is none."""
+    return parse_guid(text.replace("-", "").lower())
 
 
 def partition_of(customer_id: UUID) -> int:

@@ -20,7 +20,7 @@ from django.db.models.functions import Coalesce
 
 from accounts.errors import CustomerNotFound, NotFound, UserNotFound
 from accounts.identity import Caller
-from accounts.ids import parse_guid
+from accounts.ids import pasted_guid
 from accounts.ledger import AVAILABLE, SETTLING
 from accounts.models import Asset, Break, Customer, LedgerAccount, User
 
@@ -68,7 +68,7 @@ def account_seen_by(caller: Caller, guid: UUID) -> LedgerAccount:
 
 def customer_named(text: str) -> Customer:
     """The customer that an operator names by guid or by e-mail address. Raises CustomerNotFound."""
-    guid = parse_guid(text.replace("-", "").lower())
+    guid = pasted_guid(text)
     found = Customer.objects.filter(pk=guid) if guid else Customer.objects.filter(user__email=text.lower())
     customer = found.first()
     if customer is None:

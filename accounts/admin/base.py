@@ -17,7 +17,7 @@ from unfold.admin import ModelAdmin, TabularInline
 from unfold.views import ChangeList
 
 from accounts.admin.numbers import PlainDecimalField, PlainIntegerField
-from accounts.ids import parse_guid
+from accounts.ids import pasted_guid
 from accounts.models import Customer
 
 MOST_COUNTED = 10_000
@@ -149,7 +149,7 @@ class DeskAdmin(ModelAdmin):
         return (self._exactly(queryset, term) if term else queryset), False
 
     def _exactly(self, rows: QuerySet[Any], term: str) -> QuerySet[Any]:
-        guid = parse_guid(term.replace("-", "").lower())
+        guid = pasted_guid(term)
         if guid is not None:
             return self._first_that_finds(rows, self.search_guids, guid)
         if "@" in term and self.search_customer:

@@ -14,7 +14,7 @@ from unfold.views import ChangeList
 from accounts import clock
 from accounts.admin import shown
 from accounts.admin.base import ReadOnlyAdmin
-from accounts.ids import floor_of, parse_guid
+from accounts.ids import floor_of, pasted_guid
 from accounts.models import Customer
 from trades.admin.keyset import KeysetList
 from trades.admin.order_events import KINDS, codes_of, read_exactly, told
@@ -138,7 +138,7 @@ def _with(events: QuerySet[Any], word: str) -> QuerySet[Any]:
     if "@" in word:
         customer = Customer.objects.filter(user__email=word.lower()).first()
         return events.filter(customer_id=customer.pk) if customer else events.none()
-    guid = parse_guid(word.replace("-", "").lower())
+    guid = pasted_guid(word)
     if guid is not None and Customer.objects.filter(pk=guid).exists():
         return events.filter(customer_id=guid)
     order = _order(guid, word)

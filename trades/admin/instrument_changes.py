@@ -28,7 +28,7 @@ from quotes.models.instrument import MOVING
 from trades.instruments import change
 from trades.instruments.errors import ChangeDecided
 from trades.instruments.selectors import changes_shown
-from trades.instruments.statement import Statement, lines
+from trades.instruments.statement import Statement, told
 
 STATES = {"proposed": "warning", "applied": "success", "refused": ""}
 PAGE, LIST = "admin:quotes_instrumentchange_change", "admin:quotes_instrumentchange_changelist"
@@ -226,8 +226,4 @@ def _who(request: HttpRequest) -> UUID:
 
 
 def _statement(kept: dict[str, Any]) -> str:
-    statement = Statement.read(kept)
-    said = lines(statement)
-    if statement.bid is not None and statement.ask is not None:
-        said = [f"At {statement.bid:f} / {statement.ask:f}:", *said]
-    return format_html_join("", "<p>{}</p>", ((line,) for line in said))
+    return format_html_join("", "<p>{}</p>", ((line,) for line in told(Statement.read(kept))))

@@ -15,7 +15,7 @@ from unfold.views import ChangeList
 
 from accounts.admin import shown
 from accounts.admin.base import MOST_COUNTED, BoundedPaginator, ReadOnlyAdmin, asked_once, names_in
-from accounts.ids import parse_guid
+from accounts.ids import pasted_guid
 from accounts.models import Customer
 from trades.admin.margin_levels import figures_of, lowest_first
 from trades.admin.order_events import account_currency, events_of_account
@@ -110,7 +110,7 @@ class MarginAccountAdmin(ReadOnlyAdmin):
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> MarginAccount | None:
         """Of any customer, also where the engine has noted nothing yet."""
-        pk = parse_guid(object_id.replace("-", "").lower())
+        pk = pasted_guid(object_id)
         customer = Customer.objects.filter(pk=pk).first() if pk else None
         if customer is None:
             return None
@@ -207,5 +207,5 @@ def _customer(term: str) -> list[UUID]:
     """The customer that a search means, by guid or e-mail address; nobody where there is none."""
     if "@" in term:
         return list(Customer.objects.filter(user__email=term.lower()).values_list("pk", flat=True))
-    guid = parse_guid(term.replace("-", "").lower())
+    guid = pasted_guid(term)
     return [guid] if guid else []

@@ -129,6 +129,13 @@ def stated(price: Price | None, parts: Iterable[Rehearsed]) -> Statement:
     )
 
 
+def told(statement: Statement) -> list[str]:
+    """`lines`, after the price that the book was run at, where there is one."""
+    if statement.bid is None or statement.ask is None:
+        return lines(statement)
+    return [f"At {statement.bid:f} / {statement.ask:f}:", *lines(statement)]
+
+
 def lines(statement: Statement) -> list[str]:
     """What it says, a line a fact, for people."""
     if not statement.fires:

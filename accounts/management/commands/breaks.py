@@ -12,7 +12,7 @@ from django.core.management.base import CommandError
 from accounts import clock, selectors
 from accounts.errors import BreakNotFound
 from accounts.identity import Actor
-from accounts.ids import parse_guid
+from accounts.ids import pasted_guid
 from accounts.management import who
 from accounts.management.output import JSONCommand, politely
 from accounts.models import Break
@@ -50,7 +50,7 @@ class Command(JSONCommand):
 
 
 def _named(text: str) -> UUID:
-    guid = parse_guid(text.replace("-", "").lower())
+    guid = pasted_guid(text)
     if guid is None:
         raise BreakNotFound(f"There is no break {text[:40]!r}.")
     return guid

@@ -5,21 +5,19 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from collections.abc import Sequence
 from typing import Any
-from uuid import UUID
 
 from django.core.management.base import CommandError
 
 from accounts import clock
-from accounts.errors import NotFound
-from accounts.ids import parse_guid
 from accounts.management import who
+from accounts.management.guids import guid_of
 from accounts.management.output import JSONCommand, politely
 from quotes import symbols
 from quotes.models import InstrumentChange
 from quotes.models.instrument import MOVING
 from trades.instruments import change
 from trades.instruments.selectors import changes, changes_shown
-from trades.instruments.statement import Statement, lines
+from trades.instruments.statement import Statement, told
 
 
 class Command(JSONCommand):
@@ -57,7 +55,7 @@ class Command(JSONCommand):
                 done = change.propose(symbol, _wanted(options["set"]), reason=options["reason"], by=by, at=at)
             else:
                 decides = change.apply if does == "apply" else change.refuse
-                done = decides(_guid(options["guid"]), by=by, at=at)
+                done = decides(guid_of(options["guid"]), by=by, at=at)
             one = changes().get(pk=done.pk)
             self.say(options, _told(one), _written(one), *_stated(one))
 
@@ -66,7 +64,7 @@ class Command(JSONCommand):
         statement, is_narrow = change.would_fire(symbol, wanted)
         alone = "One person may make this change." if is_narrow else "This change takes two persons."
         facts = {"symbol": symbol, "wouldFire": statement.kept(), "fires": statement.fires, "alone": is_narrow}
-        self.say(options, facts, *_priced(statement), *lines(statement), alone)
+        self.say(options, facts, *told(statement), alone)
 
     def _says_what(self, parser: ArgumentParser) -> None:
         parser.add_argument("symbol")
@@ -94,13 +92,6 @@ def _wanted(given: Sequence[str]) -> dict[str, object]:
     return wanted
 
 
-def _guid(text: str) -> UUID:
-    guid = parse_guid(text.replace("-", "").lower())
-    if guid is None:
-        raise NotFound(f"{text[:40]!r} is no guid.")
-    return guid
-
-
 def _told(one: InstrumentChange) -> dict[str, Any]:
     return {
         "guid": one.pk,
@@ -125,11 +116,4 @@ def _written(one: InstrumentChange) -> str:
 
 
 def _stated(one: InstrumentChange) -> list[str]:
-    statement = Statement.read(one.stated_when_applied or one.stated)
-    return [*_priced(statement), *lines(statement)]
-
-
-def _priced(statement: Statement) -> list[str]:
-    if statement.bid is None or statement.ask is None:
-        return []
-    return [f"At {statement.bid:f} / {statement.ask:f}:"]
+    return told(Statement.read(one.stated_when_applied or one.stated))

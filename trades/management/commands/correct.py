@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from argparse import ArgumentParser
 from typing import Any
-from uuid import UUID
 
 from accounts import clock, services
 from accounts import selectors as people
-from accounts.errors import NotFound
 from accounts.identity import Actor
-from accounts.ids import parse_guid
 from accounts.management import who
+from accounts.management.guids import guid_of
 from accounts.management.output import JSONCommand, politely
 from accounts.money import from_base_units
 from trades.corrections import decide, propose, selectors
@@ -86,11 +84,11 @@ def _propose(options: dict[str, Any], by: Actor) -> Correction:
     at, why = clock.now(), options["reason"]
     if options["kind"] in _REVERSALS:
         reverses, _ = _REVERSALS[options["kind"]]
-        return reverses(_guid(options["guid"]), reason=why, by=by, at=at)
+        return reverses(guid_of(options["guid"]), reason=why, by=by, at=at)
     if options["kind"] == "break":
         kind, reference = _BREAKS[options["how"]], options["reference"]
         return propose.propose_break_resolution(
-            _guid(options["guid"]), kind, reason=why, reference=reference, by=by, at=at
+            guid_of(options["guid"]), kind, reason=why, reference=reference, by=by, at=at
         )
     asset = options["asset"].upper()
     if options["kind"] == "firm":
@@ -110,14 +108,7 @@ def _propose(options: dict[str, Any], by: Actor) -> Correction:
 
 def _decide(options: dict[str, Any], by: Actor) -> Correction:
     does = decide.apply if options["does"] == "apply" else decide.reject
-    return does(_guid(options["guid"]), by=by, at=clock.now())
-
-
-def _guid(text: str) -> UUID:
-    guid = parse_guid(text.replace("-", "").lower())
-    if guid is None:
-        raise NotFound(f"{text[:40]!r} is no guid.")
-    return guid
+    return does(guid_of(options["guid"]), by=by, at=clock.now())
 
 
 def _told(one: Correction) -> dict[str, Any]:

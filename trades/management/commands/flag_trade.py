@@ -9,7 +9,7 @@ from uuid import UUID
 from django.core.management.base import CommandError
 
 from accounts import clock
-from accounts.ids import parse_guid
+from accounts.ids import pasted_guid
 from accounts.management import who
 from accounts.management.output import JSONCommand, politely
 from trades.errors import TradeNotFound
@@ -30,7 +30,7 @@ class Command(JSONCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if options["clear"] == bool(options["reason"]):
             raise CommandError("Say --reason to hold a trade back, or --clear to let it go.")
-        trade_id: UUID | None = parse_guid(options["guid"].replace("-", "").lower())
+        trade_id: UUID | None = pasted_guid(options["guid"])
         if trade_id is None:
             raise TradeNotFound(f"There is no trade {options['guid'][:40]!r}.")
         by, now = who.actor(options), clock.now()

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from accounts import clock, services
 from accounts.identity import Actor
-from accounts.ids import parse_guid
+from accounts.ids import pasted_guid
 from accounts.management import who
 from accounts.management.output import JSONCommand, politely
 from accounts.money import from_base_units
@@ -61,7 +61,7 @@ def _reported(leg: SettlementLeg, options: dict[str, Any], by: Actor) -> Settlem
 
 
 def _named(text: str) -> SettlementLeg:
-    guid: UUID | None = parse_guid(text.replace("-", "").lower())
+    guid: UUID | None = pasted_guid(text)
     leg = SettlementLeg.objects.filter(pk=guid).first() if guid else None
     if leg is None:
         raise LegNotFound(f"There is no leg {text[:40]!r}.")

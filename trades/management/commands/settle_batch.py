@@ -21,7 +21,7 @@ from rich.progress import Progress as Bar
 from accounts import clock, exact
 from accounts.errors import Refusal
 from accounts.identity import Actor
-from accounts.ids import parse_guid
+from accounts.ids import pasted_guid
 from accounts.management import who
 from trades import selectors
 from trades.errors import MakerIsChecker
@@ -117,7 +117,7 @@ def _wanted(guid: str | None) -> Iterator[SettlementBatch]:
         open_ones = selectors.batches().filter(state__in=[BatchState.CUT, *SETTLEABLE])
         yield from open_ones.order_by("pk")
         return
-    id_: UUID | None = parse_guid(guid.replace("-", "").lower())
+    id_: UUID | None = pasted_guid(guid)
     batch = selectors.batches().filter(pk=id_).first() if id_ else None
     if batch is None:
         raise CommandError(f"There is no batch {guid}.")
