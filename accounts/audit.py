@@ -67,6 +67,11 @@ def register(name: str, check: Check, *, only_verifying: bool = False, proof: Pr
         PROOFS[name] = proof
 
 
+def add(name: str, table: str, sql: str, sentence: str, proof: Proof | None = None) -> None:
+    """Add a check that is one statement: of the rows of `table`, those that are wrong (see `found_by`)."""
+    register(name, lambda: Looked(count_of(table), found_by(name, sql, sentence)), proof=proof)
+
+
 def run(at: datetime, *, verify: bool = False, noted: str = "") -> LedgerAudit:
     """Run every check, keep the result as a row, and give it back.
 
@@ -214,18 +219,14 @@ _SENTENCES = (
 _ACCOUNTS, _TRANSFERS = "accounts_ledgeraccount", "accounts_transfer"
 
 
-def _ledger_check(name: str, table: str, sql: str, sentence: str) -> None:
-    register(name, lambda: Looked(count_of(table), found_by(name, sql, sentence)))
-
-
-_ledger_check("assets", _ACCOUNTS, _ASSETS, "All balances of {0} together are {1} instead of 0.")
-_ledger_check(
+add("assets", _ACCOUNTS, _ASSETS, "All balances of {0} together are {1} instead of 0.")
+add(
     "balances",
     _ACCOUNTS,
     _BALANCES,
     "Account {0} says debits {1}, credits {2}; its transfers say debits {3}, credits {4}.",
 )
-_ledger_check("floors", _ACCOUNTS, _FLOORS, "Account {0} of a customer is at {1}.")
+add("floors", _ACCOUNTS, _FLOORS, "Account {0} of a customer is at {1}.")
 
 
 def _of_accounts() -> Iterator[Finding]:

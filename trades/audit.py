@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from accounts.audit import Check, Looked, count_of, found_by, register
+from accounts.audit import add
 from accounts.kinds import FUNDING
 
 _MONEY = """
@@ -295,11 +295,7 @@ _CHECKS: Final = (
 )
 
 
-def _check(name: str, table: str, sql: str, sentence: str) -> Check:
-    return lambda: Looked(count_of(table), found_by(name, sql, sentence))
-
-
 def register_checks() -> None:
     """Add these checks to the recount of the books."""
     for name, table, sql, sentence in _CHECKS:
-        register(name, _check(name, table, sql, sentence))
+        add(name, table, sql, sentence)

@@ -6,7 +6,8 @@ order and its parts together: its family, named by the order that opened.
 
 from __future__ import annotations
 
-from accounts.audit import Check, Looked, count_of, found_by, register
+from accounts.audit import add
+from trades.rounding import nearest
 
 # A part was opened by its parent's deal.
 _DEALS = """
@@ -91,12 +92,6 @@ WHERE coalesce(m.reserved, 0) <> coalesce(f.margin, 0) OR coalesce(m.swapped, 0)
 ORDER BY 1
 """
 
-
-def _nearest(amount: str) -> str:
-    """SQL: rounded half-even. PostgreSQL's own round() takes a half away from zero."""
-    return f"(CASE WHEN abs({amount}) % 1 = 0.5 THEN 2 * round({amount} * 0.5) ELSE round({amount}) END)"
-
-
 # Closed orders and parts with what they brought exactly, in base units; none that ended before docs/decisions/0040.
 _RESULTS = """
     SELECT o.id, o.code, o.parent_id, o.profit, o.realized,
@@ -111,7 +106,7 @@ _RESULTS = """
 _ROUNDING = f"""
 SELECT r.id, r.code, r.profit, r.realized, r.result
 FROM ({_RESULTS}) r
-WHERE r.profit <> {_nearest("(r.realized + r.result)")} - {_nearest("r.realized")}
+WHERE r.profit <> {nearest("(r.realized + r.result)")} - {nearest("r.realized")}
 ORDER BY r.id
 """  # noqa: S608 - our own names
 
@@ -123,7 +118,7 @@ LEFT JOIN (
     WHERE r.parent_id IS NOT NULL GROUP BY r.parent_id
 ) p ON p.parent_id = o.id
 WHERE o.parent_id IS NULL AND o.realized IS NOT NULL
-    AND (o.realized <> coalesce(p.result, 0) OR coalesce(p.profit, 0) <> {_nearest("o.realized")})
+    AND (o.realized <> coalesce(p.result, 0) OR coalesce(p.profit, 0) <> {nearest("o.realized")})
 ORDER BY o.id
 """  # noqa: S608
 
@@ -136,7 +131,7 @@ SELECT o.id, o.code, o.swap_accrued, f.swap
 FROM families f
 JOIN trades_order o ON o.id = f.id
 WHERE o.parent_id IS NULL AND o.swap_accrued IS NOT NULL
-    AND abs(f.swap - {_nearest("o.swap_accrued")}) > (o.status = 'CLOSED')::int
+    AND abs(f.swap - {nearest("o.swap_accrued")}) > (o.status = 'CLOSED')::int
 ORDER BY o.id
 """  # noqa: S608
 
@@ -257,11 +252,7 @@ _CHECKS = (
 )
 
 
-def _check(name: str, table: str, sql: str, sentence: str) -> Check:
-    return lambda: Looked(count_of(table), found_by(name, sql, sentence))
-
-
 def register_checks() -> None:
     """Add these checks to the recount of the books."""
     for name, table, sql, sentence in _CHECKS:
-        register(name, _check(name, table, sql, sentence))
+        add(name, table, sql, sentence)

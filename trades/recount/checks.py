@@ -9,15 +9,7 @@ from uuid import UUID
 
 from django.db import connection
 
-from accounts.audit import Looked, Proof, count_of, found_by, register
-
-
-def add(name: str, table: str, sql: str, sentence: str, proof: Proof | None = None) -> None:
-    """Add a check of the rows of `table`. The statement's first column is the row's id; the sentence takes them all.
-
-    `proof` is given where the row is compared with sealed rows: one that differs from them was itself changed.
-    """
-    register(name, lambda: Looked(count_of(table), found_by(name, sql, sentence)), proof=proof)
+from accounts.audit import Proof
 
 
 def facts(sql: str) -> Proof:
@@ -59,11 +51,6 @@ def wrong(selected: str, differences: Sequence[Difference], source: str, where: 
     told = ", ".join(f"CASE WHEN {it.condition} THEN {it.told} END" for it in differences)
     conditions = " OR ".join(it.condition for it in differences)
     return f"SELECT {selected}, concat_ws('; ', {told}) AS wrong {source} WHERE {where} AND ({conditions}) ORDER BY 1"
-
-
-def nearest(amount: str) -> str:
-    """SQL: rounded half-even. PostgreSQL's own round() takes a half away from zero."""
-    return f"(CASE WHEN abs({amount}) % 1 = 0.5 THEN 2 * round({amount} * 0.5) ELSE round({amount}) END)"
 
 
 FACTS_OF_ORDERS = facts("""

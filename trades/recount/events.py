@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from trades.recount.checks import FACTS_OF_ORDERS, add, differs, wrong
+from accounts.audit import add
+from trades.recount.checks import FACTS_OF_ORDERS, differs, wrong
 
 # A part that was closed has one event of its own; that it was taken out stands with the order it was taken from.
 _EXPECTED = """CASE

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from trades.recount.checks import add, differs, facts, wrong
+from accounts.audit import add
+from trades.recount.checks import differs, facts, wrong
 
 # Few groups come out of one pass over the members; each is two assets' sums. A buy's fee is inside what was delivered,
 # a sell's was taken out of what was received.

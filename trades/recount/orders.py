@@ -6,7 +6,9 @@ quantity is the least whole number that leverage makes at least as much as its v
 
 from __future__ import annotations
 
-from trades.recount.checks import add, differs, nearest, wrong
+from accounts.audit import add
+from trades.recount.checks import differs, wrong
+from trades.rounding import nearest
 
 _ASSETS = """JOIN quotes_instrument i ON i.symbol = o.instrument_id
     JOIN accounts_asset a ON a.code = i.counter_asset_id"""

@@ -7,7 +7,8 @@ cost and fee leave room for. Whole numbers throughout, so nothing is cut off.
 
 from __future__ import annotations
 
-from trades.recount.checks import add, differs, facts, wrong
+from accounts.audit import add
+from trades.recount.checks import differs, facts, wrong
 
 # `gap`, in counter base units times 10 ^ decimals of the base asset, is what the customer pays beyond the worth of the
 # base asset, or gets too little for it: never less than nothing, and less than a counter base unit or than one base

@@ -8,7 +8,7 @@ before it noted its rates went by the instrument's, and an order that it may hav
 
 from __future__ import annotations
 
-from trades.recount.checks import add
+from accounts.audit import add
 
 # A partition's first run only notes that there was a night.
 _NIGHTS = """

@@ -6,7 +6,8 @@ judged by their changes alone.
 
 from __future__ import annotations
 
-from trades.recount.checks import FACTS_OF_ORDERS, Difference, add, differs, wrong
+from accounts.audit import add
+from trades.recount.checks import FACTS_OF_ORDERS, Difference, differs, wrong
 
 # All that was ever set of an order, in time. A part took over what its order had when it was taken out.
 _SET = """

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from trades.recount.checks import FACTS_OF_ORDERS, add, differs, facts, number, wrong
+from accounts.audit import add
+from trades.recount.checks import FACTS_OF_ORDERS, differs, facts, number, wrong
 
 _IS_CLOSED = "o.status = 'CLOSED' AND c.id IS NOT NULL"
 
