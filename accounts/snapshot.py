@@ -1,10 +1,11 @@
-"""Several questions to one snapshot of the database, asked over two connections at once."""
+"""Reading the database as of one moment: as it comes, or several questions over two connections at once."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from itertools import count
 from threading import local
 from typing import Any, TypeVar
@@ -21,9 +22,24 @@ _SETTINGS = "SET LOCAL statement_timeout = 0; SET LOCAL work_mem = '64MB'; SET L
 _here = local()
 
 
+@contextmanager
+def in_one_snapshot() -> Iterator[bool]:
+    """Whatever is read within is as of one moment, and nothing is written. Gives whether the snapshot is its own:
+    inside somebody's transaction that one's has to do."""
+    is_own = not connection.in_atomic_block
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            if is_own:
+                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            cursor.execute(_SETTINGS)
+        yield is_own
+
+
 def once(name: str, ask_for: Callable[[], R]) -> R:
     """What several jobs of one snapshot ask for alike: asked once, or twice at once."""
-    kept: dict[str, Any] = getattr(_here, "kept", None) or {}
+    kept: dict[str, Any] | None = getattr(_here, "kept", None)
+    if kept is None:
+        return ask_for()
     if name not in kept:
         kept[name] = ask_for()
     found: R = kept[name]
@@ -36,9 +52,8 @@ def ask(jobs: Sequence[Callable[[], R]]) -> list[R]:
     A second connection takes half of them, in its own thread: aggregates of whole tables keep a processor each. Inside
     somebody's transaction, whose snapshot has to do, and where no second connection can be had, this one does all.
     """
-    is_own = not connection.in_atomic_block
     taken, results = count(), dict[int, R]()
-    kept: dict[str, Any] = {"": None}
+    kept: dict[str, Any] = {}
 
     def work() -> None:
         _here.kept = kept
@@ -48,20 +63,22 @@ def ask(jobs: Sequence[Callable[[], R]]) -> list[R]:
         finally:
             del _here.kept
 
-    with transaction.atomic(), connection.cursor() as cursor:
-        if not is_own:
-            cursor.execute(_SETTINGS)
+    with in_one_snapshot() as is_own:
+        if is_own:
+            _over_two(work)
+        else:
             work()
-            return [results[number] for number in range(len(jobs))]
-        cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        cursor.execute(_SETTINGS)
+    return [results[number] for number in range(len(jobs))]
+
+
+def _over_two(work: Callable[[], None]) -> None:
+    with connection.cursor() as cursor:
         cursor.execute("SELECT pg_export_snapshot()")
         ((snapshot,),) = cursor.fetchall()
-        with ThreadPoolExecutor(1) as beside:
-            other = beside.submit(_beside, snapshot, work)
-            work()
-            other.result()
-    return [results[number] for number in range(len(jobs))]
+    with ThreadPoolExecutor(1) as beside:
+        other = beside.submit(_beside, snapshot, work)
+        work()
+        other.result()
 
 
 def _beside(snapshot: str, work: Callable[[], None]) -> None:
@@ -71,11 +88,8 @@ def _beside(snapshot: str, work: Callable[[], None]) -> None:
         except (DatabaseError, InterfaceError) as reason:
             logger.warning("the audit has one connection only: %s", reason)
             return
-        with transaction.atomic():
-            with connection.cursor() as cursor:
-                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-                cursor.execute(SQL("SET TRANSACTION SNAPSHOT {}").format(Literal(snapshot)).as_string(None))
-                cursor.execute(_SETTINGS)
+        with in_one_snapshot(), connection.cursor() as cursor:
+            cursor.execute(SQL("SET TRANSACTION SNAPSHOT {}").format(Literal(snapshot)).as_string(None))
             work()
     finally:
         connection.close()

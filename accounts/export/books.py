@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import date
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import connection
 
 PAGE: Final = 5000  # rows in memory at a time
 
@@ -88,18 +87,6 @@ WHERE a.id > %s ORDER BY a.id LIMIT %s
 """
 _ASSETS = "SELECT code, decimals FROM accounts_asset ORDER BY code"
 _FIRST_DAY = "SELECT to_char(min(at) AT TIME ZONE 'UTC', 'YYYY-MM-DD') FROM accounts_transfer"
-
-
-@contextmanager
-def in_one_snapshot() -> Iterator[None]:
-    """Whatever is read within is as of one moment, and nothing is written."""
-    outermost = not connection.in_atomic_block
-    with transaction.atomic():
-        with connection.cursor() as cursor:
-            if outermost:  # inside somebody's transaction its own snapshot has to do
-                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-            cursor.execute("SET LOCAL statement_timeout = 0")
-        yield
 
 
 def assets() -> list[Asset]:

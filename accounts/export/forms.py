@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from typing import Final, Protocol
 
 from accounts.export.books import Account, Asset, Price, Transfer
-from accounts.export.names import account, commodity, decimal, encoded, price, quoted
+from accounts.export.names import account, commodity, encoded, quoted
+from accounts.money import printed, printed_amount
 
 
 class Form(Protocol):
@@ -32,10 +33,10 @@ class Beancount:
         return f"{first_day} open {account(one)} {commodity(one.asset)}\n"
 
     def price(self, one: Price) -> str:
-        return f"{one.day} price {commodity(one.base)} {price(one.price)} {commodity(one.counter)}\n"
+        return f"{one.day} price {commodity(one.base)} {printed(one.price)} {commodity(one.counter)}\n"
 
     def transfer(self, one: Transfer) -> str:
-        amount, asset = decimal(one.amount, one.decimals), commodity(one.asset)
+        amount, asset = printed_amount(one.amount, one.decimals), commodity(one.asset)
         facts = {"id": one.id.hex, "at": one.at, "reference": one.reference}
         if one.subject is not None:
             facts["subject"] = one.subject.hex
@@ -46,7 +47,9 @@ class Beancount:
         )
 
     def balance(self, one: Account, day: str) -> str:
-        return f"{day} balance {account(one)}  {decimal(-one.balance, one.decimals)} ~ 0 {commodity(one.asset)}\n"
+        return (
+            f"{day} balance {account(one)}  {printed_amount(-one.balance, one.decimals)} ~ 0 {commodity(one.asset)}\n"
+        )
 
 
 class Hledger:
@@ -59,10 +62,10 @@ class Hledger:
         return f"account {account(one)}\n"
 
     def price(self, one: Price) -> str:
-        return f'P {one.day} "{commodity(one.base)}" {price(one.price)} "{commodity(one.counter)}"\n'
+        return f'P {one.day} "{commodity(one.base)}" {printed(one.price)} "{commodity(one.counter)}"\n'
 
     def transfer(self, one: Transfer) -> str:
-        amount, asset = decimal(one.amount, one.decimals), commodity(one.asset)
+        amount, asset = printed_amount(one.amount, one.decimals), commodity(one.asset)
         subject = f", subject:{one.subject.hex}" if one.subject is not None else ""
         reference = f", reference:{encoded(one.reference)}" if one.reference else ""
         return (
@@ -71,7 +74,7 @@ class Hledger:
         )
 
     def balance(self, one: Account, day: str) -> str:
-        held, asset = decimal(-one.balance, one.decimals), commodity(one.asset)
+        held, asset = printed_amount(-one.balance, one.decimals), commodity(one.asset)
         return f'\n{day} * balance\n    {account(one)}  0 "{asset}" = {held} "{asset}"\n'
 
 
@@ -90,7 +93,7 @@ class Csv:
         return self._row(record="account", id=one.id.hex, debit=account(one), asset=one.asset)
 
     def price(self, one: Price) -> str:
-        fields = {"day": str(one.day), "asset": one.base, "in": one.counter, "amount": price(one.price)}
+        fields = {"day": str(one.day), "asset": one.base, "in": one.counter, "amount": printed(one.price)}
         return self._row(record="price", **fields)
 
     def transfer(self, one: Transfer) -> str:
@@ -106,12 +109,12 @@ class Csv:
             subject=one.subject.hex if one.subject else "",
             debit=account(one.debit),
             credit=account(one.credit),
-            amount=decimal(one.amount, one.decimals),
+            amount=printed_amount(one.amount, one.decimals),
             asset=one.asset,
         )
 
     def balance(self, one: Account, day: str) -> str:
-        amount = decimal(-one.balance, one.decimals)
+        amount = printed_amount(-one.balance, one.decimals)
         return self._row(record="balance", day=day, id=one.id.hex, debit=account(one), amount=amount, asset=one.asset)
 
     def _row(self, **fields: str) -> str:

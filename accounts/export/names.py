@@ -6,7 +6,6 @@ An asset's code, a key or a reference may hold anything; none of it may become a
 from __future__ import annotations
 
 import re
-from decimal import Decimal
 from hashlib import sha256
 from typing import Final, Protocol
 from urllib.parse import quote
@@ -83,16 +82,3 @@ def quoted(text: str) -> str:
 def encoded(text: str) -> str:
     """A text for a journal that has no quotation marks: whatever could end it or mean something is percent-encoded."""
     return quote(text, safe="/:@+=#_-. ").replace("  ", " %20")
-
-
-def price(value: Decimal) -> str:
-    """A price without the zeros at its end."""
-    text = f"{value:f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
-
-
-def decimal(amount: int, decimals: int) -> str:
-    """Base units as a number with all the asset's decimals, e.g. -5, 2 -> -0.05."""
-    digits = str(abs(amount)).rjust(decimals + 1, "0")
-    sign = "-" if amount < 0 else ""
-    return f"{sign}{digits[:-decimals]}.{digits[-decimals:]}" if decimals else f"{sign}{digits}"

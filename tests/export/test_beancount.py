@@ -12,9 +12,10 @@ from beancount.core.data import Price as PriceOf
 from beancount.core.data import Transaction
 
 from accounts.export import books
-from accounts.export.names import account, commodity, decimal
+from accounts.export.names import account, commodity
 from accounts.ids import FIRM
 from accounts.models import Asset, Customer, LedgerAccount, Transfer
+from accounts.money import printed_amount
 from tests.accounts.sealing import tampered
 from tests.export.second_eyes import bean_check, beancount_agrees, exported, read
 from tests.export.texts import EVIL, said
@@ -140,4 +141,4 @@ SOMEBODY = UUID(int=7)
     ],
 )
 def test_amounts_have_all_their_decimals_exactly(amount: int, decimals: int, text: str) -> None:
-    assert decimal(amount, decimals) == text
+    assert printed_amount(amount, decimals) == text
