@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from django.conf import settings
 
 from accounts.clock import uptime
+from quotes import references
 from quotes.errors import UnknownSymbol
 from quotes.models import Instrument
 
@@ -47,9 +48,10 @@ def instrument(text: object) -> Instrument:
 
 
 def forget() -> None:
-    """Read the rows again at the next question, e.g. right after this process changed one."""
+    """Read the rows again at the next question, e.g. right after this process changed one; prices' limits, too."""
     global _known
     _known = None
+    references.forget()
 
 
 def aliases(symbols: Collection[str], home_currency: str) -> dict[str, str]:

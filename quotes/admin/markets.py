@@ -23,7 +23,7 @@ from accounts.admin import shown
 from accounts.admin.base import DeskAdmin, DeskList, NeverDeleted, ReadOnlyAdmin, asked_once, may
 from accounts.admin.dialogs import carried_out, dialog
 from accounts.money import printed
-from quotes import prices, references, symbols
+from quotes import prices, symbols
 from quotes.admin.faults import WHY_NONE
 from quotes.admin.held import held_shown
 from quotes.errors import NoRefusedPrice
@@ -185,7 +185,6 @@ class InstrumentAdmin(NeverDeleted, DeskAdmin):
     def save_model(self, request: HttpRequest, obj: Instrument, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)
         symbols.forget()
-        references.forget()
 
     @admin.display(description="Bid")
     def bid_shown(self, instrument: Instrument) -> str:
