@@ -1,6 +1,14 @@
+"""An instrument has a greatest spread; one whose own spread is wider than the default's gets twice its own."""
+
 from decimal import Decimal
 
 from django.db import migrations, models
+from django.db.models import F
+
+
+def room_for_its_own_spread(apps, schema_editor):
+    wide = apps.get_model("quotes", "Instrument").objects.filter(spread_bps__gt=500)
+    wide.update(max_spread_percent=F("spread_bps") / 50)
 
 
 class Migration(migrations.Migration):
@@ -33,4 +41,5 @@ class Migration(migrations.Migration):
                 max_digits=6,
             ),
         ),
+        migrations.RunPython(room_for_its_own_spread, migrations.RunPython.noop),
     ]

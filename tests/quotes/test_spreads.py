@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from importlib import import_module
 
 import pytest
+from django.apps import apps
 from django.contrib.admin.models import LogEntry
 from django.core.management import CommandError, call_command
 from django.db import IntegrityError, transaction
@@ -27,6 +29,17 @@ pytestmark = pytest.mark.django_db
 
 BTC = "BTC-USD"
 DEFAULTS = Limits()
+
+
+def test_an_instrument_of_before_whose_own_spread_is_wider_gets_room_for_it() -> None:
+    """With the default none of its prices would count any more after the migration."""
+    Instrument.objects.filter(pk=BTC).update(spread_bps=600)
+    Instrument.objects.filter(pk="ETH-USD").update(spread_bps=500)
+
+    import_module("quotes.migrations.0014_price_rules").room_for_its_own_spread(apps, None)
+
+    found = Instrument.objects.in_bulk([BTC, "ETH-USD"])
+    assert [found[BTC].max_spread_percent, found["ETH-USD"].max_spread_percent] == [12, 5]
 
 
 def says(bid: str, ask: str, limits: Limits = DEFAULTS, at: datetime | None = None) -> Fault | None:
