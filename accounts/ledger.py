@@ -110,7 +110,7 @@ ORDER BY id FOR NO KEY UPDATE
 """
 LOOK: Final = LOCK.replace("FOR NO KEY UPDATE", "")
 
-_OPEN = """
+OPEN: Final = """
 INSERT INTO accounts_ledgeraccount
     (id, customer_id, bucket, asset_id, type, name, debits, credits, created_at, updated_at)
 SELECT id, customer, bucket, asset, type, '', 0, 0, now(), now()
@@ -149,23 +149,27 @@ def lock(accounts: Iterable[Account]) -> Balances:
     """
     wanted = list(dict.fromkeys(accounts))
     found = _locked(wanted)
-    # Sorted: two transactions that open the same accounts wait for each other's rows in the same order.
-    missing = sorted((account for account in wanted if account not in found), key=str)
-    if missing:
+    if missing := [account for account in wanted if account not in found]:
         with connection.cursor() as cursor:
-            cursor.execute(
-                _OPEN,
-                [
-                    array(uuid7() for _ in missing),
-                    array(account.customer_id for account in missing),
-                    array(account.bucket for account in missing),
-                    array(account.asset for account in missing),
-                    array(account.type for account in missing),
-                ],
-            )
+            cursor.execute(OPEN, opening(missing))
         # Ids made just now sort after all the ones locked above, so this keeps the lock order.
         found |= _locked(missing)
     return found
+
+
+def opening(accounts: Iterable[Account]) -> list[str]:
+    """Accounts as `OPEN`'s parameters. For the ledger's own modules.
+
+    Sorted: two transactions that open the same accounts wait for each other's rows in the same order.
+    """
+    new = sorted(accounts, key=str)
+    return [
+        array(uuid7() for _ in new),
+        array(account.customer_id for account in new),
+        array(account.bucket for account in new),
+        array(account.asset for account in new),
+        array(account.type for account in new),
+    ]
 
 
 def as_they_stand(accounts: Iterable[Account]) -> Balances:

@@ -6,14 +6,15 @@ but a contradiction, refused by the table. For the order engine, whose ticks are
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from accounts import ledger
 from accounts.arrays import array, new_ids
+from accounts.db.pipeline import Pending, Pipeline, Rows
+from accounts.db.writing import Part
 from accounts.ledger import Account, Balances, Sums
 from accounts.ledger_copy import Posting
-from accounts.pipeline import Part, ask
 
 _INSERT = """
 INSERT INTO accounts_transfer
@@ -30,17 +31,18 @@ WHERE a.id = w.id
 """
 
 
-def ask_to_lock(accounts: Collection[Account]) -> Callable[[], Balances]:
-    """Lock these accounts like `ledger.lock`, which is asked for those that are missing; call what this gives."""
-    asked = ask(ledger.LOCK, ledger.named(accounts))
+def lock(p: Pipeline, accounts: Collection[Account]) -> Pending[Balances]:
+    """Lock these accounts like `ledger.lock`; none of them twice."""
 
-    def read() -> Balances:
-        found = ledger.read_locked(asked.rows())
+    def read(rows: Rows) -> Balances:
+        found = ledger.read_locked(rows)
         if len(found) < len(accounts):
-            found |= ledger.lock(account for account in accounts if account not in found)
+            missing = [account for account in accounts if account not in found]
+            p.send(ledger.OPEN, ledger.opening(missing))
+            found |= p.send(ledger.LOCK, ledger.named(missing), ledger.read_locked).result()
         return found
 
-    return read
+    return p.send(ledger.LOCK, ledger.named(accounts), read)
 
 
 def posting(postings: Sequence[Posting], *, at: datetime) -> list[Part]:

@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from decimal import localcontext
 
+from accounts.db.pipeline import pipeline
 from accounts.errors import InvalidToken, Refusal
 from accounts.money import EXACT
-from accounts.pipeline import together
 from quotes.prices import Prices
 from trades.orders.answers import refusal_body
 from trades.orders.bounds import Bound
@@ -62,15 +62,16 @@ def apply(
     errors only; a refused command is an answer like any other.
     """
     with localcontext(EXACT):  # once for all the calculations of the tick
-        return _apply(commands, Tick(prices, extremes, bound))
+        return _apply(commands, prices, extremes, bound)
 
 
-def _apply(commands: Sequence[Command], tick: Tick) -> Applied:
-    with together():
-        tick.read(commands)
+def _apply(commands: Sequence[Command], prices: Prices, extremes: Sequence[ExtremeRow], bound: Bound | None) -> Applied:
+    with pipeline() as p:
+        tick = Tick(prices, extremes, bound)
+        tick.read(p, commands)
         decide(commands, tick)
         written = tick.write()
-    written()
+    written.result()
     return tick.done
 
 

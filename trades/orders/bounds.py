@@ -8,12 +8,12 @@ on PostgreSQL's, rather too early than too late.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
 from accounts.clock import uptime
+from accounts.db.pipeline import Pending, Pipeline
 from quotes.prices import Prices
 from trades.orders.lease import Lease
 
@@ -45,7 +45,7 @@ class Reading:
 
 
 class Bound:
-    """Of one tick: begin it by `ask`, and hand `commit_by` to whatever writes last."""
+    """Of one tick: begin it by `begin` and `began`, and hand `commit_by` to whatever writes last."""
 
     def __init__(self, lease: Lease, reading: Reading, deadline: datetime | None, seconds: float) -> None:
         """`deadline` is the earliest of the commands', on Redis' clock; `seconds` is how long the tick may take."""
@@ -53,19 +53,20 @@ class Bound:
         self._reading = reading
         self._deadline = deadline
         self._seconds = seconds
+        self._asked: Pending[datetime] | None = None
         self._at: datetime | None = None
         self._redis_at = reading.prices.now
 
-    def ask(self) -> Callable[[], datetime]:
-        """Hold the lease until the transaction ends; what this gives raises LeaseLost or gives PostgreSQL's clock."""
-        answer = self._lease.ask()
+    def begin(self, p: Pipeline) -> None:
+        """Hold the lease until the transaction ends."""
+        self._asked = self._lease.ask(p)
 
-        def read() -> datetime:
-            self._at = answer()
-            self._redis_at = self._reading.now()
-            return self._at
-
-        return read
+    def began(self) -> datetime:
+        """PostgreSQL's clock, as the lease's answer has it. Raises LeaseLost."""
+        assert self._asked is not None
+        self._at = self._asked.result()
+        self._redis_at = self._reading.now()
+        return self._at
 
     def commit_by(self, prices_until: datetime | None) -> datetime:
         """The moment on PostgreSQL's clock; `prices_until` is when the first price used will be too old."""

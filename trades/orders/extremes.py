@@ -21,7 +21,7 @@ from uuid import UUID
 from django.db import connection
 
 from accounts.arrays import array, new_ids
-from accounts.pipeline import ask
+from accounts.db.pipeline import Pipeline
 from quotes.prices import Price
 from trades.orders.rows import OrderRow
 
@@ -83,12 +83,12 @@ class Extremes:
         self._unwritten.clear()
 
 
-def write(rows: Sequence[ExtremeRow], at: datetime | None = None) -> None:
+def write(p: Pipeline, rows: Sequence[ExtremeRow], at: datetime | None = None) -> None:
     """Begin these rows (as of `at`, those without a time of their own) or raise them, in the caller's transaction."""
     if not rows:
         return
     rows = [row if row.at is not None else row._replace(at=at) for row in rows]
-    ask(
+    p.send(
         "INSERT INTO trades_priceextreme AS e (id, partition, instrument_id, at, highest_bid, lowest_ask)"
         " SELECT * FROM unnest(%s::uuid[], %s::int[], %s::text[], %s::timestamptz[], %s::numeric[], %s::numeric[])"
         " ON CONFLICT (partition, instrument_id, at) DO UPDATE SET"
@@ -98,7 +98,7 @@ def write(rows: Sequence[ExtremeRow], at: datetime | None = None) -> None:
     )
 
 
-def peaks(orders: Sequence[OrderRow], unwritten: Sequence[ExtremeRow] = ()) -> dict[UUID, Decimal]:
+def peaks(p: Pipeline, orders: Sequence[OrderRow], unwritten: Sequence[ExtremeRow] = ()) -> dict[UUID, Decimal]:
     """The best exit price of each trailing order since it was set, exactly: the highest bid of a buy, the lowest ask
     of a sell. `unwritten` are rows that the caller's transaction is going to write.
     """
@@ -106,18 +106,17 @@ def peaks(orders: Sequence[OrderRow], unwritten: Sequence[ExtremeRow] = ()) -> d
     trailing = {order.id: order for order in orders if order.id in best and order.trail_at is not None}
     if not trailing:
         return best
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT w.id, max(e.highest_bid), min(e.lowest_ask)"
-            " FROM unnest(%s::uuid[], %s::text[], %s::timestamptz[]) AS w(id, symbol, since)"
-            " JOIN trades_priceextreme e ON e.instrument_id = w.symbol AND e.at >= w.since GROUP BY w.id",
-            [
-                array(trailing),
-                array(order.instrument_id for order in trailing.values()),
-                array(order.trail_at for order in trailing.values()),
-            ],
-        )
-        reached = [(trailing[id_], bid, ask) for id_, bid, ask in cursor.fetchall()]
+    rows = p.send(
+        "SELECT w.id, max(e.highest_bid), min(e.lowest_ask)"
+        " FROM unnest(%s::uuid[], %s::text[], %s::timestamptz[]) AS w(id, symbol, since)"
+        " JOIN trades_priceextreme e ON e.instrument_id = w.symbol AND e.at >= w.since GROUP BY w.id",
+        [
+            array(trailing),
+            array(order.instrument_id for order in trailing.values()),
+            array(order.trail_at for order in trailing.values()),
+        ],
+    ).result()
+    reached = [(trailing[id_], bid, ask) for id_, bid, ask in rows]
     for row in unwritten:
         counts = [o for o in trailing.values() if o.instrument_id == row.symbol and _counts(row, o)]
         reached += [(order, row.highest_bid, row.lowest_ask) for order in counts]

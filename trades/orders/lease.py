@@ -9,13 +9,12 @@ of an engine that was paused, or whose host was lost, in the middle of one.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from datetime import datetime
 
 from django.db import connection, transaction
 
 from accounts import clock, holders
-from accounts.pipeline import ask
+from accounts.db.pipeline import Pending, Pipeline, Rows, pipeline
 
 log = logging.getLogger("engine")
 
@@ -80,29 +79,22 @@ class Lease:
             self.epoch = cursor.fetchone()[0]
         return True
 
-    def ask(self) -> Callable[[], datetime]:
+    def ask(self, p: Pipeline) -> Pending[datetime]:
         """Inside a tick's transaction: hold the lease still until its end.
 
-        What this gives raises LeaseLost, or gives PostgreSQL's clock as of when it was held.
+        The result raises LeaseLost, or is PostgreSQL's clock as of when it was held.
         """
-        asked = ask(
+        return p.send(
             f"SELECT {_bound()}, pg_advisory_xact_lock_shared({TICK}, partition::int), clock_timestamp()"  # noqa: S608
             " FROM trades_enginelease WHERE partition = %s AND epoch = %s FOR KEY SHARE",
             [self.partition, self.epoch],
+            _held_at,
         )
-
-        def read() -> datetime:
-            rows = asked.rows()
-            if not rows:
-                raise LeaseLost
-            at: datetime = rows[0][-1]
-            return at
-
-        return read
 
     def check(self) -> datetime:
         """`ask`, and wait for what it says."""
-        return self.ask()()
+        with pipeline() as p:
+            return self.ask(p).result()
 
     def renew(self) -> None:
         """Say that this engine lives, and that none of its ticks is in doubt. Raises LeaseLost."""
@@ -130,6 +122,13 @@ class Lease:
                 "UPDATE trades_enginelease SET renewed_at = NULL, holder = '' WHERE partition = %s AND epoch = %s",
                 [self.partition, self.epoch],
             )
+
+
+def _held_at(rows: Rows) -> datetime:
+    if not rows:
+        raise LeaseLost
+    at: datetime = rows[0][-1]
+    return at
 
 
 def _bound() -> str:

@@ -22,6 +22,7 @@ from django.db.models import F, Max
 
 from accounts.clock import is_too_late, must_commit_by, uptime
 from accounts.conflicts import was_ended
+from accounts.db.pipeline import pipeline
 from accounts.ids import PARTITIONS, partition_of
 from accounts.money import exact
 from quotes.prices import Prices
@@ -133,7 +134,9 @@ class Nights:
         An installation's first look only notes the last night: nobody is charged for one before that.
         """
         bound = Bound(self.lease, reading, None, FIRST_SECONDS)
-        bound.ask()()
+        with pipeline() as p:
+            bound.begin(p)
+            bound.began()
         runs = SwapRun.objects.filter(partition__in=self.mine)
         latest = dict(runs.values_list("partition").annotate(Max("night")))
         for partition in self.mine:
@@ -151,12 +154,15 @@ class Nights:
         bound = Bound(self.lease, reading, None, LONGEST_SECONDS)
         tick = Tick(reading.prices, bound=bound)
         tick.at = at
-        bound.ask()()
-        held = tick.read_held(run.rows.keys(), run.cutoff, run.through, SLICE)
-        for order in held:
-            if order.status == OrderStatus.OPEN:  # another one's charge may have closed it
-                _charge(tick, order, run)
-        tick.write()()
+        with pipeline() as p:
+            bound.begin(p)
+            bound.began()
+            held = tick.read_held(p, run.rows.keys(), run.cutoff, run.through, SLICE)
+            for order in held:
+                if order.status == OrderStatus.OPEN:  # another one's charge may have closed it
+                    _charge(tick, order, run)
+            written = tick.write()
+        written.result()
         is_done = len(held) < SLICE
         if held:
             run.through = held[-1].customer_id, held[-1].id

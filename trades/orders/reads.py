@@ -5,7 +5,7 @@ Lock order of a tick: the lease, then orders by id, then (in the ledger) account
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
 from uuid import UUID
@@ -13,7 +13,7 @@ from uuid import UUID
 from django.db import connection
 
 from accounts.arrays import array
-from accounts.pipeline import Asked, ask
+from accounts.db.pipeline import Known, Pending, Pipeline, Rows, ask
 from quotes.prices import Price
 from trades.orders.commands import Command
 from trades.orders.money import NOTHING
@@ -41,9 +41,9 @@ def by_index() -> None:
         cursor.execute(BY_INDEX)
 
 
-def _orders(asked: Asked) -> list[OrderRow]:
+def _orders(rows: Rows) -> list[OrderRow]:
     orders = []
-    for row in asked.rows():
+    for row in rows:
         order = OrderRow(*row)
         order.margin, order.swap, order.fee = int(order.margin), int(order.swap), int(order.fee)
         if order.profit is not None:
@@ -56,148 +56,155 @@ def _orders(asked: Asked) -> list[OrderRow]:
     return orders
 
 
-def lock_orders(names: Collection[tuple[UUID, str]]) -> Callable[[], list[OrderRow]]:
+def lock_orders(p: Pipeline, names: Collection[tuple[UUID, str]]) -> Pending[list[OrderRow]]:
     """Lock these orders, by (customer, orderId), in primary-key order. Foreign and unknown ones are missing."""
     if not names:
-        return list
-    asked = ask(
+        return Known([])
+    return p.send(
         _SELECT + "JOIN unnest(%s::uuid[], %s::text[]) AS w(customer, code)"
         " ON o.customer_id = w.customer AND o.code = w.code ORDER BY o.id FOR NO KEY UPDATE OF o",
         [array(customer for customer, _ in names), array(code for _, code in names)],
+        _orders,
     )
-    return lambda: _orders(asked)
 
 
-def lock_live_orders(customers: Collection[UUID]) -> Callable[[], list[OrderRow]]:
+def lock_live_orders(p: Pipeline, customers: Collection[UUID]) -> Pending[list[OrderRow]]:
     """Lock all open and pending orders of these customers, in primary-key order."""
     if not customers:
-        return list
-    asked = ask(
+        return Known([])
+    return p.send(
         _SELECT + "WHERE o.customer_id = ANY(%s::uuid[]) AND o.status IN ('OPEN', 'PENDING')"
         " ORDER BY o.id FOR NO KEY UPDATE OF o",
         [array(customers)],
+        _orders,
     )
-    return lambda: _orders(asked)
 
 
-def live_orders(customers: Collection[UUID]) -> list[OrderRow]:
+def live_orders(p: Pipeline, customers: Collection[UUID]) -> Pending[list[OrderRow]]:
     """The same without a lock, to reckon with."""
-    asked = ask(
+    return p.send(
         _SELECT + "WHERE o.customer_id = ANY(%s::uuid[]) AND o.status IN ('OPEN', 'PENDING') ORDER BY o.id",
         [array(customers)],
+        _orders,
     )
-    return _orders(asked)
 
 
-def orders_made_by(commands: Collection[Command]) -> Callable[[], list[OrderRow]]:
+def orders_made_by(p: Pipeline, commands: Collection[Command]) -> Pending[list[OrderRow]]:
     """The orders, or closed parts, that these commands have made already: a replay finds its own."""
     if not commands:
-        return list
-    asked = ask(
+        return Known([])
+    return p.send(
         _SELECT + "JOIN unnest(%s::uuid[], %s::uuid[]) AS w(customer, command)"
         " ON o.customer_id = w.customer AND o.command_id = w.command",
         [array(command.customer_id for command in commands), array(command.id for command in commands)],
+        _orders,
     )
-    return lambda: _orders(asked)
 
 
-def codes_by_client_order_id(names: Collection[tuple[UUID, str]]) -> Callable[[], dict[tuple[UUID, str], str]]:
+def codes_by_client_order_id(p: Pipeline, names: Collection[tuple[UUID, str]]) -> Pending[dict[tuple[UUID, str], str]]:
     """The orderIds that already carry these clientOrderIds, by (customer, clientOrderId)."""
     if not names:
-        return dict
-    asked = ask(
+        return Known({})
+    return p.send(
         "SELECT o.customer_id, o.client_order_id, o.code FROM trades_order o"
         " JOIN unnest(%s::uuid[], %s::text[]) AS w(customer, name)"
         " ON o.customer_id = w.customer AND o.client_order_id = w.name",
         [array(customer for customer, _ in names), array(name for _, name in names)],
+        lambda rows: {(customer, name): code for customer, name, code in rows},
     )
-    return lambda: {(customer, name): code for customer, name, code in asked.rows()}
 
 
-def losses(customers: Collection[UUID], prices: Mapping[str, Price]) -> Callable[[], dict[UUID, Loss]]:
+def losses(p: Pipeline, customers: Collection[UUID], prices: Mapping[str, Price]) -> Pending[dict[UUID, Loss]]:
     """What the open positions of these customers have lost at these prices; without positions they are missing."""
     if not customers:
-        return dict
-    asked = ask(LOSSES, [*columns(prices), array(customers)])
-    return lambda: {customer: Loss(exactly, unpriced) for customer, exactly, unpriced in asked.rows()}
+        return Known({})
+    return p.send(
+        LOSSES,
+        [*columns(prices), array(customers)],
+        lambda rows: {customer: Loss(exactly, unpriced) for customer, exactly, unpriced in rows},
+    )
 
 
-def closing_commands(order_ids: Sequence[UUID]) -> dict[UUID, UUID | None]:
+def closing_commands(p: Pipeline, order_ids: Sequence[UUID]) -> Pending[dict[UUID, UUID | None]]:
     """Which command closed each of these orders, by order id."""
     if not order_ids:
-        return {}
-    asked = ask(
+        return Known({})
+    return p.send(
         "SELECT order_id, command_id FROM trades_deal WHERE kind = 'close' AND order_id = ANY(%s::uuid[])",
         [array(order_ids)],
+        dict,
     )
-    return dict(asked.rows())
 
 
-def traders(customers: Collection[UUID]) -> Callable[[], dict[UUID, Trader]]:
+def traders(p: Pipeline, customers: Collection[UUID]) -> Pending[dict[UUID, Trader]]:
     """The customers' right to trade, read in the tick itself: a disabled user stops at once."""
-    asked = ask(
+    return p.send(
         "SELECT c.id, c.user_id, coalesce(u.is_active, false), c.state, m.called_at, coalesce(m.drawn, 0),"
         " coalesce(m.owed, 0), m.owed_at, nullif(m.swap_carried, 0)"
         " FROM accounts_customer c LEFT JOIN accounts_user u ON u.id = c.user_id"
         " LEFT JOIN trades_marginaccount m ON m.customer_id = c.id WHERE c.id = ANY(%s::uuid[])",
         [array(customers)],
+        _traders,
     )
-    return lambda: {
+
+
+def _traders(rows: Rows) -> dict[UUID, Trader]:
+    return {
         customer: Trader(
             user, active, active and state == "verified", called_at, int(drawn), int(owed), owed_at, carried or NOTHING
         )
-        for customer, user, active, state, called_at, drawn, owed, owed_at, carried in asked.rows()
+        for customer, user, active, state, called_at, drawn, owed, owed_at, carried in rows
     }
 
 
-def stored_answers(keys: Collection[tuple[UUID, str]]) -> Callable[[], dict[tuple[UUID, str], Stored]]:
+def stored_answers(p: Pipeline, keys: Collection[tuple[UUID, str]]) -> Pending[dict[tuple[UUID, str], Stored]]:
     """What was answered under these (customer, key)."""
     if not keys:
-        return dict
-    asked = ask(
+        return Known({})
+    return p.send(
         "SELECT a.customer_id, a.key, a.request_sha256, a.command_id, a.status, a.body"
         " FROM trades_idempotentanswer a JOIN unnest(%s::uuid[], %s::text[]) AS w(customer, key)"
         " ON a.customer_id = w.customer AND a.key = w.key",
         [array(customer for customer, _ in keys), array(key for _, key in keys)],
+        lambda rows: {(row[0], row[1]): Stored(*row[2:]) for row in rows},
     )
-    return lambda: {(row[0], row[1]): Stored(*row[2:]) for row in asked.rows()}
 
 
 def open_through_the_night(
-    partitions: Collection[int], cutoff: datetime, after: tuple[UUID, UUID] | None, most: int
-) -> Callable[[], list[OrderRow]]:
+    p: Pipeline, partitions: Collection[int], cutoff: datetime, after: tuple[UUID, UUID] | None, most: int
+) -> Pending[list[OrderRow]]:
     """Lock the next orders of these partitions, by (customer, id), that were open at `cutoff` and still are.
 
     By customer, because that is how the index of live orders goes: what was closed long ago is not looked at.
     """
     customer, order = after or (UUID(int=0), UUID(int=0))
-    asked = ask(
+    return p.send(
         _SELECT + "JOIN accounts_customer c ON c.id = o.customer_id AND c.partition = ANY(%s::int[])"
         " WHERE o.status = 'OPEN' AND o.opened_at <= %s"
         " AND (o.customer_id, o.id) > (%s, %s)"
         " ORDER BY o.customer_id, o.id LIMIT %s FOR NO KEY UPDATE OF o",
         [array(partitions), cutoff, customer, order, most],
+        _orders,
     )
-    return lambda: _orders(asked)
 
 
 def cash_of(customers: Iterable[UUID], currency: str) -> dict[UUID, int]:
     """Available and reserved money of these customers together, less what they owe; base units of the currency."""
-    asked = ask(
+    return ask(
         "SELECT l.customer_id, sum(l.credits - l.debits) - coalesce(min(m.owed), 0) FROM accounts_ledgeraccount l"
         " LEFT JOIN trades_marginaccount m ON m.customer_id = l.customer_id"
         " WHERE l.customer_id = ANY(%s::uuid[]) AND l.asset_id = %s AND l.type IN ('available', 'margin')"
         " GROUP BY l.customer_id",
         [array(customers), currency],
+        lambda rows: {customer: int(cash) for customer, cash in rows},
     )
-    return {customer: int(cash) for customer, cash in asked.rows()}
 
 
 def whose_cash_moved(since: UUID, currency: str) -> list[UUID]:
     """Customers with movements of this currency, other than the engine's own, since the transfer id `since`."""
-    asked = ask(
+    return ask(
         "SELECT DISTINCT customer_id FROM accounts_transfer WHERE id >= %s AND asset_id = %s"
         " AND customer_id IS NOT NULL AND kind NOT LIKE 'order!_%%' ESCAPE '!'",
         [since, currency],
+        lambda rows: [row[0] for row in rows],
     )
-    return [row[0] for row in asked.rows()]

@@ -14,6 +14,7 @@ from itertools import islice
 from uuid import UUID
 
 from accounts import ledger
+from accounts.db.pipeline import pipeline
 from accounts.ids import uuid7
 from accounts.ledger import Locked
 from accounts.money import EXACT
@@ -60,12 +61,13 @@ class Rehearsal(Tick):
 
     def look(self, customers: Collection[UUID]) -> None:
         """Read these customers' live orders and money."""
-        for order in reads.live_orders(customers):
-            self.note(order)
         balances = ledger.as_they_stand(self._accounts_of(customers))
-        self._open_accounts(reads.traders(customers)(), balances)
-        self._all_are_here(set(customers))
-        self.peaks = extremes.peaks([o for o in self.by_id.values() if o.trailing_stop is not None])
+        with pipeline() as p:
+            for order in reads.live_orders(p, customers).result():
+                self.note(order)
+            self._open_accounts(reads.traders(p, customers).result(), balances)
+            self._all_are_here(set(customers))
+            self.peaks = extremes.peaks(p, [o for o in self.by_id.values() if o.trailing_stop is not None])
 
     def house(self, customer_id: UUID, type_: str) -> Locked:
         account = ledger.house(customer_id, self.currency, type_)

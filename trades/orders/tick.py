@@ -6,7 +6,7 @@ decided, then everything in one statement. Money in here is base units of the ac
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence, Set
+from collections.abc import Collection, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -16,10 +16,11 @@ from django.conf import settings
 
 from accounts import exact, ledger, ledger_pipeline
 from accounts.clock import is_outermost
+from accounts.db.pipeline import Pending, Pipeline
+from accounts.db.writing import write
 from accounts.ids import PARTITIONS, partition_of
 from accounts.ledger import AVAILABLE, MARGIN, PROFIT, Account, Balances, Locked
 from accounts.ledger_copy import Posting
-from accounts.pipeline import ask_to_write, together
 from quotes.models import Instrument
 from quotes.prices import Price, Prices
 from quotes.symbols import instruments
@@ -127,6 +128,7 @@ class Tick:
         self.accounts: dict[UUID, MarginAccount] = {}
         self.balances: Balances = {}
         self.peaks: dict[UUID, Decimal] = {}
+        self._pipeline: Pipeline
         self._extreme_rows = extreme_rows
         self._bound = bound
         self._usable: dict[str, Price | None] = {}
@@ -141,50 +143,52 @@ class Tick:
 
     # --- reading -----------------------------------------------------------------------------------
 
-    def read(self, commands: Sequence[Command]) -> None:
+    def read(self, p: Pipeline, commands: Sequence[Command]) -> None:
         """Lock and read what these commands are about, in two round trips at most. Raises LeaseLost.
 
-        Inside a `together`, which `write` may still be part of.
+        The pipeline is open until `write` has been called.
         """
+        self._pipeline = p
         customers = {command.customer_id for command in commands}
         creates = [c for c in commands if c.kind == CREATE]
-        clock = self._bound.ask() if self._bound else None
-        named = reads.lock_orders({(c.customer_id, c.terms["orderId"]) for c in commands if c.kind in _NAMING})
-        whole = reads.lock_live_orders({c.customer_id for c in commands if c.kind in (CLOSE_ALL, JUDGE)})
-        stored = reads.stored_answers({(c.customer_id, key) for c in commands if (key := remembered_by(c))})
+        if self._bound:
+            self._bound.begin(p)
+        named = reads.lock_orders(p, {(c.customer_id, c.terms["orderId"]) for c in commands if c.kind in _NAMING})
+        whole = reads.lock_live_orders(p, {c.customer_id for c in commands if c.kind in (CLOSE_ALL, JUDGE)})
+        stored = reads.stored_answers(p, {(c.customer_id, key) for c in commands if (key := remembered_by(c))})
         makers = [*creates, *(c for c in commands if c.kind == CLOSE and c.terms.get("quantity"))]
-        made = reads.orders_made_by(makers)
+        made = reads.orders_made_by(p, makers)
         taken = reads.codes_by_client_order_id(
-            {(c.customer_id, c.terms["clientOrderId"]) for c in creates if c.terms.get("clientOrderId")}
+            p, {(c.customer_id, c.terms["clientOrderId"]) for c in creates if c.terms.get("clientOrderId")}
         )
-        lost = reads.losses({c.customer_id for c in creates}, self.prices.by_symbol)
-        traders = reads.traders(customers)
-        balances = ledger_pipeline.ask_to_lock(self._accounts_of(customers))
-        if clock is not None:
-            self.at = clock()
-        for order in (*named(), *whole()):
+        lost = reads.losses(p, {c.customer_id for c in creates}, self.prices.by_symbol)
+        traders = reads.traders(p, customers)
+        balances = ledger_pipeline.lock(p, self._accounts_of(customers))
+        if self._bound:
+            self.at = self._bound.began()
+        for order in (*named.result(), *whole.result()):
             self.note(order)
-        self.stored, self.taken = stored(), taken()
-        self.made = {order.command_id: order for order in made() if order.command_id}
-        losses, known = lost(), traders()
-        self._open_accounts(known, balances())
+        self.stored, self.taken = stored.result(), taken.result()
+        self.made = {order.command_id: order for order in made.result() if order.command_id}
+        losses, known = lost.result(), traders.result()
+        self._open_accounts(known, balances.result())
         self._all_are_here({c.customer_id for c in commands if c.kind in (CLOSE_ALL, JUDGE)})
         for customer in {c.customer_id for c in creates} & self.accounts.keys():
             self.accounts[customer].loss = losses.get(customer) or Loss(Decimal(0))
         self._read_more(commands)
 
     def read_held(
-        self, partitions: Collection[int], cutoff: datetime, after: tuple[UUID, UUID] | None, most: int
+        self, p: Pipeline, partitions: Collection[int], cutoff: datetime, after: tuple[UUID, UUID] | None, most: int
     ) -> list[OrderRow]:
         """Lock and read the next orders of partitions that were open at `cutoff`, with their customers' money."""
-        held = reads.open_through_the_night(partitions, cutoff, after, most)()
+        self._pipeline = p
+        held = reads.open_through_the_night(p, partitions, cutoff, after, most).result()
         for order in held:
             self.note(order)
         customers = {order.customer_id for order in held}
-        with together():
-            traders = reads.traders(customers)
-            balances = ledger_pipeline.ask_to_lock(self._accounts_of(customers))
-            self._open_accounts(traders(), balances())
+        traders = reads.traders(p, customers)
+        balances = ledger_pipeline.lock(p, self._accounts_of(customers))
+        self._open_accounts(traders.result(), balances.result())
         return held
 
     def _accounts_of(self, customers: Collection[UUID]) -> list[Account]:
@@ -216,10 +220,10 @@ class Tick:
         """What only some ticks need: who closed what is closed, and how far trailing stops have come."""
         named = [self.orders.get((c.customer_id, c.terms["orderId"])) for c in commands if c.kind in _NAMING]
         closed = [order.id for order in named if order is not None and order.status == OrderStatus.CLOSED]
-        self.closed_by = reads.closing_commands(closed)
+        self.closed_by = reads.closing_commands(self._pipeline, closed).result()
         fired = [self.orders.get((c.customer_id, c.terms["orderId"])) for c in commands if c.kind == FIRE]
         if trailing := [order for order in fired if order is not None and order.trailing_stop is not None]:
-            self.peaks = extremes.peaks(trailing, self._extreme_rows)
+            self.peaks = extremes.peaks(self._pipeline, trailing, self._extreme_rows)
 
     def all_of(self, account: MarginAccount) -> dict[UUID, OrderRow]:
         """Every open and pending order of a customer, read and locked now if it wasn't.
@@ -228,7 +232,7 @@ class Tick:
         orders, and it does one tick after the other.
         """
         if account.live is None:
-            for order in reads.lock_live_orders([account.customer_id])():
+            for order in reads.lock_live_orders(self._pipeline, [account.customer_id]).result():
                 self.note(order)
             self._all_are_here({account.customer_id})
         assert account.live is not None
@@ -343,7 +347,7 @@ class Tick:
         account = ledger.house(customer_id, self.currency, type_)
         found = self.balances.get(account)
         if found is None:
-            found = ledger.lock([account])[account]
+            found = ledger_pipeline.lock(self._pipeline, [account]).result()[account]
             self.balances[account] = found
         return found
 
@@ -358,16 +362,17 @@ class Tick:
 
     # --- writing -----------------------------------------------------------------------------------
 
-    def write(self) -> Callable[[], None]:
-        """Write everything down, in one statement. What this gives waits for it, before the transaction is committed;
-        it raises ChangedMeanwhile where a row is not as it was read.
+    def write(self) -> Pending[None]:
+        """Write everything down, in one statement; ask for the result before the transaction is committed. It raises
+        ChangedMeanwhile where a row is not as it was read.
 
         The extremes go first, so that the tick's time is bound by its last statement.
         """
-        extremes.write(self._extreme_rows, self.at)
+        extremes.write(self._pipeline, self._extreme_rows, self.at)
         closed = [order for id_, order in self._touched.items() if id_ in self._only_closed]
         changed = [(order, self.was[id_]) for id_, order in self._touched.items() if id_ not in self._only_closed]
-        written = ask_to_write(
+        written = write(
+            self._pipeline,
             [
                 writes.insert_orders(list(self._new.values())),
                 writes.close_orders(closed, self.at),

@@ -1,4 +1,4 @@
-"""What a tick writes: one part a table, all of them one statement (`accounts.pipeline.write`)."""
+"""What a tick writes: one part a table, all of them one statement (`accounts.db.writing`)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from accounts.arrays import array, new_ids
-from accounts.pipeline import Part
+from accounts.db.writing import Part
 from trades.orders.commands import Answer, Command
 from trades.orders.reads import COLUMNS
 from trades.orders.rows import DealRow, EventRow, Noted, OrderRow

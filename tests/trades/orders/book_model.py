@@ -19,6 +19,7 @@ from hypothesis import strategies as some
 from accounts.ids import order_code, uuid7
 from accounts.models import Customer, LedgerAccount
 from quotes.prices import Price
+from tests.pipelines import in_a_pipeline
 from trades.models import MarginAccount, Order
 from trades.orders import extremes, money
 from trades.orders.book import Book, Fired
@@ -240,7 +241,7 @@ class Story:
         rows = self.extremes.judged(moved, self.book.trailing_symbols(), self.at)
         self.model.move(moved)
         fired = self.book.fired(moved)
-        extremes.write(rows)
+        in_a_pipeline(extremes.write, rows)
         self.extremes.written()
         self._check(fired, {price.symbol for price in moved})
 
@@ -265,7 +266,7 @@ class Story:
     def reload(self) -> None:
         """An engine that starts anew: its book must be the one that was kept, and goes on in its place."""
         trailing = [order for order in self.model.orders.values() if order.id in self.model.best]
-        assert extremes.peaks(trailing) == self.model.best
+        assert in_a_pipeline(extremes.peaks, trailing) == self.model.best
         with transaction.atomic():
             self.write_down()
             loaded = Book.load(0, 1)

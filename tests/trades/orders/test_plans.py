@@ -10,6 +10,7 @@ from django.db import connection
 from django.utils import timezone
 
 from tests.given import a_customer, btc_at
+from tests.pipelines import in_a_pipeline
 from tests.trades.orders.engine_room import opens
 from trades.orders import reads
 from trades.orders.writes import close_orders
@@ -31,7 +32,7 @@ def test_a_close_is_written_by_the_orders_keys() -> None:
     a plain 'OPEN' it goes through all live orders."""
     btc_at("42_000.00")
     order = opens(a_customer(with_usd="10_000.00"))
-    (row,) = reads.lock_orders([(order.customer_id, order.code)])()
+    (row,) = in_a_pipeline(reads.lock_orders, [(order.customer_id, order.code)]).result()
     close = close_orders([row], timezone.now())
     assert close is not None
 

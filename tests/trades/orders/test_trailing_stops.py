@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from quotes import prices
 from tests.given import a_customer, btc_at, usd
+from tests.pipelines import in_a_pipeline
 from tests.trades.orders.engine_room import applied, became, changing, closes, firing, now, opens, says
 from trades.models import Order, OrderEvent, PriceExtreme
 from trades.orders import extremes
@@ -191,7 +192,7 @@ def test_prices_from_before_a_stop_was_set_are_not_its_own() -> None:
     engine.sees("41_600.00")
 
     assert (became(early), became(late)) == (("OPEN", ""), ("OPEN", ""))
-    assert extremes.peaks(_rows(early, late)) == {early.pk: Decimal(43500), late.pk: Decimal(42000)}
+    assert in_a_pipeline(extremes.peaks, _rows(early, late)) == {early.pk: Decimal(43500), late.pk: Decimal(42000)}
 
 
 def _rows(*orders: Order) -> list:  # type: ignore[type-arg]
