@@ -5,7 +5,7 @@ Every method may raise redis.RedisError; edges turn that into 503, loops wait an
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from itertools import chain
 from typing import Any
@@ -35,12 +35,38 @@ def prompt_client() -> redis.Redis:
     return _client(PROMPT_SECONDS)
 
 
-class Appender:
-    """Adds entries to streams on a connection of its own, which one thread uses."""
+class Line:
+    """A connection of its own, which one thread uses, without the pool and the readers of answers of a client's."""
 
-    def __init__(self) -> None:
+    def __init__(self, whose: Callable[[], redis.Redis]) -> None:
+        """`whose` gives the client with the address and the timeouts."""
+        self._whose = whose
         self._client: redis.Redis | None = None
         self._connection: Any = None
+
+    def call(self, *commands: Sequence[str | int]) -> list[Any]:
+        """Send these in one round trip: for each its answer as it came, or the ResponseError that refused it.
+
+        Raises another redis.RedisError when not all were answered; then nobody knows which of them were done.
+        """
+        connection = self._connected()
+        try:
+            connection.send_packed_command(connection.pack_commands(commands))
+            return [_answer(connection) for _ in commands]
+        except OSError as failure:
+            connection.disconnect()
+            raise redis.ConnectionError(str(failure)) from failure
+        except BaseException:
+            connection.disconnect()
+            raise
+
+    def transact(self, *commands: Sequence[str | int]) -> list[Any]:
+        """All or none of these, in one round trip: their answers, as `call` gives them."""
+        _, *queued, done = self.call(("MULTI",), *commands, ("EXEC",))
+        if isinstance(done, redis.ResponseError):
+            raise next((one for one in queued if isinstance(one, redis.ResponseError)), done)
+        answers: list[Any] = done
+        return answers
 
     def append(self, entries: Sequence[tuple[str, Mapping[str, str]]]) -> list[str | redis.RedisError]:
         """XADD these (stream, fields) promptly, each once, in one round trip: for each its id, or what went wrong.
@@ -61,10 +87,7 @@ class Appender:
                 )
             )
             for _ in entries:
-                try:
-                    receipts.append(connection.read_response())
-                except redis.ResponseError as refused:
-                    receipts.append(refused)
+                receipts.append(_answer(connection))
         except (redis.RedisError, OSError) as failure:
             connection.disconnect()
             receipts.extend(Unanswered(str(failure)) for _ in range(len(entries) - len(receipts)))
@@ -72,8 +95,8 @@ class Appender:
 
     def _connected(self) -> Any:
         """The connection, made anew where Redis has closed it: what is sent into a closed one might be lost."""
-        if self._client is not prompt_client():
-            self._client = prompt_client()
+        if self._client is not self._whose():
+            self._client = self._whose()
             self._connection = self._client.connection_pool.make_connection()
         try:
             is_over = self._connection.is_connected and self._connection.can_read()
@@ -83,6 +106,18 @@ class Appender:
             self._connection.disconnect()
         self._connection.connect()
         return self._connection
+
+
+def _answer(connection: Any) -> Any:
+    try:
+        return connection.read_response()
+    except redis.ResponseError as refused:
+        return refused
+
+
+def as_map(answer: Any) -> dict[str, Any]:
+    """A map as `Line.call` gives it: pairs in a row from a Redis that speaks RESP2."""
+    return answer if isinstance(answer, dict) else dict(zip(answer[::2], answer[1::2], strict=True))
 
 
 def _client(timeout: float) -> redis.Redis:

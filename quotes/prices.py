@@ -9,7 +9,7 @@ What happens to a price on its way into the hash is in `price_scripts.py`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -134,7 +134,8 @@ def latest() -> Prices:
     """All latest prices, in one round trip, judged. Raises redis.RedisError when Redis is away, django.db.Error."""
     for is_last in (False, True):
         pipe = streams.client().pipeline(transaction=False)
-        queue_latest(pipe)
+        pipe.hgetall(PRICES)
+        pipe.time()
         try:
             rows, clock = pipe.execute()
         except redis.ResponseError as error:
@@ -145,13 +146,11 @@ def latest() -> Prices:
     raise AssertionError
 
 
-def queue_latest(pipe: Any) -> None:
-    """Put the reading of all prices on a caller's pipeline: two commands, whose answers `read_latest` takes."""
-    pipe.hgetall(PRICES)
-    pipe.time()
+LATEST: Final = (("HGETALL", PRICES), ("TIME",))
+"""What reads all prices, for a caller's own round trip (`streams.Line`); `read_latest` takes the two answers."""
 
 
-def read_latest(rows: Mapping[str, str], clock: tuple[int, int]) -> Prices:
+def read_latest(rows: Mapping[str, str], clock: Sequence[int]) -> Prices:
     """The answers as prices. What doesn't fit what PostgreSQL knows is judged again by what it knows now, and then
     is no price: whoever wrote it, a feed didn't. A query a second at most, while everything fits.
     """

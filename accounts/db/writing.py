@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from accounts.db.pipeline import Known, Pending, Pipeline, Rows, Value
+from django.db import DatabaseError
+
+from accounts.db.pipeline import Pipeline, Value
+
+_CHANGED: Final = "BR001"  # refuse_changed_rows()
 
 
 class Part(NamedTuple):
@@ -18,33 +22,26 @@ class Part(NamedTuple):
     expected: int | None = None
 
 
-class ChangedMeanwhile(RuntimeError):
-    """A guarded row was not as it was read: somebody else changed it. Nothing of the transaction may stay."""
+def write(p: Pipeline, parts: Iterable[Part | None], commit_by: datetime | None = None) -> None:
+    """Send parts that are written together; `commit_by` as in `clock.must_commit_by`, without a wait of its own.
 
-
-def write(p: Pipeline, parts: Iterable[Part | None], commit_by: datetime | None = None) -> Pending[None]:
-    """Send parts that are written together; ask for the result before the transaction is committed.
-
-    `commit_by` as in `clock.must_commit_by`, without a wait of its own. The result raises ChangedMeanwhile where a part
-    wrote another number of rows than expected.
+    The statement fails where a part writes another number of rows than expected (`is_changed`): somebody else changed
+    one that was locked. So nothing that is sent after it is done, COMMIT included.
     """
     said = [part for part in parts if part is not None]
     if not said:
-        return Known(None)
+        return
     sql = _statement(tuple((part.sql, part.expected is not None) for part in said), commit_by is not None)
     parameters = [value for part in said for value in part.parameters]
+    parameters += [part.expected for part in said if part.expected is not None]
     if commit_by is not None:
         parameters.append(commit_by)
-    return p.send(sql, parameters, _checked([part.expected for part in said if part.expected is not None]))
+    p.send(sql, parameters)
 
 
-def _checked(expected: list[int]) -> Callable[[Rows], None]:
-    def check(rows: Rows) -> None:
-        ((*counts, _),) = rows
-        if counts != expected:
-            raise ChangedMeanwhile("a row that was locked, or was ours alone, had been changed by somebody else")
-
-    return check
+def is_changed(failure: DatabaseError) -> bool:
+    """Whether `write` found a row that was not as it was read: nothing of the transaction was done."""
+    return getattr(failure.__cause__, "sqlstate", None) == _CHANGED
 
 
 @lru_cache(maxsize=256)
@@ -53,6 +50,7 @@ def _statement(parts: tuple[tuple[str, bool], ...], is_bound: bool) -> str:
         f"w{number} AS ({sql}{' RETURNING 1' if is_guarded else ''})" for number, (sql, is_guarded) in enumerate(parts)
     )
     guarded = [number for number, (_, is_guarded) in enumerate(parts) if is_guarded]
-    counts = [f"(SELECT count(*) FROM w{number})" for number in guarded]  # noqa: S608 - our own statements
+    wrong = " OR ".join(f"(SELECT count(*) FROM w{number}) <> %s" for number in guarded)  # noqa: S608 - our own
+    checked = f"CASE WHEN {wrong} THEN refuse_changed_rows() END" if wrong else "NULL"
     bound = "must_commit_by(%s)" if is_bound else "NULL"  # the last to be evaluated
-    return f"WITH {named} SELECT {', '.join([*counts, bound])}"
+    return f"WITH {named} SELECT {checked}, {bound}"

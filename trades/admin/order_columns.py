@@ -10,6 +10,7 @@ from django.utils.safestring import SafeString
 
 from accounts.admin import shown
 from accounts.admin.base import ReadOnlyAdmin, ReadOnlyInline, asked_once
+from accounts.db.pipeline import pipeline
 from accounts.models import Asset
 from trades.admin.movements import movements_of
 from trades.admin.order_events import events_of
@@ -130,7 +131,8 @@ class OrderColumns(ReadOnlyAdmin):
         if order.status != OrderStatus.OPEN:
             return format_html("{} behind the best price since {}", distance, shown.moment(order.trail_at))
         row: Any = order  # the model has every field that is asked for
-        best = peaks([row])[order.pk]
+        with pipeline() as p:
+            best = peaks(p, [row])[order.pk]
         fires_at = best - order.trailing_stop if order.side == "buy" else best + order.trailing_stop
         return format_html(
             "{} behind the best price since {}: fires at {}",

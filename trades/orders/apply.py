@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from decimal import localcontext
 
+from accounts.clock import is_outermost
 from accounts.db.pipeline import pipeline
 from accounts.errors import InvalidToken, Refusal
 from accounts.money import EXACT
@@ -58,8 +59,9 @@ def apply(
     """Apply commands at these prices, and write down the extremes they made.
 
     Runs inside the caller's transaction, which makes it all or nothing. `bound` holds the lease and says by when the
-    transaction must be committed; without it the time is that of the prices. Raises LeaseLost, and else django.db
-    errors only; a refused command is an answer like any other.
+    transaction must be committed, and it is: COMMIT goes with what is written, where the caller's transaction is in no
+    other. Without it the time is that of the prices, and committing is left to the caller. Raises LeaseLost, and else
+    django.db errors only; a refused command is an answer like any other.
     """
     with localcontext(EXACT):  # once for all the calculations of the tick
         return _apply(commands, prices, extremes, bound)
@@ -70,8 +72,9 @@ def _apply(commands: Sequence[Command], prices: Prices, extremes: Sequence[Extre
         tick = Tick(prices, extremes, bound)
         tick.read(p, commands)
         decide(commands, tick)
-        written = tick.write()
-    written.result()
+        tick.write()
+        if bound is not None and is_outermost():
+            p.commit()
     return tick.done
 
 

@@ -161,8 +161,7 @@ class Nights:
             for order in held:
                 if order.status == OrderStatus.OPEN:  # another one's charge may have closed it
                     _charge(tick, order, run)
-            written = tick.write()
-        written.result()
+            tick.write()
         is_done = len(held) < SLICE
         if held:
             run.through = held[-1].customer_id, held[-1].id

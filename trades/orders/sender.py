@@ -51,7 +51,7 @@ class Sender:
 
     def __init__(self) -> None:
         self._queue: queue.SimpleQueue[Waiting] = queue.SimpleQueue()
-        self._appender = streams.Appender()
+        self._line = streams.Line(streams.prompt_client)
         self._sending = threading.Lock()  # who holds it has the connection
         self._left: queue.SimpleQueue[None] = queue.SimpleQueue()  # something was left to the process' own thread
         self._choosing = threading.Lock()  # what is withdrawn is not sent, and what is sent can't be withdrawn
@@ -110,7 +110,7 @@ class Sender:
             waiting.said.put(redis.TimeoutError("Redis left those before it without an answer"))
         if not chosen:
             return
-        receipts = self._appender.append([(waiting.stream, waiting.fields) for waiting in chosen])
+        receipts = self._line.append([(waiting.stream, waiting.fields) for waiting in chosen])
         for waiting, receipt in zip(chosen, receipts, strict=True):
             if isinstance(receipt, str):
                 waiting.entry = receipt

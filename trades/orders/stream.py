@@ -53,6 +53,7 @@ class Stream:
         self._all_at_once = True  # at the start nobody else serves this partition: whatever is pending is ours
         self._looked = 0.0
         self._before: Prices | None = None
+        self._line = streams.Line(streams.client)
 
     def begin(self) -> None:
         """At an engine's start, or after a failure in the middle: see to the group and take up what is pending."""
@@ -66,28 +67,25 @@ class Stream:
         """
         raw = self._left_behind()
         asked = uptime()
-        pipe = streams.client().pipeline(transaction=False)
-        if not raw:
-            pipe.xreadgroup(
-                GROUP,
-                self.consumer,
-                {self.name: ">"},
-                count=settings.ENGINE_TICK_COMMANDS,
-                block=POLL_MILLISECONDS if wait else None,
-            )
-        markets.queue_latest(pipe)  # answered when the blocking read has been: one round trip for both
-        *new, rows, clock = pipe.execute(raise_on_error=False)
+        # The prices are answered when the blocking read has been: one round trip for both.
+        *new, rows, clock = self._line.call(*([] if raw else [self._reads(wait)]), *markets.LATEST)
         for answer in (*new, rows, clock):
             if new and answer is new[0] and purge.is_about_keys(answer):
                 self._mend()  # somebody emptied Redis, or put something else into the stream's place
             elif isinstance(answer, Exception):
                 raise answer
-        if new and isinstance(new[0], list):
-            raw = new[0][0][1] if new[0] else []
+        if new and new[0] and not isinstance(new[0], Exception):
+            raw = _read(new[0], self.name)
+        clock = [int(part) for part in clock]
         if raw and purge.is_ahead(raw[-1][0], clock):
             self._mend()
             raw = []  # what is good of it is read again
-        return self._entries(raw), self._reading(markets.read_latest(rows, clock), asked)
+        return self._entries(raw), self._reading(markets.read_latest(streams.as_map(rows), clock), asked)
+
+    def _reads(self, wait: bool) -> Sequence[str | int]:
+        block = ("BLOCK", POLL_MILLISECONDS) if wait else ()
+        count = settings.ENGINE_TICK_COMMANDS
+        return ("XREADGROUP", "GROUP", GROUP, self.consumer, "COUNT", count, *block, "STREAMS", self.name, ">")
 
     def prices(self) -> Reading:
         """The prices and Redis' clock once more, without commands."""
@@ -99,7 +97,7 @@ class Stream:
         self._before = prices if self._before is None else prices.after(self._before)
         return Reading(self._before, asked)
 
-    def _left_behind(self) -> list[tuple[str, dict[str, str]]]:
+    def _left_behind(self) -> list[tuple[str, dict[str, str] | None]]:
         """What others have read and not acknowledged: all of it at the start, later what has stood for a moment."""
         if not self._all_at_once and uptime() - self._looked < LOOK_SECONDS:
             return []
@@ -115,7 +113,7 @@ class Stream:
         self._all_at_once = self._all_at_once and self._cursor != START
         return raw
 
-    def _claim(self, idle_milliseconds: int) -> list[tuple[str, dict[str, str]]]:
+    def _claim(self, idle_milliseconds: int) -> list[tuple[str, dict[str, str] | None]]:
         """Take over pending entries from the cursor on; those that killed every engine so far are set aside."""
         self._cursor, raw, _ = streams.client().xautoclaim(
             self.name,
@@ -172,14 +170,11 @@ class Stream:
         for answer in answers:
             if channel := reply_to.get(answer.command_id):
                 waiting.setdefault(channel, []).append(encode_answer(answer))
-        pipe = streams.client().pipeline(transaction=True)
+        commands: list[Sequence[str | int]] = []
         for channel, texts in waiting.items():
-            pipe.rpush(channel, *texts)
-            pipe.expire(channel, REPLY_KEPT_SECONDS)
+            commands += [("RPUSH", channel, *texts), ("EXPIRE", channel, REPLY_KEPT_SECONDS)]
         ids = [entry.id for entry in entries]
-        pipe.xack(self.name, GROUP, *ids)
-        pipe.xdel(self.name, *ids)
-        told = pipe.execute(raise_on_error=False)
+        told = self._line.transact(*commands, ("XACK", self.name, GROUP, *ids), ("XDEL", self.name, *ids))
         for (channel, texts), answer in zip(waiting.items(), told[::2], strict=False):
             if purge.is_about_keys(answer):
                 _push_anew(channel, texts)
@@ -192,6 +187,12 @@ class Stream:
         """Take this consumer's name off the group; what it holds pending, if anything, stays with its name."""
         if not streams.client().xpending_range(self.name, GROUP, "-", "+", 1, consumername=self.consumer):
             streams.client().xgroup_delconsumer(self.name, GROUP, self.consumer)
+
+
+def _read(answer: Any, stream: str) -> list[tuple[str, dict[str, str] | None]]:
+    """The entries (id, fields) of XREADGROUP's answer: a map by stream, or in RESP2 a list of pairs."""
+    entries = answer[stream] if isinstance(answer, dict) else answer[0][1]
+    return [(id_, fields and streams.as_map(fields)) for id_, fields in entries]
 
 
 def _push_anew(channel: str, texts: Sequence[str]) -> None:

@@ -16,7 +16,7 @@ from django.conf import settings
 
 from accounts import exact, ledger, ledger_pipeline
 from accounts.clock import is_outermost
-from accounts.db.pipeline import Pending, Pipeline
+from accounts.db.pipeline import Pipeline
 from accounts.db.writing import write
 from accounts.ids import PARTITIONS, partition_of
 from accounts.ledger import AVAILABLE, MARGIN, PROFIT, Account, Balances, Locked
@@ -362,16 +362,15 @@ class Tick:
 
     # --- writing -----------------------------------------------------------------------------------
 
-    def write(self) -> Pending[None]:
-        """Write everything down, in one statement; ask for the result before the transaction is committed. It raises
-        ChangedMeanwhile where a row is not as it was read.
+    def write(self) -> None:
+        """Send everything to be written down, in one statement, which fails where a row is not as it was read.
 
         The extremes go first, so that the tick's time is bound by its last statement.
         """
         extremes.write(self._pipeline, self._extreme_rows, self.at)
         closed = [order for id_, order in self._touched.items() if id_ in self._only_closed]
         changed = [(order, self.was[id_]) for id_, order in self._touched.items() if id_ not in self._only_closed]
-        written = write(
+        write(
             self._pipeline,
             [
                 writes.insert_orders(list(self._new.values())),
@@ -386,7 +385,6 @@ class Tick:
             self._bound.commit_by(self._prices_until) if self._bound and is_outermost() else None,
         )
         self._tell()
-        return written
 
     def _notes(self) -> list[tuple[object, *Noted]]:
         accounts = self.accounts.values()

@@ -23,7 +23,7 @@ from psycopg.pq import TransactionStatus
 from accounts.arrays import array
 from accounts.db import pipeline as pipelines
 from accounts.db.pipeline import Known, Pending, ask, pipeline
-from accounts.db.writing import ChangedMeanwhile, Part, write
+from accounts.db.writing import Part, is_changed, write
 from accounts.models import Asset
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -48,11 +48,10 @@ def divided_by_zero() -> None:
         p.commit()
 
 
-def expected_two() -> None:
-    with transaction.atomic():
-        with pipeline() as p:
-            written = write(p, [Part(RENAMED, ["after", GOLD], expected=2)])
-        written.result()
+def writes(**expected: int) -> None:
+    with transaction.atomic(), pipeline() as p:
+        write(p, [Part(RENAMED, ["after", asset], expected=count) for asset, count in expected.items()])
+        p.commit()
 
 
 def sends(*statements: str, commits: bool = False, then: Callable[[], object] = bool, fails: bool = False) -> None:
@@ -232,8 +231,15 @@ def test_a_session_that_is_ended_is_told_and_the_next_one_works() -> None:
     assert ask("SELECT 3", [], list) == [(3,)]
 
 
-def test_a_write_says_afterwards_that_a_row_was_not_as_it_was() -> None:
-    """Guard: the comparison with `expected`, after everything was answered and before the commit."""
-    with pytest.raises(ChangedMeanwhile):
-        expected_two()
+@pytest.mark.parametrize("expected", [{GOLD: 2}, {GOLD: 1, "none": 1}])
+def test_a_write_of_another_number_of_rows_fails_before_its_commit(expected: dict[str, int]) -> None:
+    """Guard: `refuse_changed_rows` in the statement itself."""
+    with pytest.raises(DatabaseError) as refused:
+        writes(**expected)
+    assert is_changed(refused.value)
     assert name() == "before"
+
+
+def test_a_write_of_as_many_rows_as_expected_is_committed() -> None:
+    writes(**{GOLD: 1, "none": 0})
+    assert name() == "after"

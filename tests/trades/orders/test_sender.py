@@ -54,7 +54,7 @@ def test_the_commands_of_many_threads_are_each_added_once(redis_: OwnRedis) -> N
 
 
 def test_what_redis_refuses_is_said_to_that_request_alone(redis_: OwnRedis) -> None:
-    """Guard: `except redis.ResponseError` in `Appender.append`. The others of its round trip would be told as well."""
+    """Guard: `except redis.ResponseError` in `streams._answer`. The others of its round trip would be told as well."""
     streams.client().set(OTHER, "no stream")
     sender = Sender()
     refused, taken = waits(OTHER), waits()
@@ -106,7 +106,7 @@ def test_what_stood_behind_a_redis_that_hangs_is_told_soon_and_is_not_sent_later
 
 
 def test_a_redis_that_restarts_is_sent_to_again(redis_: OwnRedis) -> None:
-    """Guard: `is_over` in `Appender._connected`: what is sent into a closed connection may have been taken, or not."""
+    """Guard: `is_over` in `Line._connected`: what is sent into a closed connection may have been taken, or not."""
     sender = Sender()
     before = waits()
     sender.send(before)
