@@ -15,7 +15,7 @@ class TradesConfig(AppConfig):
     def ready(self) -> None:
         from accounts import seals, versions
         from trades import audit
-        from trades.orders import audit as orders_audit
+        from trades import order_audit as orders_audit
         from trades.recount import events, legs, orders, spot, swaps, terms, times
         from trades.settlement import audit as settlement_audit
 

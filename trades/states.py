@@ -19,6 +19,12 @@ class OrderStatus(TextChoices):
     CANCELLED = "CANCELLED"
 
 
+class OrderType(TextChoices):
+    MARKET = "market"
+    LIMIT = "limit"
+    STOP = "stop"
+
+
 LIVE: Final = (OrderStatus.PENDING, OrderStatus.OPEN)  # what may still change
 
 

@@ -18,8 +18,8 @@ from django.db import IntegrityError, OperationalError
 from accounts import clock
 from accounts.errors import Refusal
 from quotes import prices
+from trades.engine import price_extremes
 from trades.models import SettlementBatch
-from trades.orders import extremes
 from trades.settlement.cut import cut_due as cut_due_windows
 from trades.settlement.legs import retry_due
 from trades.settlement.low_water import STORING, low_water, raise_low_water
@@ -122,7 +122,7 @@ def forget_old_extremes() -> None:
 
     Twice at once: what one has deleted the other doesn't find.
     """
-    if forgotten := extremes.forget_old():
+    if forgotten := price_extremes.forget_old():
         logger.info("%d price extremes decide nothing any more and are gone", forgotten)
 
 

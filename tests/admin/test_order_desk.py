@@ -30,7 +30,7 @@ from tests.trades.orders.engine_room import (
 )
 from trades.admin import keyset
 from trades.models import MarginAccount, Order, OrderEvent
-from trades.orders.figures import figures
+from trades.reads.figures import figures
 
 pytestmark = pytest.mark.django_db
 

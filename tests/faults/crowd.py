@@ -22,8 +22,8 @@ from accounts import streams
 from accounts.models import Customer
 from tests.given import a_customer, btc_at, token_of, what_the_audit_finds
 from tests.live import Live
+from trades.margin.commands import GROUP, stream_name
 from trades.models import Deal, Order
-from trades.orders.commands import GROUP, stream_name
 
 BUY = {"symbol": "BTC-USD", "type": "buy", "quantity": "0.01", "leverage": "10"}
 UNCLEAR = {408, 500, 503}

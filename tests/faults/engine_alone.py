@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from accounts import streams
+from trades.engine.process import Engine
+from trades.margin.commands import GROUP, Answer, Command, decode_answer, encode, stream_name
 from trades.models import EngineLease
-from trades.orders.commands import GROUP, Answer, Command, decode_answer, encode, stream_name
-from trades.orders.engine import Engine
 
 STREAM, REPLIES = stream_name(0), "replies:engine-alone"
 DEAD = f"{STREAM}:dead"

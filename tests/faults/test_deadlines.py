@@ -13,7 +13,7 @@ from accounts import exact, streams
 from tests.given import a_customer, btc_at, token_of
 from tests.live import Live
 from tests.trades.orders.engine_room import opens
-from trades.orders.commands import stream_name
+from trades.margin.commands import stream_name
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("live")]
 

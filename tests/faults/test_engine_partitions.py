@@ -17,8 +17,8 @@ from accounts import streams
 from accounts.ids import partition_of
 from tests.faults.crowd import Crowd, nothing_waits
 from tests.live import Live
+from trades.engine.lease import Lease, LeaseLost
 from trades.models import EngineLease
-from trades.orders.lease import Lease, LeaseLost
 
 BOTH = {"ENGINE_PARTITIONS": "2"}
 

@@ -17,11 +17,11 @@ from tests.given import a_customer, btc_at, what_the_audit_finds
 from tests.live import Live
 from tests.sizes import size
 from tests.trades.orders.engine_room import closing, opens
+from trades.engine import lease as leases
+from trades.engine.lease import Lease, LeaseLost
+from trades.engine.process import Engine
+from trades.margin.commands import GROUP, Command, decode_answer, encode, stream_name
 from trades.models import Deal, EngineLease
-from trades.orders import lease as leases
-from trades.orders.commands import GROUP, Command, decode_answer, encode, stream_name
-from trades.orders.engine import Engine
-from trades.orders.lease import Lease, LeaseLost
 
 STREAM, REPLIES = stream_name(0), "replies:paused"
 

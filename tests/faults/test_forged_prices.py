@@ -16,8 +16,8 @@ from quotes.prices import Price
 from tests.faults.engine_alone import an_engine, send, turns
 from tests.given import a_customer, balance, btc_at, price_at, usd, what_the_audit_finds
 from tests.trades.orders.engine_room import closing, opening, opens
+from trades.engine.process import Engine
 from trades.models import Deal, Order
-from trades.orders.engine import Engine
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -16,9 +16,9 @@ from accounts import streams
 from tests.faults.engine_alone import DEAD, REPLIES, STREAM, an_engine, is_empty, send, turns
 from tests.given import a_customer, btc_at, what_the_audit_finds
 from tests.trades.orders.engine_room import closing, opens
+from trades.engine.process import Engine
+from trades.margin.commands import GROUP, Answer
 from trades.models import Deal
-from trades.orders.commands import GROUP, Answer
-from trades.orders.engine import Engine
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

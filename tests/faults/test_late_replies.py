@@ -13,12 +13,12 @@ from tests.faults.crowd import nothing_waits
 from tests.faults.engine_alone import REPLIES, STREAM, an_engine, send
 from tests.given import a_customer, btc_at, what_the_audit_finds
 from tests.trades.orders.engine_room import closing, opens
+from trades.engine.command_stream import REPLY_KEPT_SECONDS
+from trades.gateway import submit
+from trades.gateway.replies import gateway
+from trades.gateway.submit import Trader
+from trades.margin.commands import Answer, encode_answer
 from trades.models import Order
-from trades.orders import submit
-from trades.orders.commands import Answer, encode_answer
-from trades.orders.gateway import gateway
-from trades.orders.stream import REPLY_KEPT_SECONDS
-from trades.orders.submit import Trader
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -30,8 +30,8 @@ from tests.trades.orders.engine_room import (
     opens,
     placing,
 )
+from trades.margin.commands import Answer, Command
 from trades.models import Deal, Order, OrderEvent
-from trades.orders.commands import Answer, Command
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.faults]
 

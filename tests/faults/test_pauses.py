@@ -27,13 +27,12 @@ from tests.faults.own_redis import OwnRedis, own_redis
 from tests.given import a_customer, a_quote, btc, btc_at, executes, price_at, stores, token_of
 from tests.live import Live
 from tests.trades.orders.engine_room import closing, now, opens, places
+from trades.engine import queries, store
+from trades.engine.lease import TICK
+from trades.engine.process import Engine
 from trades.models import Deal, Order, Trade
-from trades.orders import engine as engines
-from trades.orders import in_doubt
-from trades.orders.engine import Engine
-from trades.orders.in_doubt import decided
-from trades.orders.lease import TICK
-from trades.orders.tick import Tick
+from trades.reads import in_doubt
+from trades.reads.in_doubt import decided
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("live")]
 
@@ -144,7 +143,7 @@ def test_a_tick_paused_before_its_commit_is_refused_by_the_server_once_the_deadl
         alice = a_customer(with_usd="10_000.00")
         btc_at("42_000.00")
         order = opens(alice)
-        pauses_after(monkeypatch, Tick, "write", lambda: time.sleep(0.8))
+        pauses_after(monkeypatch, store, "store", lambda: time.sleep(0.8))
         send(closing(alice, order.code), ttl_ms=500)
 
         is_dropped_after(engine, order)
@@ -162,14 +161,14 @@ def test_a_tick_whose_server_process_stood_still_is_refused_as_well(monkeypatch:
         alice = a_customer(with_usd="10_000.00")
         btc_at("42_000.00")
         order = opens(alice)
-        pauses_after(monkeypatch, Tick, "write", stop_the_backend)
+        pauses_after(monkeypatch, store, "store", stop_the_backend)
         send(closing(alice, order.code), ttl_ms=500)
 
         is_dropped_after(engine, order)
 
 
 def test_a_tick_paused_before_its_commit_is_refused_once_its_price_is_too_old(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Guard: `Tick._use` notes when the prices used run out. The command itself had time enough."""
+    """Guard: `Market._use` notes when the prices used run out. The command itself had time enough."""
     Instrument.objects.filter(symbol="BTC-USD").update(price_age_limit_seconds=1)
     symbols.forget()
     try:
@@ -178,7 +177,7 @@ def test_a_tick_paused_before_its_commit_is_refused_once_its_price_is_too_old(mo
             btc_at("42_000.00")
             order = opens(alice)
             price_at("BTC-USD", "42_000.00", at=clock.now() - timedelta(seconds=0.6))
-            pauses_after(monkeypatch, Tick, "write", lambda: time.sleep(0.6))
+            pauses_after(monkeypatch, store, "store", lambda: time.sleep(0.6))
             send(closing(alice, order.code))
 
             engine.turn()
@@ -201,7 +200,7 @@ def test_a_tick_that_was_slow_before_its_write_is_done_again_and_keeps_the_conne
         alice = a_customer(with_usd="10_000.00")
         btc_at("42_000.00")
         order = opens(alice)
-        pauses_after(monkeypatch, engines.reads, "traders", lambda: time.sleep(1.2))
+        pauses_after(monkeypatch, queries, "customer_rows", lambda: time.sleep(1.2))
         send(closing(alice, order.code))
 
         engine.turn()

@@ -11,8 +11,8 @@ from tests.around import around_the_guards
 from tests.faults.engine_alone import an_engine, send, turns
 from tests.given import a_customer, btc_at, every_price_at_its_start, what_the_audit_finds
 from tests.trades.orders.engine_room import closing, opens
+from trades.engine import rollover
 from trades.models import SwapRun
-from trades.orders import nights
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -22,7 +22,7 @@ def test_a_swap_that_breaks_stops_no_trading_and_is_done_once_it_is_mended(
 ) -> None:
     """Guard: `Nights.turn` rests after a failure. Without it the engine dies of it, again at every start, and with it
     all trading of its partition."""
-    monkeypatch.setattr(nights, "REST_SECONDS", 0.2)
+    monkeypatch.setattr(rollover, "REST_SECONDS", 0.2)
     every_price_at_its_start()  # no night begins before
     with an_engine() as engine, caplog.at_level(logging.ERROR, "engine"):
         btc_at("42_000.00")

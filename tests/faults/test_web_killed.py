@@ -14,8 +14,8 @@ from tests.faults.crowd import nothing_waits
 from tests.given import a_customer, balance, btc_at, token_of, usd, what_the_audit_finds
 from tests.live import Live
 from tests.trades.orders.engine_room import opens
+from trades.margin.commands import stream_name
 from trades.models import Deal, IdempotentAnswer
-from trades.orders.commands import stream_name
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("live")]
 

@@ -22,7 +22,7 @@ from quotes.services import hold_price, release_price
 from tests.admin.deeds import page, shown
 from tests.given import a_customer, btc_at, every_price_at_its_start
 from tests.trades.orders.engine_room import changing, opening, opens, says
-from trades.orders.selectors import one_order
+from trades.reads.orders import one_order
 
 BTC = "BTC-USD"
 

@@ -22,9 +22,9 @@ from tests.given import a_customer, balance, btc_at, token_of, usd, what_the_aud
 from tests.live import Live
 from tests.sizes import size
 from tests.trades.orders.engine_room import closing, opening, opens, tick
+from trades.engine.apply import apply
+from trades.margin.commands import Command
 from trades.models import Deal, Order
-from trades.orders.apply import apply
-from trades.orders.commands import Command
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -21,7 +21,7 @@ from trades.admin.margin_levels import figures_of, lowest_first
 from trades.admin.order_events import account_currency, events_of_account
 from trades.admin.orders import prices_or_none
 from trades.models import MarginAccount
-from trades.orders.figures import Figures
+from trades.reads.figures import Figures
 
 
 class CalledFilter(admin.SimpleListFilter):

@@ -1,7 +1,7 @@
 """Margin accounts from the lowest level on, for the desk: ranked in one statement, shown with the API's own figures.
 
 The rank is reckoned in floating point, because it only says who comes first. What is shown of the accounts of a page is
-exact: the functions of `trades.orders.margin`, as the customers see it. A million open orders of a hundred thousand
+exact: the functions of `trades.margin.levels`, as the customers see it. A million open orders of a hundred thousand
 customers are ranked in one to two seconds.
 """
 
@@ -16,10 +16,10 @@ from django.db import connection
 from accounts.arrays import array
 from accounts.models import Asset
 from quotes.prices import Prices
+from trades.engine.queries import cash_of
+from trades.margin.pricing import NOTHING, profit
 from trades.models import MarginAccount, Position
-from trades.orders.figures import Figures
-from trades.orders.money import NOTHING, floating_profit
-from trades.orders.reads import cash_of
+from trades.reads.figures import Figures
 
 _RANKED = """
 WITH price AS (SELECT * FROM unnest(%(symbols)s::text[], %(bids)s::float8[], %(asks)s::float8[]) p(symbol, bid, ask)),
@@ -83,7 +83,7 @@ def figures_of(
         assert open_price is not None, "an open order has its price"
         margin[customer] += int(reserved)
         if now and (price := now.by_symbol.get(symbol)):
-            unrealized[customer] += floating_profit(
+            unrealized[customer] += profit(
                 side, open_price, price.exit(side), quantity, currency.decimals, realized or NOTHING
             )
     cash = cash_of(customers, currency.code)

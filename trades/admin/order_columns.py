@@ -14,8 +14,8 @@ from accounts.db.pipeline import pipeline
 from accounts.models import Asset
 from trades.admin.movements import movements_of
 from trades.admin.order_events import events_of
+from trades.engine.price_extremes import peaks
 from trades.models import Deal, Order
-from trades.orders.extremes import peaks
 from trades.states import OrderStatus
 
 SIDES = {"buy": "success", "sell": "danger"}

@@ -17,8 +17,8 @@ from quotes.admin.held import held_shown
 from quotes.prices import Prices, latest
 from quotes.selectors import holds_behind
 from trades.admin.order_columns import BOOKKEEPING, DETAIL, OrderColumns, currency_of, price_text
+from trades.margin.pricing import NOTHING, profit
 from trades.models import Order, Position
-from trades.orders.money import NOTHING, floating_profit
 
 
 @admin.register(Order)
@@ -117,7 +117,7 @@ def mark(positions: Iterable[Position], prices: Prices | None) -> None:
         if latest is None:
             continue
         position.current_price = latest.exit(position.side)
-        position.floating_profit = floating_profit(
+        position.floating_profit = profit(
             position.side,
             position.open_price,
             position.current_price,

@@ -19,9 +19,9 @@ from accounts.api.lists import given, only, whole_number
 from accounts.errors import Malformed
 from trades.api.trader import TraderView, moment
 from trades.currency import in_currency
-from trades.orders.figures import figures, shown_figures
-from trades.orders.in_doubt import decided
-from trades.orders.statement import Place, Statement, shown
+from trades.reads.figures import figures, shown_figures
+from trades.reads.in_doubt import decided
+from trades.reads.statement import Place, Statement, shown
 
 MOST_PER_PAGE = 1000
 COLUMNS = ("time", "kind", "text", "orderId", "reference", "amount", "reserved", "balance", "free")

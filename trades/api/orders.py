@@ -21,14 +21,14 @@ from accounts import exact, tokens
 from accounts.api.lists import given, only, whole_number
 from accounts.errors import Malformed
 from trades.api.trader import TraderView, moment, text
+from trades.gateway import submit
+from trades.gateway.requests import LONGEST_NAME, known_symbol
+from trades.gateway.submit import Reply, Trader
+from trades.margin.errors import NotATrader, UnsupportedContent, code_of
 from trades.models import Order
-from trades.orders import submit
-from trades.orders.errors import NotATrader, UnsupportedContent, code_of
-from trades.orders.history import closed_orders, history_page
-from trades.orders.in_doubt import decided
-from trades.orders.requests import LONGEST_NAME, known_symbol
-from trades.orders.selectors import live_orders, live_page, one_order
-from trades.orders.submit import Reply, Trader
+from trades.reads.history import closed_orders, history_page
+from trades.reads.in_doubt import decided
+from trades.reads.orders import live_orders, live_page, one_order
 from trades.states import OrderStatus
 
 Submit = Callable[[Trader, dict[str, Any], str, float], Reply]

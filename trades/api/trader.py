@@ -15,8 +15,8 @@ from accounts.errors import Malformed
 from accounts.identity import MARGIN_TRADING, Caller
 from quotes import prices as markets
 from quotes.prices import Prices
-from trades.orders.errors import NotATrader
-from trades.orders.submit import Trader
+from trades.gateway.submit import Trader
+from trades.margin.errors import NotATrader
 
 log = logging.getLogger("orders")
 

@@ -20,10 +20,10 @@ from quotes.judging import is_too_wide
 from quotes.models import Instrument
 from quotes.prices import Price, Prices
 from quotes.terms import DECIMALS
+from trades.engine.rehearsal import rehearse
 from trades.instruments.errors import InstrumentInUse, NoPriceToStateBy
 from trades.instruments.statement import Statement, stated
 from trades.models import Order
-from trades.orders.rehearsal import rehearse
 from trades.states import LIVE
 
 SPREADS: Final = frozenset({"spread_bps", "simulator_price", *DECIMALS})  # the price is made anew from its middle

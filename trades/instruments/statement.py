@@ -14,8 +14,8 @@ from typing import Any, Final
 
 from quotes.prices import Price
 from trades.currency import in_currency
+from trades.engine.rehearsal import Rehearsed
 from trades.models import OrderEvent
-from trades.orders.rehearsal import Rehearsed
 from trades.states import CloseReason, OrderStatus
 
 MORE_PERCENT: Final = 10

@@ -41,10 +41,7 @@ class Order(FixedColumns):
         BUY = "buy"
         SELL = "sell"
 
-    class Type(models.TextChoices):
-        MARKET = "market"
-        LIMIT = "limit"
-        STOP = "stop"
+    Type = OrderType
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     code = models.CharField(max_length=20, default=order_code, editable=False)
@@ -126,7 +123,7 @@ class Order(FixedColumns):
                 name="order_status_complete",
             ),
             known("order", "side", ["buy", "sell"]),
-            known("order", "type", ["market", "limit", "stop"]),
+            known("order", "type", OrderType.values),
             known("order", "status", OrderStatus.values),
             known("order", "close_reason", ["", *dict.fromkeys([*CloseReason.values, *CancelReason.values])]),
             models.CheckConstraint(

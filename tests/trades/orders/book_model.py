@@ -20,12 +20,13 @@ from accounts.ids import order_code, uuid7
 from accounts.models import Customer, LedgerAccount
 from quotes.prices import Price
 from tests.pipelines import in_a_pipeline
+from trades.book.book import Book, Fired
+from trades.engine import price_extremes
+from trades.engine.price_extremes import Extremes
+from trades.margin import pricing, triggers
+from trades.margin.levels import reaches
+from trades.margin.rows import OrderRow
 from trades.models import MarginAccount, Order
-from trades.orders import extremes, money
-from trades.orders.book import Book, Fired
-from trades.orders.extremes import Extremes
-from trades.orders.margin import reaches
-from trades.orders.rows import OrderRow
 
 SYMBOLS = ("BTC-USD", "ETH-USD", "SOL-USD")
 CUSTOMERS = 3
@@ -131,7 +132,7 @@ class Model:
             for id_ in self.best:
                 order = self.orders[id_]
                 if order.instrument_id == price.symbol:
-                    self.best[id_] = money.better(order.side, self.best[id_], price.exit(order.side))
+                    self.best[id_] = triggers.better(order.side, self.best[id_], price.exit(order.side))
 
     def triggers(self, order: OrderRow) -> tuple[Decimal | None, list[tuple[bool, Decimal]]]:
         """The price that an order watches, and at or below (true) or above what it fires."""
@@ -241,7 +242,7 @@ class Story:
         rows = self.extremes.judged(moved, self.book.trailing_symbols(), self.at)
         self.model.move(moved)
         fired = self.book.fired(moved)
-        in_a_pipeline(extremes.write, rows)
+        in_a_pipeline(price_extremes.write, rows)
         self.extremes.written()
         self._check(fired, {price.symbol for price in moved})
 
@@ -266,7 +267,7 @@ class Story:
     def reload(self) -> None:
         """An engine that starts anew: its book must be the one that was kept, and goes on in its place."""
         trailing = [order for order in self.model.orders.values() if order.id in self.model.best]
-        assert in_a_pipeline(extremes.peaks, trailing) == self.model.best
+        assert in_a_pipeline(price_extremes.peaks, trailing) == self.model.best
         with transaction.atomic():
             self.write_down()
             loaded = Book.load(0, 1)
@@ -336,7 +337,7 @@ class Story:
         )
 
     def _opened(self, order: OrderRow, at: Decimal, trailing_stop: Decimal | None, **limits: Any) -> OrderRow:
-        margin = money.margin_required(order.quantity, at, order.leverage, 2)
+        margin = pricing.margin_required(order.quantity, at, order.leverage, 2)
         opened = replace(order, status="OPEN", open_price=at, opened_at=self.at, margin=margin, **limits)
         return self._trailed(opened, trailing_stop)
 

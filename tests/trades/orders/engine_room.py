@@ -17,13 +17,12 @@ from accounts.models import Customer, LedgerAccount, Transfer
 from quotes import prices
 from quotes.prices import Prices
 from tests.given import balance
+from trades.engine.apply import Applied, apply
+from trades.engine.price_extremes import ExtremeRow
+from trades.gateway.requests import cancel_terms, change_terms, close_all_terms, close_terms, create_terms
+from trades.gateway.submit import digest
+from trades.margin.commands import CANCEL, CHANGE, CLOSE, CLOSE_ALL, CREATE, FIRE, JUDGE, Answer, Command
 from trades.models import MarginAccount, Order, OrderEvent
-from trades.orders.apply import apply
-from trades.orders.commands import CANCEL, CHANGE, CLOSE, CLOSE_ALL, CREATE, FIRE, JUDGE, Answer, Command
-from trades.orders.extremes import ExtremeRow
-from trades.orders.requests import cancel_terms, change_terms, close_all_terms, close_terms, create_terms
-from trades.orders.submit import digest
-from trades.orders.tick import Applied
 
 
 @dataclass

@@ -16,10 +16,10 @@ from quotes import symbols
 from quotes.models import Instrument
 from quotes.prices import Price, Prices
 from quotes.swap_calendar import cutoff
+from trades.engine.bounds import Reading
+from trades.engine.lease import Lease
+from trades.engine.rollover import Rollover
 from trades.models import EngineLease, Order, SwapRun
-from trades.orders.bounds import Reading
-from trades.orders.lease import Lease
-from trades.orders.nights import Nights
 
 STANDS = {"BTC-USD": "42000", "XAU-USD": "2040", "ETH-USD": "2250", "SOL-USD": "98", "EUR-USD": "1.0875"}
 
@@ -45,7 +45,7 @@ class Office:
         EngineLease.objects.update(renewed_at=None)  # whoever was here before is dead
         self.lease = Lease(0)
         assert self.lease.take()
-        self.nights = Nights(0, 1, self.lease)
+        self.nights = Rollover(0, 1, self.lease)
         if since:
             self.works(at(since))
 

@@ -36,11 +36,11 @@ from tests.trades.orders.engine_room import (
     tick,
 )
 from tests.trades.orders.night_office import Office, at, rates
+from trades.book.book import Book
+from trades.engine import queries
 from trades.models import MarginAccount, Order
-from trades.orders import reads
-from trades.orders.book import Book
-from trades.orders.figures import figures
-from trades.orders.statement import Statement
+from trades.reads.figures import figures
+from trades.reads.statement import Statement
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("books_balance")]
 
@@ -137,7 +137,7 @@ def test_what_is_owed_counts_against_the_account(alice: Customer, ether: Order) 
     found = figures(alice.pk, prices.latest())
     assert (found.balance, found.equity, found.margin) == (usd("500.00"), usd("600.00"), usd("200.00"))
     assert (found.free_cash, found.free_margin) == (usd("300.00"), usd("400.00"))
-    assert reads.cash_of([alice.pk], "USD") == {alice.pk: usd("500.00")}
+    assert queries.cash_of([alice.pk], "USD") == {alice.pk: usd("500.00")}
     assert Book.load(0, 1).state()[1][alice.pk][2] == usd("500.00")
     assert applied(firing(ether)).cash == {alice.pk: usd("500.00")}
 

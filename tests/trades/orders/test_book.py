@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from accounts.ids import uuid7
 from tests.sizes import size
 from tests.trades.orders.book_model import LAST_DIGIT, Story, histories
-from trades.orders.book import Book
+from trades.book.book import Book
 
 pytestmark = pytest.mark.django_db
 

@@ -14,10 +14,10 @@ from quotes.prices import Price
 from tests.pipelines import in_a_pipeline
 from tests.sizes import size
 from tests.trades.orders.book_model import Story, histories
+from trades.engine import price_extremes
+from trades.engine.price_extremes import ExtremeRow, Extremes
+from trades.margin.rows import OrderRow
 from trades.models import Order, PriceExtreme
-from trades.orders import extremes
-from trades.orders.extremes import ExtremeRow, Extremes
-from trades.orders.rows import OrderRow
 
 pytestmark = pytest.mark.django_db
 
@@ -36,7 +36,7 @@ def price(bid: int, ask: int, symbol: str = "BTC-USD") -> Price:
 def judges(engine: Extremes, seconds: int, *prices: Price) -> list[ExtremeRow]:
     """The rows that a turn of the engine writes and commits."""
     rows = engine.judged(prices, WATCHED, after(seconds))
-    in_a_pipeline(extremes.write, rows)
+    in_a_pipeline(price_extremes.write, rows)
     engine.written()
     return rows
 
@@ -96,9 +96,9 @@ def test_a_row_is_given_again_until_its_transaction_is_committed() -> None:
 
 def test_a_row_may_be_written_twice_and_never_shrinks() -> None:
     rows = [ExtremeRow(0, "BTC-USD", after(1), Decimal(120), Decimal(91))]
-    in_a_pipeline(extremes.write, rows)
-    in_a_pipeline(extremes.write, rows)
-    in_a_pipeline(extremes.write, [rows[0]._replace(highest_bid=Decimal(100), lowest_ask=Decimal(95))])
+    in_a_pipeline(price_extremes.write, rows)
+    in_a_pipeline(price_extremes.write, rows)
+    in_a_pipeline(price_extremes.write, [rows[0]._replace(highest_bid=Decimal(100), lowest_ask=Decimal(95))])
 
     assert stored() == [(0, 1, 120, 91)]
 
@@ -116,7 +116,7 @@ def test_a_symbol_that_nobody_watches_any_more_begins_anew_when_somebody_does() 
 @pytest.mark.parametrize(("side", "peak", "reached"), [("buy", 100, 115), ("sell", 130, 111)])
 def test_a_stop_follows_what_was_judged_since_it_was_set_whoever_judged_it(side, peak, reached) -> None:
     in_a_pipeline(
-        extremes.write,
+        price_extremes.write,
         [
             ExtremeRow(0, "BTC-USD", after(1), Decimal(500), Decimal(1)),  # began before it was set
             ExtremeRow(0, "BTC-USD", after(2), Decimal(110), Decimal(111)),
@@ -126,14 +126,14 @@ def test_a_stop_follows_what_was_judged_since_it_was_set_whoever_judged_it(side,
     )
     order = a_trailing_order(side, peak=peak, seconds=2)
 
-    assert in_a_pipeline(extremes.peaks, [order]) == {order.id: Decimal(reached)}
+    assert in_a_pipeline(price_extremes.peaks, [order]) == {order.id: Decimal(reached)}
 
 
 def test_a_stop_stays_at_its_own_price_where_nothing_went_further() -> None:
-    in_a_pipeline(extremes.write, [ExtremeRow(0, "BTC-USD", after(3), Decimal(90), Decimal(91))])
+    in_a_pipeline(price_extremes.write, [ExtremeRow(0, "BTC-USD", after(3), Decimal(90), Decimal(91))])
     order = a_trailing_order(peak=100, seconds=2)
 
-    assert in_a_pipeline(extremes.peaks, [order]) == {order.id: Decimal(100)}
+    assert in_a_pipeline(price_extremes.peaks, [order]) == {order.id: Decimal(100)}
 
 
 def test_rows_that_are_about_to_be_written_count() -> None:
@@ -141,13 +141,13 @@ def test_rows_that_are_about_to_be_written_count() -> None:
     earlier = ExtremeRow(0, "BTC-USD", after(1), Decimal(130), Decimal(131))
     later = ExtremeRow(0, "BTC-USD", after(2), Decimal(120), Decimal(121))
 
-    assert in_a_pipeline(extremes.peaks, [order], [earlier, later]) == {order.id: Decimal(120)}
+    assert in_a_pipeline(price_extremes.peaks, [order], [earlier, later]) == {order.id: Decimal(120)}
 
 
 def test_rows_that_nobody_watches_are_forgotten() -> None:
     judges(Extremes(0), 1, price(100, 101))
 
-    assert extremes.forget_old() == 1
+    assert price_extremes.forget_old() == 1
     assert stored() == []
 
 
@@ -156,7 +156,7 @@ def test_a_row_that_later_ones_outdo_both_ways_is_forgotten_and_no_other() -> No
     order = a_trailing_order("sell", peak=100, seconds=0)
     Order.objects.create(**{name: getattr(order, name) for name in OrderRow.__slots__})
     in_a_pipeline(
-        extremes.write,
+        price_extremes.write,
         [
             ExtremeRow(0, "BTC-USD", after(1), Decimal(120), Decimal(90)),  # the lowest ask of all
             ExtremeRow(0, "BTC-USD", after(2), Decimal(110), Decimal(95)),  # outdone both ways by the next
@@ -165,7 +165,7 @@ def test_a_row_that_later_ones_outdo_both_ways_is_forgotten_and_no_other() -> No
         ],
     )
 
-    assert extremes.forget_old() == 1
+    assert price_extremes.forget_old() == 1
     assert stored() == [(0, 1, 120, 90), (0, 3, 130, 95), (1, 9, 500, 1)]
 
 
@@ -182,10 +182,10 @@ def test_forgetting_moves_no_stop(steps, other_partition) -> None:
         story.play(steps)
         story.write_down()
         trailing = [order for order in story.model.orders.values() if order.id in story.model.best]
-        before = in_a_pipeline(extremes.peaks, trailing)
+        before = in_a_pipeline(price_extremes.peaks, trailing)
 
-        extremes.forget_old()
+        price_extremes.forget_old()
 
-        assert in_a_pipeline(extremes.peaks, trailing) == before == story.model.best
+        assert in_a_pipeline(price_extremes.peaks, trailing) == before == story.model.best
         assert PriceExtreme.objects.count() == 0 or trailing
         transaction.set_rollback(True)

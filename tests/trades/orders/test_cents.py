@@ -34,7 +34,7 @@ from tests.trades.orders.engine_room import (
 )
 from tests.trades.orders.night_office import Office, at, rates, swaps
 from trades.models import MarginAccount, Order
-from trades.orders.figures import figures
+from trades.reads.figures import figures
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("books_balance")]
 

@@ -12,10 +12,10 @@ from accounts import streams
 from accounts.ids import uuid7
 from tests.given import a_customer, balance, btc_at, price_at, usd
 from tests.trades.orders.engine_room import closing, opens
+from trades.engine import queries
+from trades.engine.process import Engine
+from trades.margin.commands import CLOSE, Answer, Command, decode_answer, encode, stream_name
 from trades.models import Deal, Order
-from trades.orders import reads
-from trades.orders.commands import CLOSE, Answer, Command, decode_answer, encode, stream_name
-from trades.orders.engine import Engine
 
 pytestmark = pytest.mark.django_db
 
@@ -51,7 +51,7 @@ def answers() -> list[Answer]:
 def takes_up(engine: Engine, *orders: Order) -> None:
     """Tell an engine's book of orders that a test opened past it, and of their customers' money."""
     engine.book.take_up(orders)
-    engine.book.set_cash(reads.cash_of({order.customer_id for order in orders}, "USD"))
+    engine.book.set_cash(queries.cash_of({order.customer_id for order in orders}, "USD"))
 
 
 def left_in_the_stream() -> int:

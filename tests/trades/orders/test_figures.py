@@ -21,10 +21,10 @@ from accounts.money import NEAREST, to_base_units
 from quotes import prices
 from tests.around import around_the_guards
 from tests.given import a_customer, btc_at, price_at, token_of, usd
+from trades.margin import levels, pricing
 from trades.models import MarginAccount, Order
-from trades.orders import margin, money
-from trades.orders.figures import figures
-from trades.orders.selectors import live_orders, live_page
+from trades.reads.figures import figures
+from trades.reads.orders import live_orders, live_page
 from trades.states import OrderStatus
 
 MINUTES_AGO = timedelta(minutes=30)
@@ -41,38 +41,38 @@ def required(price: str) -> int:
 
 
 def test_the_published_example_valued_at_the_mid_price() -> None:
-    used, unrealized = required("0.8567"), money.profit("buy", Decimal("0.8568"), Decimal("0.8567"), UNITS, 2)
-    nav = margin.equity(BALANCE, unrealized)
+    used, unrealized = required("0.8567"), pricing.profit("buy", Decimal("0.8568"), Decimal("0.8567"), UNITS, 2)
+    nav = levels.equity(BALANCE, unrealized)
 
     assert (used, unrealized, nav) == (28_556_64, -100_00, 49_900_00)
-    assert margin.free_margin(nav, used) == 21_343_36
-    assert margin.closeout_percent(nav, used, stop_out_percent=50) == Decimal("28.61")
+    assert levels.free_margin(nav, used) == 21_343_36
+    assert levels.closeout_percent(nav, used, stop_out_percent=50) == Decimal("28.61")
 
 
 def test_the_published_example_valued_at_the_price_it_would_close_at() -> None:
-    used, unrealized = required("0.8568"), money.profit("buy", Decimal("0.8568"), Decimal("0.8566"), UNITS, 2)
-    equity = margin.equity(BALANCE, unrealized)
+    used, unrealized = required("0.8568"), pricing.profit("buy", Decimal("0.8568"), Decimal("0.8566"), UNITS, 2)
+    equity = levels.equity(BALANCE, unrealized)
 
     assert (used, unrealized, equity) == (28_559_97, -200_00, 49_800_00)
-    assert margin.free_margin(equity, used) == 21_240_03
-    assert margin.margin_level(equity, used) == Decimal("174.37")
+    assert levels.free_margin(equity, used) == 21_240_03
+    assert levels.margin_level(equity, used) == Decimal("174.37")
 
 
 def test_without_positions_there_is_no_level_and_nothing_to_close_out() -> None:
-    assert margin.margin_level(100_00, 0) is None
-    assert margin.closeout_percent(100_00, 0, 50) == 0
-    assert margin.closeout_percent(-1, 0, 50) == 0
+    assert levels.margin_level(100_00, 0) is None
+    assert levels.closeout_percent(100_00, 0, 50) == 0
+    assert levels.closeout_percent(-1, 0, 50) == 0
 
 
 def test_free_cash_is_never_below_zero() -> None:
-    assert margin.free_cash(300_00, 420_00) == 0
-    assert margin.free_cash(500_00, 420_00) == 80_00
+    assert levels.free_cash(300_00, 420_00) == 0
+    assert levels.free_cash(500_00, 420_00) == 80_00
 
 
 @given(st.integers(-(10**12), 10**12), st.integers(1, 10**12), st.integers(1, 200))
 def test_the_close_out_is_at_100_exactly_where_the_engine_stops_out(equity: int, used: int, percent: int) -> None:
-    shown = margin.closeout_percent(equity, used, percent)
-    assert (shown == 100) == margin.reaches(equity, used, percent)
+    shown = levels.closeout_percent(equity, used, percent)
+    assert (shown == 100) == levels.reaches(equity, used, percent)
     assert 0 <= shown <= 100
 
 
@@ -123,17 +123,17 @@ def test_the_account_shows_these_figures() -> None:
     # -50.00 at the bid and -25.50 at the ask
     found = figures(alice.pk, prices.latest())
     assert (found.balance, found.margin, found.unrealized) == (usd("1_000.00"), usd("625.00"), -usd("75.50"))
-    equity = margin.equity(found.balance, found.unrealized)
+    equity = levels.equity(found.balance, found.unrealized)
     assert asked(alice, "account") == {
         "currency": "USD",
         "balance": Decimal("1000.00"),
         "equity": Decimal("924.50"),
         "margin": Decimal("625.00"),
         "freeMargin": Decimal("299.50"),
-        "marginLevel": margin.margin_level(equity, found.margin),
+        "marginLevel": levels.margin_level(equity, found.margin),
         "unrealizedProfit": Decimal("-75.50"),
         "marginCall": False,
-        "closeoutPercent": margin.closeout_percent(equity, found.margin, settings.STOP_OUT_PERCENT),
+        "closeoutPercent": levels.closeout_percent(equity, found.margin, settings.STOP_OUT_PERCENT),
         "withdrawable": Decimal("299.50"),
     }
     assert asked(alice, "balance") == {"status": "success", "message": Decimal("375.00")}

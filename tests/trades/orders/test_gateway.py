@@ -13,8 +13,10 @@ import redis
 
 from accounts import exact, streams
 from accounts.ids import uuid7
-from trades.orders import submit
-from trades.orders.commands import (
+from trades.gateway import submit
+from trades.gateway.replies import gateway
+from trades.gateway.submit import Reply, Trader
+from trades.margin.commands import (
     CANCEL,
     CHANGE,
     CLOSE,
@@ -26,8 +28,6 @@ from trades.orders.commands import (
     encode_answer,
     stream_name,
 )
-from trades.orders.gateway import gateway
-from trades.orders.submit import Reply, Trader
 
 pytestmark = pytest.mark.django_db
 

@@ -42,11 +42,11 @@ from tests.trades.orders.engine_room import (
     placing,
     tick,
 )
+from trades.engine.price_extremes import Extremes
+from trades.margin import triggers
+from trades.margin.commands import Command
+from trades.margin.levels import reaches
 from trades.models import MarginAccount, Order
-from trades.orders import money
-from trades.orders.commands import Command
-from trades.orders.extremes import Extremes
-from trades.orders.margin import reaches
 
 pytestmark = pytest.mark.django_db
 
@@ -245,14 +245,9 @@ class World:
                 continue
             price = self.stand[order.instrument_id]
             if order.status == "PENDING":
-                assert order.price is not None
-                assert not money.pending_fires(order.type, order.side, order.price, price.entry(order.side))
+                assert not triggers.fired_entry(order, price.entry(order.side))
                 continue
-            assert not money.stop_loss_fires(order.side, order.stop_loss, price.exit(order.side))
-            assert not money.take_profit_fires(order.side, order.take_profit, price.exit(order.side))
-            assert not money.trailing_stop_fires(
-                order.side, order.trailing_stop, order.trail_peak, price.exit(order.side)
-            )
+            assert triggers.fired_exit(order, order.trail_peak, price.exit(order.side)) is None
         for somebody in self.people:
             held = [order for order in self.live(somebody) if order.status == "OPEN"]
             if all(order.instrument_id in self.silent for order in held):

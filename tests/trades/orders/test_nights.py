@@ -36,8 +36,8 @@ from tests.trades.orders.engine_room import (
     tick,
 )
 from tests.trades.orders.night_office import Office, at, rates, swaps
+from trades.engine import rollover
 from trades.models import OrderEvent, SwapRun
-from trades.orders import nights
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("books_balance")]
 
@@ -161,7 +161,7 @@ def test_it_is_charged_once_however_often_it_is_looked_at() -> None:
 def test_a_killed_engines_successor_goes_on_where_it_stopped_and_at_the_same_prices(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(nights, "SLICE", 1)
+    monkeypatch.setattr(rollover, "SLICE", 1)
     alice = a_customer(with_usd="10_000.00")
     office = Office("2026-11-18 12:00")
     orders = [opens(alice, at("2026-11-18 15:00")) for _ in range(3)]
@@ -360,7 +360,7 @@ def test_what_a_night_brings_restores_what_was_drawn() -> None:
 
 
 def test_the_engine_goes_on_trading_between_two_slices(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nights, "SLICE", 1)
+    monkeypatch.setattr(rollover, "SLICE", 1)
     alice = a_customer(with_usd="10_000.00")
     office = Office("2026-11-18 12:00")
     first, second = opens(alice, at("2026-11-18 15:00")), opens(alice, at("2026-11-18 15:00"), stopLoss="41000")

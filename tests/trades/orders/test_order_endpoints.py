@@ -12,8 +12,7 @@ from django.test import Client
 
 from accounts.errors import Refusal
 from tests.given import a_customer, token_of
-from trades.orders.answers import refusal_body
-from trades.orders.errors import (
+from trades.margin.errors import (
     BEGINNINGS,
     BY_STATUS,
     AgainstTheRules,
@@ -26,6 +25,7 @@ from trades.orders.errors import (
     StillRunning,
     code_of,
 )
+from trades.margin.presentation import refusal_body
 
 pytestmark = pytest.mark.django_db
 

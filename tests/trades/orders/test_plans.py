@@ -7,13 +7,13 @@ from itertools import count
 
 import pytest
 from django.db import connection
-from django.utils import timezone
 
 from tests.given import a_customer, btc_at
 from tests.pipelines import in_a_pipeline
 from tests.trades.orders.engine_room import opens
-from trades.orders import reads
-from trades.orders.writes import close_orders
+from trades.engine import queries
+from trades.engine.store import CLOSED, update_orders
+from trades.margin.session import Changed
 
 pytestmark = pytest.mark.django_db
 
@@ -28,15 +28,15 @@ def plan_of(sql: str) -> str:
 
 
 def test_a_close_is_written_by_the_orders_keys() -> None:
-    """Guards: `reads.by_index`, without which a small table is read as a whole; `o.status = w.was` in the UPDATE: with
+    """Guards: `queries.by_index`, without which a small table is read as a whole; `o.status = w.was` in the UPDATE: with
     a plain 'OPEN' it goes through all live orders."""
     btc_at("42_000.00")
     order = opens(a_customer(with_usd="10_000.00"))
-    (row,) = in_a_pipeline(reads.lock_orders, [(order.customer_id, order.code)]).result()
-    close = close_orders([row], timezone.now())
+    (row,) = in_a_pipeline(queries.lock_orders, [(order.customer_id, order.code)]).result()
+    close = update_orders([Changed(row, row.status, {"status"})], CLOSED)
     assert close is not None
 
-    reads.by_index()
+    queries.by_index()
     plan = plan_of(close.sql)
 
     assert "Index Scan using trades_order_pkey" in plan, plan

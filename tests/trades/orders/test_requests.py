@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from accounts import exact
 from accounts.errors import Malformed
 from accounts.ids import uuid7
-from trades.orders.commands import CANCEL, CHANGE, CLOSE, CLOSE_ALL, CREATE, Command, decode, encode
-from trades.orders.errors import OrderNotFound, OrderNotFoundOrClosed
-from trades.orders.requests import cancel_terms, change_terms, close_all_terms, close_terms, create_terms
+from trades.gateway.requests import cancel_terms, change_terms, close_all_terms, close_terms, create_terms
+from trades.margin.commands import CANCEL, CHANGE, CLOSE, CLOSE_ALL, CREATE, Command, decode, encode
+from trades.margin.errors import OrderNotFound, OrderNotFoundOrClosed
 
 pytestmark = pytest.mark.django_db
 

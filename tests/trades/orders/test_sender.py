@@ -16,8 +16,8 @@ from accounts import streams
 from accounts.clock import uptime
 from accounts.ids import uuid7
 from tests.faults.own_redis import OwnRedis, own_redis
-from trades.orders.commands import Answer
-from trades.orders.sender import Sender, Waiting
+from trades.gateway.sender import Sender, Waiting
+from trades.margin.commands import Answer
 
 STREAM, OTHER = "orders:{7}", "orders:{8}"
 FIELDS = {"c": "{}"}

@@ -20,8 +20,8 @@ from accounts import exact, ledger, services
 from accounts.ledger import AVAILABLE, EXTERNAL, FEES, LIQUIDITY, MARGIN, PROFIT, SETTLING, Movement
 from accounts.models import Customer, Transfer
 from tests.given import a_customer, a_settling_buy, balance, btc, btc_at, deposit, settle_everything, token_of, usd
-from trades.orders.figures import figures
-from trades.orders.statement import CHUNK, TEXTS, Statement
+from trades.reads.figures import figures
+from trades.reads.statement import CHUNK, TEXTS, Statement
 
 pytestmark = pytest.mark.django_db
 

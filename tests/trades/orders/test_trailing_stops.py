@@ -11,9 +11,9 @@ from quotes import prices
 from tests.given import a_customer, btc_at, usd
 from tests.pipelines import in_a_pipeline
 from tests.trades.orders.engine_room import applied, became, changing, closes, firing, now, opens, says
+from trades.engine import price_extremes
+from trades.engine.price_extremes import Extremes
 from trades.models import Order, OrderEvent, PriceExtreme
-from trades.orders import extremes
-from trades.orders.extremes import Extremes
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("books_balance")]
 
@@ -192,7 +192,10 @@ def test_prices_from_before_a_stop_was_set_are_not_its_own() -> None:
     engine.sees("41_600.00")
 
     assert (became(early), became(late)) == (("OPEN", ""), ("OPEN", ""))
-    assert in_a_pipeline(extremes.peaks, _rows(early, late)) == {early.pk: Decimal(43500), late.pk: Decimal(42000)}
+    assert in_a_pipeline(price_extremes.peaks, _rows(early, late)) == {
+        early.pk: Decimal(43500),
+        late.pk: Decimal(42000),
+    }
 
 
 def _rows(*orders: Order) -> list:  # type: ignore[type-arg]

@@ -19,7 +19,7 @@ from tests.given import a_customer, a_cut, a_quote, a_settling_buy, a_trade, btc
 from tests.trades.orders.engine_room import closes, closing, opens, says
 from tests.trades.orders.night_office import Office, at, rates
 from tests.trades.recount.forging import found, named
-from trades.orders import money
+from trades.margin import pricing
 from trades.settlement import membership
 from trades.settlement.legs import Net
 
@@ -46,7 +46,7 @@ def whole() -> set[tuple[str, str]]:
 
 
 def test_a_profit_that_is_a_hundredth_too_much(alice: Customer, monkeypatch: pytest.MonkeyPatch) -> None:
-    planted(monkeypatch, money, "profit", lambda cents: cents + abs(cents) // 100)
+    planted(monkeypatch, pricing, "profit", lambda cents: cents + abs(cents) // 100)
     order = opens(alice)
     btc_at("43_000.00")
     closes(alice, order)
@@ -55,14 +55,14 @@ def test_a_profit_that_is_a_hundredth_too_much(alice: Customer, monkeypatch: pyt
 
 
 def test_a_margin_that_is_rounded_down(alice: Customer, monkeypatch: pytest.MonkeyPatch) -> None:
-    planted(monkeypatch, money, "margin_required", lambda cents: cents - 1)
+    planted(monkeypatch, pricing, "margin_required", lambda cents: cents - 1)
     order = opens(alice, quantity="0.00012345", leverage=7)
 
     assert whole() == {("order margins", order.pk.hex)}
 
 
 def test_a_part_that_remembers_too_little(alice: Customer, monkeypatch: pytest.MonkeyPatch) -> None:
-    planted(monkeypatch, money, "result", lambda exactly: exactly / 2)
+    planted(monkeypatch, pricing, "result", lambda exactly: exactly / 2)
     order = opens(alice, quantity="0.3")
     btc_at("42_001.23")
     parts = [closes(alice, order, "0.1") for _ in range(2)]
@@ -71,7 +71,7 @@ def test_a_part_that_remembers_too_little(alice: Customer, monkeypatch: pytest.M
 
 
 def test_swap_that_is_charged_twice(alice: Customer, monkeypatch: pytest.MonkeyPatch) -> None:
-    planted(monkeypatch, money, "swap", lambda exactly: 2 * exactly)
+    planted(monkeypatch, pricing, "swap", lambda exactly: 2 * exactly)
     rates("BTC-USD", "-2.5", "-0.5")
     office = Office("2026-11-18 12:00")
     order = opens(alice, at("2026-11-18 15:00"))

@@ -10,8 +10,8 @@ from tests.given import a_customer
 from tests.trades.orders.engine_room import closing, opens, says
 from tests.trades.orders.night_office import Office, at, rates, swaps
 from tests.trades.recount.forging import forged, found, named, unsealed_forged
+from trades.engine import rollover
 from trades.models import Order, SwapRun
-from trades.orders import nights
 
 pytestmark = pytest.mark.django_db
 
@@ -94,7 +94,7 @@ def test_a_night_that_was_removed_is_found(held: Order) -> None:
 def test_a_night_at_its_own_rates_to_its_end(alice: Customer, monkeypatch: pytest.MonkeyPatch) -> None:
     """Guard: the run keeps its rates. With the instrument's of just now the two orders would pay differently, and the
     recount could name neither."""
-    monkeypatch.setattr(nights, "SLICE", 1)
+    monkeypatch.setattr(rollover, "SLICE", 1)
     office = Office("2026-11-18 12:00")
     orders = [opens(alice, at("2026-11-18 15:00")) for _ in range(2)]
     office.works_a_slice(at("2026-11-18 22:00"))
@@ -108,7 +108,7 @@ def test_a_night_at_its_own_rates_to_its_end(alice: Customer, monkeypatch: pytes
 def test_what_closes_while_a_night_is_under_way_may_have_been_charged_or_not(
     alice: Customer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(nights, "SLICE", 1)
+    monkeypatch.setattr(rollover, "SLICE", 1)
     office = Office("2026-11-18 12:00")
     orders = [opens(alice, at("2026-11-18 15:00"), quantity="0.2") for _ in range(3)]
     office.works_a_slice(at("2026-11-18 22:00"))

@@ -11,8 +11,8 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from trades.orders.engine import Engine
-from trades.orders.lease import LeaseLost
+from trades.engine.lease import LeaseLost
+from trades.engine.process import Engine
 
 LOOK_SECONDS = 0.2
 

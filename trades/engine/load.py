@@ -1,0 +1,143 @@
+"""A session is filled: everything that its commands are about is locked and read, in two round trips at most."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+from accounts import ledger, ledger_pipeline
+from accounts.db.pipeline import Pipeline
+from accounts.ids import PARTITIONS, partition_of
+from accounts.ledger import AVAILABLE, MARGIN, PROFIT, Account, Balances, Locked
+from trades.engine import price_extremes, queries
+from trades.engine.bounds import Bound
+from trades.engine.price_extremes import ExtremeRow
+from trades.margin.account import AccountState
+from trades.margin.commands import CANCEL, CHANGE, CLOSE, CLOSE_ALL, CREATE, FIRE, JUDGE, Command, remembered_by
+from trades.margin.market import Market
+from trades.margin.rows import CustomerRow, Loss, OrderRow
+from trades.margin.session import Session
+from trades.states import OrderStatus
+
+_NAMING = frozenset({CLOSE, CHANGE, CANCEL, FIRE})  # commands about one order, by its orderId
+_WHOLE = frozenset({CLOSE_ALL, JUDGE})  # commands about all orders of a customer
+
+
+class LockingSource:
+    """What a session asks for in the middle of its decisions, locked like all the rest."""
+
+    def __init__(self, p: Pipeline) -> None:
+        self._pipeline = p
+
+    def live_orders(self, customer_id: UUID) -> Iterable[OrderRow]:
+        return queries.lock_live_orders(self._pipeline, [customer_id]).result()
+
+    def house(self, account: Account) -> Locked:
+        return ledger_pipeline.lock(self._pipeline, [account]).result()[account]
+
+
+def load(
+    p: Pipeline,
+    commands: Sequence[Command],
+    market: Market,
+    extremes: Sequence[ExtremeRow] = (),
+    bound: Bound | None = None,
+) -> Session:
+    """A session with what these commands need; the pipeline stays open until it is stored. Raises LeaseLost.
+
+    `bound` holds the lease and gives the time, else it is that of the prices. `extremes` are going to be written.
+    """
+    session = Session(market, market.prices.now, LockingSource(p))
+    customers = {command.customer_id for command in commands}
+    creates = [c for c in commands if c.kind == CREATE]
+    whole = {c.customer_id for c in commands if c.kind in _WHOLE}
+    if bound is not None:
+        bound.begin(p)
+    named_orders = queries.lock_orders(p, {(c.customer_id, c.terms["orderId"]) for c in commands if c.kind in _NAMING})
+    whole_orders = queries.lock_live_orders(p, whole)
+    stored = queries.stored_answers(p, {(c.customer_id, key) for c in commands if (key := remembered_by(c))})
+    makers = [*creates, *(c for c in commands if c.kind == CLOSE and c.terms.get("quantity"))]
+    made = queries.orders_made_by(p, makers)
+    taken = queries.codes_by_client_order_id(
+        p, {(c.customer_id, c.terms["clientOrderId"]) for c in creates if c.terms.get("clientOrderId")}
+    )
+    lost = queries.losses(p, {c.customer_id for c in creates}, market.prices.by_symbol)
+    known = queries.customer_rows(p, customers)
+    balances = ledger_pipeline.lock(p, accounts_of(customers, market.currency))
+
+    if bound is not None:
+        session.at = bound.began()
+    for order in (*named_orders.result(), *whole_orders.result()):
+        session.note(order)
+    session.stored, session.taken = stored.result(), taken.result()
+    session.made = {order.command_id: order for order in made.result() if order.command_id}
+    losses = lost.result()
+    open_accounts(session, known.result(), balances.result())
+    session.all_are_here(whole)
+    for customer in {c.customer_id for c in creates} & session.accounts.keys():
+        session.accounts[customer].loss = losses.get(customer) or Loss(Decimal(0))
+    _load_more(p, session, commands, extremes)
+    return session
+
+
+def load_held(
+    p: Pipeline,
+    market: Market,
+    partitions: Collection[int],
+    cutoff: datetime,
+    after: tuple[UUID, UUID] | None,
+    most: int,
+    at: datetime,
+) -> tuple[Session, list[OrderRow]]:
+    """A session with the next orders of partitions that were open at `cutoff`, and their customers' money."""
+    session = Session(market, at, LockingSource(p))
+    held = queries.open_at(p, partitions, cutoff, after, most).result()
+    for order in held:
+        session.note(order)
+    customers = {order.customer_id for order in held}
+    known = queries.customer_rows(p, customers)
+    balances = ledger_pipeline.lock(p, accounts_of(customers, market.currency))
+    open_accounts(session, known.result(), balances.result())
+    return session, held
+
+
+def accounts_of(customers: Collection[UUID], currency: str) -> list[Account]:
+    """The ledger accounts that nearly every decision about these customers touches."""
+    own = [Account(customer, None, currency, type_) for customer in customers for type_ in (AVAILABLE, MARGIN)]
+    buckets = {partition_of(customer) for customer in customers}
+    return own + [Account(None, bucket, currency, PROFIT) for bucket in range(PARTITIONS) if bucket in buckets]
+
+
+def open_accounts(session: Session, known: dict[UUID, CustomerRow], balances: Balances) -> None:
+    """Make the margin accounts of these customers."""
+    currency = session.market.currency
+    session.balances = balances
+    for customer, row in known.items():
+        available = balances[Account(customer, None, currency, AVAILABLE)]
+        margin = balances[Account(customer, None, currency, MARGIN)]
+        session.accounts[customer] = AccountState(
+            customer,
+            row,
+            available,
+            margin,
+            balances[ledger.house(customer, currency, PROFIT)],
+            available.balance,
+            margin.balance,
+            row.drawn,
+            row.called_at,
+            row.owed,
+            row.owed_at,
+            swap_carried=row.swap_carried,
+        )
+
+
+def _load_more(p: Pipeline, session: Session, commands: Sequence[Command], extremes: Sequence[ExtremeRow]) -> None:
+    """What only some ticks need: who closed what is closed, and how far trailing stops have come."""
+    named = [session.orders.get((c.customer_id, c.terms["orderId"])) for c in commands if c.kind in _NAMING]
+    closed = [order.id for order in named if order is not None and order.status == OrderStatus.CLOSED]
+    session.closed_by = queries.closing_commands(p, closed).result()
+    fired = [session.orders.get((c.customer_id, c.terms["orderId"])) for c in commands if c.kind == FIRE]
+    if trailing := [order for order in fired if order is not None and order.trailing_stop is not None]:
+        session.peaks = price_extremes.peaks(p, trailing, extremes)

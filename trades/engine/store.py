@@ -1,0 +1,206 @@
+"""A session is stored: what is new or different, one part a table, all of them one statement (`accounts.db.writing`)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+from accounts import ledger_pipeline
+from accounts.arrays import array, new_ids
+from accounts.clock import is_outermost
+from accounts.db.pipeline import Pipeline
+from accounts.db.writing import Part, write
+from trades.engine import price_extremes
+from trades.engine.bounds import Bound
+from trades.engine.price_extremes import ExtremeRow
+from trades.margin.commands import Answer, Command
+from trades.margin.rows import COLUMNS, DealRow, EventRow, Noted, OrderRow
+from trades.margin.session import Changed, Session
+
+_NUMBERS = (
+    "quantity",
+    "margin",
+    "price",
+    "open_price",
+    "take_profit",
+    "stop_loss",
+    "trailing_stop",
+    "trail_peak",
+    "close_price",
+    "profit",
+    "swap",
+    "fee",
+    "realized",
+    "swap_accrued",
+)
+_TYPES = {
+    **dict.fromkeys(_NUMBERS, "numeric"),
+    **dict.fromkeys(("id", "customer_id", "command_id", "parent_id"), "uuid"),
+    **dict.fromkeys(("trail_at", "created_at", "opened_at", "closed_at"), "timestamptz"),
+    "leverage": "int",
+}
+# What a plain close changes, which is most of the work: a shorter statement than the one for whatever else.
+CLOSED: Final = ("status", "close_price", "profit", "close_reason", "closed_at")
+MUTABLE: Final = (*_NUMBERS, "status", "opened_at", "trail_at", "closed_at", "close_reason")
+
+
+def store(
+    p: Pipeline,
+    session: Session,
+    kept: Sequence[tuple[Command, str, Answer]],
+    extremes: Sequence[ExtremeRow] = (),
+    bound: Bound | None = None,
+) -> None:
+    """Send everything to be written down: it fails where a row is not as it was read. Rows of `kept` are answers.
+
+    The extremes go first, so that the tick's time is bound by its last statement. Raises ValueError where a rule has
+    changed what never changes about an order.
+    """
+    price_extremes.write(p, extremes, session.at)
+    changes = list(session.changed())
+    closed = [change for change in changes if change.columns <= set(CLOSED)]
+    others = [change for change in changes if not change.columns <= set(CLOSED)]
+    write(
+        p,
+        [
+            insert_orders(list(session.new.values())),
+            update_orders(closed, CLOSED),
+            update_orders(others, MUTABLE),
+            insert_deals(session.deals, session.at),
+            insert_events(session.events, session.at),
+            *ledger_pipeline.posting(session.postings, at=session.at),
+            insert_answers(kept, session.at),
+            note_margin_accounts(_notes(session), session.at),
+        ],
+        bound.commit_by(session.market.until) if bound is not None and is_outermost() else None,
+    )
+
+
+def _notes(session: Session) -> list[tuple[object, *Noted]]:
+    accounts = session.accounts.values()
+    return [(account.customer_id, *account.noted) for account in accounts if account.noted != account.customer.noted]
+
+
+def _unnested(names: Sequence[str]) -> str:
+    return ", ".join(f"%s::{_TYPES.get(name, 'text')}[]" for name in names)
+
+
+_INSERT = f"INSERT INTO trades_order ({', '.join(COLUMNS)}) SELECT * FROM unnest({_unnested(COLUMNS)})"  # noqa: S608
+
+
+def _update(columns: Sequence[str]) -> str:
+    """Only rows in the state that was read change. A literal state would let the planner go through all live orders."""
+    return (
+        f"UPDATE trades_order o SET {', '.join(f'{name} = w.{name}' for name in columns)}"  # noqa: S608
+        f" FROM unnest(%s::uuid[], %s::text[], {_unnested(columns)}) AS w(id, was, {', '.join(columns)})"
+        " WHERE o.id = w.id AND o.status = w.was"
+    )
+
+
+_UPDATES = {columns: _update(columns) for columns in (CLOSED, MUTABLE)}
+
+
+def insert_orders(orders: Sequence[OrderRow]) -> Part | None:
+    if not orders:
+        return None
+    return Part(_INSERT, [array(getattr(order, name) for order in orders) for name in COLUMNS])
+
+
+def update_orders(changes: Sequence[Changed], columns: tuple[str, ...]) -> Part | None:
+    """Write these columns of orders that were read; all of the rows must be in the state that they had."""
+    if not changes:
+        return None
+    for change in changes:
+        if not change.columns <= set(columns):
+            raise ValueError(f"{change.order.code}: {sorted(change.columns - set(columns))} never change")
+    orders = [change.order for change in changes]
+    return Part(
+        _UPDATES[columns],
+        [
+            array([order.id for order in orders]),
+            array([change.was for change in changes]),
+            *(array([getattr(order, name) for order in orders]) for name in columns),
+        ],
+        expected=len(orders),
+    )
+
+
+def insert_deals(deals: Sequence[DealRow], at: datetime) -> Part | None:
+    if not deals:
+        return None
+    customers, orders, commands, kinds, prices, quantities, profits, reasons = zip(*deals, strict=True)
+    return Part(
+        "INSERT INTO trades_deal (id, customer_id, order_id, command_id, kind, price, quantity, profit, reason, at)"
+        " SELECT w.*, %s FROM unnest(%s::uuid[], %s::uuid[], %s::uuid[], %s::uuid[], %s::text[], %s::numeric[],"
+        " %s::numeric[], %s::numeric[], %s::text[]) AS w",
+        [
+            at,
+            new_ids(len(deals)),
+            array(customers),
+            array(orders),
+            array(commands),
+            array(kinds),
+            array(prices),
+            array(quantities),
+            array(profits),
+            array(reasons),
+        ],
+    )
+
+
+def insert_events(events: Sequence[EventRow], at: datetime) -> Part | None:
+    if not events:
+        return None
+    customers, orders, kinds, commands, details = zip(*events, strict=True)
+    return Part(
+        "INSERT INTO trades_orderevent (id, customer_id, order_id, kind, command_id, detail, at)"
+        " SELECT w.id, w.customer, w.order_, w.kind, w.command, w.detail::jsonb, %s FROM unnest(%s::uuid[],"
+        " %s::uuid[], %s::uuid[], %s::text[], %s::uuid[], %s::text[])"
+        " AS w(id, customer, order_, kind, command, detail)",
+        [
+            at,
+            new_ids(len(events)),
+            array(customers),
+            array(orders),
+            array(kinds),
+            array(commands),
+            array(details),
+        ],
+    )
+
+
+def insert_answers(answered: Sequence[tuple[Command, str, Answer]], at: datetime) -> Part | None:
+    """Keep the answers of commands under their keys, in the transaction that they answer for."""
+    if not answered:
+        return None
+    return Part(
+        "INSERT INTO trades_idempotentanswer (id, customer_id, key, request_sha256, command_id, status, body, at)"
+        " SELECT w.*, %s FROM unnest(%s::uuid[], %s::uuid[], %s::text[], %s::text[], %s::uuid[], %s::int[],"
+        " %s::text[]) AS w",
+        [
+            at,
+            new_ids(len(answered)),
+            array(command.customer_id for command, _, _ in answered),
+            array(key for _, key, _ in answered),
+            array(command.request_sha256 for command, _, _ in answered),
+            array(command.id for command, _, _ in answered),
+            array(answer.status for _, _, answer in answered),
+            array(answer.body for _, _, answer in answered),
+        ],
+    )
+
+
+def note_margin_accounts(notes: Sequence[tuple[object, *Noted]], at: datetime) -> Part | None:
+    """What is noted about these customers' margin accounts as a whole."""
+    if not notes:
+        return None
+    return Part(
+        "INSERT INTO trades_marginaccount (customer_id, called_at, drawn, owed, owed_at, swap_carried, updated_at)"
+        " SELECT w.*, %s FROM unnest(%s::uuid[], %s::timestamptz[], %s::numeric[], %s::numeric[], %s::timestamptz[],"
+        " %s::numeric[]) AS w(customer, called, drawn, owed, owed_at, carried)"
+        " ON CONFLICT (customer_id) DO UPDATE SET called_at = excluded.called_at, drawn = excluded.drawn,"
+        " owed = excluded.owed, owed_at = excluded.owed_at, swap_carried = excluded.swap_carried,"
+        " updated_at = excluded.updated_at",
+        [at, *(array(column) for column in zip(*notes, strict=True))],
+    )

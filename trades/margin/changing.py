@@ -1,0 +1,83 @@
+"""Changing what protects an order, and cancelling one that waits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from decimal import Decimal
+
+from trades.margin import rules
+from trades.margin.account import AccountState
+from trades.margin.commands import Command
+from trades.margin.errors import AgainstTheRules, OrderNotFound
+from trades.margin.opening import cancel_pending
+from trades.margin.outcomes import Cancelled, Changed
+from trades.margin.rows import OrderRow
+from trades.margin.session import Kind, Session
+from trades.states import CancelReason, OrderStatus
+
+_FIELDS = {"takeProfit": "take_profit", "stopLoss": "stop_loss", "trailingStop": "trailing_stop", "price": "price"}
+
+
+def change(session: Session, command: Command, account: AccountState) -> Changed:
+    """Set or clear take profit, stop loss and trailing stop, or move a pending order's price; all or nothing."""
+    order = _found(session, command)
+    if order.status not in (OrderStatus.OPEN, OrderStatus.PENDING):
+        raise AgainstTheRules(f"The order is {order.status.lower()} and can't be changed any more")
+    instrument = session.market.instrument_of(order)
+    market = session.market.price(order.instrument_id)
+    wanted = {_FIELDS[name]: rules.optional(value) for name, value in command.terms["set"].items()}
+    if "price" in wanted and order.status != OrderStatus.PENDING:
+        raise AgainstTheRules("Only the price of a pending order can be changed")
+    rules.check_ticks({name: wanted.get(column) for name, column in _FIELDS.items()}, instrument)
+    draft = _with(order, wanted)
+    if order.status == OrderStatus.PENDING:
+        assert draft.price is not None
+        rules.check_waits(draft, instrument, market)
+        rules.check_limits(draft, instrument, draft.price, "price")
+    else:
+        # Only what is set anew is judged by today's price: the other limits may be about to fire.
+        untouched = {name: None for name in ("take_profit", "stop_loss", "trailing_stop") if name not in wanted}
+        rules.check_limits(_with(draft, untouched), instrument, market.exit(order.side), "current price")
+    before = {name: getattr(order, column) for name, column in _FIELDS.items() if column in wanted}
+    trail: dict[str, object] = {}
+    for column, value in wanted.items():
+        setattr(order, column, value)
+    if (
+        order.status == OrderStatus.OPEN
+        and "trailing_stop" in wanted
+        and wanted["trailing_stop"] != before["trailingStop"]
+    ):
+        order.trail_peak = order.trail_at = None
+        if order.trailing_stop is not None:
+            rules.set_trail(session, order, market)
+        trail["trailPeak"] = order.trail_peak
+    changes = {name: [was, getattr(order, _FIELDS[name])] for name, was in before.items()}
+    session.event(Kind.CHANGED, order.customer_id, order.id, command.id, **changes, **trail)
+    return Changed(order)
+
+
+def cancel(session: Session, command: Command, account: AccountState) -> Cancelled:
+    """Cancel a pending order."""
+    order = _found(session, command)
+    if order.status == OrderStatus.OPEN:
+        raise AgainstTheRules("Only a pending order can be cancelled; close an open one")
+    if order.status != OrderStatus.PENDING:
+        raise AgainstTheRules(f"The order is {order.status.lower()} already")
+    cancel_pending(session, order, CancelReason.MANUAL, command)
+    return Cancelled(order)
+
+
+def _found(session: Session, command: Command) -> OrderRow:
+    order = session.orders.get((command.customer_id, command.terms["orderId"]))
+    if order is None:
+        raise OrderNotFound
+    return order
+
+
+def _with(order: OrderRow, values: Mapping[str, Decimal | None]) -> OrderRow:
+    """The order as it would be, to be judged before anything is changed."""
+    draft = replace(order)
+    for column, value in values.items():
+        setattr(draft, column, value)
+    return draft

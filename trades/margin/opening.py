@@ -1,0 +1,173 @@
+"""Creating an order: a market order opens at once, a limit or stop order waits for its price."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from accounts.ids import order_code, uuid7
+from accounts.money import printed, printed_amount
+from quotes.models import Instrument
+from quotes.prices import Price
+from trades.margin import pricing, rules
+from trades.margin.account import AccountState
+from trades.margin.commands import Command
+from trades.margin.errors import AgainstTheRules, ClientOrderIdTaken, InsufficientBalance, PriceNotFound
+from trades.margin.outcomes import Created
+from trades.margin.positions import reserve
+from trades.margin.rows import Loss, OrderRow
+from trades.margin.rules import number, optional
+from trades.margin.session import Kind, Session
+from trades.spendable import Held, lost, spendable
+from trades.states import CancelReason, OrderStatus, OrderType
+
+
+def create(session: Session, command: Command, account: AccountState) -> Created:
+    """Open a market order, or place a pending one. Raises the refusals of `rules` and those below."""
+    terms = command.terms
+    made = session.made.get(command.id)
+    if made is not None:
+        return Created(made)
+    name = terms.get("clientOrderId")
+    if name and (command.customer_id, name) in session.taken:
+        raise ClientOrderIdTaken(session.taken[command.customer_id, name])
+    instrument = session.market.tradable(terms["symbol"])
+    market = session.market.price(instrument.symbol, terms["symbol"])
+    order = _order(session, command, instrument)
+    rules.check_size(order, instrument)
+    rules.check_ticks({name: optional(terms.get(name)) for name in rules.PRICES}, instrument)
+    if order.type == OrderType.MARKET:
+        _check_market(order, instrument, terms, market)
+    else:
+        rules.check_waits(order, instrument, market)
+        rules.check_limits(order, instrument, order.price or Decimal(0), "price")
+    if not account.customer.may_open:
+        raise AgainstTheRules("This account may not open orders")
+    if order.type == OrderType.MARKET:
+        _open(session, account, order, market, instrument)
+        session.event(Kind.OPENED, order.customer_id, order.id, command.id, **_agreed(order))
+        session.deal(order, command.id, "open", order.opened_price)
+    else:
+        session.event(Kind.PLACED, order.customer_id, order.id, command.id, **_agreed(order))
+    session.add(order)
+    session.made[command.id] = order
+    if name:
+        session.taken[command.customer_id, name] = order.code
+    return Created(order)
+
+
+def open_pending(session: Session, account: AccountState, order: OrderRow, market: Price) -> None:
+    """A pending order's price has come: open it at the available price, or cancel it where that can't be."""
+    instrument = session.market.instrument_of(order)
+    reason = ""
+    if not account.customer.may_open or not instrument.is_active:
+        reason = CancelReason.FORBIDDEN
+    elif rules.is_past_take_profit(order, market.entry(order.side)):
+        reason = CancelReason.GAP
+    else:
+        try:
+            _open(session, account, order, market, instrument)
+        except InsufficientBalance:
+            reason = CancelReason.NO_MARGIN
+        except PriceNotFound:  # of another position: what may be spent is known again when it has one
+            return
+    if reason:
+        cancel_pending(session, order, reason)
+        return
+    session.deal(order, None, "open", order.opened_price)
+    trail = {} if order.trail_peak is None else {"trailPeak": order.trail_peak}
+    session.event(Kind.OPENED, order.customer_id, order.id, None, **trail)
+
+
+def cancel_pending(session: Session, order: OrderRow, reason: str, command: Command | None = None) -> None:
+    order.status, order.closed_at, order.close_reason = OrderStatus.CANCELLED, session.at, reason
+    session.end(order)
+    session.event(Kind.CANCELLED, order.customer_id, order.id, command.id if command else None, reason=reason)
+
+
+def _open(session: Session, account: AccountState, order: OrderRow, market: Price, instrument: Instrument) -> None:
+    """Open at the entry side of the market. Raises InsufficientBalance, and has then changed nothing."""
+    decimals = instrument.counter_asset.decimals
+    price = market.entry(order.side)
+    margin = pricing.margin_required(order.quantity, price, order.leverage, decimals)
+    available = may_be_spent(session, account)
+    if margin > available:
+        raise InsufficientBalance(printed_amount(margin, decimals), printed_amount(available, decimals))
+    order.open_price, order.margin = price, margin
+    order.status, order.opened_at = OrderStatus.OPEN, session.at
+    if order.trailing_stop is not None:
+        rules.set_trail(session, order, market)
+    reserve(session, account, order)
+
+
+def may_be_spent(session: Session, account: AccountState) -> int:
+    """What the customer can spend, as the tick stands (`spendable`). Raises PriceNotFound where that can't be known."""
+    if account.loss is None:
+        account.loss = Loss(Decimal(0))
+        for order in session.all_of(account).values():
+            if order.status == OrderStatus.OPEN:
+                session.expose(account, order)
+    if account.loss.unpriced is not None:
+        raise PriceNotFound(account.loss.unpriced)
+    return spendable(account.free, Held(account.drawn + account.owed + lost(account.loss.exactly), None))
+
+
+def _order(session: Session, command: Command, instrument: Instrument) -> OrderRow:
+    terms = command.terms
+    return OrderRow(
+        id=uuid7(),
+        code=order_code(),
+        customer_id=command.customer_id,
+        client_order_id=terms.get("clientOrderId") or None,
+        command_id=command.id,
+        parent_id=None,
+        instrument_id=instrument.symbol,
+        side=terms["side"],
+        type=OrderType(terms.get("orderType") or "market"),
+        quantity=number(terms["quantity"]),
+        leverage=int(terms["leverage"]),
+        margin=0,
+        price=optional(terms.get("price")) if terms.get("orderType", "market") != "market" else None,
+        open_price=None,
+        take_profit=optional(terms.get("takeProfit")),
+        stop_loss=optional(terms.get("stopLoss")),
+        trailing_stop=optional(terms.get("trailingStop")),
+        trail_peak=None,
+        trail_at=None,
+        status=OrderStatus.PENDING,
+        created_at=session.at,
+    )
+
+
+def _agreed(order: OrderRow) -> dict[str, object]:
+    """The terms of a new order, as its first event has them for good; what it hasn't got is left out."""
+    terms: dict[str, object] = {
+        "symbol": order.instrument_id,
+        "type": order.side,
+        "quantity": order.quantity,
+        "leverage": order.leverage,
+    }
+    if order.type != OrderType.MARKET:
+        terms["orderType"], terms["price"] = order.type, order.price
+    if order.take_profit is not None:
+        terms["takeProfit"] = order.take_profit
+    if order.stop_loss is not None:
+        terms["stopLoss"] = order.stop_loss
+    if order.trailing_stop is not None:
+        terms["trailingStop"] = order.trailing_stop
+    if order.trail_peak is not None:
+        terms["trailPeak"] = order.trail_peak
+    if order.client_order_id is not None:
+        terms["clientOrderId"] = order.client_order_id
+    return terms
+
+
+def _check_market(order: OrderRow, instrument: Instrument, terms: dict[str, object], market: Price) -> None:
+    price = market.entry(order.side)
+    expected, slippage = optional(terms.get("expectedPrice")), optional(terms.get("slippage"))
+    if expected is not None and slippage is not None and pricing.slipped(expected, price, slippage, order.side):
+        raise AgainstTheRules(
+            f"Price moved beyond the slippage of {printed(slippage)}%."
+            f" Expected: {printed(expected, instrument.price_decimals)},"
+            f" Current: {printed(price, instrument.price_decimals)}"
+        )
+    rules.check_limits(order, instrument, price, "execution price")

@@ -1,0 +1,192 @@
+"""What opening and closing a position does to a margin account, in memory: the movements of docs/ledger.md.
+
+Everything that closes a position, whoever wants it closed, goes through `close_position` and then, once its command
+is through, `make_good`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+from uuid import UUID
+
+from accounts.ids import order_code, uuid7
+from accounts.ledger import SWAP
+from accounts.money import exact
+from trades.margin import advances, pricing
+from trades.margin.account import AccountState
+from trades.margin.errors import PriceNotFound
+from trades.margin.rows import OrderRow
+from trades.margin.session import Kind, Session
+from trades.states import CloseReason, OrderStatus
+
+
+def reserve(session: Session, account: AccountState, order: OrderRow) -> None:
+    """An order opens: its margin moves from what is free to what is reserved."""
+    account.free -= order.margin
+    account.reserved += order.margin
+    session.move(order, account.available_row, account.margin_row, order.margin, "order_margin", "open:margin")
+    session.expose(account, order)
+
+
+def close_position(
+    session: Session, account: AccountState, order: OrderRow, reason: str, command_id: UUID | None
+) -> None:
+    """Close an open order at the latest price. What is free may be negative until `make_good`."""
+    price = session.market.price(order.instrument_id).exit(order.side)
+    result = session.market.result(order, price)
+    released = min(order.margin, account.reserved)
+    session.move(order, account.margin_row, account.available_row, released, "order_margin_release", "close:margin")
+    account.reserved -= released
+    account.drawn -= order.margin - released
+    if result > 0:
+        session.move(order, account.profit_row, account.available_row, result, "order_profit", "close:result")
+        if account.owed:
+            advances.earn(account, order, result)
+    elif result < 0:
+        session.move(order, account.available_row, account.profit_row, -result, "order_loss", "close:result")
+    account.free += released + result
+    session.expose(account, order, -1)
+    if order.swap_accrued:
+        _hand_over_swap(session, account, order)
+    order.status, order.close_price, order.profit = OrderStatus.CLOSED, price, result
+    order.close_reason, order.closed_at = reason, session.at
+    session.end(order)
+    session.deal(order, command_id, "close", price)
+    session.event(Kind.CLOSED, order.customer_id, order.id, command_id)
+    session.closed_by[order.id] = command_id
+
+
+@exact
+def close_part(
+    session: Session, account: AccountState, order: OrderRow, quantity: Decimal, reason: str, command_id: UUID
+) -> OrderRow:
+    """Close a part of an open order; the part, closed. What it brings exactly, the order remembers as realized."""
+    part = split_off(session, order, quantity, command_id)
+    close_position(session, account, part, reason, command_id)
+    assert part.close_price is not None
+    order.realized += pricing.result(
+        part.side, part.opened_price, part.close_price, part.quantity, session.market.decimals_of(part)
+    )
+    return part
+
+
+@exact
+def _hand_over_swap(session: Session, account: AccountState, order: OrderRow) -> None:
+    """An order closes: what its swap has below a cent goes to the account, where such rests add up to cents.
+
+    A cent that has come together by that is booked for this order.
+    """
+    account.swap_carried += order.swap_accrued - pricing.booked(order.swap_accrued, pricing.NOTHING)
+    due = pricing.booked(account.swap_carried, pricing.NOTHING)
+    if due:
+        account.swap_carried -= due
+        move_swap(session, account, order, due, "close:swap")
+
+
+def move_swap(session: Session, account: AccountState, order: OrderRow, amount: int, step: str) -> None:
+    """Pay an order's swap out of the house's account, or charge it (a negative amount)."""
+    house = session.house(order.customer_id, SWAP)
+    if amount > 0:
+        session.move(order, house, account.available_row, amount, "order_swap", step)
+    else:
+        session.move(order, account.available_row, house, -amount, "order_swap", step)
+    account.free += amount
+    order.swap += amount
+
+
+@exact
+def split_off(session: Session, order: OrderRow, quantity: Decimal, command_id: UUID) -> OrderRow:
+    """Take a part out of an open order, to be closed by itself; the rest stays open under its own orderId.
+
+    The rest reserves what an order of its size would; the part holds the rest of the margin, and its share of the swap
+    and the fee so far. What the swap has below a cent stays with the rest.
+    """
+    left = order.quantity - quantity
+    margin = pricing.margin_required(left, order.opened_price, order.leverage, session.market.decimals_of(order))
+    margin = min(margin, order.margin)  # rounding up never asks for more than there was
+    swap, fee = (pricing.share(amount, quantity, order.quantity) for amount in (order.swap, order.fee))
+    part = replace(
+        order,
+        id=uuid7(),
+        code=order_code(),
+        client_order_id=None,
+        command_id=command_id,
+        parent_id=order.id,
+        quantity=quantity,
+        margin=order.margin - margin,
+        swap=swap,
+        fee=fee,
+        swap_accrued=pricing.NOTHING,
+    )
+    order.quantity, order.margin, order.swap, order.fee = left, margin, order.swap - swap, order.fee - fee
+    session.add(part)
+    session.end(part)
+    session.event(Kind.REDUCED, order.customer_id, order.id, command_id, part=part.code, quantity=quantity, left=left)
+    return part
+
+
+def refuse_if_uncovered(session: Session, account: AccountState, loss: int, leaving: set[UUID]) -> None:
+    """A loss beyond all the account's cash takes the other positions with it, so they need a price as well.
+
+    Else somebody could close the losing half of a hedge on the house's account and keep the winning half.
+    Raises PriceNotFound.
+    """
+    if loss <= account.cash:
+        return
+    for order in session.all_of(account).values():
+        if order.status == OrderStatus.OPEN and order.id not in leaving and not session.market.is_priced(order):
+            raise PriceNotFound(order.instrument_id)
+
+
+def make_good(session: Session, account: AccountState, order: OrderRow, step: str = "close") -> None:
+    """After a command: what is free is not negative any more, and what losses had drawn from margins is put back.
+
+    A loss beyond the free cash first draws on what other orders have reserved; beyond that it closes the customer's
+    winning positions, the best first. What is still missing then the house advances while another position has no price
+    to be closed at; else it is the house's to bear (negative balance protection). Profits that an advance waits for
+    repay it before anything is put back.
+    """
+    if (account.free < 0 or account.earned) and account.cash < account.due:
+        last = _realize_profits(session, account)
+        if last is not None:  # what follows belongs to its closing, which no other movement can have been named after
+            order, step = last, "close"
+    if account.earned:
+        advances.repay(session, account, order, step)
+    if account.free < 0:
+        drawn = min(-account.free, account.reserved)
+        session.move(order, account.margin_row, account.available_row, drawn, "order_margin_drawn", f"{step}:drawn")
+        _set_aside(account, -drawn)
+    if account.free < 0:
+        advances.cover(session, account, order, step)
+    if account.owed:
+        advances.waive_what_nothing_repays(session, account, order, step)
+    put_back = min(account.drawn, account.free)
+    if put_back > 0:
+        session.move(
+            order, account.available_row, account.margin_row, put_back, "order_margin_restored", f"{step}:restored"
+        )
+        _set_aside(account, put_back)
+
+
+def _set_aside(account: AccountState, amount: int) -> None:
+    """Put free cash back to the reserve, or draw on it (a negative amount)."""
+    account.free -= amount
+    account.reserved += amount
+    account.drawn -= amount
+
+
+def _realize_profits(session: Session, account: AccountState) -> OrderRow | None:
+    """Close winning positions, the best first, until the cash pays for what is due; the last one closed."""
+    winning = [
+        (session.market.floating(order), order.id, order)
+        for order in session.all_of(account).values()
+        if order.status == OrderStatus.OPEN and session.market.is_priced(order)
+    ]
+    last = None
+    for profit, _, order in sorted(winning, key=lambda one: (-one[0], one[1])):
+        if profit <= 0 or account.cash >= account.due:
+            break
+        close_position(session, account, order, CloseReason.STOP_OUT, None)
+        last = order
+    return last

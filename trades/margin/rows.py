@@ -1,0 +1,121 @@
+"""The engine's own copies of rows: what it decides on, and what it writes. No rule of the business is in here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from datetime import datetime
+from decimal import Decimal
+from typing import NamedTuple
+from uuid import UUID
+
+from trades.states import OrderType
+
+
+@dataclass(slots=True)
+class OrderRow:
+    """An order's row as the engine works on it. `margin`, `profit`, `swap` and `fee` are base units.
+
+    `realized` and `swap_accrued` are base units, too, but exact: what rounding is cumulative over (see the model).
+    """
+
+    id: UUID
+    code: str
+    customer_id: UUID
+    client_order_id: str | None
+    command_id: UUID | None
+    parent_id: UUID | None
+    instrument_id: str
+    side: str
+    type: OrderType
+    quantity: Decimal
+    leverage: int
+    margin: int
+    price: Decimal | None
+    open_price: Decimal | None
+    take_profit: Decimal | None
+    stop_loss: Decimal | None
+    trailing_stop: Decimal | None
+    trail_peak: Decimal | None
+    trail_at: datetime | None
+    status: str
+    created_at: datetime
+    opened_at: datetime | None = None
+    closed_at: datetime | None = None
+    close_price: Decimal | None = None
+    profit: int | None = None
+    swap: int = 0
+    fee: int = 0
+    close_reason: str = ""
+    realized: Decimal = Decimal(0)
+    swap_accrued: Decimal = Decimal(0)
+
+    @property
+    def opened_price(self) -> Decimal:
+        """The price of an order that has opened; a table constraint holds that there is one."""
+        if self.open_price is None:
+            raise AssertionError("an open order has an open price")
+        return self.open_price
+
+
+COLUMNS = [field.name for field in fields(OrderRow)]
+
+
+class DealRow(NamedTuple):
+    customer_id: UUID
+    order_id: UUID
+    command_id: UUID | None
+    kind: str
+    price: Decimal
+    quantity: Decimal
+    profit: int
+    reason: str
+
+
+class EventRow(NamedTuple):
+    """`detail` is JSON text."""
+
+    customer_id: UUID
+    order_id: UUID | None
+    kind: str
+    command_id: UUID | None
+    detail: str | None
+
+
+Noted = tuple[datetime | None, int, int, datetime | None, Decimal]
+"""What is noted about a margin account as a whole: called since, drawn, owed, owed since, swap carried."""
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerRow:
+    """Whether a customer may trade right now, as of this tick, and the note about the margin account."""
+
+    user_id: UUID | None
+    is_active: bool
+    may_open: bool
+    called_at: datetime | None
+    drawn: int
+    owed: int
+    owed_at: datetime | None
+    swap_carried: Decimal
+
+    @property
+    def noted(self) -> Noted:
+        return self.called_at, self.drawn, self.owed, self.owed_at, self.swap_carried
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An answer that was given under an Idempotency-Key."""
+
+    request_sha256: str
+    command_id: UUID
+    status: int
+    body: str
+
+
+@dataclass(slots=True)
+class Loss:
+    """What a customer's open positions have lost, exactly; `unpriced` is the symbol of one without any price."""
+
+    exactly: Decimal
+    unpriced: str | None = None

@@ -1,0 +1,124 @@
+"""A margin account's figures, as /account and /balance show them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db import connection
+
+from quotes.prices import Prices
+from quotes.symbols import instruments
+from trades.currency import in_currency
+from trades.margin import levels as figure
+from trades.margin import pricing
+from trades.spendable import Held, loss_of, lost, spendable
+
+# One statement, so that money and orders are of one moment: between two of them the engine may close an order.
+_ACCOUNT = """
+SELECT h.balance, h.is_called, h.available, h.held, o.instrument_id, o.side, o.quantity, o.open_price, o.margin,
+    o.realized
+FROM (
+    SELECT coalesce(sum(l.credits - l.debits), 0) - coalesce(min(m.owed), 0) AS balance,
+        coalesce(bool_or(m.called_at IS NOT NULL), false) AS is_called,
+        coalesce(sum(l.credits - l.debits) FILTER (WHERE l.type = 'available'), 0) AS available,
+        coalesce(min(m.drawn + m.owed), 0) AS held
+    FROM accounts_ledgeraccount l
+    LEFT JOIN trades_marginaccount m ON m.customer_id = l.customer_id
+    WHERE l.customer_id = %(customer)s AND l.asset_id = %(currency)s AND l.type IN ('available', 'margin')
+) h
+LEFT JOIN trades_order o ON o.customer_id = %(customer)s AND o.status = 'OPEN'
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Base units of the account currency.
+
+    `balance` is all the cash, reserved or not, less what the house has advanced; `margin` is what the open orders need,
+    `unrealized` what closing everything at the latest prices would bring.
+    """
+
+    balance: int
+    margin: int
+    unrealized: int
+    is_called: bool
+    withdrawable: int = field(default=0, compare=False)  # what can be spent; not reckoned for lists of many accounts
+
+    @property
+    def free_cash(self) -> int:
+        return figure.free_cash(self.balance, self.margin)
+
+    @property
+    def equity(self) -> int:
+        return figure.equity(self.balance, self.unrealized)
+
+    @property
+    def free_margin(self) -> int:
+        return figure.free_margin(self.equity, self.margin)
+
+    @property
+    def level(self) -> Decimal | None:
+        return figure.margin_level(self.equity, self.margin)
+
+    @property
+    def closeout_percent(self) -> Decimal:
+        return figure.closeout_percent(self.equity, self.margin, settings.STOP_OUT_PERCENT)
+
+
+def figures(customer_id: UUID, prices: Prices | None) -> Figures:
+    """The customer's margin account, in one query.
+
+    Positions are valued at the latest price of their symbol, however old: a market that rests must not hide a loss, and
+    the margin call and the stop-out reckon the same way. Without any price a position counts as unmoved.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_ACCOUNT, {"customer": customer_id, "currency": settings.ACCOUNT_CURRENCY})
+        rows = cursor.fetchall()
+    balance, is_called, available, held = rows[0][:4]
+    margin = unrealized = 0
+    losses, unpriced = Decimal(0), None
+    for *_, symbol, side, quantity, open_price, reserved, realized in rows:
+        if symbol is None:
+            continue
+        margin += int(reserved)
+        unrealized += floating(symbol, side, quantity, open_price, realized, prices)[1] or 0
+        if prices is not None and (latest := prices.by_symbol.get(symbol)):
+            losses += loss_of(side, open_price, quantity, latest)
+        else:
+            unpriced = symbol
+    withdrawable = spendable(int(available), Held(int(held) + lost(losses), unpriced))
+    return Figures(int(balance), margin, unrealized, is_called, withdrawable)
+
+
+def floating(
+    symbol: str, side: str, quantity: Decimal, open_price: Decimal, realized: Decimal, prices: Prices | None
+) -> tuple[Decimal | None, int | None]:
+    """The latest price that a position would close at, and the profit that would bring; None, None without one.
+
+    `realized` is what its closed parts have brought, exactly.
+    """
+    latest = prices.by_symbol.get(symbol) if prices else None
+    if latest is None:
+        return None, None
+    current = latest.exit(side)
+    decimals = instruments()[symbol].counter_asset.decimals
+    return current, pricing.profit(side, open_price, current, quantity, decimals, realized)
+
+
+def shown_figures(found: Figures) -> dict[str, Any]:
+    return {
+        "currency": settings.ACCOUNT_CURRENCY,
+        "balance": in_currency(found.balance),
+        "equity": in_currency(found.equity),
+        "margin": in_currency(found.margin),
+        "freeMargin": in_currency(found.free_margin),
+        "marginLevel": found.level,
+        "unrealizedProfit": in_currency(found.unrealized),
+        "marginCall": found.is_called,
+        "closeoutPercent": found.closeout_percent,
+        "withdrawable": in_currency(found.withdrawable),
+    }
