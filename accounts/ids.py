@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import secrets
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from uuid import UUID
 from zlib import crc32
@@ -35,8 +36,8 @@ __all__ = [
     "stamp_of",
     "time_of",
     "uuid7",
-    "uuid7_hex",
     "uuid7_hexes",
+    "uuid7_stream",
 ]
 
 
@@ -45,9 +46,11 @@ def uuid7() -> UUID:
     return compat.uuid7() if not (time := _time_of_its_own()) else UUID(int=_at(time))
 
 
-def uuid7_hex() -> str:
-    """A new UUIDv7 as text; three times as fast as the hex of `uuid7`, for rows by the hundred thousand."""
-    return uuid_utils.uuid7().hex if not (time := _time_of_its_own()) else f"{_at(time):032x}"
+def uuid7_stream() -> Iterator[str]:
+    """New UUIDv7 as texts without end, for the rows of one COPY: the clock is looked at once, when it begins."""
+    time = _time_of_its_own()
+    while True:
+        yield f"{_at(time):032x}" if time else uuid_utils.uuid7().hex
 
 
 def uuid7_hexes(count: int) -> list[str]:

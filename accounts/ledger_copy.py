@@ -14,7 +14,7 @@ from uuid import UUID
 from django.db import connection, transaction
 
 from accounts import ledger
-from accounts.ids import uuid7_hex
+from accounts.ids import uuid7_stream
 from accounts.ledger import Locked, Sums
 
 
@@ -47,11 +47,11 @@ def post_new(postings: Iterable[Posting], *, at: datetime) -> None:
     sums: Sums = {}
     said_at = at.isoformat()
     with connection.wrap_database_errors, connection.cursor() as cursor, cursor.copy(_COPY) as copy:
-        for debit, credit, amount, kind, key, customer, subject in postings:
+        for id_, (debit, credit, amount, kind, key, customer, subject) in zip(uuid7_stream(), postings, strict=False):
             asset = debit.account.asset
             if amount <= 0 or credit.account.asset != asset:
                 raise ValueError(f"not a movement: {amount} from {debit.account} to {credit.account}")
             sums.setdefault(debit, [0, 0, at])[0] += amount
             sums.setdefault(credit, [0, 0, at])[1] += amount
-            copy.write_row((uuid7_hex(), debit.id, credit.id, asset, amount, kind, key, customer, subject, said_at))
+            copy.write_row((id_, debit.id, credit.id, asset, amount, kind, key, customer, subject, said_at))
     ledger.add(sums)

@@ -17,7 +17,7 @@ import psycopg
 from django.conf import settings
 from django.db import transaction
 
-from accounts import ledger_pipeline, pipeline
+from accounts.db.pipeline import Pipeline
 from accounts.ids import partition_of, uuid7
 from accounts.models import Customer
 from brokerage.stack.where import embedded_urls
@@ -57,19 +57,17 @@ def _tick(orders: Orders) -> Tick:
 def _caught() -> Iterator[Tick]:
     """What is asked of PostgreSQL meanwhile."""
     caught: Tick = []
-    ask, asking = pipeline.ask, (pipeline, reads, ledger_pipeline)
+    send = Pipeline.send
 
-    def note(sql: str, parameters: Sequence[Any] = ()) -> pipeline.Asked:
+    def note(self: Pipeline, sql: str, parameters: Sequence[Any] = (), into: Any = list) -> Any:
         caught.append((sql, list(parameters)))
-        return ask(sql, parameters)
+        return send(self, sql, parameters, into)
 
-    for module in asking:
-        module.ask = note  # type: ignore[attr-defined]
+    Pipeline.send = note  # type: ignore[method-assign]
     try:
         yield caught
     finally:
-        for module in asking:
-            module.ask = ask  # type: ignore[attr-defined]
+        Pipeline.send = send  # type: ignore[method-assign]
 
 
 def _send(ticks: Sequence[Tick]) -> None:

@@ -1,8 +1,10 @@
 """Celery's application. Tasks live with their app in `tasks.py`; the schedule lives in the database."""
 
+import gc
 import os
 
 from celery import Celery
+from celery.signals import worker_init
 from kombu.transport import TRANSPORT_ALIASES
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "brokerage.settings")
@@ -13,3 +15,10 @@ TRANSPORT_ALIASES |= dict.fromkeys(("redis", "rediss"), "brokerage.transport:Tra
 app = Celery("brokerage")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+
+
+@worker_init.connect  # type: ignore[untyped-decorator]
+def _keep_what_is_there(**_: object) -> None:
+    """What is loaded before the worker forks its processes stays for good: no collection looks through it."""
+    gc.collect()
+    gc.freeze()

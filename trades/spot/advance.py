@@ -36,7 +36,7 @@ from django.db import DatabaseError, InterfaceError, OperationalError, connectio
 
 from accounts import clock, conflicts, ledger
 from accounts.arrays import array
-from accounts.ids import uuid7_hex
+from accounts.ids import uuid7_stream
 from accounts.ledger import Account, Locked
 from accounts.ledger_copy import Posting, post_new
 from quotes.prices import Prices
@@ -322,10 +322,10 @@ def _record(outcomes: Sequence[Outcome], at: datetime) -> None:
     """An event per trade."""
     said_at = at.isoformat()
     with connection.wrap_database_errors, connection.cursor() as cursor, cursor.copy(_RECORD) as copy:
-        for outcome in outcomes:
+        for id_, outcome in zip(uuid7_stream(), outcomes, strict=False):
             terms, code = outcome.due.terms, outcome.failure
             step = ("settling", "") if code is None else ("failed", code.value)
-            copy.write_row((uuid7_hex(), terms.id, terms.customer_id, *step, said_at))
+            copy.write_row((id_, terms.id, terms.customer_id, *step, said_at))
 
 
 def _postings(outcomes: Sequence[Outcome]) -> Iterator[Posting]:
