@@ -22,9 +22,9 @@ from accounts.ids import partition_of, uuid7
 from accounts.models import Customer
 from brokerage.stack.where import embedded_urls
 from quotes import prices
-from trades.orders import reads
-from trades.orders.apply import apply
-from trades.orders.commands import CLOSE, Command
+from trades.engine import queries
+from trades.engine.apply import apply
+from trades.margin.commands import CLOSE, Command
 
 Statement = tuple[str, list[Any]]
 Tick = list[Statement]
@@ -73,7 +73,7 @@ def _caught() -> Iterator[Tick]:
 def _send(ticks: Sequence[Tick]) -> None:
     """The ticks one after the other, a transaction each: the questions together, then what is written, then COMMIT."""
     with psycopg.connect(embedded_urls()["DATABASE_URL"], autocommit=True, prepare_threshold=2) as connection:
-        connection.execute(reads.BY_INDEX)
+        connection.execute(queries.BY_INDEX)
         cursor = connection.cursor(binary=True)
         for *questions, written in ticks:
             with connection.transaction():

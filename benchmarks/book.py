@@ -18,8 +18,8 @@ from benchmarks.results import Row
 from benchmarks.system import System, superuser_url
 
 if TYPE_CHECKING:
-    from trades.orders.book import Book
-    from trades.orders.rows import OrderRow
+    from trades.book.book import Book
+    from trades.margin.rows import OrderRow
 
 SYMBOLS = ("BTC-USD", "ETH-USD", "SOL-USD", "EUR-USD", "XAU-USD")
 PRICES, TICKS, CLOSES, SECONDS = 200, 40, 256, 5
@@ -71,7 +71,7 @@ def _beside(row: Row, latency: float) -> Row:
 
 
 def _on(symbols: Sequence[str], people: Sequence[UUID], count: int, suffix: str) -> list[Row]:
-    from trades.orders.book import Book
+    from trades.book.book import Book
 
     _store(symbols, people, count)
     bare = _seconds(_read_bare)
@@ -119,8 +119,8 @@ def _changes(book: Book) -> list[float]:
 
 
 def _some_orders(first: int) -> list[OrderRow]:
+    from trades.margin.rows import OrderRow
     from trades.models import Order
-    from trades.orders.rows import OrderRow
 
     names = list(OrderRow.__slots__)
     live = Order.objects.filter(status__in=["OPEN", "PENDING"]).order_by("pk")

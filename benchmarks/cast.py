@@ -16,8 +16,8 @@ from accounts.ids import uuid7
 from accounts.models import Customer, Funding, Transfer, User
 from accounts.services import NewCustomer
 from quotes import prices
-from trades.orders.apply import apply
-from trades.orders.commands import CREATE, Command
+from trades.engine.apply import apply
+from trades.margin.commands import CREATE, Command
 
 AT_ONCE = 250
 PRICES = (("BTC-USD", Decimal("42000.00"), Decimal("42010.00")),)

@@ -22,9 +22,10 @@ from accounts.api.lists import given, only, whole_number
 from accounts.errors import Malformed
 from trades.api.trader import TraderView, moment, text
 from trades.gateway import submit
-from trades.gateway.requests import LONGEST_NAME, known_symbol
+from trades.gateway.requests import known_symbol
 from trades.gateway.submit import Reply, Trader
 from trades.margin.errors import NotATrader, UnsupportedContent, code_of
+from trades.margin.terms import LONGEST_NAME
 from trades.models import Order
 from trades.reads.history import closed_orders, history_page
 from trades.reads.in_doubt import decided

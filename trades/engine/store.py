@@ -1,4 +1,4 @@
-"""A session is stored: what is new or different, one part a table, all of them one statement (`accounts.db.writing`)."""
+"""A session is stored: what is new or different, a part a table, all in one statement (`accounts.db.writing`)."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def _update(columns: Sequence[str]) -> str:
     )
 
 
-_UPDATES = {columns: _update(columns) for columns in (CLOSED, MUTABLE)}
+_UPDATES: dict[tuple[str, ...], str] = {columns: _update(columns) for columns in (CLOSED, MUTABLE)}
 
 
 def insert_orders(orders: Sequence[OrderRow]) -> Part | None:

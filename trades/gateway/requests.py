@@ -7,7 +7,6 @@ order is left to the engine. Names are looked at before values (fields.py).
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
@@ -17,12 +16,8 @@ from accounts.money import parse_decimal, printed, why_not_kept
 from quotes.symbols import canonical
 from trades.gateway import fields
 from trades.margin.errors import MissingParameters, OrderNotFound, OrderNotFoundOrClosed
-
-LONGEST_NAME = 64
-MARKET, LIMIT, STOP = "market", "limit", "stop"
-ORDER_CODE = re.compile(r"ord_[0-9a-f]{16}", re.ASCII)
-
-MOST_LEVERAGE = 2**15 - 1  # what the column holds; an instrument's own cap is the engine's to know
+from trades.margin.terms import LONGEST_NAME, MOST_LEVERAGE, ORDER_CODE
+from trades.states import OrderType
 
 _CALLED = {
     "quantity": "Quantity",
@@ -56,7 +51,7 @@ def create_terms(body: Mapping[str, Any]) -> dict[str, Any]:
     order_type = _order_type(body)
     price = _requested_price(body, order_type)
     trailing_stop = _positive(body, "trailingStop")
-    if order_type != MARKET and (slippage is not None or expected is not None):
+    if order_type != OrderType.MARKET and (slippage is not None or expected is not None):
         raise Malformed("Slippage applies to market orders only")
     if (slippage is None) != (expected is None):
         raise Malformed("Slippage and expectedPrice go together")
@@ -186,10 +181,10 @@ def _slippage(body: Mapping[str, Any]) -> str | None:
 
 def _order_type(body: Mapping[str, Any]) -> str:
     if _is_absent(body, "orderType"):
-        return MARKET
+        return OrderType.MARKET.value
     given = body["orderType"]
     order_type = given.lower() if isinstance(given, str) else None
-    if order_type not in {MARKET, LIMIT, STOP}:
+    if order_type not in OrderType.values:
         raise Malformed("Order type must be market, limit or stop")
     return str(order_type)
 
@@ -197,9 +192,9 @@ def _order_type(body: Mapping[str, Any]) -> str:
 def _requested_price(body: Mapping[str, Any], order_type: str) -> str | None:
     """Whoever names a price means to wait for it: at the market the order would open at another one."""
     price = _positive(body, "price")
-    if order_type == MARKET and price is not None:
+    if order_type == OrderType.MARKET and price is not None:
         raise Malformed("Price applies to limit and stop orders only")
-    if order_type != MARKET and price is None:
+    if order_type != OrderType.MARKET and price is None:
         raise _refusal("price", None, _POSITIVE)
     return price
 

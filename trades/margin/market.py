@@ -1,4 +1,4 @@
-"""What the market says about orders while one tick decides: the prices that it may execute at, and those it reckons by."""
+"""What the market says about orders while one tick decides: prices to execute at, and prices to reckon by."""
 
 from __future__ import annotations
 

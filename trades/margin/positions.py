@@ -30,7 +30,7 @@ def reserve(session: Session, account: AccountState, order: OrderRow) -> None:
 
 
 def close_position(
-    session: Session, account: AccountState, order: OrderRow, reason: str, command_id: UUID | None
+    session: Session, account: AccountState, order: OrderRow, reason: CloseReason, command_id: UUID | None
 ) -> None:
     """Close an open order at the latest price. What is free may be negative until `make_good`."""
     price = session.market.price(order.instrument_id).exit(order.side)
@@ -59,7 +59,7 @@ def close_position(
 
 @exact
 def close_part(
-    session: Session, account: AccountState, order: OrderRow, quantity: Decimal, reason: str, command_id: UUID
+    session: Session, account: AccountState, order: OrderRow, quantity: Decimal, reason: CloseReason, command_id: UUID
 ) -> OrderRow:
     """Close a part of an open order; the part, closed. What it brings exactly, the order remembers as realized."""
     part = split_off(session, order, quantity, command_id)

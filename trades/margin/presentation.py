@@ -27,7 +27,6 @@ class OrderLike(Protocol):
     client_order_id: str | None
     instrument_id: str
     side: str
-    type: str
     quantity: Decimal
     leverage: int
     margin: Any
@@ -45,6 +44,9 @@ class OrderLike(Protocol):
     swap: Any
     fee: Any
     close_reason: str
+
+    @property
+    def type(self) -> str: ...
 
 
 def money(amount: int | Decimal | None, decimals: int) -> Decimal | None:
@@ -146,6 +148,7 @@ def closed_body(
 
 def body_of(outcome: Outcome, market: Market) -> str:
     """The body that answers a command, as the orders stand right after it. Give it at once: later ones change them."""
+    said: dict[str, Any]
     match outcome:
         case Closed(order, user_id, parent_code):
             instrument = market.instrument_of(order)

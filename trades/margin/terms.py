@@ -1,4 +1,4 @@
-"""What the fields and terms of a command look like: exactly what `requests.py` makes of a request, and nothing else.
+"""What the fields and terms of a command look like: exactly what `gateway/requests.py` makes of a request, and nothing else.
 
 Anybody who can write to Redis can write into the stream. So an engine believes nothing of what it reads there before it
 has looked at each value's type, form and size: a list where a name belongs would break the tick of everybody else.
@@ -12,8 +12,12 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from accounts.money import MAX_DECIMALS, MAX_WHOLE_DIGITS
-from trades.gateway.requests import LIMIT, LONGEST_NAME, MARKET, ORDER_CODE, STOP
+from trades.margin.triggers import ENTRIES
+from trades.states import OrderType
 
+ORDER_CODE: Final = re.compile(r"ord_[0-9a-f]{16}", re.ASCII)
+LONGEST_NAME: Final = 64
+MOST_LEVERAGE: Final = 2**15 - 1  # what the column holds; an instrument's own cap is the engine's to know
 LONGEST_KEY: Final = 128
 LONGEST_TTL_MILLISECONDS: Final = 600_000
 LATEST_MILLISECONDS: Final = 32_503_680_000_000  # the year 3000
@@ -54,10 +58,10 @@ def create_fits(terms: Mapping[str, Any]) -> bool:
     """An order to be opened at the market, or to wait for a price."""
     leverage, name, slippage = terms["leverage"], terms["clientOrderId"], terms["slippage"]
     price, expected = terms["price"], terms["expectedPrice"]
-    if terms["orderType"] == MARKET:
+    if terms["orderType"] == OrderType.MARKET:
         can_be = price is None
     else:
-        can_be = terms["orderType"] in (LIMIT, STOP) and price is not None and slippage is None and expected is None
+        can_be = terms["orderType"] in ENTRIES and price is not None and slippage is None and expected is None
     return (
         can_be
         and len(terms) == 12
@@ -65,7 +69,7 @@ def create_fits(terms: Mapping[str, Any]) -> bool:
         and terms["side"] in ("buy", "sell")
         and _is_positive(terms["quantity"])
         and type(leverage) is int
-        and 0 < leverage < 2**15
+        and 0 < leverage <= MOST_LEVERAGE
         and (name is None or _is_name(name))
         and (slippage is None or _is_decimal(slippage) is not None)
         and (price is None or _is_positive(price))

@@ -8,7 +8,7 @@ from django.db.models import Q
 from accounts.ids import order_code, uuid7
 from accounts.models.fixed import FixedColumns
 from accounts.models.words import known
-from trades.states import CancelReason, CloseReason, OrderStatus
+from trades.states import CancelReason, CloseReason, OrderStatus, OrderType
 
 
 class Order(FixedColumns):

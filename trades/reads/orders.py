@@ -13,9 +13,9 @@ from accounts.ids import parse_guid
 from quotes.models import Instrument
 from quotes.prices import Prices
 from quotes.symbols import instruments
-from trades.gateway.requests import ORDER_CODE
 from trades.margin import presentation
 from trades.margin.errors import OrderNotFound
+from trades.margin.terms import ORDER_CODE
 from trades.models import Order
 from trades.reads.figures import floating
 from trades.reads.history import PARENT_CODE, shown_closed

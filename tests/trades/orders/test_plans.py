@@ -28,8 +28,8 @@ def plan_of(sql: str) -> str:
 
 
 def test_a_close_is_written_by_the_orders_keys() -> None:
-    """Guards: `queries.by_index`, without which a small table is read as a whole; `o.status = w.was` in the UPDATE: with
-    a plain 'OPEN' it goes through all live orders."""
+    """Guards: `queries.by_index`, without which a small table is read as a whole; `o.status = w.was` in the UPDATE:
+    with a plain 'OPEN' it goes through all live orders."""
     btc_at("42_000.00")
     order = opens(a_customer(with_usd="10_000.00"))
     (row,) = in_a_pipeline(queries.lock_orders, [(order.customer_id, order.code)]).result()
