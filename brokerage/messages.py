@@ -19,7 +19,7 @@ from django.conf import settings
 
 MOST_BYTES: Final = 1_000_000
 MOST_TRADES: Final = 1000
-MOST_SEATS: Final = 100
+MOST_SETTLER_SLOTS: Final = 100
 MOST_ROUNDS: Final = 10
 MOST_TRIES: Final = 100
 LONGEST_WAIT: Final = timedelta(days=1)  # a task that is to wait for longer is not ours
@@ -205,7 +205,7 @@ def _advance(ids: Any, rounds: Any = 0) -> bool:
 
 
 def _settle_open(number: Any = 0) -> bool:
-    return type(number) is int and 0 <= number <= MOST_SEATS
+    return type(number) is int and 0 <= number <= MOST_SETTLER_SLOTS
 
 
 _ARGUMENTS: Final[Mapping[str, Callable[..., bool]]] = {

@@ -23,8 +23,8 @@ from trades.orders import extremes
 from trades.settlement.cut import cut_due as cut_due_windows
 from trades.settlement.legs import retry_due
 from trades.settlement.low_water import STORING, low_water, raise_low_water
-from trades.settlement.seats import seat
 from trades.settlement.settle import CHUNK, SETTLEABLE, Progress, settle
+from trades.settlement.settler_slots import settler_slot
 from trades.spot.advance import advance as advance_trades
 from trades.spot.sweep import sweep as sweep_trades
 from trades.states import BatchState
@@ -79,11 +79,11 @@ def cut_due() -> None:
 def settle_open(number: int = 0) -> None:
     """Settle every confirmed batch as far as its legs allow, also one that a killed worker left in the middle.
 
-    Twice at once: the second finds the seat taken and leaves it to the first. Whoever sits on one seat wakes a helper
-    for the next where there is work for two; they share the slices out, and no slice is done twice. A batch that only
-    waits for its legs costs a look and is not talked about.
+    `number` is the settler slot to take. Twice at once: the second finds the slot taken and leaves the batches to the
+    first. Whoever has a slot wakes a worker for the next one where there is work for two; they share the slices out,
+    and no slice is done twice. A batch that only waits for its legs costs a few queries and is not logged.
     """
-    with seat(number) as is_mine:
+    with settler_slot(number) as is_mine:
         if not is_mine:
             return
         open_ones = list(SettlementBatch.objects.filter(state__in=SETTLEABLE).order_by("pk"))
