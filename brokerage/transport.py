@@ -2,7 +2,7 @@
 
 kombu's own transport ends its worker at a message or a key that it doesn't expect, and the next worker at the same one.
 Here a message that isn't ours is set aside, a key of another type is removed, and a Redis that refuses is asked again.
-What a worker has in hand isn't kept in Redis: every message is a nudge, the beat asks again (docs/decisions/0038-…).
+What a worker is doing isn't kept in Redis: a message only wakes it, the beat asks again (docs/decisions/0038-…).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Celery's way in: one call per task. The state columns are the queue, a message is a nudge.
+"""Celery's way in: one call per task. The state columns are the queue, a message only wakes a worker.
 
 Each task may be delivered twice, late or never, and may run beside itself on another machine; its docstring
 says why that is harmless. None relies on being redelivered: the beat asks again every few seconds.

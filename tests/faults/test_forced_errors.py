@@ -217,7 +217,7 @@ def _report_the_legs(http: httpx.Client, token: str, path: str) -> None:
 
 
 def _wait_until(is_so: Callable[[], bool], seconds: float = 60) -> None:
-    """Meanwhile the beat's part: a nudge may have met too many conflicts, and what stands is found by the next one."""
+    """Meanwhile the beat's part: a wake-up may have met too many conflicts, and the next one finds what stands."""
     give_up = time.monotonic() + seconds
     while not is_so():
         assert time.monotonic() < give_up, states(*Trade.objects.all())

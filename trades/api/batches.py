@@ -14,7 +14,7 @@ from accounts import clock
 from accounts.api import bodies
 from accounts.api.lists import Filter, guid_in_path, guids, moment, page_of, words
 from trades import selectors
-from trades.api import nudge
+from trades.api import wake_worker
 from trades.api.quotes import caller
 from trades.api.trades import FILTERS as TRADE_FILTERS
 from trades.api.trades import trade_out
@@ -92,7 +92,7 @@ class Confirm(APIView):
 
     def post(self, request: Request, guid: str) -> Response:
         batch = approval.confirm(guid_in_path(guid), by=caller(request).actor, at=clock.now())
-        transaction.on_commit(nudge.settle)
+        transaction.on_commit(wake_worker.to_settle)
         return Response(batch_out(batch))
 
 

@@ -16,7 +16,7 @@ from accounts.api import bodies
 from accounts.api.lists import Filter, guid_in_path, guids, moment, page_of, texts, words
 from accounts.errors import Malformed
 from trades import selectors
-from trades.api import nudge
+from trades.api import wake_worker
 from trades.api.amounts import reported_amount
 from trades.api.batches import EXECUTE, READ
 from trades.api.quotes import caller
@@ -71,7 +71,7 @@ class Settle(APIView):
         actual = reported_amount(body, "actual_amount")
         reference = bodies.text(body, "reference", longest=LONGEST_REFERENCE)
         leg = settle_leg(leg.pk, actual=actual, reference=reference, by=caller(request).actor, at=clock.now())
-        transaction.on_commit(nudge.settle)
+        transaction.on_commit(wake_worker.to_settle)
         return Response(leg_out(selectors.leg_of(leg.batch_id, leg.pk)))
 
 

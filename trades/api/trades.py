@@ -18,7 +18,7 @@ from accounts.api.lists import Filter, bank, guid_in_path, guids, moment, page_o
 from accounts.ledger import AVAILABLE
 from accounts.models import LedgerAccount
 from trades import selectors
-from trades.api import nudge
+from trades.api import wake_worker
 from trades.api.quotes import caller
 from trades.models import Trade
 from trades.spot.execute import execute
@@ -74,7 +74,7 @@ class Trades(APIView):
             labels=labels,
             expected_error=expected,
         )
-        transaction.on_commit(partial(nudge.advance, trade.pk))  # which was just now, unless a test holds it back
+        transaction.on_commit(partial(wake_worker.to_advance, trade.pk))  # just now, unless a test holds it back
         return Response(trade_out(trade), status=201)
 
 

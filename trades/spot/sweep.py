@@ -1,4 +1,4 @@
-"""Find the trades that stand in storing and move them: what a lost nudge left behind.
+"""Find the trades that stand in storing and move them: what a lost wake-up left behind.
 
 No index says which trades are due (it would have to be rewritten at every step), so they are found by a
 range of the time-ordered primary key, from a low-water mark on. The mark may be forgotten at any time:

@@ -208,7 +208,7 @@ def test_a_set_costs_the_same_statements_however_many_trades_are_in_it(alice):
     assert statements(20) == statements(2) <= 13
 
 
-def test_the_sweep_finds_what_no_nudge_came_for(alice):
+def test_the_sweep_finds_what_no_worker_was_woken_for(alice):
     trades = [executes(a_quote(alice, receive=1000)) for _ in range(3)]
     now = timezone.now()
 

@@ -67,7 +67,7 @@ def test_the_sweeper_keeps_its_mark_and_does_without_it():
     assert states(second) == ["settling"]
 
 
-def test_a_nudge_for_a_trade_that_does_not_exist_does_nothing():
+def test_a_message_about_a_trade_that_does_not_exist_does_nothing():
     tasks.advance(["0" * 32])
 
 
