@@ -1,7 +1,7 @@
 """Reading the fields of a JSON body: each function gives one field's value or says what is wrong with it.
 
 A field that is absent, null or "" is absent. Unknown fields are ignored. Texts come without NUL and lone
-surrogates (`accounts.exact`), so a length is all that PostgreSQL can still mind.
+surrogates (`accounts.json_codec`), so a length is all that PostgreSQL can still mind.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ import httpx
 from rich.console import Console
 from rich.markup import escape
 
-from accounts import exact
+from accounts import json_codec
 from brokerage.stack.processes import MANAGE
 
 PATIENCE_SECONDS = 20
@@ -41,7 +41,7 @@ class Stage:
         """Make one request and show it; gives the answer with exact numbers. Raises NotAsTold past 2xx."""
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         answer = self._http.request(method, path, headers=headers, json=body)
-        said = exact.loads(answer.content)
+        said = json_codec.loads(answer.content)
         if not quietly:
             self._show(method, path, body, answer.status_code, said)
         if not answer.is_success:
@@ -51,7 +51,7 @@ class Stage:
     def refused(self, method: str, path: str, token: str, body: Any, status: int) -> Any:
         """Make a request that must be refused with this status."""
         answer = self._http.request(method, path, headers={"Authorization": f"Bearer {token}"}, json=body)
-        said = exact.loads(answer.content)
+        said = json_codec.loads(answer.content)
         self._show(method, path, body, answer.status_code, said)
         self.expect(f"{method} {path} is refused", answer.status_code, status)
         return said
@@ -63,8 +63,8 @@ class Stage:
         self.console.print(f"[cyan]$ manage.py {escape(' '.join(words))}[/cyan]")
         if run.returncode != 0:
             raise NotAsTold(f"manage.py {' '.join(words)} ended with {run.returncode}: {run.stderr.strip()[-500:]}")
-        said = exact.loads(run.stdout.strip().splitlines()[-1].encode())
-        self.console.print(f"  [dim]{escape(exact.dumps(said).decode())}[/dim]", highlight=False, soft_wrap=True)
+        said = json_codec.loads(run.stdout.strip().splitlines()[-1].encode())
+        self.console.print(f"  [dim]{escape(json_codec.dumps(said).decode())}[/dim]", highlight=False, soft_wrap=True)
         return said
 
     def until(self, what: str, look: Callable[[], Any], done: Callable[[Any], bool]) -> Any:
@@ -87,7 +87,7 @@ class Stage:
     def _show(self, method: str, path: str, body: Any, status: int, said: Any) -> None:
         shown = f" {json.dumps(body)}" if body is not None else ""
         self.console.print(f"[cyan]{method} {escape(path)}[/cyan]{escape(shown)}", highlight=False, soft_wrap=True)
-        text = exact.dumps(_without_secrets(said)).decode()
+        text = json_codec.dumps(_without_secrets(said)).decode()
         self.console.print(f"  [yellow]{status}[/yellow] {escape(text)}", highlight=False, soft_wrap=True)
 
 

@@ -12,7 +12,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
 
-from accounts import exact, services, tasks, tokens
+from accounts import json_codec, services, tasks, tokens
 from accounts.identity import FIRM_SCOPES
 from accounts.models import ApiClient, Customer, LedgerAudit, User
 from brokerage.management.commands import seed
@@ -29,7 +29,7 @@ def said(*command: str) -> str:
 
 
 def facts(*command: str) -> dict[str, Any]:
-    return exact.loads(said(*command, "--json").encode())
+    return json_codec.loads(said(*command, "--json").encode())
 
 
 def test_a_client_is_made_whose_secret_works_and_is_not_kept():

@@ -19,7 +19,7 @@ from cybrid_api_bank.models import PostFee, PostQuote, PostTrade
 from django.core.management import call_command
 from django.utils import timezone
 
-from accounts import exact, services
+from accounts import json_codec, services
 from accounts.identity import FIRM_SCOPES
 from accounts.models import Customer
 from quotes import symbols
@@ -138,7 +138,7 @@ def test_the_sdk_reads_lists_symbols_prices_and_assets(firm, alice):
         f"{firm.configuration.host}/api/prices?symbol=BTC-USD",
         headers={"Authorization": f"Bearer {firm.configuration.access_token}"},
     ).json()
-    assert (told["held"], told["held_since"], told["held_by"]) == (True, exact.timestamp(held.at), "operator")
+    assert (told["held"], told["held_since"], told["held_by"]) == (True, json_codec.timestamp(held.at), "operator")
 
 
 def test_amounts_past_64_bits_come_through_the_sdk(firm, alice):

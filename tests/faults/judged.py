@@ -16,7 +16,7 @@ from uuid import UUID
 
 from django.db import connection
 
-from accounts import exact
+from accounts import json_codec
 from tests.faults.stops import BACKEND, Stood
 from tests.faults.witnesses import CANCEL, CHANGE, CLOSE, CLOSE_ALL, CREATE, PART, TRADE, Said, plain
 from tests.faults.written_feed import History
@@ -145,7 +145,7 @@ def _effect(
     command: UUID,
     committed: datetime,
 ) -> Effect | None:
-    detail: Any = exact.loads(detail_text.encode()) if detail_text else {}
+    detail: Any = json_codec.loads(detail_text.encode()) if detail_text else {}
     at = committed.timestamp()
     if kind in ("placed", "opened") and client_order_id:
         return Effect(customer, CREATE, client_order_id, client_order_id, command, at)

@@ -28,7 +28,7 @@ from django.db import connection
 from django.utils import timezone
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
-from accounts import audit, exact
+from accounts import audit, json_codec
 from accounts.clock import uptime
 from quotes.models import Instrument
 from tests.faults.crowd import nothing_waits
@@ -177,7 +177,7 @@ class Stage:
             for key, (method, path, body) in list(witness.last.items())[-3:]:
                 headers = {"Idempotency-Key": key, "Content-Type": "application/json"}
                 while True:
-                    answer = client.request(method, path, content=exact.dumps(body), headers=headers)
+                    answer = client.request(method, path, content=json_codec.dumps(body), headers=headers)
                     if answer.status_code != 409 or "still running" not in answer.text:
                         break
                     assert uptime() < give_up, f"{key}: {answer.text}"

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 from django.db import DatabaseError, connection
 
-from accounts import exact
+from accounts import json_codec
 from accounts.clock import uptime
 from accounts.models import Customer
 from tests.faults.witnesses import (
@@ -59,7 +59,7 @@ class OrderTrader(Witness):
     def _look_at_the_market(self) -> None:
         try:
             answer = self._client.get("/api/v1/prices/latest", timeout=GIVES_UP_SECONDS)
-            for row in exact.loads(answer.content).get("data", ()) if answer.status_code == 200 else ():
+            for row in json_codec.loads(answer.content).get("data", ()) if answer.status_code == 200 else ():
                 if row["symbol"] == SYMBOL:
                     self._price = row["bid"]
         except httpx.TransportError:
@@ -126,7 +126,7 @@ class OrderTrader(Witness):
                 if said.is_unclear:
                     code = self._was_created(said)
         if said.status == 200:
-            self._opened(exact.loads(said.text.encode())["orderId"], body)
+            self._opened(json_codec.loads(said.text.encode())["orderId"], body)
             self._perhaps_ask_again(said, "/api/v1/trade/create", body)
         elif said.is_unclear and code is not None:
             self._opened(code, body)
@@ -266,7 +266,7 @@ class SpotTrader(Witness):
         self._book.count("quote", quote.status)
         if quote.status != 201:
             return
-        guid = exact.loads(quote.text.encode())["guid"]
+        guid = json_codec.loads(quote.text.encode())["guid"]
         said = self._ask(TRADE, guid, "POST", "/api/trades", {"quote_guid": guid})
         if said.is_unclear:
             asked = time.time()

@@ -22,7 +22,7 @@ from uuid import UUID
 
 import httpx
 
-from accounts import exact
+from accounts import json_codec
 from accounts.clock import uptime
 from accounts.models import Customer
 from tests.given import token_of
@@ -134,7 +134,7 @@ class Witness(threading.Thread):
         timeout = PATIENCE_SECONDS if self.is_patient else GIVES_UP_SECONDS
         try:
             answer = self._client.request(
-                method, path, content=exact.dumps(body), headers=headers | _JSON, timeout=timeout
+                method, path, content=json_codec.dumps(body), headers=headers | _JSON, timeout=timeout
             )
             said.status, said.text = answer.status_code, answer.text
             said.replayed = answer.headers.get("Idempotent-Replayed") == "true"
@@ -152,7 +152,7 @@ class Witness(threading.Thread):
                 answer = self._client.get(path, timeout=PATIENCE_SECONDS)
                 status = answer.status_code
                 if status == 200:
-                    return exact.loads(answer.content)
+                    return json_codec.loads(answer.content)
             except httpx.TransportError:
                 status = 0
             self._book.count("read", status)

@@ -12,7 +12,7 @@ from django.db import IntegrityError, connection, transaction
 from django.test import Client
 from django.urls import reverse
 
-from accounts import exact, streams
+from accounts import json_codec, streams
 from accounts.models import User
 from quotes import prices, references, symbols
 from quotes.models import PriceHold
@@ -225,10 +225,10 @@ def held(ann: User) -> PriceHold:
 
 
 def test_the_latest_prices_say_which_is_held_and_since_when_and_not_by_whom(client, held):
-    answer = exact.loads(client.get("/api/v1/prices/latest").content)["data"]
+    answer = json_codec.loads(client.get("/api/v1/prices/latest").content)["data"]
 
     told = {one["symbol"]: one for one in answer}
-    since = exact.timestamp(held.at)
+    since = json_codec.timestamp(held.at)
     assert (told[BTC]["held"], told[BTC]["heldSince"], told[BTC]["heldBy"]) == (True, since, "operator")
     assert not any("held" in key for key in told["ETH-USD"])
     assert b"ann" not in client.get("/api/v1/prices/latest").content
@@ -316,8 +316,9 @@ def test_accepting_a_price_tells_that_the_one_that_stands_is_held(ann):
 
     out = StringIO()
     call_command("accept_price", "BTC", "--json", stdout=out)
-    told = exact.loads(out.getvalue().encode())["stands"]
-    assert (told["held"], told["held_by"], told["held_since"]) == (True, "ann@firm.example", exact.timestamp(hold.at))
+    told = json_codec.loads(out.getvalue().encode())["stands"]
+    since = json_codec.timestamp(hold.at)
+    assert (told["held"], told["held_by"], told["held_since"]) == (True, "ann@firm.example", since)
 
 
 def test_a_held_price_is_fresh_only_while_a_feed_speaks():

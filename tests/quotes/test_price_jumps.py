@@ -13,7 +13,7 @@ from django.core.management import CommandError, call_command
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from accounts import exact, streams
+from accounts import json_codec, streams
 from accounts.models import User
 from quotes import prices
 from quotes.errors import NoRefusedPrice, RefusedPriceMoved
@@ -305,7 +305,7 @@ def test_the_command_shows_both_prices_and_accepts_only_when_told_and_by_whom():
         command("btc", "--yes", "--by", "bob@firm.example")
     assert stands() == Decimal("100.5")
 
-    told = exact.loads(command("btc", "--yes", "--by", "ann@firm.example", "--json").encode())
+    told = json_codec.loads(command("btc", "--yes", "--by", "ann@firm.example", "--json").encode())
     assert (told["accepted"], told["refused"]["bid"], told["stands"]["ask"]) == (True, Decimal("1000.5"), 101)
     assert stands() == Decimal("1000.75")
 

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from accounts import exact
+from accounts import json_codec
 from accounts.ledger import MARGIN
 from tests.given import a_customer, balance, btc_at, price_at, token_of, usd
 from tests.live import Live
@@ -21,7 +21,7 @@ ALL = "/api/v1/trade/close-all"
 
 def said(response: httpx.Response) -> Any:
     assert response.status_code == 200, response.text
-    return exact.loads(response.content)
+    return json_codec.loads(response.content)
 
 
 def opens(trader: httpx.Client, symbol: str, side: str, quantity: str, **wanted: Any) -> str:

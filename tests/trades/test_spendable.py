@@ -10,7 +10,7 @@ from decimal import Decimal
 import pytest
 from django.test import Client
 
-from accounts import clock, exact
+from accounts import clock, json_codec
 from accounts.errors import InsufficientFunds
 from accounts.models import Customer
 from quotes import prices
@@ -55,7 +55,7 @@ def pays_out(customer: Customer, amount: str, key: str = "wire") -> bool:
 
 def withdrawable(customer: Customer) -> Decimal:
     answer = Client(headers={"Authorization": f"Bearer {token_of(customer)}"}).get("/api/v1/account")
-    shown: Decimal = exact.loads(answer.content)["withdrawable"]
+    shown: Decimal = json_codec.loads(answer.content)["withdrawable"]
     return shown
 
 

@@ -14,7 +14,7 @@ from django.db.models import QuerySet, TextField
 from django.db.models.functions import Cast
 from django.utils.html import format_html
 
-from accounts import exact
+from accounts import json_codec
 from accounts.admin import shown
 from accounts.models import Asset
 from accounts.money import at_scale
@@ -48,7 +48,7 @@ def told(event: OrderEvent) -> str:
     text: str | None = event.detail_text  # type: ignore[attr-defined]
     if text is None:
         return shown.NOTHING
-    return " · ".join(_one(name, value) for name, value in exact.loads(text.encode()).items())
+    return " · ".join(_one(name, value) for name, value in json_codec.loads(text.encode()).items())
 
 
 def events_of(order: Order) -> str:

@@ -14,7 +14,7 @@ from django.http.response import HttpResponseBase
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts import exact
+from accounts import json_codec
 from accounts.api.lists import given, only, whole_number
 from accounts.errors import Malformed
 from trades.api.trader import TraderView, moment
@@ -94,6 +94,6 @@ def _cell(value: object) -> str:
     if isinstance(value, Decimal):
         return f"{value:f}"
     if isinstance(value, datetime):
-        return exact.timestamp(value)
+        return json_codec.timestamp(value)
     text = str(value)
     return f"'{text}" if text.startswith(_FORMULA) else text

@@ -17,7 +17,7 @@ from django.views.decorators.csrf import csrf_exempt
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts import exact, tokens
+from accounts import json_codec, tokens
 from accounts.api.lists import given, only, whole_number
 from accounts.errors import Malformed
 from trades.api.trader import TraderView, moment, text
@@ -105,8 +105,8 @@ def _json_object(request: HttpRequest) -> dict[str, Any]:
     if request.content_type != "application/json":
         raise UnsupportedContent
     try:
-        body = exact.loads(request.body)
-    except exact.NotJSON as wrong:
+        body = json_codec.loads(request.body)
+    except json_codec.NotJSON as wrong:
         raise Malformed(str(wrong)) from None
     if not isinstance(body, dict):
         raise Malformed("The body must be a JSON object")

@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any, Protocol
 from uuid import UUID
 
-from accounts import exact
+from accounts import json_codec
 from accounts.errors import Refusal
 from accounts.money import at_scale, from_base_units, printed, printed_amount
 from trades.states import OrderStatus
@@ -153,7 +153,7 @@ class Outcome:
 
 def closed_all_body(outcomes: Sequence[Outcome]) -> str:
     """The answer to POST /trade/close-all, oldest order first."""
-    return exact.dumps(
+    return json_codec.dumps(
         {
             "message": "Orders closed successfully",
             "results": [
@@ -188,7 +188,7 @@ def order_body(
 ) -> str:
     """The answer to PATCH and DELETE: the order as it is now."""
     shown = live_order(order, price_decimals, decimals, current_price, profit, is_held=is_held)
-    return exact.dumps({"message": message, "order": shown}).decode()
+    return json_codec.dumps({"message": message, "order": shown}).decode()
 
 
 def created_body(
@@ -201,7 +201,7 @@ def created_body(
     is_held: bool = False,
 ) -> str:
     """The answer to POST /trade/create of a market order."""
-    return exact.dumps(
+    return json_codec.dumps(
         {
             "message": "Order created successfully",
             "orderId": order.code,
@@ -223,7 +223,7 @@ def _text(code: str | None) -> str:
 
 
 def _time(at: Any) -> str:
-    return "null" if at is None else f'"{exact.timestamp(at)}"'
+    return "null" if at is None else f'"{json_codec.timestamp(at)}"'
 
 
 def refusal_body(refusal: Refusal) -> str:
@@ -232,4 +232,4 @@ def refusal_body(refusal: Refusal) -> str:
     if getattr(refusal, "twice", False):
         said["message"] = refusal.text
     extra: Mapping[str, Any] = getattr(refusal, "extra", {})
-    return exact.dumps(said | dict(extra)).decode()
+    return json_codec.dumps(said | dict(extra)).decode()

@@ -14,7 +14,7 @@ from uuid import UUID
 
 from django.conf import settings
 
-from accounts import exact, ledger, ledger_pipeline
+from accounts import json_codec, ledger, ledger_pipeline
 from accounts.clock import is_outermost
 from accounts.db.pipeline import Pipeline
 from accounts.db.writing import write
@@ -333,7 +333,7 @@ class Tick:
     def event(
         self, kind: str, customer_id: UUID, order_id: UUID | None, command_id: UUID | None, **detail: object
     ) -> None:
-        text = exact.dumps(detail).decode() if detail else None
+        text = json_codec.dumps(detail).decode() if detail else None
         self._events.append(EventRow(customer_id, order_id, kind, command_id, text))
 
     def move(self, order: OrderRow, debit: Locked, credit: Locked, amount: int, kind: str, step: str) -> None:

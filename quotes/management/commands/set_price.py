@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from accounts.exact import dumps
+from accounts.json_codec import dumps
 from accounts.management import who
 from accounts.management.output import politely
 from accounts.models import User

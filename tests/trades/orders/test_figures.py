@@ -13,7 +13,7 @@ from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accounts import exact, ledger
+from accounts import json_codec, ledger
 from accounts.ids import uuid7
 from accounts.ledger import AVAILABLE, MARGIN, Movement
 from accounts.models import Customer
@@ -109,7 +109,7 @@ def a_position(by: Customer, side: str, quantity: str, at_price: str, reserved: 
 def asked(by: Customer, path: str) -> Any:
     answer = Client(headers={"Authorization": f"Bearer {token_of(by)}"}).get(f"/api/v1/{path}")
     assert answer.status_code == 200, answer.content
-    return exact.loads(answer.content)
+    return json_codec.loads(answer.content)
 
 
 @pytest.mark.django_db
