@@ -59,7 +59,7 @@ class Claims:
     scopes: frozenset[str]
 
 
-class Pair(NamedTuple):
+class TokenPair(NamedTuple):
     access: str
     refresh: str
     expires_in: int
@@ -150,7 +150,7 @@ def caller_of(claims: Claims) -> Caller:
 
 
 @conflicts.atomic  # a refresh token is written down where it could be revoked
-def trader_pair(user: User, at: datetime | None = None) -> Pair:
+def trader_pair(user: User, at: datetime | None = None) -> TokenPair:
     """A new access and refresh token for a user who owns a customer; `at` defaults to now.
 
     Raises InvalidToken for a user without a customer: a token without one would be the firm's.
@@ -166,11 +166,11 @@ def trader_pair(user: User, at: datetime | None = None) -> Pair:
     refresh.current_time = at
     refresh.set_iat(at_time=at)
     refresh.set_exp(from_time=at)
-    return Pair(str(refresh.access_token), str(refresh), int(_RULES["ACCESS_TOKEN_LIFETIME"].total_seconds()))
+    return TokenPair(str(refresh.access_token), str(refresh), int(_RULES["ACCESS_TOKEN_LIFETIME"].total_seconds()))
 
 
 @conflicts.atomic
-def rotate(refresh: object, at: datetime | None = None) -> Pair:
+def rotate(refresh: object, at: datetime | None = None) -> TokenPair:
     """A new pair for a refresh token, which is dead from now on.
 
     Raises InvalidToken for a token that is forged, expired, used before, or whose user is disabled.

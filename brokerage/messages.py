@@ -62,21 +62,21 @@ def _read(text: str) -> Any:
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found := dict(pairs)) != len(pairs):
-        raise NotOurs("a name stands there twice")
+        raise NotOurs("a name appears twice")
     return found
 
 
 def _object(text: str) -> dict[str, Any]:
     said = _read(text)
     if type(said) is not dict:
-        raise NotOurs("it is no object")
+        raise NotOurs("it is not an object")
     return said
 
 
 def _check(said: Any, table: Mapping[str, Callable[[Any], Any]], optional: Collection[str]) -> None:
     """Every name is known, every necessary one is there, and each value is what it always is."""
     if type(said) is not dict:
-        raise NotOurs("an object is none")
+        raise NotOurs("a part is not an object")
     for name in table.keys() - said.keys() - set(optional):
         raise NotOurs(f"{name} is missing")
     for name, value in said.items():
@@ -92,7 +92,7 @@ def _check_call(task: str, body: Any) -> None:
         or body[1] != {}
         or type(body[1]) is not dict
     ):
-        raise NotOurs("the body is no list of arguments")
+        raise NotOurs("the body is not a list of arguments")
     if body[2] != {"callbacks": None, "errbacks": None, "chain": None, "chord": None}:
         raise NotOurs("more than one task is asked for")
     if not _ARGUMENTS.get(task, _none)(*body[0]):  # type: ignore[no-untyped-call]

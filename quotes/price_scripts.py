@@ -1,7 +1,7 @@
 """What becomes of a price on its way into Redis: the scripts, each atomic there.
 
 Atomic, so that a tick computed before a hold was set can't overwrite the held price, and so that of two feeds the one
-that no longer speaks is refused, whenever its call arrives. A price is written `bid|ask|milliseconds`, and
+that no longer publishes is refused, whenever its call arrives. A price is written `bid|ask|milliseconds`, and
 `bid|ask|milliseconds|number` while it is held: the number is the hold's row in PostgreSQL, 0 where that isn't known.
 
 Prices stay texts and are stored digit for digit. Only the questions whether a side jumps too far and whether the
@@ -20,7 +20,7 @@ PRICES: Final = "prices"  # what everybody reads
 HOLDS: Final = "prices:held"  # an operator's last word: bid|ask|number, which stands instead of the feed's, or ||number
 BEHIND: Final = "prices:behind"  # the feed's own last price while a held one stands in its place; '' where it had none
 REFUSED: Final = "prices:refused"  # the last one that jumped or was too wide, until the feed is back or it is accepted
-EPOCH: Final = "prices:epoch"  # of the feed that speaks: a text
+EPOCH: Final = "prices:epoch"  # of the feed that publishes: a text
 KEYS: Final = (PRICES, HOLDS, BEHIND, REFUSED, EPOCH)
 
 AHEAD: Final = timedelta(seconds=1)
@@ -100,7 +100,7 @@ end
 """
 )
 
-# ARGV: the epoch of who speaks, or '' (nobody asks); then by symbol: symbol, bid, ask, time in ms or '', jump limit
+# ARGV: the epoch of the feed, or '' (not checked); then by symbol: symbol, bid, ask, time in ms or '', jump limit
 # and greatest spread in percent, and what PostgreSQL says of holds: the last word's number or '', its price, the number
 # in Redis that PostgreSQL doesn't know or ''.
 # Answers: the time in ms and, by symbol, '' or the fault, what stands, the last word's number; or {'fenced', epoch}.

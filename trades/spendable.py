@@ -74,7 +74,7 @@ def spendable(available: int, held: Held) -> int:
     return 0 if held.unpriced is not None else max(0, available - held.amount)
 
 
-def held_back(customers: Collection[UUID], prices: Mapping[str, Price]) -> dict[UUID, Held]:
+def held_by_positions(customers: Collection[UUID], prices: Mapping[str, Price]) -> dict[UUID, Held]:
     """By customer, those from whom nothing is held left out. Two statements, however many they are.
 
     Call it with the customers' available accounts locked, at prices read for this decision.
@@ -101,7 +101,7 @@ def refuse_beyond(debited: Sequence[Locked]) -> None:
     if not has_something_held(customers):
         return
     asked = clock.now()
-    held = held_back(customers, markets.latest().by_symbol)
+    held = held_by_positions(customers, markets.latest().by_symbol)
     for customer in customers:
         left, kept = own[customer].balance, held.get(customer, NOTHING)
         if kept.unpriced is not None or left < kept.amount:

@@ -45,7 +45,7 @@ class ApiClientAdmin(NeverDeleted, DeskAdmin):
 
     @admin.display(description="Created")
     def created(self, client: ApiClient) -> str:
-        return shown.moment(client.created_at)
+        return shown.timestamp(client.created_at)
 
     def save_model(self, request: HttpRequest, client: ApiClient, form: Any, change: bool) -> None:
         if change:

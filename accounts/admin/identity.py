@@ -67,11 +67,11 @@ class UserAdmin(NeverDeleted, DjangoUserAdmin, ModelAdmin):
 
     @admin.display(description="Last login here")
     def last_seen(self, user: User) -> str:
-        return shown.moment(user.last_login)
+        return shown.timestamp(user.last_login)
 
     @admin.display(description="Created")
     def created(self, user: User) -> str:
-        return shown.moment(user.created_at)
+        return shown.timestamp(user.created_at)
 
 
 @admin.register(Customer)
@@ -120,11 +120,11 @@ class CustomerAdmin(NeverDeleted, DeskAdmin):
 
     @admin.display(description="Created")
     def created(self, customer: Customer) -> str:
-        return shown.moment(customer.created_at)
+        return shown.timestamp(customer.created_at)
 
     @admin.display(description="Changed")
     def updated(self, customer: Customer) -> str:
-        return shown.moment(customer.updated_at)
+        return shown.timestamp(customer.updated_at)
 
     @admin.display(description="Money")
     def balances(self, customer: Customer) -> str:

@@ -146,11 +146,11 @@ class ReconciliationRunAdmin(DeskAdmin):
 
     @admin.display(description="As of")
     def as_of_moment(self, run: ReconciliationRun) -> str:
-        return shown.moment(run.as_of)
+        return shown.timestamp(run.as_of)
 
     @admin.display(description="Compared at")
     def when(self, run: ReconciliationRun) -> str:
-        return shown.moment(run.at)
+        return shown.timestamp(run.at)
 
     @admin.display(description="By")
     def made(self, run: ReconciliationRun) -> str:

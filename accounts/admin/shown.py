@@ -46,7 +46,7 @@ def between(least: Decimal, most: Decimal) -> SafeString:
     return _figure(f"{_digits(least, 0)} – {_digits(most, 0)}")
 
 
-def moment(at: datetime | None) -> SafeString | str:
+def timestamp(at: datetime | None) -> SafeString | str:
     """To the second, UTC; the milliseconds in the tooltip."""
     if at is None:
         return NOTHING

@@ -11,7 +11,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from accounts.api.lists import parse_moment
+from accounts.api.lists import parse_timestamp
 from brokerage.demo.stage import Stage, dollars
 
 SYMBOL = "BTC-USD"
@@ -178,7 +178,7 @@ def books(stage: Stage) -> None:
 
 def keep_clear_of_cuts(stage: Stage) -> None:
     """A scheduled cut between the trade and its exit would make the exit fail, as it should: wait it out."""
-    cuts = [parse_moment(at) for window in stage.command("next_cuts", "--count", "1") for at in window["cuts"]]
+    cuts = [parse_timestamp(at) for window in stage.command("next_cuts", "--count", "1") for at in window["cuts"]]
     now = timezone.now()
     soon = [at for at in cuts if at is not None and at - now < CLEAR_OF_A_CUT]
     if soon:

@@ -21,4 +21,4 @@ def held_shown(price: Price | None, holds: Mapping[str, PriceHold]) -> SafeStrin
     hold = holds.get(price.symbol)
     if hold is None:
         return chip
-    return format_html("{} by {} since {} UTC", chip, who(hold), shown.moment(hold.at))
+    return format_html("{} by {} since {} UTC", chip, who(hold), shown.timestamp(hold.at))

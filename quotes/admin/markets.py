@@ -50,7 +50,7 @@ class InstrumentForm(ModelForm):
         return given
 
 
-class PricedList(DeskList):
+class PricedInstrumentList(DeskList):
     """Reads all prices once per page."""
 
     def get_results(self, request: HttpRequest) -> None:
@@ -83,7 +83,7 @@ class AcceptForm(BaseDialogForm):
         stands = prices.latest().by_symbol.get(symbol)
         holds = holds_behind([stands] if stands else [])
         rows = [
-            (what, shown.number(price.bid), shown.number(price.ask), shown.moment(price.at), held_shown(price, holds))
+            (what, shown.number(price.bid), shown.number(price.ask), shown.timestamp(price.at), held_shown(price, holds))
             for what, price in {"stands": stands, "refused": self.refused}.items()
             if price
         ]
@@ -148,7 +148,7 @@ class InstrumentAdmin(NeverDeleted, DeskAdmin):
     has_accept_permission = may("quotes.change_instrument")
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
-        return PricedList
+        return PricedInstrumentList
 
     def get_readonly_fields(self, request: HttpRequest, obj: Instrument | None = None) -> tuple[str, ...]:
         shown_only = ("held_price", "refused_price", "changes")
@@ -257,7 +257,7 @@ class PriceHoldAdmin(ReadOnlyAdmin):
 
     @admin.display(description="At")
     def when(self, hold: PriceHold) -> str:
-        return shown.moment(hold.at)
+        return shown.timestamp(hold.at)
 
     @admin.display(description="Symbol")
     def symbol(self, hold: PriceHold) -> str:
@@ -283,7 +283,7 @@ class FeedLeaseAdmin(ReadOnlyAdmin):
 
     @admin.display(description="Speaks since")
     def taken(self, lease: FeedLease) -> str:
-        return shown.moment(lease.taken_at)
+        return shown.timestamp(lease.taken_at)
 
     @admin.display(description="Renewed")
     def renewed(self, lease: FeedLease) -> str:
@@ -311,7 +311,7 @@ class CandleAdmin(ReadOnlyAdmin):
 
     @admin.display(description="Minute")
     def when(self, candle: Candle) -> str:
-        return shown.moment(candle.minute)
+        return shown.timestamp(candle.minute)
 
     @admin.display(description="Open")
     def opened_shown(self, candle: Candle) -> str:

@@ -17,7 +17,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from accounts import ledger, services
-from accounts.api.lists import parse_moment
+from accounts.api.lists import parse_timestamp
 from accounts.ledger import Movement
 from accounts.models import Customer
 from accounts.services import NewCustomer
@@ -309,7 +309,7 @@ def test_a_parameter_that_cannot_be_meant_is_400(query):
     ],
 )
 def test_a_time_is_read_with_seven_digits_and_any_offset(text, means):
-    moment = parse_moment(text)
+    moment = parse_timestamp(text)
 
     assert (moment and moment.isoformat()) == means
 

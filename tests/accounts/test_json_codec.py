@@ -73,9 +73,9 @@ def test_a_fraction_is_read_as_a_decimal_and_a_whole_number_as_an_integer():
     "body",
     [b'{"a":1,"a":1}', b'{"a":1,"b":2,"a":null}', b'[{"a":{"b":1,"b":2}}]', b'{"a":[],"\\u0061":{}}', b'{"":1,"":1}'],
 )
-def test_a_key_that_stands_twice_in_one_object_is_refused(body):
+def test_a_key_that_appears_twice_in_one_object_is_refused(body):
     """Guard: `_object`. Readers differ in which of the two they take, so what was asked for isn't known."""
-    with pytest.raises(json_codec.NotJSON, match="A key stands twice in one object"):
+    with pytest.raises(json_codec.NotJSON, match="A key appears twice in one object"):
         json_codec.loads(body)
 
 

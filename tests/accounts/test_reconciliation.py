@@ -13,12 +13,12 @@ from django.utils import timezone
 
 from accounts import selectors, services
 from accounts.errors import (
+    ActorRequired,
     BadStatement,
     BreakNeedsMoney,
     BreakNotFound,
     BreakResolved,
     Malformed,
-    NobodyAnswers,
     UserNotFound,
 )
 from accounts.identity import SYSTEM, Actor
@@ -123,7 +123,7 @@ def test_a_balance_may_be_negative(alice):
         (b"asset,balance,note\n", "Line 1"),
         (b"asset,balance\nUSD\n", "Line 2: 1 fields"),
         (b"asset,balance\nUSD,1,2\n", "Line 2: 3 fields"),
-        (b"asset,balance\nUSD,1\n\nusd,2\n", "Line 4: USD stands there twice"),
+        (b"asset,balance\nUSD,1\n\nusd,2\n", "Line 4: USD appears twice"),
         (b"asset,balance\nDOGE,1\n", "Line 2: there is no asset 'DOGE'"),
         (b"asset,balance\n,1\n", "Line 2: there is no asset ''"),
         (b"asset,balance\nUSD,\n", "Line 2: '' is not a balance"),
@@ -236,7 +236,7 @@ def test_a_drift_is_explained_once_and_the_age_stops(alice):
     found, by = Break.objects.get(), Actor(user_id=staff().pk)
     later = now + timedelta(hours=2)
 
-    with pytest.raises(NobodyAnswers):
+    with pytest.raises(ActorRequired):
         breaks.explain(found.pk, reason="a fee", by=SYSTEM, at=later)
     for reason in ("", "  ", "x" * 201, "two\nlines"):
         with pytest.raises(Malformed):

@@ -133,7 +133,7 @@ def test_one_person_cuts_a_second_confirms_and_settles(desk, second_person, boug
     assert (batch.made_by.email, batch.state) == ("operator@example.com", BatchState.CUT)
 
     assert said(act(desk, "confirm_batch", batch.pk)) == [
-        "Whoever cut a batch can't decide on it: a second person confirms it or gives it up."
+        "Whoever cut a batch can't decide on it: a second person confirms or cancels it."
     ]
 
     act(second_person, "confirm_batch", batch.pk)

@@ -122,7 +122,7 @@ def test_a_request_approved_by_oneself_is_refused_also_straight_at_the_actions_a
     address = reverse(f"admin:{BATCH}_confirm_batch", args=[batch.pk])
 
     answer = maker.post(address, {"_form_submitted": "True"}, follow=True)
-    assert said(answer) == ["Whoever cut a batch can't decide on it: a second person confirms it or gives it up."]
+    assert said(answer) == ["Whoever cut a batch can't decide on it: a second person confirms or cancels it."]
     batch.refresh_from_db()
     assert (batch.state, batch.confirmed_by) == (BatchState.CUT, None)
 

@@ -19,7 +19,7 @@ from django.db import connection
 from accounts import json_codec
 from tests.faults.stops import BACKEND, Stood
 from tests.faults.witnesses import CANCEL, CHANGE, CLOSE, CLOSE_ALL, CREATE, PART, TRADE, Said, plain
-from tests.faults.written_feed import History
+from tests.faults.written_feed import PriceHistory
 
 SLOWEST_TICK = 1.5
 """Seconds by which a row's time may lie before its commit. An engine reads the clock, then prepares, writes and
@@ -164,7 +164,7 @@ def _effect(
 # --- prices and times ------------------------------------------------------------------------------
 
 
-def judge_prices(history: History, limit_seconds: float, verdict: Verdict) -> None:
+def judge_prices(history: PriceHistory, limit_seconds: float, verdict: Verdict) -> None:
     """Every deal's price came from the feed within the instrument's limit before the deal was committed."""
     deals = _rows(
         "SELECT o.code, o.instrument_id, d.kind, o.side, d.price, d.reason, pg_xact_commit_timestamp(d.xmin)"

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from accounts import streams
 from quotes import prices
-from quotes.judging import Limits
+from quotes.judging import PriceLimits
 from tests.faults.engine_alone import an_engine
 from tests.given import a_customer, balance, btc_at, what_the_audit_finds
 from tests.trades.orders.engine_room import opens, places
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def feed(bid: str, ask: str, *, later: timedelta | None = None) -> Callable[[], object]:
     """As the feed says it, under the instrument's own limit."""
     quoted = [("BTC-USD", Decimal(bid), Decimal(ask))]
-    limits = {"BTC-USD": Limits()}
+    limits = {"BTC-USD": PriceLimits()}
     return lambda: prices.publish(quoted, limits=limits, at=None if later is None else timezone.now() + later)
 
 

@@ -342,7 +342,7 @@ def test_the_better_hash_of_a_password_is_kept_all_the_same(alice, settings) -> 
 # --- what they begin with -------------------------------------------------------------------------------
 
 
-def _pair(customer: Customer) -> tokens.Pair:
+def _pair(customer: Customer) -> tokens.TokenPair:
     assert customer.user is not None
     return tokens.trader_pair(customer.user)
 

@@ -11,7 +11,7 @@ import pytest
 from accounts import holders, streams
 from quotes import prices
 from quotes.feeds import lease
-from quotes.feeds.lease import LeaseLost
+from quotes.feeds.lease import PublisherLeaseLost
 from quotes.management.commands.run_feed import SILENT_SECONDS
 from quotes.models import FeedLease
 from quotes.price_scripts import EPOCH, KEYS
@@ -32,7 +32,7 @@ def in_redis() -> dict[str, object]:
 
 
 def says(bid: int, epoch: int) -> None:
-    prices.speak([prices.Tick(BTC, Decimal(bid), Decimal(bid))], {}, None, epoch)
+    prices.publish_ticks([prices.PriceTick(BTC, Decimal(bid), Decimal(bid))], {}, None, epoch)
 
 
 # --- processes -------------------------------------------------------------------------------------
@@ -172,8 +172,8 @@ def test_an_epoch_that_is_none_fences_nobody(rubbish):
 # --- the row ---------------------------------------------------------------------------------------
 
 
-def of(name: str) -> lease.FeedLease:
-    one = lease.FeedLease()
+def of(name: str) -> lease.PublisherLease:
+    one = lease.PublisherLease()
     one.name = name
     return one
 
@@ -198,7 +198,7 @@ def test_a_lease_that_runs_out_is_anothers_and_who_had_it_can_neither_renew_nor_
     assert second.epoch == first.epoch + 1
 
     for late in (first.renew, lambda: first.rise_above(10**9)):
-        with pytest.raises(LeaseLost):
+        with pytest.raises(PublisherLeaseLost):
             late()
     first.give_back()
     row = FeedLease.objects.get()

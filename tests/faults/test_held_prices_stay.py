@@ -33,7 +33,7 @@ def is_held_at(price: int) -> bool:
 
 @pytest.mark.django_db(transaction=True)
 def test_a_hold_outlives_flushall_a_new_redis_a_new_feed_and_all_of_them_together(settings):
-    """Guard: the feed's words on holds."""
+    """Guard: the hold states that the feed sends."""
     with own_redis(settings) as server:
         with feeds(7):
             soon(stands)

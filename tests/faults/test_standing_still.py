@@ -38,7 +38,7 @@ from tests.faults.stepping_clock import COMPILER, SteppingClock
 from tests.faults.stops import Step, Stopper, WholeSystem, plan, standing_still
 from tests.faults.traders import SYMBOL, OrderTrader, SpotTrader, ThinTrader
 from tests.faults.witnesses import Book, Witness
-from tests.faults.written_feed import History
+from tests.faults.written_feed import PriceHistory
 from tests.given import a_customer, deposit
 from tests.sizes import size
 from trades.models import SettlementWindow, Trade
@@ -167,7 +167,7 @@ class Stage:
         epoch_of_uptime = time.time() - uptime()
         self._verdict = Verdict(stood=self._stopper.stood, epoch_of_uptime=epoch_of_uptime)
         judge_answers(self._book.said, self._verdict)
-        judge_prices(History.read(self._ticks, epoch_of_uptime), PRICE_AGE_LIMIT, self._verdict)
+        judge_prices(PriceHistory.read(self._ticks, epoch_of_uptime), PRICE_AGE_LIMIT, self._verdict)
         judge_times(self._verdict)
         judge_trades(self._verdict)
 

@@ -45,13 +45,13 @@ def _write_down(venue: Any, file: Any) -> None:
 
 
 @dataclass
-class History:
+class PriceHistory:
     """Every price that came, by symbol, side of the market and price: when, epoch seconds, in the order of coming."""
 
     came: dict[tuple[str, str, Decimal], list[float]] = field(default_factory=dict)
 
     @classmethod
-    def read(cls, path: Path, epoch_of_uptime: float) -> History:
+    def read(cls, path: Path, epoch_of_uptime: float) -> PriceHistory:
         """`epoch_of_uptime`: the time of the calendar when `uptime` was 0."""
         found = cls()
         for line in path.read_text().splitlines():

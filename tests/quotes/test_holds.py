@@ -16,8 +16,8 @@ from accounts import json_codec, streams
 from accounts.models import User
 from quotes import prices, references, symbols
 from quotes.models import PriceHold
-from quotes.prices import Tick, Word
-from quotes.selectors import words_on_holds
+from quotes.prices import HoldState, PriceTick
+from quotes.selectors import hold_states
 from quotes.services import hold_price, release_price
 from tests.admin.deeds import page, shown
 from tests.given import a_customer, btc_at, every_price_at_its_start
@@ -46,9 +46,9 @@ def stands() -> Decimal:
     return prices.latest().by_symbol[BTC].bid
 
 
-def feed_says(price: str, words: dict[str, Word] | None = None) -> None:
+def feed_says(price: str, states: dict[str, HoldState] | None = None) -> None:
     """As a feed does, with what PostgreSQL told it about holds."""
-    prices.speak([Tick(BTC, Decimal(price), Decimal(price))], {}, words)
+    prices.publish_ticks([PriceTick(BTC, Decimal(price), Decimal(price))], {}, states)
 
 
 # --- the rows --------------------------------------------------------------------------------------
@@ -116,22 +116,22 @@ def test_a_hold_comes_back_with_the_next_tick_after_redis_was_emptied_and_so_doe
     holds("200", "201")
     streams.client().delete(*prices.KEYS)
 
-    feed_says("100", words_on_holds({}))
+    feed_says("100", hold_states({}))
     price = prices.latest().by_symbol[BTC]
     assert (price.bid, price.ask, price.hold) == (200, 201, 1)
 
     releases()
     streams.client().delete(*prices.KEYS)
-    feed_says("101", words_on_holds({}))
+    feed_says("101", hold_states({}))
     assert (stands(), prices.latest().by_symbol[BTC].is_held) == (101, False)
 
 
 def test_a_feed_that_has_not_heard_of_a_hold_or_a_release_undoes_neither():
     """Guard: the script takes the higher number."""
     btc_at("100")
-    before = words_on_holds({})
+    before = hold_states({})
     holds("200")
-    held = words_on_holds({})
+    held = hold_states({})
 
     feed_says("100", before)
     assert stands() == 200
@@ -160,10 +160,10 @@ def test_a_hold_that_postgresql_does_not_know_any_more_ends_with_what_the_feed_h
     prices.release(BTC, 2)
     prices.hold(BTC, Decimal(300), Decimal(300), 3)
 
-    feed_says("100", words_on_holds({}))
+    feed_says("100", hold_states({}))
     assert stands() == 300, "a feed that hasn't seen the number can't say that it is lost"
 
-    feed_says("100", words_on_holds({BTC: 3}))
+    feed_says("100", hold_states({BTC: 3}))
     assert (stands(), prices.latest().by_symbol[BTC].hold) == (200, 1)
 
 
@@ -174,7 +174,7 @@ def test_a_word_after_a_restore_takes_a_number_above_those_that_redis_remembers(
     assert holds("200").number == 8
 
     assert stands() == 200
-    feed_says("100", words_on_holds({BTC: 7}))
+    feed_says("100", hold_states({BTC: 7}))
     assert stands() == 200
 
 
@@ -183,7 +183,7 @@ def test_a_hold_that_was_lost_and_numbered_again_is_what_postgresql_says():
     prices.hold(BTC, Decimal(300), Decimal(300), 1)
     PriceHold.objects.create(instrument_id=BTC, number=1, bid=200, ask=200, at="2026-01-01T00:00:00Z")
 
-    feed_says("100", words_on_holds({BTC: 1}))
+    feed_says("100", hold_states({BTC: 1}))
 
     assert stands() == 200
 
@@ -192,12 +192,12 @@ def test_a_hold_of_an_earlier_version_stays_until_somebody_says_otherwise():
     btc_at("100")
     streams.client().hset("prices:held", BTC, "1000|1000")
 
-    feed_says("100", words_on_holds({BTC: 0}))
+    feed_says("100", hold_states({BTC: 0}))
     price = prices.latest().by_symbol[BTC]
     assert (price.bid, price.hold) == (1000, 0)
 
     releases()
-    feed_says("101", words_on_holds({}))
+    feed_says("101", hold_states({}))
     assert stands() == 101
 
 
@@ -211,7 +211,7 @@ def test_a_hold_stays_written_down_while_redis_is_away_and_the_command_says_so(s
         server.start()
 
         assert "Redis can't be reached: it takes effect once a feed reaches it." in out.getvalue()
-        feed_says("100", words_on_holds({}))
+        feed_says("100", hold_states({}))
         assert stands() == 200
 
 

@@ -170,7 +170,7 @@ def test_of_several_trades_each_takes_from_what_the_others_leave_of_it(alice: Cu
 
 
 def test_without_a_price_of_a_position_a_trade_waits_in_storing(alice: Customer) -> None:
-    """Guard: `Outcome.waits`. It isn't the customer's fault that nobody knows."""
+    """Guard: `TradeOutcome.waits`. It isn't the customer's fault that nobody knows."""
     price_at("ETH-USD", "2_000.00")
     trade = executes(a_quote(alice, deliver=usd("10.00"), symbol="ETH-USD"))
     prices.forget("BTC-USD")

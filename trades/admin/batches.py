@@ -116,7 +116,7 @@ class SettlementBatchAdmin(ReadOnlyAdmin):
 
     @admin.display(description="Cut at")
     def cut(self, batch: SettlementBatch) -> str:
-        return shown.moment(batch.cut_at)
+        return shown.timestamp(batch.cut_at)
 
     @admin.display(description="Window")
     def window_name(self, batch: SettlementBatch) -> str:
@@ -191,7 +191,7 @@ class SettlementBatchAdmin(ReadOnlyAdmin):
 
     @admin.display(description="Confirmed at")
     def confirmed_when(self, batch: SettlementBatch) -> str:
-        return shown.moment(batch.confirmed_at)
+        return shown.timestamp(batch.confirmed_at)
 
     @admin.display(description="Fingerprint of its members' terms (SHA-256)")
     def fingerprint(self, batch: SettlementBatch) -> str:
@@ -199,11 +199,11 @@ class SettlementBatchAdmin(ReadOnlyAdmin):
 
     @admin.display(description="Made at")
     def created(self, batch: SettlementBatch) -> str:
-        return shown.moment(batch.created_at)
+        return shown.timestamp(batch.created_at)
 
     @admin.display(description="Changed")
     def updated(self, batch: SettlementBatch) -> str:
-        return shown.moment(batch.updated_at)
+        return shown.timestamp(batch.updated_at)
 
     @action(description="What would be cut?", icon="visibility", permissions=["view"])
     def preview_cut(self, request: HttpRequest) -> HttpResponse:

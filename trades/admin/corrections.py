@@ -177,11 +177,11 @@ class CorrectionAdmin(ReadOnlyAdmin):
 
     @admin.display(description="Proposed at")
     def made_when(self, correction: Correction) -> str:
-        return shown.moment(correction.made_at)
+        return shown.timestamp(correction.made_at)
 
     @admin.display(description="Decided at")
     def decided_when(self, correction: Correction) -> str:
-        return shown.moment(correction.decided_at)
+        return shown.timestamp(correction.decided_at)
 
     @admin.display(description="Movements")
     @asked_once

@@ -96,7 +96,7 @@ class OrderEventAdmin(ReadOnlyAdmin):
 
     @admin.display(description="At")
     def when(self, event: OrderEvent) -> str:
-        return shown.moment(event.at)
+        return shown.timestamp(event.at)
 
     @admin.display(description="What")
     def kind_label(self, event: OrderEvent) -> str:

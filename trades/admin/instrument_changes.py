@@ -28,7 +28,7 @@ from quotes.models.instrument import MOVING
 from trades.instruments import change
 from trades.instruments.errors import ChangeDecided
 from trades.instruments.selectors import changes_shown
-from trades.instruments.statement import Statement, told
+from trades.instruments.statement import ChangeStatement, told
 
 STATES = {"proposed": "warning", "applied": "success", "refused": ""}
 PAGE, LIST = "admin:quotes_instrumentchange_change", "admin:quotes_instrumentchange_changelist"
@@ -132,11 +132,11 @@ class InstrumentChangeAdmin(ReadOnlyAdmin):
 
     @admin.display(description="Proposed at")
     def made_when(self, one: InstrumentChange) -> str:
-        return shown.moment(one.made_at)
+        return shown.timestamp(one.made_at)
 
     @admin.display(description="Decided at")
     def decided_when(self, one: InstrumentChange) -> str:
-        return shown.moment(one.decided_at)
+        return shown.timestamp(one.decided_at)
 
     @action(
         description="Propose a change",
@@ -226,4 +226,4 @@ def _who(request: HttpRequest) -> UUID:
 
 
 def _statement(kept: dict[str, Any]) -> str:
-    return format_html_join("", "<p>{}</p>", ((line,) for line in told(Statement.read(kept))))
+    return format_html_join("", "<p>{}</p>", ((line,) for line in told(ChangeStatement.read(kept))))

@@ -74,7 +74,7 @@ def _table(events: QuerySet[OrderEvent], nothing: str, *, with_orders: bool = Fa
     rows: list[list[Any]] = []
     for event in found[:MOST_SHOWN]:
         order = [shown.link("trades_order", event.order_id, codes.get(event.order_id))] if with_orders else []  # type: ignore[arg-type]
-        rows.append([shown.moment(event.at), shown.chip(event.kind, KINDS), *order, told(event)])
+        rows.append([shown.timestamp(event.at), shown.chip(event.kind, KINDS), *order, told(event)])
     headers = ["At", "What", *(["Order"] if with_orders else []), "Detail"]
     table = shown.table(headers, rows, nothing)
     return format_html("{}<p>The newest {}.</p>", table, MOST_SHOWN) if len(found) > MOST_SHOWN else table

@@ -47,7 +47,7 @@ class OrderAdmin(OrderColumns):
     readonly_fields = names_in(fieldsets)
 
 
-class PricedList(DeskList):
+class PricedPositionList(DeskList):
     """Reads all prices once per page and tells each position what it would close at."""
 
     def get_results(self, request: HttpRequest) -> None:
@@ -80,7 +80,7 @@ class PositionAdmin(OrderColumns):
     readonly_fields = names_in(fieldsets)
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
-        return PricedList
+        return PricedPositionList
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Position | None:
         position: Position | None = super().get_object(request, object_id, from_field)

@@ -60,7 +60,7 @@ class PeriodicTaskAdmin(BeatTaskAdmin, ModelAdmin):
 
     @admin.display(description="Last run")
     def last_run(self, task: PeriodicTask) -> str:
-        return shown.moment(task.last_run_at)
+        return shown.timestamp(task.last_run_at)
 
     @admin.action(description="Run selected tasks once, now")
     def run_tasks(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:

@@ -105,7 +105,7 @@ class SettlementWindowAdmin(NeverDeleted, DeskAdmin):
 
     @admin.display(description="Last cut (UTC)")
     def last_cut(self, window: SettlementWindow) -> str:
-        return shown.moment(window.last_cut_at)
+        return shown.timestamp(window.last_cut_at)
 
     @admin.display(description="Batches")
     def batches(self, window: SettlementWindow) -> str:
@@ -117,7 +117,7 @@ class SettlementWindowAdmin(NeverDeleted, DeskAdmin):
             coming = next_cuts(window, clock.about_now(), 1) if window.is_active else []
         except BadSchedule:
             return "can't be read"
-        return shown.moment(coming[0]) if coming else shown.NOTHING
+        return shown.timestamp(coming[0]) if coming else shown.NOTHING
 
     @admin.display(description="Next cuts")
     def preview(self, window: SettlementWindow) -> str:
@@ -126,5 +126,5 @@ class SettlementWindowAdmin(NeverDeleted, DeskAdmin):
         except BadSchedule as refusal:
             return refusal.text
         zone = ZoneInfo(window.time_zone)
-        rows = [(f"{cut.astimezone(zone):%A, %Y-%m-%d %H:%M}", shown.moment(cut)) for cut in coming]
+        rows = [(f"{cut.astimezone(zone):%A, %Y-%m-%d %H:%M}", shown.timestamp(cut)) for cut in coming]
         return shown.table((window.time_zone, "UTC"), rows, "None within a year.")

@@ -20,7 +20,7 @@ from rest_framework.response import Response
 from accounts import json_codec, tokens
 from accounts.api.lists import given, only, whole_number
 from accounts.errors import Malformed
-from trades.api.trader import TraderView, moment, text
+from trades.api.trader import TraderView, text, timestamp_in
 from trades.models import Order
 from trades.orders import submit
 from trades.orders.errors import NotATrader, UnsupportedContent, code_of
@@ -149,7 +149,7 @@ class History(TraderView):
         by = self.trader(request)
         orders = _named(closed_orders(by.customer_id), query)
         for name, lookup in (("from", "closed_at__gte"), ("to", "closed_at__lt")):
-            if (at := moment(query, name)) is not None:
+            if (at := timestamp_in(query, name)) is not None:
                 orders = orders.filter(**{lookup: at})
         limit = whole_number(query, "limit", default=MOST_PER_PAGE, least=1, most=MOST_PER_PAGE)
         page = partial(history_page, orders, by.user_id, limit, given(query, "cursor"))

@@ -29,7 +29,7 @@ from trades.states import TradeState
 
 logger = logging.getLogger(__name__)
 
-MARGIN = timedelta(minutes=10)  # ids of slow transactions may still appear below now
+CLOCK_TOLERANCE = timedelta(minutes=10)  # ids of slow transactions may still appear below now
 MOST_LOOKS = 10
 
 
@@ -39,7 +39,7 @@ def sweep(*, low_water: UUID | None, prices: Source, at: datetime | None = None,
     The mark never passes a trade that is still in storing, nor the last ten minutes by PostgreSQL's clock, for which
     `at` stands in (tests), as in what is written.
     """
-    highest, left = floor_of((at or clock.now()) - MARGIN), set[UUID]()
+    highest, left = floor_of((at or clock.now()) - CLOCK_TOLERANCE), set[UUID]()
     start = low_water or UUID(int=0)
     for _ in range(MOST_LOOKS):
         try:

@@ -73,7 +73,7 @@ def _moment(text: str) -> datetime:
     except ValueError:
         moment = None
     if moment is None:
-        raise CommandError(f"{text!r} is not a moment; write it like 2026-03-31T23:59:59Z.")
+        raise CommandError(f"{text!r} is not a time; write it like 2026-03-31T23:59:59Z.")
     if timezone.is_naive(moment):
         raise CommandError(f"{text!r} has no time zone; write it like 2026-03-31T23:59:59Z or …+02:00.")
     return moment

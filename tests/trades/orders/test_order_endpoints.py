@@ -102,7 +102,7 @@ def test_close_all_of_something_unclear_is_400_and_never_everything(body: bytes)
 )
 def test_a_key_that_stands_twice_is_refused(path: str, method: str, body: bytes) -> None:
     answer = trader().generic(method, f"/api/v1/trade/{path}", body, content_type=JSON)
-    assert (answer.status_code, answer.content) == (400, b'{"error":"A key stands twice in one object."}')
+    assert (answer.status_code, answer.content) == (400, b'{"error":"A key appears twice in one object."}')
 
 
 # Every case of the contract's section as it is answered: to the byte, and before an engine is asked.

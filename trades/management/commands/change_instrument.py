@@ -17,7 +17,7 @@ from quotes.models import InstrumentChange
 from quotes.models.instrument import MOVING
 from trades.instruments import change
 from trades.instruments.selectors import changes, changes_shown
-from trades.instruments.statement import Statement, told
+from trades.instruments.statement import ChangeStatement, told
 
 
 class Command(JSONCommand):
@@ -116,4 +116,4 @@ def _written(one: InstrumentChange) -> str:
 
 
 def _stated(one: InstrumentChange) -> list[str]:
-    return told(Statement.read(one.stated_when_applied or one.stated))
+    return told(ChangeStatement.read(one.stated_when_applied or one.stated))
