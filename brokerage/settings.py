@@ -215,19 +215,19 @@ SESSION_COOKIE_SECURE = HTTPS
 CSRF_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_AGE = 8 * 3600
 
-# --- the operators' desk (admin) -------------------------------------------------------------------
+# --- the admin -------------------------------------------------------------------------------------
 
 UNFOLD = {
-    "SITE_TITLE": "Brokerage desk",
+    "SITE_TITLE": "Brokerage admin",
     "SITE_HEADER": "Brokerage",
-    "SITE_SUBHEADER": "Operators' desk",
+    "SITE_SUBHEADER": "Back office",
     "SITE_SYMBOL": "account_balance",
     "SITE_URL": None,
     "SHOW_VIEW_ON_SITE": False,
     "SHOW_BACK_BUTTON": True,
     "ENVIRONMENT": "trades.admin.navigation.environment",
-    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": f"{STATIC_URL}desk/icon.svg"}],
-    "STYLES": [f"{STATIC_URL}desk/desk.css"],
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": f"{STATIC_URL}brokerage/icon.svg"}],
+    "STYLES": [f"{STATIC_URL}brokerage/admin.css"],
     "DASHBOARD_CALLBACK": "trades.admin.dashboard.figures",
     "SIDEBAR": "trades.admin.navigation.sidebar",
     "COLORS": {

@@ -106,9 +106,9 @@ def issue(
 def accept_price(instrument: Instrument, *, seen: Price, by: UUID) -> Price:
     """Accept the feed's price that was refused as a jump, in the name of a member of the staff. Gives it.
 
-    `seen` is the refused price that was before their eyes. The deed stands in the instrument's history, and is written
+    `seen` is the refused price that they were shown. The action stands in the instrument's history, and is written
     there first: what can't be written down doesn't happen. What was refused then is written there, too. Redis itself
-    refuses it ACCEPT_MILLISECONDS after the deed was begun, however long a call was under way. Once it counts it is in
+    refuses it ACCEPT_MILLISECONDS after the action began, however long a call was under way. Once it counts it is in
     its minute's candle as well, by which readers judge it.
     Raises NoRefusedPrice, RefusedPriceMoved, RefusedPriceTooWide, AcceptedTooLate, Unavailable.
     """

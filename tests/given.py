@@ -92,7 +92,7 @@ def btc_at(bid: str, ask: str = "") -> None:
     price_at("BTC-USD", bid, ask)
 
 
-def rests(symbol: str, bid: str) -> None:
+def market_closed_at(symbol: str, bid: str) -> None:
     """The market of a symbol has closed at this price, a minute ago: it counts, and nothing is executed at it."""
     price_at(symbol, bid, at=timezone.now() - timedelta(minutes=1))
 

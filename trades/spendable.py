@@ -7,8 +7,8 @@ the profits of others don't count, for they are no money yet. `drawn` is by how 
 orders need. So it is free margin without profits, and never more than the available cash, for none of the three that
 are taken off is below zero. It is a rule of the account currency alone: other assets carry no margin.
 
-A price that rests counts as the latest one. Where a position has no price at all, what it has lost is unknown, and
-nothing can be spent until there is one.
+A closed market's last price counts as the latest one. Where a position has no price at all, what it has lost is
+unknown, and nothing can be spent until there is one.
 
 Whoever spends holds the lock of the customer's available account: the engine takes it, too, before it opens or closes
 anything of theirs, so what is read here stays true until the transaction ends.

@@ -16,7 +16,7 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from accounts.admin import shown
-from accounts.admin.base import BoundedPaginator, DeskAdmin, NeverDeleted
+from accounts.admin.base import BoundedAdmin, BoundedPaginator, NeverDeleted
 from accounts.models import Asset, Customer, LedgerAccount, User
 
 STATES = {"verified": "success", "frozen": "danger", "rejected": "danger", "storing": "info", "unverified": "warning"}
@@ -75,7 +75,7 @@ class UserAdmin(NeverDeleted, DjangoUserAdmin, ModelAdmin):
 
 
 @admin.register(Customer)
-class CustomerAdmin(NeverDeleted, DeskAdmin):
+class CustomerAdmin(NeverDeleted, BoundedAdmin):
     """Whoever owns money. Customers come in through the API or `create_customer`, never from here."""
 
     formfield_overrides = {ArrayField: {"widget": UnfoldAdminTextInputWidget}}

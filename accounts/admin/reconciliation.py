@@ -17,7 +17,7 @@ from unfold.widgets import UnfoldAdminFileFieldWidget, UnfoldAdminSplitDateTimeW
 
 from accounts import clock
 from accounts.admin import shown
-from accounts.admin.base import DeskAdmin, ReadOnlyInline
+from accounts.admin.base import BoundedAdmin, ReadOnlyInline
 from accounts.admin.dialogs import actor
 from accounts.errors import Refusal
 from accounts.models import ReconciliationLine, ReconciliationRun
@@ -74,7 +74,7 @@ class LineInline(ReadOnlyInline):
 
 
 @admin.register(ReconciliationRun)
-class ReconciliationRunAdmin(DeskAdmin):
+class ReconciliationRunAdmin(BoundedAdmin):
     """Never changed, never removed. Adding one is reconciling a statement."""
 
     form = StatementForm
@@ -134,7 +134,7 @@ class ReconciliationRunAdmin(DeskAdmin):
 
     @admin.display(description="Fingerprint of the statement (SHA-256)")
     def fingerprint(self, run: ReconciliationRun) -> str:
-        return format_html('<span class="desk-id">{}</span>', run.source_sha256)
+        return format_html('<span class="admin-id">{}</span>', run.source_sha256)
 
     @admin.display(description="Run")
     def short_guid(self, run: ReconciliationRun) -> str:

@@ -1,4 +1,4 @@
-"""How the desk tells that a price is held: by whom, and since when."""
+"""How the admin says that a price is held: by whom, and since when."""
 
 from __future__ import annotations
 

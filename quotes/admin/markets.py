@@ -20,7 +20,7 @@ from unfold.views import ChangeList
 
 from accounts import clock
 from accounts.admin import shown
-from accounts.admin.base import DeskAdmin, DeskList, NeverDeleted, ReadOnlyAdmin, asked_once, may
+from accounts.admin.base import BoundedAdmin, BoundedList, NeverDeleted, ReadOnlyAdmin, asked_once, may
 from accounts.admin.dialogs import carried_out, dialog
 from accounts.money import printed
 from quotes import prices, symbols
@@ -50,7 +50,7 @@ class InstrumentForm(ModelForm):
         return given
 
 
-class PricedInstrumentList(DeskList):
+class PricedInstrumentList(BoundedList):
     """Reads all prices once per page."""
 
     def get_results(self, request: HttpRequest) -> None:
@@ -83,7 +83,13 @@ class AcceptForm(BaseDialogForm):
         stands = prices.latest().by_symbol.get(symbol)
         holds = holds_behind([stands] if stands else [])
         rows = [
-            (what, shown.number(price.bid), shown.number(price.ask), shown.timestamp(price.at), held_shown(price, holds))
+            (
+                what,
+                shown.number(price.bid),
+                shown.number(price.ask),
+                shown.timestamp(price.at),
+                held_shown(price, holds),
+            )
             for what, price in {"stands": stands, "refused": self.refused}.items()
             if price
         ]
@@ -94,7 +100,7 @@ class AcceptForm(BaseDialogForm):
 
 
 @admin.register(Instrument)
-class InstrumentAdmin(NeverDeleted, DeskAdmin):
+class InstrumentAdmin(NeverDeleted, BoundedAdmin):
     """Every rule of a symbol. Changes take effect everywhere within a second.
 
     What moves a price or money is only shown once the row is there: trades/admin/instrument_changes.py changes it.

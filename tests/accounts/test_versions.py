@@ -15,7 +15,7 @@ from accounts.models import Customer, Funding, RowVersion, Transfer, User
 from quotes.models import Instrument, Quote
 from tests.accounts.sealing import in_consequence, named, seal, tampered
 from tests.given import a_customer, a_cut, a_settling_buy, btc, btc_at, settles, usd
-from tests.trades.corrections.desk import somebody, why
+from tests.trades.corrections.staff import somebody, why
 from trades.corrections.propose import propose_adjustment
 from trades.models import SettlementWindow, SwapRun
 from trades.settlement.flags import flag

@@ -17,7 +17,7 @@ from accounts.ids import FIRM
 from accounts.models import Asset, Customer, LedgerAccount, Transfer
 from accounts.money import printed_amount
 from tests.accounts.sealing import tampered
-from tests.export.second_eyes import bean_check, beancount_agrees, exported, read
+from tests.export.beancount_check import bean_check, beancount_agrees, exported, read
 from tests.export.texts import EVIL, said
 
 pytestmark = pytest.mark.django_db

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from accounts.models import Customer, LedgerAccount, Transfer
-from tests.export.second_eyes import exported, ours
+from tests.export.beancount_check import exported, ours
 from tests.export.texts import EVIL, said
 
 pytestmark = pytest.mark.django_db

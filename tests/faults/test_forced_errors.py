@@ -15,7 +15,7 @@ from django.utils import timezone
 from accounts import services, tokens
 from accounts.identity import FIRM_SCOPES
 from accounts.models import Customer
-from tests.faults.crowd import Crowd, nothing_waits
+from tests.faults.trading_customers import TradingCustomers, nothing_waits
 from tests.given import a_customer, a_quote, btc_at, deposit, states, token_of, what_the_audit_finds
 from tests.live import Live
 from tests.sizes import size
@@ -89,34 +89,34 @@ def test_whoever_trades_on_margin_is_told_200_every_time(
 ) -> None:
     """Guard: `is_conflict` in `Engine._tick`. Without it every such tick costs a new connection and the loading of
     the whole book, as it does where the lease can't be renewed; with a large one, people would notice."""
-    crowd = Crowd(live)
+    customers = TradingCustomers(live)
     request.getfixturevalue("bad_luck")
     began = live.log.read_text().count(STARTS_AGAIN)
-    with crowd:
-        crowd.wait_for(count, seconds=3600)
+    with customers:
+        customers.wait_for(count, seconds=3600)
 
     nothing_waits()
-    crowd.were_told_the_truth(allowed=())
+    customers.were_told_the_truth(allowed=())
     assert live.log.read_text().count(STARTS_AGAIN) == began
 
 
 def test_an_engine_that_can_not_renew_its_lease_tries_again(live: Live, request: pytest.FixtureRequest) -> None:
     """Guard: `Engine.run` takes up again after a failure of the database. Without it the engine is dead."""
-    crowd = Crowd(live)
+    customers = TradingCustomers(live)
     request.getfixturevalue("bad_luck")
     with connection.cursor() as cursor:
         cursor.execute("CREATE TRIGGER bad_luck AFTER UPDATE ON trades_enginelease EXECUTE FUNCTION bad_luck(50)")
     began = live.log.read_text().count(STARTS_AGAIN)
-    with crowd:
-        crowd.wait_for(1)
+    with customers:
+        customers.wait_for(1)
         give_up = time.monotonic() + 30  # a renewal a second, each with bad luck as often as not
         while live.log.read_text().count(STARTS_AGAIN) <= began and time.monotonic() < give_up:
             time.sleep(0.1)
         assert live.log.read_text().count(STARTS_AGAIN) > began
-        crowd.wait_for(5)
+        customers.wait_for(5)
 
     nothing_waits()
-    crowd.were_told_the_truth(allowed={408, 500})
+    customers.were_told_the_truth(allowed={408, 500})
 
 
 @pytest.mark.parametrize("count", [size(20, 1_000)])

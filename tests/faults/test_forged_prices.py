@@ -15,7 +15,7 @@ from quotes.judging import PriceLimits
 from quotes.prices import Price
 from tests.faults.engine_alone import an_engine, send, turns
 from tests.given import a_customer, balance, btc_at, price_at, usd, what_the_audit_finds
-from tests.trades.orders.engine_room import closing, opening, opens
+from tests.trades.orders.engine_steps import closing, opening, opens
 from trades.models import Deal, Order
 from trades.orders.engine import Engine
 

@@ -17,7 +17,7 @@ from accounts import streams
 from accounts.ids import uuid7
 from tests.faults.engine_alone import DEAD, REPLIES, STREAM, an_engine, answers, is_empty, send
 from tests.given import a_customer, btc_at, what_the_audit_finds
-from tests.trades.orders.engine_room import cancelling, changing, closing, closing_all, opening, opens, placing
+from tests.trades.orders.engine_steps import cancelling, changing, closing, closing_all, opening, opens, placing
 from trades.models import Order
 from trades.orders.commands import Answer, Command, Poison, decode, decode_answer, encode, encode_answer
 

@@ -15,7 +15,7 @@ import pytest
 from accounts import streams
 from tests.faults.engine_alone import DEAD, REPLIES, STREAM, an_engine, is_empty, send, turns
 from tests.given import a_customer, btc_at, what_the_audit_finds
-from tests.trades.orders.engine_room import closing, opens
+from tests.trades.orders.engine_steps import closing, opens
 from trades.models import Deal
 from trades.orders.commands import GROUP, Answer
 from trades.orders.engine import Engine

@@ -9,10 +9,10 @@ import pytest
 from django.conf import settings
 
 from accounts import streams
-from tests.faults.crowd import nothing_waits
 from tests.faults.engine_alone import REPLIES, STREAM, an_engine, send
+from tests.faults.trading_customers import nothing_waits
 from tests.given import a_customer, btc_at, what_the_audit_finds
-from tests.trades.orders.engine_room import closing, opens
+from tests.trades.orders.engine_steps import closing, opens
 from trades.models import Order
 from trades.orders import submit
 from trades.orders.commands import Answer, encode_answer

@@ -26,7 +26,7 @@ from tests.faults.engine_alone import an_engine, answers, send
 from tests.faults.own_redis import OwnRedis, own_redis
 from tests.given import a_customer, a_quote, btc, btc_at, executes, price_at, stores, token_of
 from tests.live import Live
-from tests.trades.orders.engine_room import closing, now, opens, places
+from tests.trades.orders.engine_steps import closing, now, opens, places
 from trades.models import Deal, Order, Trade
 from trades.orders import engine as engines
 from trades.orders import in_doubt

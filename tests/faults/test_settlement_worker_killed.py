@@ -62,8 +62,8 @@ def kill_after(settlers: Sequence[subprocess.Popen[bytes]], batch: SettlementBat
 @pytest.mark.faults
 def test_two_settlers_killed_again_and_again_leave_every_trade_settled_once():
     """Guards: one transaction a slice, the progress written in it, and a claim that ends with it. See `settle.py`."""
-    crowd = [a_customer(f"customer{number}", with_usd="100_000.00") for number in range(CUSTOMERS)]
-    bought = many_settling_buys(crowd, TRADES)
+    customers = [a_customer(f"customer{number}", with_usd="100_000.00") for number in range(CUSTOMERS)]
+    bought = many_settling_buys(customers, TRADES)
     sold = many_exits(bought[::10])
     batch = confirm(a_cut().pk, by=SYSTEM, at=timezone.now())
     assert batch.trades_count == TRADES + len(sold)
@@ -79,5 +79,5 @@ def test_two_settlers_killed_again_and_again_leave_every_trade_settled_once():
     assert set(states(*bought, *sold)) == {"completed"}
     assert TradeEvent.objects.filter(became="completed").count() == batch.trades_count
     paid = sum(t.amount for t in Transfer.objects.filter(kind="trade_settled", asset_id="BTC"))
-    assert paid == sum(balance(customer, asset="BTC") for customer in crowd) == btc("0.0001") * (TRADES - len(sold))
+    assert paid == sum(balance(customer, asset="BTC") for customer in customers) == btc("0.0001") * (TRADES - len(sold))
     assert what_the_audit_finds() == []

@@ -31,12 +31,12 @@ from django_celery_beat.models import IntervalSchedule, PeriodicTask
 from accounts import audit, json_codec
 from accounts.clock import uptime
 from quotes.models import Instrument
-from tests.faults.crowd import nothing_waits
 from tests.faults.judged import Verdict, judge_answers, judge_prices, judge_times, judge_trades
 from tests.faults.own_redis import OwnRedis, own_redis
 from tests.faults.stepping_clock import COMPILER, SteppingClock
 from tests.faults.stops import Step, Stopper, WholeSystem, plan, standing_still
 from tests.faults.traders import SYMBOL, OrderTrader, SpotTrader, ThinTrader
+from tests.faults.trading_customers import nothing_waits
 from tests.faults.witnesses import Book, Witness
 from tests.faults.written_feed import PriceHistory
 from tests.given import a_customer, deposit

@@ -10,7 +10,7 @@ import pytest
 from tests.around import around_the_guards
 from tests.faults.engine_alone import an_engine, send, turns
 from tests.given import a_customer, btc_at, every_price_at_its_start, what_the_audit_finds
-from tests.trades.orders.engine_room import closing, opens
+from tests.trades.orders.engine_steps import closing, opens
 from trades.models import SwapRun
 from trades.orders import nights
 

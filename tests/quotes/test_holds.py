@@ -19,9 +19,9 @@ from quotes.models import PriceHold
 from quotes.prices import HoldState, PriceTick
 from quotes.selectors import hold_states
 from quotes.services import hold_price, release_price
-from tests.admin.deeds import page, shown
+from tests.admin.actions import page, shown
 from tests.given import a_customer, btc_at, every_price_at_its_start
-from tests.trades.orders.engine_room import changing, opening, opens, says
+from tests.trades.orders.engine_steps import changing, opening, opens, says
 from trades.orders.selectors import one_order
 
 BTC = "BTC-USD"
@@ -275,33 +275,33 @@ def test_an_order_says_that_its_current_price_is_held_and_says_nothing_while_it_
     assert "currentPriceHeld" not in one_order(alice.pk, None, order.code, None)
 
 
-def test_the_desk_tells_who_holds_a_price_and_since_when(held, ann):
-    desk = Client()
-    desk.force_login(ann)
+def test_the_admin_tells_who_holds_a_price_and_since_when(held, ann):
+    browser = Client()
+    browser.force_login(ann)
     told = f"held by ann@firm.example since {held.at:%Y-%m-%d %H:%M:%S} UTC"
 
-    assert told in shown(desk.get(reverse("admin:quotes_instrument_changelist")))
-    assert f"43000 / 43010 {told}" in shown(desk.get(page("quotes_instrument", BTC)))
-    assert "held by" not in shown(desk.get(page("quotes_instrument", "ETH-USD")))
-    assert told in shown(desk.get("/admin/"))
-    assert "43000 / 43010 ann@firm.example" in shown(desk.get(reverse("admin:quotes_pricehold_changelist")))
+    assert told in shown(browser.get(reverse("admin:quotes_instrument_changelist")))
+    assert f"43000 / 43010 {told}" in shown(browser.get(page("quotes_instrument", BTC)))
+    assert "held by" not in shown(browser.get(page("quotes_instrument", "ETH-USD")))
+    assert told in shown(browser.get("/admin/"))
+    assert "43000 / 43010 ann@firm.example" in shown(browser.get(reverse("admin:quotes_pricehold_changelist")))
 
     prices.publish([(BTC, Decimal(1), Decimal(1))])  # refused, behind the held one
-    assert told in shown(desk.get(reverse("admin:quotes_instrument_accept_refused", args=[BTC])))
+    assert told in shown(browser.get(reverse("admin:quotes_instrument_accept_refused", args=[BTC])))
 
 
-def test_the_desk_tells_at_an_open_position_that_its_price_is_held(ann):
+def test_the_admin_tells_at_an_open_position_that_its_price_is_held(ann):
     alice = a_customer(with_usd="10_000.00")
     btc_at("42_000.00")
     order = opens(alice)
-    desk = Client()
-    desk.force_login(ann)
-    assert "held by" not in shown(desk.get(reverse("admin:trades_position_changelist")))
+    browser = Client()
+    browser.force_login(ann)
+    assert "held by" not in shown(browser.get(reverse("admin:trades_position_changelist")))
 
     holds("43000", by=ann.pk)
 
-    assert "held by ann@firm.example since" in shown(desk.get(reverse("admin:trades_position_changelist")))
-    assert "held by ann@firm.example since" in shown(desk.get(page("trades_position", order.pk)))
+    assert "held by ann@firm.example since" in shown(browser.get(reverse("admin:trades_position_changelist")))
+    assert "held by ann@firm.example since" in shown(browser.get(page("trades_position", order.pk)))
 
 
 def test_accepting_a_price_tells_that_the_one_that_stands_is_held(ann):

@@ -26,7 +26,7 @@ from quotes.models import Candle, Instrument, PriceHold
 from quotes.prices import HoldState, Price, Prices
 from quotes.services import accept_price, hold_price
 from tests.given import a_customer, a_quote, balance, usd
-from tests.trades.orders.engine_room import closing, opens, refused
+from tests.trades.orders.engine_steps import closing, opens, refused
 from trades.models import Deal
 
 pytestmark = pytest.mark.django_db

@@ -20,11 +20,11 @@ from django.utils import timezone
 from accounts import services
 from accounts.errors import Refusal
 from accounts.models import Customer
-from tests.faults.crowd import nothing_waits
+from tests.faults.trading_customers import nothing_waits
 from tests.given import a_customer, price_at, token_of, usd, what_the_audit_finds
 from tests.live import Live
 from tests.sizes import size
-from tests.trades.corrections.desk import somebody, why
+from tests.trades.corrections.staff import somebody, why
 from trades.corrections.decide import apply
 from trades.corrections.propose import propose_adjustment
 from trades.models import Trade

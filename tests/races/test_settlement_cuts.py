@@ -58,8 +58,8 @@ def moves(*trades: Trade) -> None:
 def test_exits_racing_one_cut_are_each_in_their_originals_batch_or_failed():
     """Guard: the cut takes the exits in a statement of its own, after the originals. In one statement an exit that
     committed while the cut waited for its original is missed, and stays behind unbatched."""
-    crowd = [a_customer(f"customer{number}", with_usd="100_000.00") for number in range(10)]
-    bought = many_settling_buys(crowd, size(200, 5_000))
+    customers = [a_customer(f"customer{number}", with_usd="100_000.00") for number in range(10)]
+    bought = many_settling_buys(customers, size(200, 5_000))
     exits = many_exits_in_storing(bought)
     calls = [partial(moves, trade) for trade in exits]
     calls.insert(len(calls) // 3, a_cut)
@@ -112,8 +112,8 @@ def test_an_exit_that_holds_its_original_while_the_cut_waits_is_in_the_batch():
 
 def test_a_quiet_cut_believes_what_was_read_beside_it_and_that_is_what_its_members_say():
     """Guard: what is read beside the cut asks for the same trades in the same order as the audit does for members."""
-    crowd = [a_customer(f"customer{number}", with_usd="1_000.00") for number in range(4)]
-    many_exits(many_settling_buys(crowd, 20)[::4])
+    customers = [a_customer(f"customer{number}", with_usd="1_000.00") for number in range(4)]
+    many_exits(many_settling_buys(customers, 20)[::4])
 
     batch = a_cut()
 
@@ -214,15 +214,15 @@ def test_of_two_confirmers_one_wins_and_what_was_cancelled_stays_cancelled():
 def test_deposits_and_trades_go_on_while_a_batch_settles():
     """Guard: settling locks accounts in id order like everybody else. Locked as they are scanned, it deadlocks."""
     btc_at("40_000.00")
-    crowd = [a_customer(f"customer{number}", with_usd="5_000.00") for number in range(8)]
-    many_settling_buys(crowd, 40)
+    customers = [a_customer(f"customer{number}", with_usd="5_000.00") for number in range(8)]
+    many_settling_buys(customers, 40)
     btc_at("40_000.00")
-    fresh = [[executes(a_quote(customer, deliver=usd("50.00"))) for customer in crowd] for _ in range(12)]
+    fresh = [[executes(a_quote(customer, deliver=usd("50.00"))) for customer in customers] for _ in range(12)]
     batch = a_cut()
     batch = confirm(batch.pk, by=SYSTEM, at=timezone.now())
 
     calls = [partial(settles, batch, chunk=8), *(partial(moves, *trades) for trades in fresh)]
-    calls += [partial(deposit, customer, "BTC", "0.01") for customer in reversed(crowd)]
+    calls += [partial(deposit, customer, "BTC", "0.01") for customer in reversed(customers)]
     results = together(calls)
 
     assert [result for result in results if isinstance(result, Exception)] == []

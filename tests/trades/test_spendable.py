@@ -29,8 +29,8 @@ from tests.given import (
     token_of,
     usd,
 )
-from tests.trades.corrections.desk import a_completed_batch, applies, why
-from tests.trades.orders.engine_room import opening, opens, refused
+from tests.trades.corrections.staff import a_completed_batch, applies, why
+from tests.trades.orders.engine_steps import opening, opens, refused
 from trades.corrections.errors import CannotPayBack
 from trades.corrections.propose import propose_adjustment, propose_batch_reversal, propose_trade_reversal
 from trades.errors import CustomerIsFrozen

@@ -195,7 +195,7 @@ class SettlementBatchAdmin(ReadOnlyAdmin):
 
     @admin.display(description="Fingerprint of its members' terms (SHA-256)")
     def fingerprint(self, batch: SettlementBatch) -> str:
-        return format_html('<span class="desk-id">{}</span>', batch.members_sha256)
+        return format_html('<span class="admin-id">{}</span>', batch.members_sha256)
 
     @admin.display(description="Made at")
     def created(self, batch: SettlementBatch) -> str:

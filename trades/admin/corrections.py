@@ -235,7 +235,7 @@ def _decided(
     correction_id = id_in(object_id)
     wanted = CorrectionState.APPLIED if decides is decide.apply else CorrectionState.REJECTED
 
-    def deed() -> Correction:
+    def decide_it() -> Correction:
         try:
             return decides(correction_id, by=actor(request), at=clock.now())
         except AlreadyDecided:
@@ -244,4 +244,4 @@ def _decided(
                 raise
             return mine
 
-    return carried_out(request, deed, told, PAGE, correction_id)
+    return carried_out(request, decide_it, told, PAGE, correction_id)

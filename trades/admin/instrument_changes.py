@@ -209,7 +209,7 @@ def _decided(request: HttpRequest, object_id: str, decides: Callable[..., Instru
     change_id, by = id_in(object_id), _who(request)
     wanted = InstrumentChange.State.APPLIED if decides is change.apply else InstrumentChange.State.REFUSED
 
-    def deed() -> InstrumentChange:
+    def decide_it() -> InstrumentChange:
         try:
             return decides(change_id, by=by, at=clock.now())
         except ChangeDecided:
@@ -218,7 +218,7 @@ def _decided(request: HttpRequest, object_id: str, decides: Callable[..., Instru
                 raise
             return mine
 
-    return carried_out(request, deed, told, PAGE, change_id)
+    return carried_out(request, decide_it, told, PAGE, change_id)
 
 
 def _who(request: HttpRequest) -> UUID:

@@ -1,4 +1,4 @@
-"""How the desk shows an order, whatever its state: what its list, its page and the open positions have alike."""
+"""How the admin shows an order, whatever its state: what its list, its page and the open positions have alike."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ class OrderColumns(ReadOnlyAdmin):
         """Stop loss, take profit and the trailing stop's distance in one column, those that there are."""
         limits = (("SL", order.stop_loss), ("TP", order.take_profit), ("trails by", order.trailing_stop))
         parts = [format_html("{} {}", name, price_text(order, value)) for name, value in limits if value is not None]
-        return format_html('<span class="desk-figures">{}</span>', shown.joined(parts) if parts else shown.NOTHING)
+        return format_html('<span class="admin-figures">{}</span>', shown.joined(parts) if parts else shown.NOTHING)
 
     @admin.display(description="Trailing stop")
     @asked_once

@@ -1,4 +1,4 @@
-"""Celery beat's tables, in the desk's own clothes: what runs when, on or off."""
+"""Celery beat's tables, shown like the rest of the admin: what runs when, on or off."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from unfold.widgets import UnfoldAdminSelectWidget
 
 from accounts import clock
 from accounts.admin import shown
-from accounts.admin.base import DeskAdmin, NeverDeleted
+from accounts.admin.base import BoundedAdmin, NeverDeleted
 from accounts.models import Asset
 from trades.admin.preview import preview_page
 from trades.errors import BadSchedule
@@ -55,7 +55,7 @@ class WindowForm(forms.ModelForm):
 
 
 @admin.register(SettlementWindow)
-class SettlementWindowAdmin(NeverDeleted, DeskAdmin):
+class SettlementWindowAdmin(NeverDeleted, BoundedAdmin):
     form = WindowForm
     list_display = (
         "name",
@@ -101,7 +101,7 @@ class SettlementWindowAdmin(NeverDeleted, DeskAdmin):
     @admin.display(description="Schedule")
     def schedule(self, window: SettlementWindow) -> str:
         where = f"{window.time_zone}, {window.calendar or 'any day'}"
-        return format_html('<span class="desk-id">{}</span><br>{}', window.cron, where)
+        return format_html('<span class="admin-id">{}</span><br>{}', window.cron, where)
 
     @admin.display(description="Last cut (UTC)")
     def last_cut(self, window: SettlementWindow) -> str:

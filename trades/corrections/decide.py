@@ -124,7 +124,7 @@ def _move_firms_own(correction: Correction, at: datetime) -> int:
 
 
 def _terms(correction: Correction) -> tuple[str, int, Actor]:
-    """What and how much, by constraint, and whose deed it is: the maker's. The checker stands in the correction."""
+    """What and how much, by constraint, and who did it: the maker. The checker stands in the correction."""
     assert correction.asset_id is not None
     assert correction.amount is not None
     maker = Actor(correction.made_by_id, correction.made_by_client_id)

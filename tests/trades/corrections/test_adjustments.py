@@ -12,7 +12,7 @@ from accounts.errors import ActorRequired, CustomerNotFound, InsufficientFunds, 
 from accounts.identity import SYSTEM, Actor
 from accounts.models import Asset, Transfer
 from tests.given import a_customer, balance, btc, usd, what_the_audit_finds
-from tests.trades.corrections.desk import applies, movements_of, somebody, why
+from tests.trades.corrections.staff import applies, movements_of, somebody, why
 from trades.corrections.decide import apply, reject
 from trades.corrections.errors import AlreadyDecided, CorrectionNotFound
 from trades.corrections.propose import propose_adjustment

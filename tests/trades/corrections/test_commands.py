@@ -1,4 +1,4 @@
-"""`manage.py correct`: what the desk does, from a shell."""
+"""`manage.py correct`: what the admin does, from a shell."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from django.core.management import CommandError, call_command
 
 from tests.accounts.test_commands import facts, said
 from tests.given import a_customer, a_settling_buy, balance, btc, deposit, usd, what_the_audit_finds
-from tests.trades.corrections.desk import a_break, a_completed_batch, a_member_of_staff, the_leg
+from tests.trades.corrections.staff import a_break, a_completed_batch, a_member_of_staff, the_leg
 from trades.models import Correction
 
 pytestmark = pytest.mark.django_db

@@ -17,7 +17,7 @@ from accounts.ledger import Movement
 from accounts.models import Funding, LedgerAccount
 from accounts.services.reconciliation import lines_of, reconcile
 from tests.given import a_customer, usd, what_the_audit_finds
-from tests.trades.corrections.desk import a_member_of_staff, applies, movements_of, somebody, why
+from tests.trades.corrections.staff import a_member_of_staff, applies, movements_of, somebody, why
 from trades.corrections import decide
 from trades.corrections.funding import propose_firms_own
 from trades.errors import MakerIsChecker

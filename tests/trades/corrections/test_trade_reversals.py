@@ -26,7 +26,7 @@ from tests.given import (
     usd,
     what_the_audit_finds,
 )
-from tests.trades.corrections.desk import a_completed_batch, all_balances, applies, movements_of, somebody, why
+from tests.trades.corrections.staff import a_completed_batch, all_balances, applies, movements_of, somebody, why
 from trades.corrections.errors import AlreadyProposed, AlreadyReversed, NotCompleted
 from trades.corrections.propose import propose_trade_reversal
 from trades.corrections.selectors import reversal_of

@@ -16,7 +16,7 @@ from accounts.errors import InsufficientFunds, KeyReused, Malformed
 from accounts.ledger import Movement
 from accounts.models import Customer, Funding, Transfer, User
 from tests.given import a_customer, balance, deposit, usd, what_the_audit_finds
-from tests.trades.corrections.desk import a_member_of_staff, applies, somebody
+from tests.trades.corrections.staff import a_member_of_staff, applies, somebody
 from trades.corrections import decide
 from trades.corrections.funding import propose_funding
 from trades.errors import MakerIsChecker

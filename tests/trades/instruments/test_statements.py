@@ -9,9 +9,9 @@ import pytest
 from quotes import prices
 from quotes.judging import PriceLimits
 from quotes.models import InstrumentChange
-from tests.given import a_customer, balance, btc_at, price_at, rests, usd, what_the_audit_finds
-from tests.trades.instruments.desk import BTC, a_hedger, now, proposes
-from tests.trades.orders.engine_room import became, cash, fires, happened, judges, opens, places
+from tests.given import a_customer, balance, btc_at, market_closed_at, price_at, usd, what_the_audit_finds
+from tests.trades.instruments.staff import BTC, a_hedger, now, proposes
+from tests.trades.orders.engine_steps import became, cash, fires, happened, judges, opens, places
 from trades.instruments.change import would_fire
 from trades.instruments.errors import NoPriceToStateBy
 from trades.instruments.statement import ChangeStatement, lines
@@ -97,7 +97,7 @@ def test_a_resting_market_hides_nothing():
     """Guard: a price that the change moves counts as fresh. Without it a change on Sunday states nothing, and fires
     on Monday."""
     a_hedger()
-    rests(BTC, "40010.00")
+    market_closed_at(BTC, "40010.00")
 
     assert would_fire(BTC, WIDE)[0].stop_losses == 2
 

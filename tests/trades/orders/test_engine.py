@@ -11,7 +11,7 @@ from django.utils import timezone
 from accounts import streams
 from accounts.ids import uuid7
 from tests.given import a_customer, balance, btc_at, price_at, usd
-from tests.trades.orders.engine_room import closing, opens
+from tests.trades.orders.engine_steps import closing, opens
 from trades.models import Deal, Order
 from trades.orders import reads
 from trades.orders.commands import CLOSE, Answer, Command, decode_answer, encode, stream_name

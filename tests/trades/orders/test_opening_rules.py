@@ -10,7 +10,7 @@ from accounts.errors import Malformed
 from accounts.ledger import MARGIN
 from quotes import prices
 from tests.given import a_customer, balance, btc_at, deposit, price_at, usd
-from tests.trades.orders.engine_room import changing, closes, closing, opening, opens, placing, refused, says, tick
+from tests.trades.orders.engine_steps import changing, closes, closing, opening, opens, placing, refused, says, tick
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("books_balance")]
 

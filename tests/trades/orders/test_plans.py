@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from tests.given import a_customer, btc_at
 from tests.pipelines import in_a_pipeline
-from tests.trades.orders.engine_room import opens
+from tests.trades.orders.engine_steps import opens
 from trades.orders import reads
 from trades.orders.writes import close_orders
 

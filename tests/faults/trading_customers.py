@@ -44,23 +44,23 @@ class Said:
 
 
 @dataclass
-class Crowd:
+class TradingCustomers:
     """Trades in its `with` block. The price stays the same, so money is only ever moved back and forth."""
 
     live: Live
     people: int = 6
     pause: float = 0.0
     said: list[Said] = field(default_factory=list)
-    customers: list[Customer] = field(default_factory=list)
+    rows: list[Customer] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
-        self.customers = [a_customer(f"trader-{n}", with_usd="1_000_000.00") for n in range(self.people)]
+        self.rows = [a_customer(f"trader-{n}", with_usd="1_000_000.00") for n in range(self.people)]
 
-    def __enter__(self) -> Crowd:
+    def __enter__(self) -> TradingCustomers:
         btc_at("42_000.00")
-        self._threads = [threading.Thread(target=self._trade, args=(one, token_of(one))) for one in self.customers]
+        self._threads = [threading.Thread(target=self._trade, args=(one, token_of(one))) for one in self.rows]
         self._threads.append(threading.Thread(target=self._keep_the_price_fresh))
         for thread in self._threads:
             thread.start()
@@ -143,7 +143,7 @@ class Crowd:
     def _now(self, said: Said) -> str:
         """What became of an order in the end; one that was open may have been closed by a later request."""
         found = {"client_order_id": said.name} if said.what == "create" else {"code": said.name}
-        status = Order.objects.filter(customer__in=self.customers, **found).values_list("status", flat=True).first()
+        status = Order.objects.filter(customer__in=self.rows, **found).values_list("status", flat=True).first()
         return status or ""
 
 
