@@ -176,7 +176,7 @@ def rotate(refresh: object, at: datetime | None = None) -> TokenPair:
     Raises InvalidToken for a token that is forged, expired, used before, or whose user is disabled.
     """
     token = _refresh_token(refresh)
-    _kill(token)
+    _blacklist(token)
     user = User.objects.filter(pk=token["user_id"], is_active=True).first()
     if user is None:
         raise InvalidToken
@@ -186,7 +186,7 @@ def rotate(refresh: object, at: datetime | None = None) -> TokenPair:
 @conflicts.atomic
 def revoke(refresh: object) -> None:
     """Make a refresh token worthless. Raises InvalidToken where it is already."""
-    _kill(_refresh_token(refresh))
+    _blacklist(_refresh_token(refresh))
 
 
 def _refresh_token(refresh: object) -> RefreshToken:
@@ -203,7 +203,7 @@ def _refresh_token(refresh: object) -> RefreshToken:
     return token
 
 
-def _kill(token: RefreshToken) -> None:
+def _blacklist(token: RefreshToken) -> None:
     """Blacklist; of several at once only the one whose row is new goes on (a unique row decides the race)."""
     _, is_new = cast(tuple[object, bool], token.blacklist())  # its annotation forgets the flag
     if not is_new:

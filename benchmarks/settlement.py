@@ -79,7 +79,7 @@ def measure(system: System, sizes: Sizes = Sizes()) -> list[Row]:
 
     from accounts import audit
     from accounts.identity import SYSTEM
-    from benchmarks.cast import FreshPrices, customers
+    from benchmarks.data import FreshPrices, customers
     from quotes import prices
     from trades.models import SettlementBatch
     from trades.settlement.approval import confirm

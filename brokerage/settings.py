@@ -1,4 +1,4 @@
-"""Every knob of the system, read from the environment here and nowhere else.
+"""Every setting of the system, read from the environment here and nowhere else.
 
 Nothing has to be set to try it: without DATABASE_URL and REDIS_URL the servers that `manage.py up`
 started are found by themselves, and a secret key is made once and kept beside their data.
@@ -160,7 +160,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "brokerage.http.arrival.ArrivalMiddleware",
     "django.middleware.security.SecurityMiddleware",
-    "brokerage.http.express.ExpressMiddleware",
+    "brokerage.http.hot_path.HotPathMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",

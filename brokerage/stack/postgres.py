@@ -21,7 +21,7 @@ from urllib.parse import quote
 import psycopg
 
 from brokerage.stack.failure import StackError
-from brokerage.stack.large_objects import take_large_objects
+from brokerage.stack.large_objects import revoke_large_objects
 from brokerage.stack.pids import Process, command_of, exists, process, wait_until
 from brokerage.stack.places import open_log, server_home, socket_dir
 from brokerage.stack.server_user import server_user
@@ -267,10 +267,10 @@ class Postgres:
             with self._as_superuser(DATABASE) as connection:
                 if not connection.execute("SELECT FROM pg_roles WHERE rolname = %s", [APPLICATION]).fetchall():
                     connection.execute(f"CREATE ROLE {APPLICATION} LOGIN")
-                connection.execute(take_large_objects(OWNER))
+                connection.execute(revoke_large_objects(OWNER))
                 connection.execute(f"REVOKE TEMPORARY ON DATABASE {DATABASE} FROM PUBLIC")  # also where it was restored
             with self._as_superuser("template1") as connection:
-                connection.execute(take_large_objects(OWNER))
+                connection.execute(revoke_large_objects(OWNER))
         except psycopg.Error as error:
             raise StackError(f"PostgreSQL's role {APPLICATION} can't be made: {error}") from error
 

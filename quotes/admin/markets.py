@@ -282,7 +282,7 @@ class PriceHoldAdmin(ReadOnlyAdmin):
 
 @admin.register(FeedLease)
 class FeedLeaseAdmin(ReadOnlyAdmin):
-    """The feed that speaks."""
+    """The feed that publishes."""
 
     list_display = ("holder", "epoch", "taken", "renewed")
     fields = readonly_fields = ("holder", "epoch", "taken", "renewed")

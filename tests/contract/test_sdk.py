@@ -29,7 +29,7 @@ from tests.live import Live
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("live")]
 
-PATIENCE_SECONDS = 10
+TIMEOUT_SECONDS = 10
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def alice() -> Customer:
 
 def until(state: str, trades: TradesBankApi, guid: str) -> cybrid_api_bank.models.Trade:
     """Poll, as the page says, until the trade has this state."""
-    give_up = time.monotonic() + PATIENCE_SECONDS
+    give_up = time.monotonic() + TIMEOUT_SECONDS
     while True:
         trade = trades.get_trade(guid)
         if trade.state == state:

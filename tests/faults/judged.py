@@ -17,8 +17,8 @@ from uuid import UUID
 from django.db import connection
 
 from accounts import json_codec
+from tests.faults.recording import CANCEL, CHANGE, CLOSE, CLOSE_ALL, CREATE, PART, TRADE, Attempt, plain
 from tests.faults.stops import BACKEND, Stood
-from tests.faults.witnesses import CANCEL, CHANGE, CLOSE, CLOSE_ALL, CREATE, PART, TRADE, Said, plain
 from tests.faults.written_feed import PriceHistory
 
 SLOWEST_TICK = 1.5
@@ -49,7 +49,7 @@ class Effect:
     customer: UUID
     what: str
     name: str
-    order: str  # as in Said.undone
+    order: str  # as in Attempt.undone
     command: UUID | None
     committed: float
 
@@ -87,9 +87,9 @@ class Verdict:
 # --- answers ---------------------------------------------------------------------------------------
 
 
-def judge_answers(said: Iterable[Said], verdict: Verdict) -> None:
+def judge_answers(said: Iterable[Attempt], verdict: Verdict) -> None:
     """Nothing that was read as undone after an unclear answer is done by that command; what was answered 503 never."""
-    asked: dict[tuple[UUID, str, str], list[Said]] = defaultdict(list)
+    asked: dict[tuple[UUID, str, str], list[Attempt]] = defaultdict(list)
     for one in said:
         asked[one.customer, one.what, one.name].append(one)
         if one.is_unclear:
@@ -110,7 +110,7 @@ def judge_answers(said: Iterable[Said], verdict: Verdict) -> None:
             kind.append(sentence)
 
 
-def _whose(effect: Effect, attempts: Sequence[Said]) -> Said | None:
+def _whose(effect: Effect, attempts: Sequence[Attempt]) -> Attempt | None:
     """The attempt that had this effect: the last one asked before the command got its id."""
     if effect.command is None or len(attempts) < 2:
         return attempts[-1] if attempts else None

@@ -1,4 +1,4 @@
-"""One feed speaks, whatever is started, killed, paused and resumed, emptied and restored."""
+"""One feed publishes, whatever is started, killed, paused and resumed, emptied and restored."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_a_second_feed_stands_by_and_says_so_in_one_line(settings):
         row = FeedLease.objects.get()
         since = f"{row.taken_at:%Y-%m-%d %H:%M:%S} UTC"
         assert row.holder.endswith(f":{first.process.pid}")
-        assert second.lines() == [f"INFO    feed: standby: {holders.shown(row.holder)} speaks since {since}"]
+        assert second.lines() == [f"INFO    feed: standby: {holders.shown(row.holder)} publishes since {since}"]
 
 
 @pytest.mark.django_db(transaction=True)
@@ -124,7 +124,7 @@ def test_after_redis_was_emptied_the_next_tick_sets_the_epoch_again(settings):
 def test_after_postgresql_was_restored_to_an_earlier_time_the_holder_rises_above_what_redis_remembers(
     settings, restored
 ):
-    """Guard: `rise_above`. Without it nobody speaks any more: everybody is fenced for good."""
+    """Guard: `rise_above`. Without it nobody publishes any more: everybody is fenced for good."""
     with own_redis(settings), feeds(7) as (feed,):
         watch = Watch(7)
         soon(watch.look)

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 TRADES, CUSTOMERS = size(3_000, 100_000), size(60, 2_000)
 KILLS, CHUNK = size(5, 50), size(10, 100)
-PATIENCE_SECONDS = size(60, 600)
+TIMEOUT_SECONDS = size(60, 600)
 
 
 def a_settler(batch: SettlementBatch) -> subprocess.Popen[bytes]:
@@ -49,7 +49,7 @@ def completed(batch: SettlementBatch) -> int:
 
 def kill_after(settlers: Sequence[subprocess.Popen[bytes]], batch: SettlementBatch, count: int) -> None:
     """Wait until so many trades are completed; then kill -9 one after the other, each a moment later."""
-    give_up = time.monotonic() + PATIENCE_SECONDS
+    give_up = time.monotonic() + TIMEOUT_SECONDS
     while completed(batch) < count and settlers[0].poll() is None:
         assert time.monotonic() < give_up
         time.sleep(0.001)
@@ -72,7 +72,7 @@ def test_two_settlers_killed_again_and_again_leave_every_trade_settled_once():
         kill_after([a_settler(batch), a_settler(batch)], batch, (kill + 1) * TRADES // (KILLS + 2))
         assert 0 < completed(batch) < batch.trades_count, "the kill must come in the middle"
         assert what_the_audit_finds() == []
-    assert [settler.wait(PATIENCE_SECONDS) for settler in (a_settler(batch), a_settler(batch))] == [0, 0]
+    assert [settler.wait(TIMEOUT_SECONDS) for settler in (a_settler(batch), a_settler(batch))] == [0, 0]
 
     assert completed(batch) == batch.trades_count
     assert batch.state == "completed"

@@ -321,7 +321,7 @@ def test_accepting_a_price_tells_that_the_one_that_stands_is_held(ann):
     assert (told["held"], told["held_by"], told["held_since"]) == (True, "ann@firm.example", since)
 
 
-def test_a_held_price_is_fresh_only_while_a_feed_speaks():
+def test_a_held_price_is_fresh_only_while_a_feed_publishes():
     holds("200")
     long_ago = prices.clock() - 60_000
     streams.client().hset("prices", BTC, f"200|200|{long_ago}|1")

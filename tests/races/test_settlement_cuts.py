@@ -33,7 +33,7 @@ from tests.given import (
     what_the_audit_finds,
 )
 from tests.many import many_exits, many_exits_in_storing, many_settling_buys, the_market
-from tests.races.together import PATIENCE_SECONDS, together, wait_until_waiting
+from tests.races.together import TIMEOUT_SECONDS, together, wait_until_waiting
 from tests.sizes import size
 from trades.errors import BatchStateForbids, NothingToCut
 from trades.models import SettlementBatch, SettlementWindow, Trade
@@ -97,7 +97,7 @@ def test_an_exit_that_holds_its_original_while_the_cut_waits_is_in_the_batch():
             time.sleep(0.3)  # and until the reader beside the cut has read
 
     def cuts_meanwhile() -> SettlementBatch:
-        holds_its_original.wait(PATIENCE_SECONDS)
+        holds_its_original.wait(TIMEOUT_SECONDS)
         return a_cut()
 
     _, batch = together([exits_slowly, cuts_meanwhile])

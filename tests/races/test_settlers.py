@@ -26,7 +26,7 @@ from tests.given import (
     what_the_audit_finds,
 )
 from tests.many import many_exits, many_settling_buys
-from tests.races.together import PATIENCE_SECONDS, together, wait_until_waiting
+from tests.races.together import TIMEOUT_SECONDS, together, wait_until_waiting
 from tests.trades.corrections.staff import applies, why
 from trades.corrections.propose import propose_trade_reversal
 from trades.models import SettlementBatch, SettlementLeg, Trade
@@ -76,14 +76,14 @@ def test_while_a_settler_is_held_up_in_its_slice_another_does_the_others():
         with transaction.atomic():
             Trade.objects.select_for_update().get(pk=somebody_s_first.pk)
             is_held.set()
-            assert others_are_done.wait(PATIENCE_SECONDS)
+            assert others_are_done.wait(TIMEOUT_SECONDS)
 
     def is_held_up() -> None:
-        assert is_held.wait(PATIENCE_SECONDS)
+        assert is_held.wait(TIMEOUT_SECONDS)
         settle_chunk(batch.pk, at=timezone.now(), chunk=1)
 
     def does_the_others() -> int:
-        assert is_held.wait(PATIENCE_SECONDS)
+        assert is_held.wait(TIMEOUT_SECONDS)
         wait_until_waiting()
         for _ in range(5):
             progress = settle_chunk(batch.pk, at=timezone.now(), chunk=1)
@@ -112,7 +112,7 @@ def test_a_settler_with_nothing_left_to_claim_waits_for_the_others_and_ends_with
             wait_until_waiting(2)  # one for the trade, one for the other's slice
 
     def settles_in_turn() -> SettlementBatch:
-        assert is_held.wait(PATIENCE_SECONDS)
+        assert is_held.wait(TIMEOUT_SECONDS)
         return settles(batch)
 
     results = together([an_operator_forgets_a_lock, settles_in_turn, settles_in_turn])
@@ -137,7 +137,7 @@ def test_what_is_deposited_while_a_slice_waits_for_the_account_is_not_lost():
             wait_until_waiting()
 
     def settles_meanwhile() -> None:
-        assert is_deposited.wait(PATIENCE_SECONDS)
+        assert is_deposited.wait(TIMEOUT_SECONDS)
         settles(batch)
 
     results = together([deposits_slowly, settles_meanwhile])
@@ -177,11 +177,11 @@ def test_a_completed_trade_is_taken_back_while_the_rest_of_its_batch_settles():
             wait_until_waiting(2)
 
     def settles_the_rest() -> SettlementBatch:
-        assert is_held.wait(PATIENCE_SECONDS)
+        assert is_held.wait(TIMEOUT_SECONDS)
         return settles(batch)
 
     def takes_the_gold_back() -> None:
-        assert locks_accounts.wait(PATIENCE_SECONDS)
+        assert locks_accounts.wait(TIMEOUT_SECONDS)
         applies(reversal)
 
     results = together([somebody_holds_bob_s_account, settles_the_rest, takes_the_gold_back])

@@ -45,7 +45,7 @@ OFFERED = {
     BatchState.COMPLETED: ("propose_reversal",),
 }
 PAGE, LIST = "admin:trades_settlementbatch_change", "admin:trades_settlementbatch_changelist"
-PATIENCE_SECONDS = 3.0  # for a click; the workers finish what is left
+SETTLE_SECONDS = 3.0  # for a click; the workers finish what is left
 
 
 @admin.register(SettlementBatch)
@@ -321,7 +321,7 @@ class SettlementBatchAdmin(ReadOnlyAdmin):
 
 def _settled_for(batch_id: UUID) -> Progress:
     """Settle chunk after chunk while a click may last; at least one."""
-    until = time.monotonic() + PATIENCE_SECONDS
+    until = time.monotonic() + SETTLE_SECONDS
     while True:
         progress = settle_chunk(batch_id, at=clock.now())
         if progress.is_done or time.monotonic() > until:

@@ -167,7 +167,7 @@ class Feed:
 class LeaseKeeper:
     """Keeps the publisher lease, in a thread of its own: `epoch` while this feed may publish, else None.
 
-    What the loop reads here is not what keeps a feed silent that was paused: the script looks at the epoch.
+    What the loop reads here is not what stops a feed that was paused: the script looks at the epoch.
     """
 
     def __init__(self, what: str) -> None:
@@ -180,11 +180,11 @@ class LeaseKeeper:
         self._postgres = Outage("PostgreSQL", is_told=False)  # the other loop says so
 
     def has_published(self) -> None:
-        """Redis took prices: who reaches PostgreSQL and not Redis keeps no other from speaking."""
+        """Redis took prices: who reaches PostgreSQL and not Redis keeps no other from publishing."""
         self._published_at = uptime()
 
     def was_refused(self, stood: int) -> None:
-        """Redis has seen a higher epoch: silent until PostgreSQL has said whose it is."""
+        """Redis has seen a higher epoch: publish nothing until PostgreSQL has said whose it is."""
         self._stood, self.epoch = stood, None
 
     def keep(self, stop: threading.Event) -> None:
@@ -231,7 +231,7 @@ class LeaseKeeper:
         elif holder.name != self._waits_for:
             self._waits_for = holder.name
             since = f" since {holder.since:%Y-%m-%d %H:%M:%S} UTC" if holder.since else ""
-            log.info("standby: %s speaks%s", holders.shown(holder.name), since)
+            log.info("standby: %s publishes%s", holders.shown(holder.name), since)
 
 
 def simulated_terms() -> dict[str, SimulatorTerms]:
