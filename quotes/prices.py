@@ -29,7 +29,7 @@ from quotes.errors import (
 )
 from quotes.judging import Fault, PriceLimits, fault_of, is_sound
 from quotes.price_scripts import AHEAD, HOLDS, KEYS, PRICES, REFUSED
-from quotes.references import LOOK_AGAIN_SECONDS, NOBODYS, Reference
+from quotes.references import LOOK_AGAIN_SECONDS, UNKNOWN, Reference
 
 MOST_DIGITS: Final = 14  # of milliseconds, to the year 5138, and of a hold's number
 
@@ -184,10 +184,10 @@ def _judged(
     faults: dict[str, Fault] = {}
     for symbol, text in rows.items():
         done = _last.get(symbol)
-        reference = known.get(symbol, NOBODYS)
+        reference = known.get(symbol, UNKNOWN)
         if done is None or done.text != text or done.reference is not reference:
             done = _judge(symbol, text, reference)
-            if reference is not NOBODYS:
+            if reference is not UNKNOWN:
                 _last[symbol] = done
         if not (done.is_certain or is_final):
             return None

@@ -49,7 +49,7 @@ class Reference(NamedTuple):
     hold: Hold | None = None
 
 
-NOBODYS: Final = Reference(PriceLimits())
+UNKNOWN: Final = Reference(PriceLimits())
 """Of a symbol that is no instrument, or one for less than a second."""
 
 

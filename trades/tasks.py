@@ -39,20 +39,20 @@ AGAIN: dict[str, Any] = {
     "max_retries": 5,
     "ignore_result": True,
 }
-_IN_OTHER_HANDS_SECONDS = 0.2
+_LOCKED_RETRY_SECONDS = 0.2
 _MOST_ROUNDS = 10
 
 
 @shared_task(**AGAIN)  # type: ignore[untyped-decorator]
 def advance(ids: list[str], rounds: int = 0) -> None:
-    """Move these trades out of storing; exits whose original is in other hands are tried again shortly.
+    """Move these trades out of storing; exits whose original is locked by another are tried again shortly.
 
     Twice at once: each locks what it moves and passes over what the other has locked; a trade that has moved
     is not in storing any more.
     """
     left = advance_trades([UUID(hex=id_) for id_ in ids], prices=_latest_prices).left
     if left and rounds < _MOST_ROUNDS:
-        advance.apply_async(([id_.hex for id_ in left], rounds + 1), countdown=_IN_OTHER_HANDS_SECONDS)
+        advance.apply_async(([id_.hex for id_ in left], rounds + 1), countdown=_LOCKED_RETRY_SECONDS)
 
 
 @shared_task(**AGAIN)  # type: ignore[untyped-decorator]

@@ -32,8 +32,8 @@ class JSONCommand(BaseCommand):
                 self.stdout.write(line)
 
 
-def politely(handle: Handle) -> Handle:
-    """Turn a refusal into the command line's own kind of error."""
+def as_command_errors(handle: Handle) -> Handle:
+    """A decorator of `handle`: a refusal becomes a CommandError."""
 
     @wraps(handle)
     def wrapped(*args: Any, **options: Any) -> None:

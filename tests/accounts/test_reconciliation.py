@@ -319,7 +319,7 @@ def test_reconcile_as_json(alice, statement):
         ["{bad}", "--as-of", "2026-01-01T00:00:00Z"],
     ],
 )
-def test_what_can_not_be_reconciled_is_one_clear_line(arguments, tmp_path):
+def test_a_reconciliation_that_fails_is_refused_in_one_line(arguments, tmp_path):
     (tmp_path / "ok.csv").write_text("asset,balance\nUSD,0\n")
     (tmp_path / "bad.csv").write_text("asset,balance\nUSD,x\n")
     names = {"ok": tmp_path / "ok.csv", "bad": tmp_path / "bad.csv"}
@@ -356,7 +356,7 @@ def test_breaks_are_listed_owned_and_explained(alice):
         ["--reason", "y"],
     ],
 )
-def test_what_can_not_be_done_with_a_break_is_one_clear_line(alice, arguments):
+def test_a_break_that_cannot_be_changed_is_refused_in_one_line(alice, arguments):
     compared("USD,7499", "BTC,0.5")
     names = {"staff": staff().email, "trader": alice.user.email, "break": Break.objects.get().pk.hex}
 

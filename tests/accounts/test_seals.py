@@ -123,7 +123,7 @@ def test_no_column_can_change_unseen(alice, column):
     assert named() == {("sealed accounts_transfer", row.pk.hex)}
 
 
-def test_nothing_is_another_thing_than_an_empty_text_and_moving_letters_over_a_border_is_seen(alice):
+def test_null_differs_from_an_empty_text_and_letters_moved_between_columns_are_seen(alice):
     first = TradeEvent.objects.filter(became="storing").first()
     with connection.cursor() as cursor:
         cursor.execute("ALTER TABLE trades_tradeevent ADD COLUMN note text")

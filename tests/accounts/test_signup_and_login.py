@@ -65,7 +65,7 @@ def test_signup_opens_the_cash_and_the_margin_account():
         (None, "must be a JSON object"),
     ],
 )
-def test_a_signup_that_cannot_be_says_why_and_makes_nothing(body, says):
+def test_an_invalid_signup_says_why_and_makes_nothing(body, says):
     answer = Api().post("/api/v1/auth/signup", body)
 
     assert answer.status == 400
@@ -177,7 +177,7 @@ def test_an_access_token_is_no_refresh_token():
 
 
 @pytest.mark.parametrize("refresh", [None, 7, [], {}, True])
-def test_a_refresh_that_is_no_text_is_400(refresh):
+def test_a_refresh_that_is_not_a_string_is_400(refresh):
     assert Api().post("/api/v1/auth/refresh", {"refresh": refresh}).status == 400
 
 

@@ -19,7 +19,6 @@ from quotes.models import Instrument
 from tests.admin.actions import act as acts
 from tests.admin.actions import page, said, shown
 from tests.admin.many_rows import many_rows
-from tests.around import around_the_guards
 from tests.given import (
     a_customer,
     a_cut,
@@ -32,6 +31,7 @@ from tests.given import (
     settles,
     states,
 )
+from tests.without_guards import without_guards
 from trades.models import Order, SettlementBatch, SettlementWindow
 from trades.states import BatchState
 
@@ -54,7 +54,7 @@ def test_open_positions_show_the_current_price_and_the_floating_profit(browser):
 
 def test_a_losing_sell_is_marked_at_the_ask(browser):
     many_rows(1)
-    around_the_guards("trades_order", "UPDATE trades_order SET side = 'sell' WHERE status = 'OPEN'")
+    without_guards("trades_order", "UPDATE trades_order SET side = 'sell' WHERE status = 'OPEN'")
     btc_at("42_400.00", "42_410.00")
     position = Order.objects.get(status="OPEN")
 

@@ -87,7 +87,7 @@ def test_a_trade_is_reversed_by_two_persons_and_says_so(maker, checker, alice, c
     assert what_the_audit_finds() == []
 
 
-def test_what_one_proposed_oneself_one_can_not_apply_not_even_straight_at_the_address(maker, checker, completed):
+def test_a_maker_cannot_apply_their_own_proposal_not_even_by_its_url(maker, checker, completed):
     """Fault 34. Guard: the comparison of maker and checker in decide.apply; without it the constraint refuses."""
     act(maker, "trades_trade_propose_reversal", completed.pk, **WHY)
     proposed = Correction.objects.get()
@@ -203,7 +203,7 @@ def test_an_adjustment_from_the_list_names_its_customer_by_email_or_guid(maker, 
         ({"customer": "nobody@example.com"}, "There is no customer"),
     ],
 )
-def test_an_adjustment_that_nobody_could_mean_is_said_at_its_field(maker, alice, wrong, words):
+def test_an_invalid_adjustment_is_said_at_its_field(maker, alice, wrong, words):
     answer = act(maker, f"{CORRECTION}_propose_adjustment", **{**adjustment(customer=alice.pk.hex), **wrong})
 
     assert words in shown(answer).replace("&#x27;", "'")
@@ -355,7 +355,7 @@ def test_reconciling_takes_its_permission():
 
 @pytest.mark.parametrize("action", ["apply", "reject"])
 @pytest.mark.parametrize("pk", ["nonsense", "0" * 32])
-def test_a_decision_about_what_does_not_exist_never_breaks(maker, action, pk):
+def test_a_decision_about_a_missing_row_is_refused(maker, action, pk):
     address = reverse(f"admin:{CORRECTION}_{action}", args=["X"]).replace("X", pk)
 
     assert maker.post(address, {"_form_submitted": "True"}).status_code in {302, 404}

@@ -115,7 +115,7 @@ def test_a_batch_shows_its_progress_people_legs_and_fingerprint(maker, checker, 
     assert "100 % · 1 of 1" in shown(maker.get(page(BATCH, batch.pk)))
 
 
-def test_a_request_approved_by_oneself_is_refused_also_straight_at_the_actions_address(maker, checker, bought):
+def test_approving_ones_own_request_is_refused_also_by_the_actions_url(maker, checker, bought):
     """Fault 34. Guard: the comparison of maker and checker in approval.confirm; without it the constraint refuses."""
     act(maker, f"{BATCH}_cut_everything")
     batch = SettlementBatch.objects.get()
@@ -192,7 +192,7 @@ def test_a_leg_that_failed_says_why_and_when_it_is_due_again(maker, bought):
     "actual",
     ["", "much", "-1", "0.000000001", "1e400", "9" * 60, "NaN", " 0.1", "0.1 ", "\u0661", "\uff11", "1_0"],
 )
-def test_an_amount_that_is_none_is_said_in_the_dialog_and_changes_nothing(maker, bought, actual):
+def test_an_invalid_amount_is_said_in_the_dialog_and_changes_nothing(maker, bought, actual):
     waiting_for_its_legs()
 
     answer = act(maker, f"{LEG}_report_settled", leg("BTC").pk, actual=actual)

@@ -18,7 +18,7 @@ from accounts.models import Asset, Customer, LedgerAccount, Transfer
 from accounts.money import printed_amount
 from tests.accounts.sealing import tampered
 from tests.export.beancount_check import bean_check, beancount_agrees, exported, read
-from tests.export.texts import EVIL, said
+from tests.export.hostile_texts import HOSTILE_TEXTS, said
 
 pytestmark = pytest.mark.django_db
 
@@ -70,7 +70,7 @@ def test_it_tells_the_price_of_each_days_end(alice: Customer) -> None:
     assert (price.currency, price.amount.number, price.amount.currency) == ("BTC", Decimal("42350.755"), "USD")
 
 
-@pytest.mark.parametrize("text", EVIL)
+@pytest.mark.parametrize("text", HOSTILE_TEXTS)
 def test_no_text_becomes_a_line_of_its_own(text: str) -> None:
     """Guard: `names.quoted`."""
     text = text.replace("\x00", "")

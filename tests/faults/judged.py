@@ -18,8 +18,8 @@ from django.db import connection
 
 from accounts import json_codec
 from tests.faults.recording import CANCEL, CHANGE, CLOSE, CLOSE_ALL, CREATE, PART, TRADE, Attempt, plain
+from tests.faults.recording_feed import PriceHistory
 from tests.faults.stops import BACKEND, Stood
-from tests.faults.written_feed import PriceHistory
 
 SLOWEST_TICK = 1.5
 """Seconds by which a row's time may lie before its commit. An engine reads the clock, then prepares, writes and

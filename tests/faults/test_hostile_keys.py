@@ -129,7 +129,7 @@ def test_a_group_that_has_read_what_does_not_exist_yet_reads_on() -> None:
         assert [answer.status for answer in turns(engine)] == [200]
 
 
-def test_consumers_that_hold_rubbish_are_relieved_of_it() -> None:
+def test_rubbish_that_consumers_hold_is_taken_from_them() -> None:
     with an_engine() as engine:
         alice = a_customer(with_usd="10_000.00")
         btc_at("42_000.00")

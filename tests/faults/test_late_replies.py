@@ -59,7 +59,7 @@ def test_a_reply_after_the_deadline_is_dropped_and_leaves_nothing(half_a_second:
         assert what_the_audit_finds() == []
 
 
-def test_what_is_said_to_a_dead_process_expires_by_itself() -> None:
+def test_a_reply_to_a_dead_process_expires_by_itself() -> None:
     """Guard: `expire` in `Stream.answer`. Without it every web process that ever died would leave its list behind."""
     with an_engine() as engine:
         alice = a_customer(with_usd="10_000.00")

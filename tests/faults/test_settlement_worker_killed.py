@@ -18,7 +18,7 @@ from accounts.identity import SYSTEM
 from accounts.models import Transfer
 from tests.given import a_customer, a_cut, balance, btc, states, what_the_audit_finds
 from tests.live import CHECKOUT, environment
-from tests.many import many_exits, many_settling_buys
+from tests.many_trades import many_exits, many_settling_buys
 from tests.sizes import size
 from trades.models import SettlementBatch, TradeEvent
 from trades.settlement.approval import confirm

@@ -34,11 +34,11 @@ from quotes.models import Instrument
 from tests.faults.judged import Verdict, judge_answers, judge_prices, judge_times, judge_trades
 from tests.faults.own_redis import OwnRedis, own_redis
 from tests.faults.recording import RecordingTrader, Records
+from tests.faults.recording_feed import PriceHistory
 from tests.faults.stepping_clock import COMPILER, SteppingClock
 from tests.faults.stops import Step, Stopper, WholeSystem, plan, standing_still
 from tests.faults.traders import SYMBOL, OrderTrader, SpotTrader, ThinTrader
 from tests.faults.trading_customers import nothing_waits
-from tests.faults.written_feed import PriceHistory
 from tests.given import a_customer, deposit
 from tests.sizes import size
 from trades.models import SettlementWindow, Trade
@@ -65,7 +65,7 @@ WITH_WRONG_CLOCKS = ["worker", "engine", "web", "feed"]
 
 
 @pytest.mark.parametrize("seed", [193 + number for number in range(ROUNDS)])
-def test_whoever_stands_still_every_answer_stays_true_and_every_price_is_of_now(settings: Any, seed: int) -> None:
+def test_whichever_process_is_stopped_answers_stay_true_and_prices_are_current(settings: Any, seed: int) -> None:
     with a_system(settings) as system:
         system.plays(plan(seed, STOPS, LONGEST_STOP, AROUND_THE_DEADLINES), seed)
 
@@ -75,7 +75,7 @@ def test_whoever_stands_still_every_answer_stays_true_and_every_price_is_of_now(
 
 @pytest.mark.skipif(COMPILER is None, reason="no C compiler to make a wrong clock with")
 @pytest.mark.parametrize("who", WITH_WRONG_CLOCKS[: size(1, len(WITH_WRONG_CLOCKS))])
-def test_so_it_is_while_one_clock_is_25_minutes_off_and_jumps(settings: Any, tmp_path: Path, who: str) -> None:
+def test_answers_stay_true_while_one_clock_is_25_minutes_off_and_jumps(settings: Any, tmp_path: Path, who: str) -> None:
     clock = SteppingClock(tmp_path)
 
     def steps(dice: random.Random) -> None:
@@ -228,7 +228,7 @@ def a_system(settings: Any, environments: dict[str, dict[str, str]] | None = Non
 
 
 def _module(python: str) -> tuple[str, ...]:
-    return (python, "-m", "tests.faults.written_feed")
+    return (python, "-m", "tests.faults.recording_feed")
 
 
 @contextmanager

@@ -7,10 +7,10 @@ import time
 
 import pytest
 
-from tests.around import around_the_guards
 from tests.faults.engine_alone import an_engine, send, turns
 from tests.given import a_customer, btc_at, every_price_at_its_start, what_the_audit_finds
 from tests.trades.orders.engine_steps import closing, opens
+from tests.without_guards import without_guards
 from trades.models import SwapRun
 from trades.orders import nights
 
@@ -29,7 +29,7 @@ def test_a_swap_that_breaks_stops_no_trading_and_is_done_once_it_is_mended(
         alice = a_customer(with_usd="10_000.00")
         order = opens(alice)
         assert SwapRun.objects.exists()
-        around_the_guards(
+        without_guards(
             "trades_swaprun", """UPDATE trades_swaprun SET done_at = NULL, prices = '{"BTC-USD": "rubbish"}'"""
         )
         engine.nights.begin()
@@ -39,7 +39,7 @@ def test_a_swap_that_breaks_stops_no_trading_and_is_done_once_it_is_mended(
         assert "swap can't go on" in caplog.text
         assert SwapRun.objects.filter(done_at=None).exists()
 
-        around_the_guards("trades_swaprun", """UPDATE trades_swaprun SET prices = '{"BTC-USD": "42000"}'""")
+        without_guards("trades_swaprun", """UPDATE trades_swaprun SET prices = '{"BTC-USD": "42000"}'""")
         give_up = time.monotonic() + 10
         while SwapRun.objects.filter(done_at=None).exists() and time.monotonic() < give_up:
             engine.turn()

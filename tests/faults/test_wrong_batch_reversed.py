@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from accounts.models import Transfer
 from tests.given import a_customer, a_cut, settles, what_the_audit_finds
-from tests.many import many_exits, many_settling_buys
+from tests.many_trades import many_exits, many_settling_buys
 from tests.sizes import size
 from tests.trades.corrections.staff import all_balances, applies, why
 from trades.corrections.propose import propose_batch_reversal

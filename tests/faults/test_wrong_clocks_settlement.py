@@ -25,6 +25,7 @@ from accounts.models import LedgerAudit, SealBlock
 from brokerage.beat import Scheduler
 from brokerage.celery import app
 from brokerage.stack.postgres import binaries
+from tests.aged import aged
 from tests.faults.wrong_clock import COMPILER, as_in, make_library, off
 from tests.given import (
     a_customer,
@@ -38,7 +39,6 @@ from tests.given import (
     what_the_audit_finds,
 )
 from tests.live import CHECKOUT, Live, environment
-from tests.old import aged
 from trades import tasks
 from trades.models import SettlementBatch, SettlementWindow, Trade, TradeEvent
 from trades.settlement.cut import cut_due, cut_window

@@ -32,7 +32,7 @@ from tests.given import (
     usd,
     what_the_audit_finds,
 )
-from tests.many import many_exits, many_exits_in_storing, many_settling_buys, the_market
+from tests.many_trades import many_exits, many_exits_in_storing, many_settling_buys, the_market
 from tests.races.together import TIMEOUT_SECONDS, together, wait_until_waiting
 from tests.sizes import size
 from trades.errors import BatchStateForbids, NothingToCut
@@ -46,7 +46,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def moves(*trades: Trade) -> None:
-    """The storing step, tried again while originals are in other hands, as the task does it."""
+    """The storing step, tried again while originals are locked, as the task does it."""
     ids = [trade.pk for trade in trades]
     while left := advance(ids, at=timezone.now(), prices=the_market).left:
         if not Trade.objects.filter(pk__in=left, state="storing").exists():

@@ -25,7 +25,7 @@ from tests.given import (
     usd,
     what_the_audit_finds,
 )
-from tests.many import many_exits, many_settling_buys
+from tests.many_trades import many_exits, many_settling_buys
 from tests.races.together import TIMEOUT_SECONDS, together, wait_until_waiting
 from tests.trades.corrections.staff import applies, why
 from trades.corrections.propose import propose_trade_reversal
@@ -64,7 +64,7 @@ def test_four_settlers_of_one_batch_share_it_out_and_pay_once():
 
 
 def test_while_a_settler_is_held_up_in_its_slice_another_does_the_others():
-    """Guard: a slice in other hands is passed over (the advisory lock is tried, not waited for). Without it the second
+    """Guard: a claimed slice is passed over (the advisory lock is tried, not waited for). Without it the second
     settler waits behind the first one's first trade."""
     customers = some_customers(6)
     bought = many_settling_buys(customers, 6)

@@ -35,7 +35,7 @@ def moves(*trades: Trade) -> Advanced:
 
 
 def moves_the_rest() -> None:
-    """What the sweeper does for trades that stood in other hands."""
+    """What the sweeper does for trades that were locked."""
     moves(*Trade.objects.filter(state="storing"))
 
 

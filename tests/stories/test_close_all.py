@@ -79,7 +79,7 @@ def test_an_unknown_symbol_closes_nothing(live: Live) -> None:
     assert Order.objects.get(code=code).status == "OPEN"
 
 
-def test_without_a_body_it_is_of_everything(live: Live) -> None:
+def test_without_a_body_all_orders_are_closed(live: Live) -> None:
     alice = a_customer(with_usd="10_000.00")
     btc_at("42_000.00")
     with live.client(token_of(alice)) as trader:

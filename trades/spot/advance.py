@@ -3,7 +3,7 @@
 Set-based, up to 1,000 trades in one transaction:
 
 1. lock the due trades in id order, passing over rows that another worker holds;
-2. lock the originals of exits among them, passing over rows in other hands: an exit whose original is held
+2. lock the originals of exits among them, passing over rows that are locked: an exit whose original is held
    (by a cut, a settling chunk or another exit) stays in `storing` for the next round. So this step never
    waits for a trade, and can't be part of a deadlock with the cut, which locks in whatever order it scans;
 3. read which originals have a live exit, in a new statement: it must see what committed before the lock;
@@ -112,7 +112,7 @@ class TradeOutcome:
 
 @dataclass(frozen=True, slots=True)
 class Advanced:
-    """What a round did. `left` may still stand in storing: in other hands just now."""
+    """What a round did. `left` may still stand in storing: locked by another just now."""
 
     settling: int
     failed: int

@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from accounts.json_codec import dumps
 from accounts.management import who
-from accounts.management.output import politely
+from accounts.management.output import as_command_errors
 from accounts.models import User
 from accounts.money import at_scale, parse_decimal, printed
 from quotes import symbols
@@ -33,7 +33,7 @@ class Command(BaseCommand):
         parser.add_argument("--reason", default="", help="Why; it stands in the history of holds.")
         parser.add_argument("--json", action="store_true", help="Answer in JSON, for scripts.")
 
-    @politely
+    @as_command_errors
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             instrument = symbols.instrument(options["symbol"])

@@ -137,7 +137,7 @@ def test_a_proposal_is_rejected_by_another_one_or_withdrawn_by_its_maker_and_tha
         ({"by": SYSTEM}, ActorRequired),
     ],
 )
-def test_what_can_not_be_is_refused_and_nothing_is_written(alice, change, refusal):
+def test_an_impossible_adjustment_is_refused_and_nothing_is_written(alice, change, refusal):
     asked = {"customer_id": alice.pk, "asset": "USD", "amount": 100, "direction": "credit", **why(), **change}
 
     with pytest.raises(refusal):

@@ -100,7 +100,7 @@ def test_proposals_are_listed_and_rejected(alice, maker, checker):
         [],
     ],
 )
-def test_what_can_not_be_corrected_is_one_clear_line(alice, maker, checker, arguments):
+def test_a_correction_that_fails_is_refused_in_one_line(alice, maker, checker, arguments):
     deposit(alice, "BTC", "1")
     names = {"maker": maker, "checker": checker, "trader": alice.user.email}
     names["proposed"] = proposes("adjust", alice.pk.hex, "debit", "BTC", "1", by=maker)

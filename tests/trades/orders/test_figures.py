@@ -19,8 +19,8 @@ from accounts.ledger import AVAILABLE, MARGIN, Movement
 from accounts.models import Customer
 from accounts.money import NEAREST, to_base_units
 from quotes import prices
-from tests.around import around_the_guards
 from tests.given import a_customer, btc_at, price_at, token_of, usd
+from tests.without_guards import without_guards
 from trades.models import MarginAccount, Order
 from trades.orders import margin, money
 from trades.orders.figures import figures
@@ -169,7 +169,7 @@ def test_what_losses_have_drawn_from_the_reserve_is_not_free() -> None:
     """Open orders need 420.00 each; a loss has left 300.00 for both (docs/ledger.md)."""
     alice = a_customer(with_usd="300.00")
     a_position(alice, "buy", "0.1", "42000", "0.00")
-    around_the_guards("trades_order", "UPDATE trades_order SET margin = 42000 WHERE customer_id = %s", alice.pk)
+    without_guards("trades_order", "UPDATE trades_order SET margin = 42000 WHERE customer_id = %s", alice.pk)
 
     assert asked(alice, "balance")["message"] == 0
     account = asked(alice, "account")

@@ -18,6 +18,7 @@ from accounts.identity import SYSTEM, Actor
 from accounts.ledger import AVAILABLE, SETTLING
 from accounts.ledger_select import post_selected
 from accounts.models import Customer, LedgerAccount, Transfer, User
+from tests.aged import aged
 from tests.given import (
     a_customer,
     a_cut,
@@ -38,7 +39,6 @@ from tests.given import (
     usd,
     what_the_audit_finds,
 )
-from tests.old import aged
 from trades.errors import BatchStateForbids, MakerIsChecker, NothingToCut
 from trades.models import SettlementBatch, SettlementLeg, SettlementWindow, Trade, TradeEvent
 from trades.settlement.approval import cancel, confirm

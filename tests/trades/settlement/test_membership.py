@@ -12,6 +12,7 @@ from accounts import audit, clock
 from accounts.errors import Malformed
 from accounts.identity import SYSTEM, Actor
 from accounts.models import Customer, User
+from tests.aged import aged
 from tests.given import (
     a_customer,
     a_cut,
@@ -32,7 +33,6 @@ from tests.given import (
     usd,
     what_the_audit_finds,
 )
-from tests.old import aged
 from trades.errors import FlagNotFound, TradeFlagged, TradeNotFound, TradeNotHoldable
 from trades.models import LeftOut, SettlementBatch, SettlementLeg, Trade
 from trades.settlement.approval import confirm

@@ -16,8 +16,8 @@ from accounts import clock
 from accounts.identity import SYSTEM
 from brokerage.celery import app
 from quotes import prices
+from tests.aged import aged
 from tests.given import a_customer, a_cut, a_quote, a_settling_buy, an_exit_quote, btc, btc_at, executes, states
-from tests.old import aged
 from tests.races.together import together
 from trades import tasks
 from trades.models import SettlementBatch, SettlementLeg, SettlementWindow, Trade

@@ -11,7 +11,7 @@ from django.core.management.base import CommandError
 from accounts import clock
 from accounts.management import who
 from accounts.management.guids import guid_of
-from accounts.management.output import JSONCommand, politely
+from accounts.management.output import JSONCommand, as_command_errors
 from quotes import symbols
 from quotes.models import InstrumentChange
 from quotes.models.instrument import MOVING
@@ -40,7 +40,7 @@ class Command(JSONCommand):
         listing.add_argument("--state", choices=InstrumentChange.State.values, default="")
         super().add_arguments(listing)
 
-    @politely
+    @as_command_errors
     def handle(self, *args: Any, **options: Any) -> None:
         does = options["does"]
         if does == "preview":

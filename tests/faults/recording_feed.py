@@ -1,6 +1,6 @@
 """The system's own feed process, which also writes down each tick at the moment it comes from the venue.
 
-`python -m tests.faults.written_feed FILE`: a line a tick, "uptime symbol bid ask". What is published, by which
+`python -m tests.faults.recording_feed FILE`: a line a tick, "uptime symbol bid ask". What is published, by which
 code and when, is the system's own. A tick is written before it is handed on, so no price is younger than its line
 says by more than the writing takes. The times are of the clock of durations, which no wrong clock moves.
 """
