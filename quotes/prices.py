@@ -344,7 +344,7 @@ def accept(
 ) -> Price:
     """Take the refused price as the one that counts: the feed's next ones are compared with it. Gives it.
 
-    It keeps the time at which the feed said it, so accepting the price of a feed that fell silent makes nothing
+    It keeps the time at which the feed said it, so accepting the price of a feed that has stopped makes nothing
     fresh. `seen` is what whoever accepts had before them: where the refused price has gone further than the
     limit from that, they are asked again. `until` is the moment, in milliseconds of Redis' clock, after which nothing
     is accepted any more. A held symbol keeps its held price. A jump is what can be accepted: one whose spread is too

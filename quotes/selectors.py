@@ -48,7 +48,7 @@ def quote_of(caller: Caller, quote_id: UUID) -> Quote | None:
 def hold_states(seen: Mapping[str, int]) -> dict[str, HoldState]:
     """Whether each instrument is held, by its last row. `seen` are the numbers that Redis knew before this call.
 
-    A row is committed before Redis hears its number: one that isn't here is of before PostgreSQL was restored.
+    A row is committed before Redis gets its number: one that isn't here is of before PostgreSQL was restored.
     """
     with connection.cursor() as cursor:
         cursor.execute(_LAST)

@@ -36,7 +36,7 @@ class StatementForm(forms.ModelForm):
         ),
     )
     as_of = forms.SplitDateTimeField(
-        widget=UnfoldAdminSplitDateTimeWidget, help_text="The moment that the statement speaks of, UTC."
+        widget=UnfoldAdminSplitDateTimeWidget, help_text="The time that the statement is about, UTC."
     )
 
     class Meta:

@@ -57,7 +57,7 @@ class ExactJSONRenderer(BaseRenderer):
 
 
 class AlwaysJSON(BaseContentNegotiation):
-    """The API speaks JSON whatever `Accept` says, and `?format=` belongs to the contracts, not to DRF."""
+    """The API answers in JSON whatever `Accept` says, and `?format=` belongs to the contracts, not to DRF."""
 
     def select_parser(self, request: Request, parsers: Iterable[BaseParser]) -> BaseParser | None:
         given = request.content_type.partition(";")[0].strip().lower()
