@@ -101,7 +101,7 @@ def test_a_row_that_was_changed_without_its_version_is_named_and_no_other(table:
 
 @pytest.mark.faults
 def test_all_of_it_tampered_with_at_once_is_named_and_nothing_else():
-    """The cases of the issue that asked for it: a quote's price, swap rates and a night, a login, a window's times, a
+    """All at once: a quote's price, swap rates and a night, a login, a window's times, a
     kind that doesn't exist, and a deposit that nobody has moved."""
     everything_that_has_versions()
     night = SwapRun.objects.create(

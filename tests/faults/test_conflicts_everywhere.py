@@ -55,21 +55,21 @@ def meets_conflicts(action: Action, failing: Iterable[int] = ONE_FURTHER_EACH_TI
     """Do something while writing statements fail, by their number; gives its result. A sequence survives a rollback."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "CREATE SEQUENCE public.luck; CREATE FUNCTION bad_luck() RETURNS trigger LANGUAGE plpgsql AS $$"
+            "CREATE SEQUENCE public.luck; CREATE FUNCTION failing_writes() RETURNS trigger LANGUAGE plpgsql AS $$"
             f" DECLARE n int := nextval('public.luck'); BEGIN IF n = ANY(ARRAY{list(failing)}) THEN"
-            " RAISE EXCEPTION 'bad luck' USING ERRCODE = CASE n % 2 WHEN 1 THEN '40001' ELSE '40P01' END;"
+            " RAISE EXCEPTION 'made to fail' USING ERRCODE = CASE n % 2 WHEN 1 THEN '40001' ELSE '40P01' END;"
             " END IF; RETURN NULL; END $$"
         )
         for table in WRITTEN:
             when = f"AFTER INSERT OR UPDATE OR DELETE ON {table}"
-            cursor.execute(f"CREATE TRIGGER bad_luck {when} EXECUTE FUNCTION bad_luck()")
+            cursor.execute(f"CREATE TRIGGER failing_writes {when} EXECUTE FUNCTION failing_writes()")
     try:
         result = action()
     finally:
         with connection.cursor() as cursor:
             cursor.execute("SELECT last_value FROM luck")
             writes = cursor.fetchone()[0]
-            cursor.execute("DROP FUNCTION bad_luck CASCADE; DROP SEQUENCE luck")
+            cursor.execute("DROP FUNCTION failing_writes CASCADE; DROP SEQUENCE luck")
     assert writes > 1, "it was not written anew, so nothing was proved"
     return result
 

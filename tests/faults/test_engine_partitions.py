@@ -25,7 +25,7 @@ BOTH = {"ENGINE_PARTITIONS": "2"}
 
 @pytest.fixture
 def two(django_db_setup: None) -> Iterator[Live]:
-    """A web process and `run_engine --partitions 2`, in a stage as empty as a new installation's."""
+    """A web process and `run_engine --partitions 2`, on tables as empty as a new installation's."""
     streams.client().flushdb()
     EngineLease.objects.all().delete()
     running = Live(("both engines", "web"), BOTH)

@@ -88,8 +88,8 @@ def test_a_feed_that_was_paused_past_its_lease_writes_nothing_when_it_goes_on_an
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_feed_that_does_not_reach_redis_keeps_no_other_from_speaking(settings):
-    """Guard: who has not spoken for SILENT_SECONDS doesn't renew."""
+def test_a_feed_that_does_not_reach_redis_keeps_no_other_from_publishing(settings):
+    """Guard: who has not published for SILENT_SECONDS doesn't renew."""
     FeedLease.objects.update(renewed_at=None, holder="")
     with own_redis(settings):
         lost = Feed(7, {"STREAM_URL": "redis://127.0.0.1:1/0"})
@@ -146,7 +146,7 @@ def test_after_postgresql_was_restored_to_an_earlier_time_the_holder_rises_above
 
 @pytest.mark.django_db
 def test_a_lower_epoch_is_refused_inside_the_script_and_leaves_everything_as_it_is():
-    """The race: it looked whether it may speak, was stopped, and its call arrives after a successor's."""
+    """The race: it looked whether it may publish, was stopped, and its call arrives after a successor's."""
     says(100, 2)
     before = in_redis()
 

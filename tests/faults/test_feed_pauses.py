@@ -69,7 +69,7 @@ def test_a_feed_that_stood_still_together_with_valkey_says_nothing_of_before_as_
 
 
 def a_loop() -> Loop:
-    """The feed's own loop in this process, with the right to speak."""
+    """The feed's own loop in this process, which may publish."""
     loop = Loop(7, 0.05, None)  # type: ignore[arg-type]
     loop._lease_keeper.epoch = 1
     return loop

@@ -53,33 +53,33 @@ WRITTEN_FOR_THE_API = dict.fromkeys(
 
 
 @contextmanager
-def _bad_luck(written: Mapping[str, str]) -> Iterator[None]:
+def _failing_writes(written: Mapping[str, str]) -> Iterator[None]:
     """Let one statement in twenty fail that writes these tables."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "CREATE FUNCTION bad_luck() RETURNS trigger LANGUAGE plpgsql AS $$"
+            "CREATE FUNCTION failing_writes() RETURNS trigger LANGUAGE plpgsql AS $$"
             " BEGIN IF random() < coalesce(TG_ARGV[0]::int, 5) / 100.0 THEN"
-            " RAISE EXCEPTION 'bad luck' USING ERRCODE = CASE WHEN random() < 0.5 THEN '40001' ELSE '40P01' END;"
+            " RAISE EXCEPTION 'made to fail' USING ERRCODE = CASE WHEN random() < 0.5 THEN '40001' ELSE '40P01' END;"
             " END IF; RETURN NULL; END $$"
         )
         for table, what in written.items():
-            cursor.execute(f"CREATE TRIGGER bad_luck AFTER {what} ON {table} EXECUTE FUNCTION bad_luck()")
+            cursor.execute(f"CREATE TRIGGER failing_writes AFTER {what} ON {table} EXECUTE FUNCTION failing_writes()")
     yield
     with connection.cursor() as cursor:
-        cursor.execute("DROP FUNCTION bad_luck() CASCADE")
+        cursor.execute("DROP FUNCTION failing_writes() CASCADE")
 
 
 @pytest.fixture
-def bad_luck() -> Iterator[None]:
+def failing_writes() -> Iterator[None]:
     """For what the engine writes."""
-    with _bad_luck(WRITTEN):
+    with _failing_writes(WRITTEN):
         yield
 
 
 @pytest.fixture
-def bad_luck_of_the_api() -> Iterator[None]:
+def failing_writes_of_the_api() -> Iterator[None]:
     """For what the web process writes, and the workers after it."""
-    with _bad_luck(WRITTEN_FOR_THE_API):
+    with _failing_writes(WRITTEN_FOR_THE_API):
         yield
 
 
@@ -90,7 +90,7 @@ def test_whoever_trades_on_margin_is_told_200_every_time(
     """Guard: `is_conflict` in `Engine._tick`. Without it every such tick costs a new connection and the loading of
     the whole book, as it does where the lease can't be renewed; with a large one, people would notice."""
     customers = TradingCustomers(live)
-    request.getfixturevalue("bad_luck")
+    request.getfixturevalue("failing_writes")
     began = live.log.read_text().count(STARTS_AGAIN)
     with customers:
         customers.wait_for(count, seconds=3600)
@@ -103,13 +103,13 @@ def test_whoever_trades_on_margin_is_told_200_every_time(
 def test_an_engine_that_can_not_renew_its_lease_tries_again(live: Live, request: pytest.FixtureRequest) -> None:
     """Guard: `Engine.run` takes up again after a failure of the database. Without it the engine is dead."""
     customers = TradingCustomers(live)
-    request.getfixturevalue("bad_luck")
+    request.getfixturevalue("failing_writes")
     with connection.cursor() as cursor:
-        cursor.execute("CREATE TRIGGER bad_luck AFTER UPDATE ON trades_enginelease EXECUTE FUNCTION bad_luck(50)")
+        cursor.execute("CREATE TRIGGER failing_writes AFTER UPDATE ON trades_enginelease EXECUTE FUNCTION failing_writes(50)")
     began = live.log.read_text().count(STARTS_AGAIN)
     with customers:
         customers.wait_for(1)
-        give_up = time.monotonic() + 30  # a renewal a second, each with bad luck as often as not
+        give_up = time.monotonic() + 30  # a renewal a second, each of which fails as often as not
         while live.log.read_text().count(STARTS_AGAIN) <= began and time.monotonic() < give_up:
             time.sleep(0.1)
         assert live.log.read_text().count(STARTS_AGAIN) > began
@@ -125,7 +125,7 @@ def test_every_trade_gets_to_settling(live: Live, count: int, request: pytest.Fi
     btc_at("40_000.00")
     alice = a_customer(with_usd="1_000_000.00")
     quotes = [a_quote(alice, receive=1000) for _ in range(count)]
-    request.getfixturevalue("bad_luck")
+    request.getfixturevalue("failing_writes")
     with live.client(token_of(alice)) as http:
         answers = [http.post("/api/trades", json={"quote_guid": quote.pk.hex}) for quote in quotes]
 
@@ -146,7 +146,7 @@ def test_whoever_calls_the_api_is_told_2xx_every_time(live: Live, count: int, re
     """
     btc_at("40_000.00")
     maker, checker = _a_program(), _a_program()
-    request.getfixturevalue("bad_luck_of_the_api")
+    request.getfixturevalue("failing_writes_of_the_api")
 
     with live.client() as http:
         trader, alice = _signed_up(http)

@@ -171,7 +171,7 @@ def test_another_type_in_the_place_of_a_reply_list_or_the_dead_letters_costs_nob
         assert is_empty()
 
 
-def test_dead_letters_that_end_at_the_highest_id_still_take_letters_in() -> None:
+def test_dead_letters_that_end_at_the_highest_id_still_take_new_ones() -> None:
     with an_engine() as engine:
         streams.client().xadd(DEAD, {"c": "the last"}, id=f"{HIGHEST}-{HIGHEST}")
         streams.client().xadd(STREAM, {"c": "rubbish"})

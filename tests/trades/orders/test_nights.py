@@ -192,7 +192,7 @@ def test_the_table_refuses_a_second_charge_for_a_night_whoever_asks() -> None:
     assert len(swaps(order)) == 2
 
 
-def test_a_night_waits_until_the_feed_has_spoken_after_a_start_of_everything() -> None:
+def test_a_night_waits_until_the_feed_has_published_after_a_start_of_everything() -> None:
     """Guard: `Nights._knows_the_market`. Begun without prices, the night would be done and nobody charged."""
     alice = a_customer(with_usd="1_000.00")
     rollover = RolloverEngine("2026-11-18 12:00")

@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("books_balance")]
 
 
 def test_what_open_positions_have_lost_is_not_free() -> None:
-    """Guard: `free_margin` adds `min(0, floating)`.
+    """Guard: `spendable` takes off what open positions have lost.
 
     1,000.00, of which 420.00 are reserved; A has lost 200.00 by now: 380.00 are free, and not a cent more.
     """
