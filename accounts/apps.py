@@ -8,7 +8,7 @@ class AccountsConfig(AppConfig):
     verbose_name = "Customers and ledger"
 
     def ready(self) -> None:
-        from accounts import clock, host_clock, versions, admin_log
+        from accounts import admin_log, clock, host_clock, versions
 
         connection_created.connect(clock.read_at_connection, dispatch_uid="clock")
         connection_created.connect(host_clock.look, dispatch_uid="host_clock")  # after it was read

@@ -105,7 +105,9 @@ def test_an_engine_that_can_not_renew_its_lease_tries_again(live: Live, request:
     customers = TradingCustomers(live)
     request.getfixturevalue("failing_writes")
     with connection.cursor() as cursor:
-        cursor.execute("CREATE TRIGGER failing_writes AFTER UPDATE ON trades_enginelease EXECUTE FUNCTION failing_writes(50)")
+        cursor.execute(
+            "CREATE TRIGGER failing_writes AFTER UPDATE ON trades_enginelease EXECUTE FUNCTION failing_writes(50)"
+        )
     began = live.log.read_text().count(STARTS_AGAIN)
     with customers:
         customers.wait_for(1)

@@ -230,9 +230,7 @@ def test_where_roots_postgres_user_has_no_way_in_the_data_goes_elsewhere(data: P
 
         assert again.start() == server
         assert notes(again) == ["found again"]
-        assert said == [
-            f"the user {postgres.user.name} can't enter {hidden}: postgres keeps its data in {again.home}"
-        ]
+        assert said == [f"the user {postgres.user.name} can't enter {hidden}: postgres keeps its data in {again.home}"]
         assert elsewhere.stat().st_mode & 0o777 == 0o700
     finally:
         postgres.stop_now()
