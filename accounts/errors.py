@@ -90,11 +90,11 @@ class WrongAccountType(Refusal):
 # --- second persons -------------------------------------------------------------------------------
 
 
-class NobodyAnswers(Refusal):
-    """The system itself, where somebody must answer for what is done."""
+class ActorRequired(Refusal):
+    """The system itself acts where a person or a program must be named."""
 
-    code = "nobody_answers"
-    sentence = "A person or a program has to answer for this."
+    code = "actor_required"
+    sentence = "A person or a program must be named for this."
 
 
 # --- breaks and reconciliation ---------------------------------------------------------------------

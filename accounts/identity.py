@@ -35,7 +35,7 @@ MARGIN_TRADING: Final = "orders"  # only a trader's own token has it
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Whose deed something is, where two different ones must take part: a person, a program, or neither.
+    """Who did something, where two different ones must take part: a person, a program, or neither.
 
     Neither is the system itself: its scheduler, and whoever may run commands on the firm's own machine.
     """

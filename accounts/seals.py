@@ -1,6 +1,6 @@
 """Tamper evidence: append-only rows are sealed in blocks, and verified against them.
 
-All blocks of all tables form one chain, so that one hash, noted down anywhere else, speaks for everything that was
+All blocks of all tables form one chain, so that one hash, noted down anywhere else, proves everything that was
 sealed until then (docs/decisions/0017-sealed-history.md). The bytes, for whoever wants to recompute them by other
 means: a row's digest is `sha256(record_send(ROW(…)))` over the block's columns in their order; a block's hash is
 the same over `_HASH`'s columns. record_send is PostgreSQL's binary form of a row: it counts the columns, gives each
@@ -23,7 +23,7 @@ from psycopg.sql import SQL, Composable, Identifier
 from accounts.ids import floor_of
 
 BLOCK_ROWS: Final = 10_000
-MARGIN: Final = timedelta(minutes=10)  # by how much a host's clock may lag, or an id be older than its transaction
+CLOCK_TOLERANCE: Final = timedelta(minutes=10)  # how far a host's clock may lag, or an id be older than its transaction
 MOST_NAMED: Final = 1000  # more would say no more
 BLOCKS: Final = "accounts_sealblock"
 FIRST: Final = "0" * 64  # what the first block names as the one before
@@ -34,25 +34,27 @@ _ID, _DIGEST, _SIDES = 16, 32, 8  # bytes a row
 # What is sealed: each table with the columns that name the two sides of a movement, if it has such.
 _TABLES: Final[dict[str, tuple[str, ...]]] = {}
 _ONLY: Final[dict[str, tuple[str, ...]]] = {}  # where not every column is sealed, those that are
-_SILENT: Final[set[str]] = set()
+_NOT_ABOUT_OTHERS: Final[set[str]] = set()
 
 
-def register(table: str, sides: tuple[str, ...] = (), *, columns: tuple[str, ...] = (), speaks: bool = True) -> None:
+def register(
+    table: str, sides: tuple[str, ...] = (), *, columns: tuple[str, ...] = (), about_others: bool = True
+) -> None:
     """Seal this append-only table from now on: `id` must be a UUIDv7, `sides` two columns of ids or none.
 
-    `columns`: only these are, of a table whose others go on changing. `speaks`: its rows say what became of other
+    `columns`: only these are, of a table whose others go on changing. `about_others`: its rows say what became of other
     rows, which a proof of the recount compares with them (accounts/audit.py).
     """
     _TABLES[table] = sides
     _ONLY[table] = columns
-    if not speaks:
-        _SILENT.add(table)
+    if not about_others:
+        _NOT_ABOUT_OTHERS.add(table)
 
 
 register("accounts_transfer", ("debit_account_id", "credit_account_id"))
-register("accounts_ledgeraudit", speaks=False)
+register("accounts_ledgeraudit", about_others=False)
 register("accounts_funding")
-register("accounts_rowversion", speaks=False)
+register("accounts_rowversion", about_others=False)
 
 
 # --- the bytes --------------------------------------------------------------------------------------
@@ -193,7 +195,7 @@ def _write_block(table: str, after: UUID, through: UUID, at: datetime) -> int:
 def _horizon(at: datetime) -> datetime | None:
     """The moment before which no id can appear any more; None while that can't be told.
 
-    An id is as old as its transaction, give or take MARGIN, so it's the start of the oldest one that is open. Of
+    An id is as old as its transaction, give or take CLOCK_TOLERANCE: the start of the oldest one that is open. Of
     another role's sessions PostgreSQL shows no start: while one of those has written something, nobody can tell.
     """
     ((unknown, oldest),) = _ask(
@@ -203,7 +205,7 @@ def _horizon(at: datetime) -> datetime | None:
             " WHERE datname = current_database() AND usesysid IS NOT NULL AND pid <> pg_backend_pid()"
         )
     )
-    return None if unknown else min(at, oldest or at) - MARGIN
+    return None if unknown else min(at, oldest or at) - CLOCK_TOLERANCE
 
 
 # --- verifying --------------------------------------------------------------------------------------
@@ -241,8 +243,8 @@ class Verified:
 
     @property
     def lacks_rows(self) -> bool:
-        """Whether a sealed row was removed that spoke of others: of which, nobody can tell any more."""
-        return any(it.what == "removed" and it.table not in _SILENT for it in self.tampered)
+        """Whether a sealed row was removed that was about others: of which, nobody can tell any more."""
+        return any(it.what == "removed" and it.table not in _NOT_ABOUT_OTHERS for it in self.tampered)
 
     def genuine(self, ids: Collection[UUID]) -> set[UUID]:
         """Those of these rows that are sealed, and as they were."""
@@ -344,7 +346,7 @@ def _compare(result: Verified, table: str, columns: list[str], blocks: list[_Blo
     """Name the rows of these blocks that were changed, added or removed. One statement where there are none."""
     if table not in _TABLES or not set(columns) <= set(_columns_of(table)):
         for block in blocks:
-            _name_block(result, block.number, f"speaks of columns that {table} hasn't got any more")
+            _name_block(result, block.number, f"names columns that {table} hasn't got any more")
         return
     rows = _rows(table, columns, SQL("b.after"), SQL("b.through"))
     different = SQL(

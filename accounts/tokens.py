@@ -59,7 +59,7 @@ class Claims:
     scopes: frozenset[str]
 
 
-class Pair(NamedTuple):
+class TokenPair(NamedTuple):
     access: str
     refresh: str
     expires_in: int
@@ -150,7 +150,7 @@ def caller_of(claims: Claims) -> Caller:
 
 
 @conflicts.atomic  # a refresh token is written down where it could be revoked
-def trader_pair(user: User, at: datetime | None = None) -> Pair:
+def trader_pair(user: User, at: datetime | None = None) -> TokenPair:
     """A new access and refresh token for a user who owns a customer; `at` defaults to now.
 
     Raises InvalidToken for a user without a customer: a token without one would be the firm's.
@@ -166,17 +166,17 @@ def trader_pair(user: User, at: datetime | None = None) -> Pair:
     refresh.current_time = at
     refresh.set_iat(at_time=at)
     refresh.set_exp(from_time=at)
-    return Pair(str(refresh.access_token), str(refresh), int(_RULES["ACCESS_TOKEN_LIFETIME"].total_seconds()))
+    return TokenPair(str(refresh.access_token), str(refresh), int(_RULES["ACCESS_TOKEN_LIFETIME"].total_seconds()))
 
 
 @conflicts.atomic
-def rotate(refresh: object, at: datetime | None = None) -> Pair:
+def rotate(refresh: object, at: datetime | None = None) -> TokenPair:
     """A new pair for a refresh token, which is dead from now on.
 
     Raises InvalidToken for a token that is forged, expired, used before, or whose user is disabled.
     """
     token = _refresh_token(refresh)
-    _kill(token)
+    _blacklist(token)
     user = User.objects.filter(pk=token["user_id"], is_active=True).first()
     if user is None:
         raise InvalidToken
@@ -186,7 +186,7 @@ def rotate(refresh: object, at: datetime | None = None) -> Pair:
 @conflicts.atomic
 def revoke(refresh: object) -> None:
     """Make a refresh token worthless. Raises InvalidToken where it is already."""
-    _kill(_refresh_token(refresh))
+    _blacklist(_refresh_token(refresh))
 
 
 def _refresh_token(refresh: object) -> RefreshToken:
@@ -203,7 +203,7 @@ def _refresh_token(refresh: object) -> RefreshToken:
     return token
 
 
-def _kill(token: RefreshToken) -> None:
+def _blacklist(token: RefreshToken) -> None:
     """Blacklist; of several at once only the one whose row is new goes on (a unique row decides the race)."""
     _, is_new = cast(tuple[object, bool], token.blacklist())  # its annotation forgets the flag
     if not is_new:

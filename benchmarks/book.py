@@ -54,7 +54,7 @@ class Sizes:
 
 def measure(system: System, sizes: Sizes = Sizes()) -> list[Row]:
     """Rebuild and judge, over five symbols and then all on one. Makes orders behind the engine's back: run it last."""
-    from benchmarks.cast import customers
+    from benchmarks.data import customers
 
     people = [customer.pk for customer in customers(sizes.customers)]
     tps = [pgbench.transactions_per_second(superuser_url(), SECONDS)]

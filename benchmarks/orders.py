@@ -62,11 +62,11 @@ class _OverHTTP:
     creates: list[load.Load] = field(default_factory=list)
 
     def run(self) -> None:
-        from benchmarks import cast
+        from benchmarks import data
 
-        people = cast.customers(500)
-        tokens = cast.access_tokens(people)
-        orders = cast.open_orders(people, (2 * CLOSES + ALONE) * ROUNDS + 200)
+        people = data.customers(500)
+        tokens = data.access_tokens(people)
+        orders = data.open_orders(people, (2 * CLOSES + ALONE) * ROUNDS + 200)
         wanted = json.dumps({"symbol": "BTC-USD", "type": "buy", "quantity": "0.01", "leverage": 10}).encode()
         numbers = count()
 
@@ -79,7 +79,7 @@ class _OverHTTP:
             return [load.post(CREATE, tokens[who.pk.hex], wanted) for who in takers]
 
         empties = [load.post(EMPTY, token, b"{}") for token in tokens.values()]
-        with cast.FreshPrices(), _engines(self.system, 1):
+        with data.FreshPrices(), _engines(self.system, 1):
             _wait_for_the_engine()
             self._all_right(16, closes(200))
             for _ in range(ROUNDS):
@@ -130,17 +130,17 @@ def _milliseconds(runs: list[load.Load], percent: float) -> float:
 
 def _engines_alone(system: System) -> tuple[list[float], list[Row]]:
     """Fill the streams, then start the engines on them: from their first commit to the last acknowledgement."""
-    from benchmarks import bare_closes, cast
+    from benchmarks import bare_closes, data
 
-    people = cast.customers(ENGINE_CUSTOMERS)
+    people = data.customers(ENGINE_CUSTOMERS)
     busy = people[: int(ENGINE_CUSTOMERS * BUSY_CUSTOMERS)]
     tps, even, one, hot, bare = [], [], [], [], []
     for _ in range(ROUNDS):
         tps.append(pgbench.transactions_per_second(superuser_url(), 5))
-        even.append(_closed_per_s(system, PARTITIONS, lambda: cast.open_orders(people, ENGINE_CLOSES)))
-        one.append(_closed_per_s(system, 1, lambda: cast.open_orders(people, ENGINE_CLOSES // 2)))
-        with cast.FreshPrices():
-            bare.append(bare_closes.closed_per_s(cast.open_orders(people, ENGINE_CLOSES), PARTITIONS))
+        even.append(_closed_per_s(system, PARTITIONS, lambda: data.open_orders(people, ENGINE_CLOSES)))
+        one.append(_closed_per_s(system, 1, lambda: data.open_orders(people, ENGINE_CLOSES // 2)))
+        with data.FreshPrices():
+            bare.append(bare_closes.closed_per_s(data.open_orders(people, ENGINE_CLOSES), PARTITIONS))
         hot.append(_closed_per_s(system, PARTITIONS, lambda: _mostly_on(busy, people)))
     rate, tps_now = median(even), median(tps)
     return tps, [
@@ -156,10 +156,10 @@ def _mostly_on(busy: list, everybody: list) -> list:  # type: ignore[type-arg]
     """Open orders of which four fifths are the busy customers', in no particular order."""
     import random
 
-    from benchmarks import cast
+    from benchmarks import data
 
-    hot = cast.open_orders(busy, int(ENGINE_CLOSES * BUSY_SHARE))
-    orders = hot + cast.open_orders(everybody, ENGINE_CLOSES - len(hot))
+    hot = data.open_orders(busy, int(ENGINE_CLOSES * BUSY_SHARE))
+    orders = hot + data.open_orders(everybody, ENGINE_CLOSES - len(hot))
     random.Random(1).shuffle(orders)
     return orders
 
@@ -167,7 +167,7 @@ def _mostly_on(busy: list, everybody: list) -> list:  # type: ignore[type-arg]
 def _closed_per_s(system: System, partitions: int, opened: Callable[[], list]) -> float:  # type: ignore[type-arg]
     from accounts import streams
     from accounts.ids import partition_of, uuid7
-    from benchmarks import cast
+    from benchmarks import data
     from trades.margin.commands import CLOSE as CLOSE_COMMAND
     from trades.margin.commands import Command, encode, stream_name
 
@@ -179,7 +179,7 @@ def _closed_per_s(system: System, partitions: int, opened: Callable[[], list]) -
         pipe.xadd(stream_name(partition_of(who.pk) % partitions), encode(command))  # type: ignore[arg-type]
     pipe.execute()
     names = [stream_name(partition) for partition in range(partitions)]
-    with cast.FreshPrices(), _engines(system, partitions):
+    with data.FreshPrices(), _engines(system, partitions):
         rate = _drained_per_s(names)
     if any(streams.client().xlen(name) for name in dead):
         raise RuntimeError("the engines took some of these commands for none")

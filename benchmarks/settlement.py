@@ -79,7 +79,7 @@ def measure(system: System, sizes: Sizes = Sizes()) -> list[Row]:
 
     from accounts import audit
     from accounts.identity import SYSTEM
-    from benchmarks.cast import FreshPrices, customers
+    from benchmarks.data import FreshPrices, customers
     from quotes import prices
     from trades.models import SettlementBatch
     from trades.settlement.approval import confirm
@@ -139,7 +139,7 @@ def _verify() -> float:
 
     from accounts import audit, seals
 
-    seals.seal(timezone.now() + seals.MARGIN)
+    seals.seal(timezone.now() + seals.CLOCK_TOLERANCE)
     started = time.perf_counter()
     books = audit.run(timezone.now(), verify=True)
     if not books.ok:

@@ -30,7 +30,7 @@ class System:
 
 
 @contextlib.contextmanager
-def running(without: str, **knobs: str) -> Iterator[System]:
+def running(without: str, **settings: str) -> Iterator[System]:
     """Start everything but `without` and wait until it is ready; this process' Django then sees its database."""
     home = Path(tempfile.mkdtemp(prefix="brokerage-bench-"))
     home.chmod(0o711)  # PostgreSQL runs as an unprivileged user where root starts it
@@ -44,7 +44,7 @@ def running(without: str, **knobs: str) -> Iterator[System]:
         "PORT": str(port),
         "LOG_LEVEL": "WARNING",
         "PYTHONPATH": str(CHECKOUT),
-        **knobs,
+        **settings,
     }
     environment.pop("DATABASE_URL", None)
     environment.pop("REDIS_URL", None)

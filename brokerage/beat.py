@@ -17,7 +17,7 @@ from django_celery_beat.schedulers import DatabaseScheduler, ModelEntry
 SLACK = timedelta(seconds=1)
 
 
-class Entry(ModelEntry):  # type: ignore[misc]
+class ScheduleEntry(ModelEntry):  # type: ignore[misc]
     """A row of the schedule."""
 
     last_run_at: datetime
@@ -33,7 +33,7 @@ class Entry(ModelEntry):  # type: ignore[misc]
 class Scheduler(DatabaseScheduler):  # type: ignore[misc]
     """`CELERY_BEAT_SCHEDULER`, and what `beat --scheduler` names."""
 
-    Entry = Entry
+    Entry = ScheduleEntry
     _latest = 0.0  # epoch seconds
 
     def tick(self, *args: Any, **options: Any) -> float:

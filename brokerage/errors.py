@@ -17,7 +17,7 @@ from django.http import Http404, HttpResponse
 from rest_framework import exceptions
 from rest_framework.response import Response
 
-from accounts import exact
+from accounts import json_codec
 from accounts.errors import Refusal
 
 ORDERS_PREFIX = "/api/v1/"
@@ -50,7 +50,7 @@ def body_of(path: str, status: int, text: str, code: str = "") -> dict[str, Any]
 def plain(path: str, status: int, text: str) -> HttpResponse:
     """An error that no refusal stands for: an unknown path, a server that can't be reached, a bug."""
     return HttpResponse(
-        exact.dumps(body_of(path, status, text)),
+        json_codec.dumps(body_of(path, status, text)),
         status=status,
         content_type="application/json",
         headers=_headers(path, status),
@@ -60,7 +60,7 @@ def plain(path: str, status: int, text: str) -> HttpResponse:
 def answer(refusal: Refusal, path: str) -> HttpResponse:
     """A refusal as the answer of a plain Django view."""
     return HttpResponse(
-        exact.dumps(_refused(refusal, path)),
+        json_codec.dumps(_refused(refusal, path)),
         status=refusal.status,
         content_type="application/json",
         headers=_headers(path, refusal.status, refusal.code),

@@ -83,10 +83,10 @@ def become_owner() -> None:
 
 def after_migrating(using: str, **_: Any) -> None:
     """Django's post_migrate signal: see that the application may do what it must, and no more."""
-    give(connections[using], settings.APPLICATION_ROLE, settings.APPLICATION_PASSWORD)
+    grant(connections[using], settings.APPLICATION_ROLE, settings.APPLICATION_PASSWORD)
 
 
-def give(connection: BaseDatabaseWrapper, role: str, password: str = "") -> None:
+def grant(connection: BaseDatabaseWrapper, role: str, password: str = "") -> None:
     """Let the role read, insert, update and delete where no trigger refuses it, and no more. Twice is fine.
 
     A role that doesn't exist is made, where this connection's own may make roles.
@@ -112,7 +112,7 @@ def give(connection: BaseDatabaseWrapper, role: str, password: str = "") -> None
             if names := [column.removeprefix("UPDATE ") for column in columns]:
                 places = ", ".join("{}" for _ in names)
                 cursor.execute(_text(f"GRANT UPDATE ({places}) ON {{}} TO {{}}", *names, table, role))
-    _take_what_nothing_needs(connection, role)
+    _revoke_what_nothing_needs(connection, role)
 
 
 _TEMPORARY = """
@@ -126,7 +126,7 @@ WHERE {OF_LARGE_OBJECTS} AND pg_has_role(p.proowner, 'USAGE') AND has_function_p
 """  # noqa: S608 - our own condition
 
 
-def _take_what_nothing_needs(connection: BaseDatabaseWrapper, role: str) -> None:
+def _revoke_what_nothing_needs(connection: BaseDatabaseWrapper, role: str) -> None:
     """Temporary tables could stand in for real ones, large objects fill the disk beside every guard.
 
     The database's owner may take the first away. The functions of the second are the superuser's; where this

@@ -19,7 +19,7 @@ from django.conf import settings
 
 MOST_BYTES: Final = 1_000_000
 MOST_TRADES: Final = 1000
-MOST_SEATS: Final = 100
+MOST_SETTLER_SLOTS: Final = 100
 MOST_ROUNDS: Final = 10
 MOST_TRIES: Final = 100
 LONGEST_WAIT: Final = timedelta(days=1)  # a task that is to wait for longer is not ours
@@ -62,21 +62,21 @@ def _read(text: str) -> Any:
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found := dict(pairs)) != len(pairs):
-        raise NotOurs("a name stands there twice")
+        raise NotOurs("a name appears twice")
     return found
 
 
 def _object(text: str) -> dict[str, Any]:
     said = _read(text)
     if type(said) is not dict:
-        raise NotOurs("it is no object")
+        raise NotOurs("it is not an object")
     return said
 
 
 def _check(said: Any, table: Mapping[str, Callable[[Any], Any]], optional: Collection[str]) -> None:
     """Every name is known, every necessary one is there, and each value is what it always is."""
     if type(said) is not dict:
-        raise NotOurs("an object is none")
+        raise NotOurs("a part is not an object")
     for name in table.keys() - said.keys() - set(optional):
         raise NotOurs(f"{name} is missing")
     for name, value in said.items():
@@ -92,7 +92,7 @@ def _check_call(task: str, body: Any) -> None:
         or body[1] != {}
         or type(body[1]) is not dict
     ):
-        raise NotOurs("the body is no list of arguments")
+        raise NotOurs("the body is not a list of arguments")
     if body[2] != {"callbacks": None, "errbacks": None, "chain": None, "chord": None}:
         raise NotOurs("more than one task is asked for")
     if not _ARGUMENTS.get(task, _none)(*body[0]):  # type: ignore[no-untyped-call]
@@ -205,7 +205,7 @@ def _advance(ids: Any, rounds: Any = 0) -> bool:
 
 
 def _settle_open(number: Any = 0) -> bool:
-    return type(number) is int and 0 <= number <= MOST_SEATS
+    return type(number) is int and 0 <= number <= MOST_SETTLER_SLOTS
 
 
 _ARGUMENTS: Final[Mapping[str, Callable[..., bool]]] = {

@@ -1,4 +1,4 @@
-"""Every knob of the system, read from the environment here and nowhere else.
+"""Every setting of the system, read from the environment here and nowhere else.
 
 Nothing has to be set to try it: without DATABASE_URL and REDIS_URL the servers that `manage.py up`
 started are found by themselves, and a secret key is made once and kept beside their data.
@@ -160,7 +160,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "brokerage.http.arrival.ArrivalMiddleware",
     "django.middleware.security.SecurityMiddleware",
-    "brokerage.http.express.ExpressMiddleware",
+    "brokerage.http.hot_path.HotPathMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -215,19 +215,19 @@ SESSION_COOKIE_SECURE = HTTPS
 CSRF_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_AGE = 8 * 3600
 
-# --- the operators' desk (admin) -------------------------------------------------------------------
+# --- the admin -------------------------------------------------------------------------------------
 
 UNFOLD = {
-    "SITE_TITLE": "Brokerage desk",
+    "SITE_TITLE": "Brokerage admin",
     "SITE_HEADER": "Brokerage",
-    "SITE_SUBHEADER": "Operators' desk",
+    "SITE_SUBHEADER": "Back office",
     "SITE_SYMBOL": "account_balance",
     "SITE_URL": None,
     "SHOW_VIEW_ON_SITE": False,
     "SHOW_BACK_BUTTON": True,
     "ENVIRONMENT": "trades.admin.navigation.environment",
-    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": f"{STATIC_URL}desk/icon.svg"}],
-    "STYLES": [f"{STATIC_URL}desk/desk.css"],
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": f"{STATIC_URL}brokerage/icon.svg"}],
+    "STYLES": [f"{STATIC_URL}brokerage/admin.css"],
     "DASHBOARD_CALLBACK": "trades.admin.dashboard.figures",
     "SIDEBAR": "trades.admin.navigation.sidebar",
     "COLORS": {
@@ -341,7 +341,7 @@ CELERY_BROKER_URL = _broker(BROKER_URL)
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_DEFAULT_QUEUE = "brokerage"
 CELERY_TASK_TIME_LIMIT = 3600
-CELERY_TASK_PUBLISH_RETRY = False  # a nudge that can't be sent is found by the sweeper
+CELERY_TASK_PUBLISH_RETRY = False  # the sweeper finds what a wake-up that can't be sent was for
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # a broker that is away is waited for, however long
 CELERY_WORKER_ENABLE_REMOTE_CONTROL = False  # else whoever can PUBLISH could stop every worker

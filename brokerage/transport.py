@@ -2,7 +2,7 @@
 
 kombu's own transport ends its worker at a message or a key that it doesn't expect, and the next worker at the same one.
 Here a message that isn't ours is set aside, a key of another type is removed, and a Redis that refuses is asked again.
-What a worker has in hand isn't kept in Redis: every message is a nudge, the beat asks again (docs/decisions/0038-…).
+What a worker is doing isn't kept in Redis: a message only wakes it, the beat asks again (docs/decisions/0038-…).
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Channel(kombu_redis.Channel):  # type: ignore[misc,unused-ignore]
             try:
                 message = judged(found[1])
             except NotOurs as reason:
-                self._bury(queue, found[1], str(reason))
+                self._to_dead_letters(queue, found[1], str(reason))
             else:
                 self.connection._deliver(message, queue)
             return True
@@ -70,14 +70,14 @@ class Channel(kombu_redis.Channel):  # type: ignore[misc,unused-ignore]
         self._refusal = ""
         return found  # type: ignore[no-any-return]
 
-    def _bury(self, queue: str, item: bytes, reason: str) -> None:
+    def _to_dead_letters(self, queue: str, item: bytes, reason: str) -> None:
         log.error("a message in %s is none of ours and goes to %s: %s", queue, dead_letters(queue), reason)
-        letter = {"at": int(time.time()), "reason": reason, "message": item[:_KEPT_BYTES].decode(errors="replace")}
+        dead_letter = {"at": int(time.time()), "reason": reason, "message": item[:_KEPT_BYTES].decode(errors="replace")}
         try:
             with self.conn_or_acquire() as client:
                 if client.type(dead_letters(queue)) not in (b"list", b"none"):
                     client.unlink(dead_letters(queue))
-                _keep(client, dead_letters(queue), json.dumps(letter))
+                _keep(client, dead_letters(queue), json.dumps(dead_letter))
         except redis.RedisError as refusal:
             log.error("it can't be kept: %s", refusal)
 
@@ -118,9 +118,9 @@ class Channel(kombu_redis.Channel):  # type: ignore[misc,unused-ignore]
         return virtual.Channel.get_table(self, exchange)  # type: ignore[no-untyped-call]
 
 
-def _keep(client: Any, name: str, letter: str) -> None:
+def _keep(client: Any, name: str, dead_letter: str) -> None:
     pipe = client.pipeline(transaction=True)
-    pipe.lpush(name, letter)
+    pipe.lpush(name, dead_letter)
     pipe.ltrim(name, 0, DEAD_LETTERS_KEPT - 1)
     pipe.execute()
 

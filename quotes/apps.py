@@ -8,7 +8,7 @@ class QuotesConfig(AppConfig):
     def ready(self) -> None:
         from accounts import seals, versions
 
-        seals.register("quotes_pricehold", speaks=False)
+        seals.register("quotes_pricehold", about_others=False)
         seals.register("quotes_quote")
         versions.keep("quotes_instrument", "symbol")
         versions.keep("quotes_instrumentchange", "id")

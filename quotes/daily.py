@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from django.db import connection
 
-from accounts.export import Price
+from accounts.export import ExportedPrice
 from quotes.models import Instrument
 
 # One market at a time, along its index; a row a day comes out.
@@ -16,7 +16,7 @@ FROM quotes_candle WHERE instrument_id = %s ORDER BY 1, minute DESC
 """
 
 
-def closes() -> Iterator[Price]:
+def closes() -> Iterator[ExportedPrice]:
     """The mid price at each day's end (UTC) of every instrument, in the order of symbols and days."""
     pairs = Instrument.objects.order_by("symbol").values_list("symbol", "base_asset_id", "counter_asset_id")
     for symbol, base, counter in list(pairs):
@@ -24,4 +24,4 @@ def closes() -> Iterator[Price]:
             cursor.execute(_CLOSES, [symbol])
             rows = cursor.fetchall()
         for day, close in rows:
-            yield Price(day, base, counter, close)
+            yield ExportedPrice(day, base, counter, close)

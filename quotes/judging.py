@@ -26,7 +26,7 @@ class Fault(StrEnum):
     FUTURE = "future"  # dated later than Redis' clock says it is
 
 
-class Limits(NamedTuple):
+class PriceLimits(NamedTuple):
     """An instrument's, in percent: how far a side may jump of the one before, how wide the spread may be of the
     middle. The defaults are for a symbol that comes without: no price goes unjudged because somebody forgot one."""
 
@@ -59,7 +59,7 @@ def is_far(bid: Decimal, ask: Decimal, seen: Range, limit: Decimal) -> bool:
     return twice * 100 < 2 * seen.low * (100 - limit * WIDENED) or twice * 100 > 2 * seen.high * (100 + limit * WIDENED)
 
 
-def fault_of(bid: Decimal, ask: Decimal, limits: Limits, seen: Range | None) -> Fault | None:
+def fault_of(bid: Decimal, ask: Decimal, limits: PriceLimits, seen: Range | None) -> Fault | None:
     """What is wrong with a price that stands in Redis, next to what PostgreSQL has last seen of its market.
 
     Where nothing was seen only the sides are judged, by each other. Candles know middles, so the middle is compared

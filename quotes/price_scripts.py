@@ -1,7 +1,7 @@
 """What becomes of a price on its way into Redis: the scripts, each atomic there.
 
 Atomic, so that a tick computed before a hold was set can't overwrite the held price, and so that of two feeds the one
-that no longer speaks is refused, whenever its call arrives. A price is written `bid|ask|milliseconds`, and
+that no longer publishes is refused, whenever its call arrives. A price is written `bid|ask|milliseconds`, and
 `bid|ask|milliseconds|number` while it is held: the number is the hold's row in PostgreSQL, 0 where that isn't known.
 
 Prices stay texts and are stored digit for digit. Only the questions whether a side jumps too far and whether the
@@ -17,10 +17,10 @@ from typing import Final
 from quotes.judging import WIDENED
 
 PRICES: Final = "prices"  # what everybody reads
-HOLDS: Final = "prices:held"  # an operator's last word: bid|ask|number, which stands instead of the feed's, or ||number
+HOLDS: Final = "prices:held"  # a symbol's last hold: bid|ask|number, in the feed's place; or a release: ||number
 BEHIND: Final = "prices:behind"  # the feed's own last price while a held one stands in its place; '' where it had none
 REFUSED: Final = "prices:refused"  # the last one that jumped or was too wide, until the feed is back or it is accepted
-EPOCH: Final = "prices:epoch"  # of the feed that speaks: a text
+EPOCH: Final = "prices:epoch"  # of the feed that publishes: a text
 KEYS: Final = (PRICES, HOLDS, BEHIND, REFUSED, EPOCH)
 
 AHEAD: Final = timedelta(seconds=1)
@@ -28,7 +28,7 @@ AHEAD: Final = timedelta(seconds=1)
 
 PAUSE: Final = timedelta(hours=12)
 """After so long without any price of a symbol its market was closed, and may open anywhere: longer than the daily
-break of any market and than an outage that nobody would notice, shorter than a weekend. A feed that says something
+break of any market and than an outage that nobody would notice, shorter than a weekend. A feed that publishes something
 refusable all the time does not pause."""
 
 EPOCHS: Final = 1_000_000
@@ -39,14 +39,14 @@ _COMMON = (
 local widened = {WIDENED}
 """
     + """
-local prices, held, behind, refused, spoken = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local prices, held, behind, refused, epoch_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 
 -- What is not of its type was put there by somebody else, and would stop every reader.
 for i, key in ipairs(KEYS) do
     local type = redis.call('TYPE', key).ok
-    if type ~= 'none' and type ~= (key == spoken and 'string' or 'hash') then redis.call('DEL', key) end
+    if type ~= 'none' and type ~= (key == epoch_key and 'string' or 'hash') then redis.call('DEL', key) end
 end
 
 -- A price as {bid, ask}, and its time; nil where it is none.
@@ -74,7 +74,7 @@ local function count(text)
     return tonumber(string.match(text or '', '^%d+$') or '') or 0
 end
 
--- The price at which a symbol is held, or nil, and the number of the last word about it.
+-- The price at which a symbol is held, or nil, and the number of its last hold or release.
 local function hold_of(symbol)
     local text = redis.call('HGET', held, symbol) or ''
     local price, number = string.match(text, '^([%d.]+|[%d.]+)|?(%d*)$')
@@ -100,10 +100,10 @@ end
 """
 )
 
-# ARGV: the epoch of who speaks, or '' (nobody asks); then by symbol: symbol, bid, ask, time in ms or '', jump limit
-# and greatest spread in percent, and what PostgreSQL says of holds: the last word's number or '', its price, the number
-# in Redis that PostgreSQL doesn't know or ''.
-# Answers: the time in ms and, by symbol, '' or the fault, what stands, the last word's number; or {'fenced', epoch}.
+# ARGV: the epoch of the feed, or '' (not checked); then by symbol: symbol, bid, ask, time in ms or '', jump limit
+# and greatest spread in percent, and whether PostgreSQL has it held: the number of the last hold or release or '', its
+# price, the number in Redis that PostgreSQL doesn't know or ''.
+# Answers: the time in ms and, by symbol, '' or the fault, what stands, the last hold's number; or {'fenced', epoch}.
 PUBLISH: Final = (
     _COMMON
     + f"""
@@ -112,9 +112,9 @@ local epochs = {EPOCHS}
 """
     + """
 if ARGV[1] ~= '' then
-    local given, stood = count(ARGV[1]), count(redis.call('GET', spoken) or '')
+    local given, stood = count(ARGV[1]), count(redis.call('GET', epoch_key) or '')
     if given < stood and stood - given < epochs then return {'fenced', string.format('%.0f', stood)} end
-    redis.call('SET', spoken, ARGV[1])
+    redis.call('SET', epoch_key, ARGV[1])
 end
 
 local function fault_of_time(given, stood)
@@ -125,9 +125,9 @@ local function fault_of_time(given, stood)
     return nil
 end
 
--- The newer word counts: a hold that the feed hasn't heard of stays, and what Redis has lost comes back. A number that
--- PostgreSQL doesn't know is of before it was restored to an earlier time. (Number 0: an earlier version's hold.)
-local function hear(symbol, number, price, unknown)
+-- The newer hold or release counts: one that the feed hasn't read yet stays, and what Redis has lost comes back. A
+-- number that PostgreSQL doesn't know is of before it was restored to an earlier time. (0: an earlier version's hold.)
+local function update_hold(symbol, number, price, unknown)
     local stands, known = hold_of(symbol)
     number = count(number)
     local is_newer = number > known or (number == known and number > 0)
@@ -174,7 +174,7 @@ end
 local answers = {string.format('%.0f', now)}
 for i = 2, #ARGV, 9 do
     local symbol = ARGV[i]
-    if ARGV[i + 6] ~= '' then hear(symbol, ARGV[i + 6], ARGV[i + 7], ARGV[i + 8]) end
+    if ARGV[i + 6] ~= '' then update_hold(symbol, ARGV[i + 6], ARGV[i + 7], ARGV[i + 8]) end
     answers[#answers + 1] = one(symbol, ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], ARGV[i + 5])
     answers[#answers + 1] = redis.call('HGET', prices, symbol) or ''
     answers[#answers + 1] = string.format('%.0f', select(2, hold_of(symbol)))

@@ -27,9 +27,9 @@ from quotes.errors import (
     RefusedPriceTooWide,
     StalePrice,
 )
-from quotes.judging import Fault, Limits, fault_of, is_sound
+from quotes.judging import Fault, PriceLimits, fault_of, is_sound
 from quotes.price_scripts import AHEAD, HOLDS, KEYS, PRICES, REFUSED
-from quotes.references import LOOK_AGAIN_SECONDS, NOBODYS, Reference
+from quotes.references import LOOK_AGAIN_SECONDS, UNKNOWN, Reference
 
 MOST_DIGITS: Final = 14  # of milliseconds, to the year 5138, and of a hold's number
 
@@ -100,7 +100,7 @@ class Prices:
         return replace(self, by_symbol={**self.by_symbol, **{symbol: before.by_symbol[symbol] for symbol in gone}})
 
 
-def moment(milliseconds: int) -> datetime:
+def from_milliseconds(milliseconds: int) -> datetime:
     """A time on Redis' clock, exact to the millisecond."""
     return datetime.fromtimestamp(milliseconds // 1000, UTC) + timedelta(milliseconds=milliseconds % 1000)
 
@@ -119,7 +119,7 @@ def _parsed(symbol: str, text: str) -> Price | None:
     bid, ask = parse_decimal(parts[0]), parse_decimal(parts[1])
     if bid is None or ask is None or not is_sound(bid, ask):
         return None
-    return Price(symbol, bid, ask, moment(int(parts[2])), int(parts[3]) if count == 4 else None)
+    return Price(symbol, bid, ask, from_milliseconds(int(parts[2])), int(parts[3]) if count == 4 else None)
 
 
 def _is_whole(text: str) -> bool:
@@ -154,7 +154,7 @@ def read_latest(rows: Mapping[str, str], clock: Sequence[int]) -> Prices:
     """The answers as prices. What doesn't fit what PostgreSQL knows is judged again by what it knows now, and then
     is no price: whoever wrote it, a feed didn't. A query a second at most, while everything fits.
     """
-    now = moment(clock[0] * 1000 + clock[1] // 1000)
+    now = from_milliseconds(clock[0] * 1000 + clock[1] // 1000)
     read = _judged(rows, now, references.known())
     if read is None:
         read = _judged(rows, now, references.known(at_most=LOOK_AGAIN_SECONDS), is_final=True)
@@ -184,10 +184,10 @@ def _judged(
     faults: dict[str, Fault] = {}
     for symbol, text in rows.items():
         done = _last.get(symbol)
-        reference = known.get(symbol, NOBODYS)
+        reference = known.get(symbol, UNKNOWN)
         if done is None or done.text != text or done.reference is not reference:
             done = _judge(symbol, text, reference)
-            if reference is not NOBODYS:
+            if reference is not UNKNOWN:
                 _last[symbol] = done
         if not (done.is_certain or is_final):
             return None
@@ -236,7 +236,7 @@ def _rows(key: str) -> dict[str, str]:
 # --- what the feed says ----------------------------------------------------------------------------
 
 
-class Tick(NamedTuple):
+class PriceTick(NamedTuple):
     """A venue's bid and ask of a symbol, as of a moment in milliseconds of Redis' clock; None: as of now."""
 
     symbol: str
@@ -245,8 +245,8 @@ class Tick(NamedTuple):
     at: int | None = None
 
 
-class Word(NamedTuple):
-    """What PostgreSQL says last of a symbol's holds: a row's number (0: none), `bid|ask` or '' (it isn't held), and
+class HoldState(NamedTuple):
+    """Whether a symbol is held, as PostgreSQL has it: the last row's number (0: none), `bid|ask` or '' (not held), and
     the number in Redis that PostgreSQL doesn't know, if any."""
 
     number: int
@@ -266,30 +266,30 @@ class Published:
 
 
 class Fenced(Exception):
-    """A feed with a higher epoch, `stood`, has spoken: nothing was published."""
+    """A feed with a higher epoch, `stood`, has published: nothing was published now."""
 
     def __init__(self, stood: int) -> None:
-        super().__init__(f"a feed of epoch {stood} has spoken")
+        super().__init__(f"a feed of epoch {stood} has published")
         self.stood = stood
 
 
 def publish(
     quoted: Iterable[tuple[str, Decimal, Decimal]],
     *,
-    limits: Mapping[str, Limits] | None = None,
+    limits: Mapping[str, PriceLimits] | None = None,
     at: datetime | None = None,
 ) -> Mapping[str, Fault]:
-    """Make (symbol, bid, ask) the latest prices, as of `at` or of Redis' clock, whoever speaks; gives those that
-    didn't become it. For tests and benchmarks: a feed says when each price came, and by which right it speaks.
+    """Make (symbol, bid, ask) the latest prices, as of `at` or of Redis' clock, whoever publishes; gives those
+    that didn't become it. For tests and benchmarks: a feed says when each price came, and under which epoch.
     """
     stamp = None if at is None else int(at.timestamp() * 1000)
-    return speak([Tick(*one, stamp) for one in quoted], limits or {}).faults
+    return publish_ticks([PriceTick(*one, stamp) for one in quoted], limits or {}).faults
 
 
-def speak(
-    ticks: Iterable[Tick],
-    limits: Mapping[str, Limits],
-    words: Mapping[str, Word] | None = None,
+def publish_ticks(
+    ticks: Iterable[PriceTick],
+    limits: Mapping[str, PriceLimits],
+    states: Mapping[str, HoldState] | None = None,
     epoch: int | None = None,
 ) -> Published:
     """Make these the latest prices, in one round trip.
@@ -297,7 +297,7 @@ def speak(
     `limits` are by symbol. Refused is what is unsound, has too wide a spread, jumps too far with either side, is
     older than what stands, or comes from the future: then the price before stands and grows old. The first price of
     a symbol isn't judged by its distance, nor the first after PAUSE without any.
-    A held symbol keeps its held price and gets the new time; a newer word about it takes effect.
+    A held symbol keeps its held price and gets the new time; a newer hold state takes effect.
     Raises Fenced, redis.RedisError.
     """
     faults: dict[str, Fault] = {}
@@ -307,11 +307,11 @@ def speak(
         if not is_sound(parse_decimal(bid), parse_decimal(ask)):
             faults[symbol] = Fault.UNSOUND
             continue
-        limit = limits.get(symbol, Limits())
+        limit = limits.get(symbol, PriceLimits())
         judged.append(symbol)
         arguments += [symbol, f"{bid:f}", f"{ask:f}", "" if at is None else str(at)]
         arguments += [f"{limit.jump:f}", f"{limit.spread:f}"]
-        arguments += _written(words.get(symbol) if words is not None else None)
+        arguments += _written(states.get(symbol) if states is not None else None)
     answer = streams.client().eval(price_scripts.PUBLISH, len(KEYS), *KEYS, *arguments)
     if answer[0] == "fenced":
         raise Fenced(int(answer[1]))
@@ -321,10 +321,10 @@ def speak(
     return Published(faults, parsed(rows), dict(zip(judged, map(int, holds), strict=True)), now)
 
 
-def _written(word: Word | None) -> tuple[str, str, str]:
-    if word is None:
+def _written(state: HoldState | None) -> tuple[str, str, str]:
+    if state is None:
         return "", "", ""
-    return str(word.number), word.price, "" if word.unknown is None else str(word.unknown)
+    return str(state.number), state.price, "" if state.unknown is None else str(state.unknown)
 
 
 def clock() -> int:
@@ -339,10 +339,12 @@ def refused() -> dict[str, Price]:
     return parsed(_rows(REFUSED))
 
 
-def accept(symbol: str, *, seen: Price | None = None, limits: Limits | None = None, until: int | None = None) -> Price:
+def accept(
+    symbol: str, *, seen: Price | None = None, limits: PriceLimits | None = None, until: int | None = None
+) -> Price:
     """Take the refused price as the one that counts: the feed's next ones are compared with it. Gives it.
 
-    It keeps the time at which the feed said it, so accepting the word of a feed that fell silent makes nothing
+    It keeps the time at which the feed said it, so accepting the price of a feed that has stopped makes nothing
     fresh. `seen` is what whoever accepts had before them: where the refused price has gone further than the
     limit from that, they are asked again. `until` is the moment, in milliseconds of Redis' clock, after which nothing
     is accepted any more. A held symbol keeps its held price. A jump is what can be accepted: one whose spread is too
@@ -350,7 +352,7 @@ def accept(symbol: str, *, seen: Price | None = None, limits: Limits | None = No
     Raises NoRefusedPrice, RefusedPriceMoved, RefusedPriceTooWide, AcceptedTooLate, redis.RedisError.
     """
     before = f"{seen.bid:f}|{seen.ask:f}|0" if seen else ""
-    limits = limits or Limits()
+    limits = limits or PriceLimits()
     arguments = (symbol, before, f"{limits.jump:f}", f"{limits.spread:f}", "" if until is None else str(until))
     answer = streams.client().eval(price_scripts.ACCEPT, len(KEYS), *KEYS, *arguments)
     if answer == "moved":
@@ -372,7 +374,7 @@ def hold(symbol: str, bid: Decimal, ask: Decimal, number: int | None = None) -> 
     """Hold a symbol at this price, from now on and until `release`, whatever the feed says.
 
     It is trusted: no limit is asked. The feed's own price is followed behind it, so that `release` finds it. `number`
-    is that of its row in PostgreSQL; a later word that Redis knows already stays. Gives the number of the word that
+    is that of its row in PostgreSQL; a later hold or release that Redis knows already stays. Gives the number that
     counts.
     """
     return _tell(symbol, held_at(bid, ask), number)
@@ -388,8 +390,8 @@ def held_at(bid: Decimal, ask: Decimal) -> str:
     return f"{printed(bid)}|{printed(ask)}"
 
 
-def last_words() -> dict[str, int]:
-    """The number of the last word about each symbol's hold that Redis knows."""
+def hold_numbers() -> dict[str, int]:
+    """The number of the last hold or release of each symbol that Redis knows."""
     numbers = {symbol: text.rpartition("|")[2] for symbol, text in _rows(HOLDS).items() if text.count("|") == 2}
     return {symbol: int(number) for symbol, number in numbers.items() if _is_whole(number)}
 

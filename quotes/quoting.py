@@ -32,7 +32,7 @@ class FeeTerms:
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class PairDecimals:
     """The decimals of an instrument's two assets: all that quoting needs to know of it."""
 
     base_decimals: int
@@ -49,7 +49,7 @@ class Amounts:
 
 
 @exact
-def buy_receiving(receive: int, ask: Decimal, pair: Pair, fees: FeeTerms) -> Amounts:
+def buy_receiving(receive: int, ask: Decimal, pair: PairDecimals, fees: FeeTerms) -> Amounts:
     """Buy exactly `receive` base units of the base asset."""
     cost = _worth(receive, ask, pair, UP)
     fee = _fee_on(cost, fees)
@@ -57,7 +57,7 @@ def buy_receiving(receive: int, ask: Decimal, pair: Pair, fees: FeeTerms) -> Amo
 
 
 @exact
-def buy_delivering(deliver: int, ask: Decimal, pair: Pair, fees: FeeTerms) -> Amounts:
+def buy_delivering(deliver: int, ask: Decimal, pair: PairDecimals, fees: FeeTerms) -> Amounts:
     """Spend exactly `deliver` base units of the counter asset, fee included.
 
     The largest whole cost with cost + ceil(cost * share) + fixed <= deliver is
@@ -70,7 +70,7 @@ def buy_delivering(deliver: int, ask: Decimal, pair: Pair, fees: FeeTerms) -> Am
 
 
 @exact
-def sell_delivering(deliver: int, bid: Decimal, pair: Pair, fees: FeeTerms) -> Amounts:
+def sell_delivering(deliver: int, bid: Decimal, pair: PairDecimals, fees: FeeTerms) -> Amounts:
     """Sell exactly `deliver` base units of the base asset."""
     proceeds = _worth(deliver, bid, pair, DOWN)
     fee = _fee_on(proceeds, fees)
@@ -78,7 +78,7 @@ def sell_delivering(deliver: int, bid: Decimal, pair: Pair, fees: FeeTerms) -> A
 
 
 @exact
-def sell_receiving(receive: int, bid: Decimal, pair: Pair, fees: FeeTerms) -> Amounts:
+def sell_receiving(receive: int, bid: Decimal, pair: PairDecimals, fees: FeeTerms) -> Amounts:
     """Receive exactly `receive` base units of the counter asset, after the fee.
 
     The smallest whole proceeds with proceeds - ceil(proceeds * share) - fixed >= receive is
@@ -89,7 +89,13 @@ def sell_receiving(receive: int, bid: Decimal, pair: Pair, fees: FeeTerms) -> Am
 
 
 def amounts(
-    side: str, price: Decimal, pair: Pair, fees: FeeTerms, *, receive: int | None = None, deliver: int | None = None
+    side: str,
+    price: Decimal,
+    pair: PairDecimals,
+    fees: FeeTerms,
+    *,
+    receive: int | None = None,
+    deliver: int | None = None,
 ) -> Amounts:
     """The amounts of a quote; exactly one of `receive` and `deliver` is given, above zero.
 
@@ -109,12 +115,12 @@ def amounts(
     raise ValueError("one of receive and deliver must be given")
 
 
-def _worth(base_amount: int, price: Decimal, pair: Pair, direction: str) -> int:
+def _worth(base_amount: int, price: Decimal, pair: PairDecimals, direction: str) -> int:
     """What base units of the base asset are worth, in counter base units."""
     return to_base_units(from_base_units(base_amount, pair.base_decimals) * price, pair.counter_decimals, direction)
 
 
-def _bought_for(counter_amount: int, price: Decimal, pair: Pair, direction: str) -> int:
+def _bought_for(counter_amount: int, price: Decimal, pair: PairDecimals, direction: str) -> int:
     """How many base units of the base asset counter base units are worth."""
     return to_base_units(from_base_units(counter_amount, pair.counter_decimals) / price, pair.base_decimals, direction)
 

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 from django.db import connection
 
 from accounts.clock import uptime
-from quotes.judging import Limits, Range
+from quotes.judging import PriceLimits, Range
 
 KEPT_SECONDS: Final = 1.0
 LOOK_AGAIN_SECONDS: Final = 0.2
@@ -44,12 +44,12 @@ class Hold(NamedTuple):
 class Reference(NamedTuple):
     """`seen` is the range of the last candle, None before the first; `hold` None while the feed is followed."""
 
-    limits: Limits
+    limits: PriceLimits
     seen: Range | None = None
     hold: Hold | None = None
 
 
-NOBODYS: Final = Reference(Limits())
+UNKNOWN: Final = Reference(PriceLimits())
 """Of a symbol that is no instrument, or one for less than a second."""
 
 
@@ -84,7 +84,7 @@ def _read() -> dict[str, Reference]:
         rows = cursor.fetchall()
     return {
         symbol: Reference(
-            Limits(jump, spread),
+            PriceLimits(jump, spread),
             None if low is None else Range(low, high),
             None if bid is None else Hold(number, bid, ask),
         )

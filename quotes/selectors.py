@@ -12,7 +12,7 @@ from django.db.models import Q, QuerySet
 
 from accounts.identity import Caller
 from quotes.models import Instrument, PriceHold, Quote
-from quotes.prices import Price, Word, held_at
+from quotes.prices import HoldState, Price, held_at
 
 HELD_BY: Final = "operator"
 """Who holds a price, as everybody else is told."""
@@ -45,20 +45,20 @@ def quote_of(caller: Caller, quote_id: UUID) -> Quote | None:
     return quotes_of(caller).filter(pk=quote_id).first()
 
 
-def words_on_holds(seen: Mapping[str, int]) -> dict[str, Word]:
-    """What PostgreSQL says last of each instrument's holds. `seen` are the numbers that Redis knew before this call.
+def hold_states(seen: Mapping[str, int]) -> dict[str, HoldState]:
+    """Whether each instrument is held, by its last row. `seen` are the numbers that Redis knew before this call.
 
-    A row is committed before Redis hears its number: one that isn't here is of before PostgreSQL was restored.
+    A row is committed before Redis gets its number: one that isn't here is of before PostgreSQL was restored.
     """
     with connection.cursor() as cursor:
         cursor.execute(_LAST)
         rows: list[tuple[str, int | None, Decimal | None, Decimal | None]] = cursor.fetchall()
-    words = {}
+    states = {}
     for symbol, number, bid, ask in rows:
         price = "" if bid is None or ask is None else held_at(bid, ask)
         unknown = seen.get(symbol, 0)
-        words[symbol] = Word(number or 0, price, unknown if unknown > (number or 0) else None)
-    return words
+        states[symbol] = HoldState(number or 0, price, unknown if unknown > (number or 0) else None)
+    return states
 
 
 def holds_behind(prices: Iterable[Price]) -> dict[str, PriceHold]:

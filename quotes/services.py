@@ -22,10 +22,10 @@ from accounts.money import printed
 from quotes import candles, symbols
 from quotes import prices as market
 from quotes.errors import HoldTooWide, RefusedPriceTooWide, SymbolNotTraded
-from quotes.judging import Limits, is_too_wide
+from quotes.judging import PriceLimits, is_too_wide
 from quotes.models import Instrument, PriceHold, Quote
 from quotes.prices import Price, Prices
-from quotes.quoting import FeeTerms, Pair, amounts
+from quotes.quoting import FeeTerms, PairDecimals, amounts
 
 ACCEPT_MILLISECONDS: Final = 2000  # less than this process waits for Redis' answer
 MOST_KNOWN: Final = 10**12  # a number beyond it in Redis is nobody's: it must not use up what a column holds
@@ -82,7 +82,7 @@ def issue(
         raise SymbolNotTraded
     latest = prices.require(instrument.symbol, instrument.price_age_limit_seconds)
     price = latest.entry(side)
-    pair = Pair(instrument.base_asset.decimals, instrument.counter_asset.decimals)
+    pair = PairDecimals(instrument.base_asset.decimals, instrument.counter_asset.decimals)
     terms = fees or FeeTerms(Decimal(instrument.fee_bps))
     offered = amounts(side, price, pair, terms, receive=receive, deliver=deliver)
     issued_at = at.replace(microsecond=at.microsecond // 1000 * 1000)
@@ -106,9 +106,9 @@ def issue(
 def accept_price(instrument: Instrument, *, seen: Price, by: UUID) -> Price:
     """Accept the feed's price that was refused as a jump, in the name of a member of the staff. Gives it.
 
-    `seen` is the refused price that was before their eyes. The deed stands in the instrument's history, and is written
+    `seen` is the refused price that they were shown. The action stands in the instrument's history, and is written
     there first: what can't be written down doesn't happen. What was refused then is written there, too. Redis itself
-    refuses it ACCEPT_MILLISECONDS after the deed was begun, however long a call was under way. Once it counts it is in
+    refuses it ACCEPT_MILLISECONDS after the action began, however long a call was under way. Once it counts it is in
     its minute's candle as well, by which readers judge it.
     Raises NoRefusedPrice, RefusedPriceMoved, RefusedPriceTooWide, AcceptedTooLate, Unavailable.
     """
@@ -140,9 +140,9 @@ def _recorded(instrument: Instrument, accepted: Price) -> None:
             candles.note(accepted)
 
 
-def limits_of(instrument: Instrument) -> Limits:
+def limits_of(instrument: Instrument) -> PriceLimits:
     """By which an instrument's prices are judged."""
-    return Limits(instrument.jump_limit_percent, instrument.max_spread_percent)
+    return PriceLimits(instrument.jump_limit_percent, instrument.max_spread_percent)
 
 
 def _noted(instrument: Instrument, sentence: str, by: UUID) -> None:
@@ -160,14 +160,16 @@ def _noted(instrument: Instrument, sentence: str, by: UUID) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class RecordedHold:
     """A hold or a release as it is written down, and whether Redis has it already; if not, a feed brings it there."""
 
     hold: PriceHold
     is_in_redis: bool
 
 
-def hold_price(instrument: Instrument, bid: Decimal, ask: Decimal, *, by: UUID | None = None, reason: str = "") -> Told:
+def hold_price(
+    instrument: Instrument, bid: Decimal, ask: Decimal, *, by: UUID | None = None, reason: str = ""
+) -> RecordedHold:
     """Hold an instrument at a price (0 < bid <= ask), from now on and until it is released.
 
     The row comes first: Redis only copies it, at once and then with each price that a feed publishes.
@@ -175,17 +177,19 @@ def hold_price(instrument: Instrument, bid: Decimal, ask: Decimal, *, by: UUID |
     """
     if is_too_wide(bid, ask, instrument.max_spread_percent):
         raise HoldTooWide
-    return _said(instrument, bid, ask, by, reason)
+    return _hold_or_release(instrument, bid, ask, by, reason)
 
 
-def release_price(instrument: Instrument, *, by: UUID | None = None, reason: str = "") -> Told:
+def release_price(instrument: Instrument, *, by: UUID | None = None, reason: str = "") -> RecordedHold:
     """Let the feed's own price through again."""
-    return _said(instrument, None, None, by, reason)
+    return _hold_or_release(instrument, None, None, by, reason)
 
 
-def _said(instrument: Instrument, bid: Decimal | None, ask: Decimal | None, by: UUID | None, reason: str) -> Told:
+def _hold_or_release(
+    instrument: Instrument, bid: Decimal | None, ask: Decimal | None, by: UUID | None, reason: str
+) -> RecordedHold:
     try:
-        known = market.last_words().get(instrument.symbol, 0)
+        known = market.hold_numbers().get(instrument.symbol, 0)
     except redis.RedisError:
         known = 0
     hold = _write_hold(instrument, bid, ask, by, reason, known if known < MOST_KNOWN else 0)
@@ -195,8 +199,8 @@ def _said(instrument: Instrument, bid: Decimal | None, ask: Decimal | None, by: 
         else:
             market.hold(instrument.symbol, bid, ask, hold.number)
     except redis.RedisError:
-        return Told(hold, is_in_redis=False)
-    return Told(hold, is_in_redis=True)
+        return RecordedHold(hold, is_in_redis=False)
+    return RecordedHold(hold, is_in_redis=True)
 
 
 @conflicts.atomic

@@ -10,7 +10,7 @@ from typing import Any, Final
 from django.core.exceptions import ValidationError
 from django.db import connection, models
 
-from accounts import exact
+from accounts import json_codec
 from accounts.errors import Malformed
 from accounts.money import parse_decimal, printed
 from quotes.models import Instrument
@@ -106,7 +106,7 @@ def shown(value: str | None) -> str:
 def beyond_band(symbol: str, new: Mapping[str, str | None]) -> list[str]:
     """Which of these (kept) terms are further from what two persons agreed to than one may go alone."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT terms_beyond_band(%s, %s::jsonb)", [symbol, exact.dumps(dict(new)).decode()])
+        cursor.execute("SELECT terms_beyond_band(%s, %s::jsonb)", [symbol, json_codec.dumps(dict(new)).decode()])
         return list(cursor.fetchone()[0])
 
 

@@ -1,4 +1,4 @@
-"""The cast, and a clean stage for each test."""
+"""Fixtures that every test may use, and empty tables before each test."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def _empty(cursor: CursorWrapper) -> None:
 # Tests make their database, look behind the guards and empty the tables; what they start works as the application.
 become_owner()
 
-# A good password hash takes a fifth of a second by design; the cast of a test needs none.
+# A good password hash takes a fifth of a second by design; the users of a test need none.
 settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher", *settings.PASSWORD_HASHERS]
 
 TransactionTestCase._fixture_teardown = empty_the_tables  # type: ignore[method-assign]

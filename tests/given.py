@@ -14,7 +14,7 @@ from accounts import audit, ledger, services, tokens
 from accounts.identity import CUSTOMER_SCOPES, FIRM_SCOPES, SYSTEM, Actor, Caller
 from accounts.models import Customer, LedgerAccount
 from quotes import prices
-from quotes.judging import Limits
+from quotes.judging import PriceLimits
 from quotes.models import Instrument, Quote
 from quotes.quoting import FeeTerms
 from quotes.services import quote_trading
@@ -71,7 +71,7 @@ def balance(customer: Customer, type_: str = ledger.AVAILABLE, asset: str = "USD
     return row.balance if row else 0
 
 
-ANYWHERE = Limits(jump=Decimal(10) ** 30)
+ANYWHERE = PriceLimits(jump=Decimal(10) ** 30)
 """A jump limit in percent that no test's market reaches: what a story says the price is, the price is."""
 
 
@@ -92,7 +92,7 @@ def btc_at(bid: str, ask: str = "") -> None:
     price_at("BTC-USD", bid, ask)
 
 
-def rests(symbol: str, bid: str) -> None:
+def market_closed_at(symbol: str, bid: str) -> None:
     """The market of a symbol has closed at this price, a minute ago: it counts, and nothing is executed at it."""
     price_at(symbol, bid, at=timezone.now() - timedelta(minutes=1))
 

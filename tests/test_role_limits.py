@@ -1,4 +1,4 @@
-"""What the application's own role can't do to terms, limits and the desk's log; and that it does its work."""
+"""What the application's own role can't do to terms, limits and the admin's log; and that it does its work."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from accounts.services import create_api_client
 from brokerage import grants
 from quotes.models import Instrument, InstrumentChange
 from quotes.models.instrument import MOVING
-from tests.admin.deeds import sits_down
+from tests.admin.actions import logged_in
 from tests.given import a_customer, a_cut, a_settling_buy, balance, btc_at, settles, usd
 from tests.roles import ONE_ROLE, application, as_the_application, refuses
-from tests.trades.corrections.desk import applies, somebody, why
-from tests.trades.orders.engine_room import changing, closes, opens, places, tick
+from tests.trades.corrections.staff import applies, somebody, why
+from tests.trades.orders.engine_steps import changing, closes, opens, places, tick
 from trades.corrections.propose import propose_adjustment
 from trades.instruments import change
 from trades.models import Order, SettlementWindow
@@ -158,7 +158,7 @@ def test_the_application_names_no_column_that_never_changes(application):
         ("django_admin_log", "change_message = ''"),
     ],
 )
-def test_these_are_the_holes_that_were_found(application, table, change):
+def test_columns_that_could_once_be_changed_are_refused(application, table, change):
     assert refuses(application, f"UPDATE {table} SET {change}")
 
 
@@ -170,7 +170,7 @@ def test_the_application_makes_no_asset_of_its_own(application):
     )
 
 
-def test_an_account_changes_hands_for_nobody():
+def test_an_account_never_changes_its_owner():
     alice, mallory = a_customer(), User.objects.create_user("mallory@example.com")
 
     assert "never changed" in refused_by_the_table(
@@ -198,7 +198,7 @@ def test_an_account_changes_hands_for_nobody():
         "type = 'limit'",
     ],
 )
-def test_the_terms_of_an_open_order_change_for_nobody(change):
+def test_nobody_changes_the_terms_of_an_open_order(change):
     alice = a_customer(with_usd="1_000.00")
     btc_at("42_000.00")
     order = opens(alice, quantity="0.01")
@@ -253,10 +253,10 @@ def test_what_the_application_changes_has_a_version_that_names_its_role():
     ]
 
 
-# --- columns of words ------------------------------------------------------------------------------------
+# --- columns with choices --------------------------------------------------------------------------------
 
 
-def columns_of_words() -> list[tuple[type[models.Model], models.Field]]:
+def columns_with_choices() -> list[tuple[type[models.Model], models.Field]]:
     return [
         (model, field)
         for model in apps.get_models()
@@ -266,9 +266,9 @@ def columns_of_words() -> list[tuple[type[models.Model], models.Field]]:
     ]
 
 
-def test_every_column_of_words_has_a_check_that_knows_exactly_its_words():
-    assert len(columns_of_words()) >= 30
-    for model, field in columns_of_words():
+def test_every_column_with_choices_has_a_check_of_exactly_its_choices():
+    assert len(columns_with_choices()) >= 30
+    for model, field in columns_with_choices():
         words = {str(word) for word, _ in field.flatchoices} | ({""} if field.blank and not field.null else set())
         checks = asked(
             "SELECT pg_get_constraintdef(o.oid) FROM pg_constraint o JOIN pg_attribute a ON a.attrelid = o.conrelid"
@@ -282,7 +282,7 @@ def test_every_column_of_words_has_a_check_that_knows_exactly_its_words():
 
 
 @pytest.mark.parametrize(("column", "word"), [("side", "x"), ("type", "x"), ("status", "x"), ("close_reason", "x")])
-def test_an_order_of_an_unknown_word_can_not_be(application, column, word):
+def test_an_order_with_an_unknown_choice_is_refused(application, column, word):
     alice = a_customer()
     said = {"side": "buy", "type": "market", "status": "OPEN", "close_reason": ""} | {column: word}
 
@@ -298,25 +298,25 @@ def test_an_order_of_an_unknown_word_can_not_be(application, column, word):
 # --- who did what -------------------------------------------------------------------------------------------
 
 
-def a_deed(by: User) -> LogEntry:
+def a_log_entry(by: User) -> LogEntry:
     return LogEntry.objects.create(
         user=by, content_type=ContentType.objects.get_for_model(User), object_id="1", object_repr="x", action_flag=2
     )
 
 
-def test_what_somebody_did_at_the_desk_is_neither_changed_nor_removed(application):
-    deed = a_deed(User.objects.create_user("ann@firm.example"))
+def test_what_somebody_did_in_the_admin_is_neither_changed_nor_removed(application):
+    entry = a_log_entry(User.objects.create_user("ann@firm.example"))
 
     for statement in ("DELETE FROM django_admin_log", "UPDATE django_admin_log SET user_id = user_id"):
         assert refuses(application, statement)
-        assert "never changed or removed" in refused_by_the_table(f"{statement} WHERE id = {deed.pk}")
+        assert "never changed or removed" in refused_by_the_table(f"{statement} WHERE id = {entry.pk}")
     refused_by_the_table("TRUNCATE django_admin_log")
 
 
 @pytest.mark.usefixtures("as_the_application")
-def test_whoever_did_nothing_can_be_deleted_and_whoever_did_something_stays():
+def test_a_user_without_log_entries_can_be_deleted_and_one_with_entries_stays():
     ann, ben = User.objects.create_user("ann@firm.example"), User.objects.create_user("ben@firm.example")
-    a_deed(ann)
+    a_log_entry(ann)
 
     with pytest.raises(ProtectedError, match="never removed"):
         ann.delete()
@@ -354,8 +354,8 @@ def test_the_engine_and_settlement_do_their_work_with_what_they_may():
 
 
 @pytest.mark.usefixtures("as_the_application")
-def test_every_row_that_is_edited_at_the_desk_is_saved_with_what_the_application_may():
-    desk, alice = sits_down("operator@firm.example"), a_customer()
+def test_every_row_that_is_edited_in_the_admin_is_saved_with_what_the_application_may():
+    browser, alice = logged_in("operator@firm.example"), a_customer()
     client, _ = create_api_client("till", ["quotes:read"], datetime.now(UTC))
     rows: list[tuple[models.Model, dict[str, object]]] = [
         (alice, {"name": "Alice A."}),
@@ -366,9 +366,9 @@ def test_every_row_that_is_edited_at_the_desk_is_saved_with_what_the_application
     ]
     for row, changes in rows:
         url = reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_change", args=[row.pk])
-        form = desk.get(url).context["adminform"].form
+        form = browser.get(url).context["adminform"].form
         shown = {name: form[name].value() for name in form.fields}
-        answer = desk.post(
+        answer = browser.post(
             url, {name: value for name, value in (shown | changes).items() if value not in (None, False)}
         )
         assert answer.status_code == 302, (url, answer.context["errors"])

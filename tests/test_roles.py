@@ -157,7 +157,7 @@ def test_granting_again_changes_nothing_and_mends_what_was_granted_by_hand(appli
             "accounts_user",
         ]
 
-    grants.give(connection, settings.APPLICATION_ROLE)
+    grants.grant(connection, settings.APPLICATION_ROLE)
 
     with connection.cursor() as cursor:
         cursor.execute(grants._DIFFERENT, {"role": settings.APPLICATION_ROLE})
@@ -186,7 +186,7 @@ def test_a_role_that_is_missing_and_cannot_be_made_is_said_in_one_sentence():
     name = f"nobody_{uuid.uuid4().hex[:8]}"
 
     with pytest.raises(CommandError, match=f"CREATE ROLE {name} LOGIN PASSWORD"):
-        grants.give(connection, name, "secret")
+        grants.grant(connection, name, "secret")
 
 
 def test_a_missing_role_is_made_by_an_owner_that_may_and_its_password_never_crosses_the_wire():
@@ -198,7 +198,7 @@ def test_a_missing_role_is_made_by_an_owner_that_may_and_its_password_never_cros
     with superuser:
         superuser.execute(f"ALTER ROLE {owner} CREATEROLE")
         try:
-            grants.give(connection, name, "secret")
+            grants.grant(connection, name, "secret")
 
             made = superuser.execute(
                 "SELECT rolcanlogin, rolsuper, rolcreaterole, rolcreatedb, left(rolpassword, 13)"
@@ -235,7 +235,7 @@ def test_what_another_role_has_written_and_not_committed_holds_the_sealer_up(app
         deposit(a_customer(), "BTC", "1")
         assert _horizon_as(application, at) is None
 
-    assert _horizon_as(application, at) == at - seals.MARGIN
+    assert _horizon_as(application, at) == at - seals.CLOCK_TOLERANCE
 
 
 def _horizon_as(application: psycopg.Connection, at: object) -> object:

@@ -28,7 +28,7 @@ class TradesConfig(AppConfig):
             seals.register(table)
         # How far a night has come goes on changing; at which prices it began doesn't.
         begun = ("id", "partition", "night", "cutoff", "prices", "rates", "started_at")
-        seals.register("trades_swaprun", columns=begun, speaks=False)
+        seals.register("trades_swaprun", columns=begun, about_others=False)
         versions.keep("trades_settlementwindow", "id", without=("last_cut_at",))
         versions.keep("trades_correction", "id")
         versions.keep("trades_tradeflag", "id")

@@ -60,7 +60,7 @@ class BatchStateForbids(Refusal):
 
 class MakerIsChecker(Refusal):
     code = "maker_is_checker"
-    sentence = "Whoever cut a batch can't decide on it: a second person confirms it or gives it up."
+    sentence = "Whoever cut a batch can't decide on it: a second person confirms or cancels it."
 
 
 class LegNotFound(NotFound):

@@ -7,8 +7,8 @@ the profits of others don't count, for they are no money yet. `drawn` is by how 
 orders need. So it is free margin without profits, and never more than the available cash, for none of the three that
 are taken off is below zero. It is a rule of the account currency alone: other assets carry no margin.
 
-A price that rests counts as the latest one. Where a position has no price at all, what it has lost is unknown, and
-nothing can be spent until there is one.
+A closed market's last price counts as the latest one. Where a position has no price at all, what it has lost is
+unknown, and nothing can be spent until there is one.
 
 Whoever spends holds the lock of the customer's available account: the engine takes it, too, before it opens or closes
 anything of theirs, so what is read here stays true until the transaction ends.
@@ -74,7 +74,7 @@ def spendable(available: int, held: Held) -> int:
     return 0 if held.unpriced is not None else max(0, available - held.amount)
 
 
-def held_back(customers: Collection[UUID], prices: Mapping[str, Price]) -> dict[UUID, Held]:
+def held_by_positions(customers: Collection[UUID], prices: Mapping[str, Price]) -> dict[UUID, Held]:
     """By customer, those from whom nothing is held left out. Two statements, however many they are.
 
     Call it with the customers' available accounts locked, at prices read for this decision.
@@ -101,7 +101,7 @@ def refuse_beyond(debited: Sequence[Locked]) -> None:
     if not has_something_held(customers):
         return
     asked = clock.now()
-    held = held_back(customers, markets.latest().by_symbol)
+    held = held_by_positions(customers, markets.latest().by_symbol)
     for customer in customers:
         left, kept = own[customer].balance, held.get(customer, NOTHING)
         if kept.unpriced is not None or left < kept.amount:

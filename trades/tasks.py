@@ -1,4 +1,4 @@
-"""Celery's way in: one call per task. The state columns are the queue, a message is a nudge.
+"""Celery's way in: one call per task. The state columns are the queue, a message only wakes a worker.
 
 Each task may be delivered twice, late or never, and may run beside itself on another machine; its docstring
 says why that is harmless. None relies on being redelivered: the beat asks again every few seconds.
@@ -23,8 +23,8 @@ from trades.models import SettlementBatch
 from trades.settlement.cut import cut_due as cut_due_windows
 from trades.settlement.legs import retry_due
 from trades.settlement.low_water import STORING, low_water, raise_low_water
-from trades.settlement.seats import seat
 from trades.settlement.settle import CHUNK, SETTLEABLE, Progress, settle
+from trades.settlement.settler_slots import settler_slot
 from trades.spot.advance import advance as advance_trades
 from trades.spot.sweep import sweep as sweep_trades
 from trades.states import BatchState
@@ -39,20 +39,20 @@ AGAIN: dict[str, Any] = {
     "max_retries": 5,
     "ignore_result": True,
 }
-_IN_OTHER_HANDS_SECONDS = 0.2
+_LOCKED_RETRY_SECONDS = 0.2
 _MOST_ROUNDS = 10
 
 
 @shared_task(**AGAIN)  # type: ignore[untyped-decorator]
 def advance(ids: list[str], rounds: int = 0) -> None:
-    """Move these trades out of storing; exits whose original is in other hands are tried again shortly.
+    """Move these trades out of storing; exits whose original is locked by another are tried again shortly.
 
     Twice at once: each locks what it moves and passes over what the other has locked; a trade that has moved
     is not in storing any more.
     """
     left = advance_trades([UUID(hex=id_) for id_ in ids], prices=_latest_prices).left
     if left and rounds < _MOST_ROUNDS:
-        advance.apply_async(([id_.hex for id_ in left], rounds + 1), countdown=_IN_OTHER_HANDS_SECONDS)
+        advance.apply_async(([id_.hex for id_ in left], rounds + 1), countdown=_LOCKED_RETRY_SECONDS)
 
 
 @shared_task(**AGAIN)  # type: ignore[untyped-decorator]
@@ -79,11 +79,11 @@ def cut_due() -> None:
 def settle_open(number: int = 0) -> None:
     """Settle every confirmed batch as far as its legs allow, also one that a killed worker left in the middle.
 
-    Twice at once: the second finds the seat taken and leaves it to the first. Whoever sits on one seat wakes a helper
-    for the next where there is work for two; they share the slices out, and no slice is done twice. A batch that only
-    waits for its legs costs a look and is not talked about.
+    `number` is the settler slot to take. Twice at once: the second finds the slot taken and leaves the batches to the
+    first. Whoever has a slot wakes a worker for the next one where there is work for two; they share the slices out,
+    and no slice is done twice. A batch that only waits for its legs costs a few queries and is not logged.
     """
-    with seat(number) as is_mine:
+    with settler_slot(number) as is_mine:
         if not is_mine:
             return
         open_ones = list(SettlementBatch.objects.filter(state__in=SETTLEABLE).order_by("pk"))

@@ -1,4 +1,4 @@
-"""What every page of the operators' desk has in common: bounded work, exact searches, no writing by accident."""
+"""What every page of the admin has in common: bounded work, exact searches, no writing by accident."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def may(permission: str) -> Callable[..., bool]:
     empty one would fail.
     """
 
-    def has(desk: Any, request: HttpRequest, obj: object = None) -> bool:
+    def has(model_admin: Any, request: HttpRequest, obj: object = None) -> bool:
         return bool(request.user.has_perm(permission))
 
     return has
@@ -49,9 +49,9 @@ def asked_once(method: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     kept = f"_{method.__name__}_shown"
 
     @wraps(method)
-    def shown_of(desk: Any, row: Any) -> Any:
+    def shown_of(model_admin: Any, row: Any) -> Any:
         if not hasattr(row, kept):
-            setattr(row, kept, method(desk, row))
+            setattr(row, kept, method(model_admin, row))
         return getattr(row, kept)
 
     return shown_of
@@ -88,7 +88,7 @@ class BoundedPaginator(Paginator):
         return f"more than {MOST_COUNTED:,}" if self.counted > MOST_COUNTED else f"{self.counted:,}"
 
 
-class DeskList(ChangeList):
+class BoundedList(ChangeList):
     """A list whose one count is the paginator's."""
 
     def get_results(self, request: HttpRequest) -> None:
@@ -96,7 +96,7 @@ class DeskList(ChangeList):
         self.full_result_count = self.result_count
 
 
-class DeskAdmin(ModelAdmin):
+class BoundedAdmin(ModelAdmin):
     """A list, newest first, and a page per row. `related` is joined, so no row costs a query of its own.
 
     Searching finds exact ids only, each through an index: `search_guids` (the row's own first), `search_texts`,
@@ -127,7 +127,7 @@ class DeskAdmin(ModelAdmin):
         return rows.select_related(*self.related) if self.related else rows
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
-        return DeskList
+        return BoundedList
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
         if "\x00" in object_id:  # PostgreSQL's text can't hold one, so it names nothing
@@ -186,7 +186,7 @@ class NeverDeleted:
         return False
 
 
-class ReadOnlyAdmin(ReadOnly, DeskAdmin):
+class ReadOnlyAdmin(ReadOnly, BoundedAdmin):
     warn_unsaved_form = False
 
 

@@ -12,7 +12,7 @@ from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from accounts import clock, services
 from accounts.admin import shown
-from accounts.admin.base import DeskAdmin, NeverDeleted
+from accounts.admin.base import BoundedAdmin, NeverDeleted
 from accounts.identity import FIRM_SCOPES
 from accounts.models import ApiClient
 
@@ -30,7 +30,7 @@ class ApiClientForm(forms.ModelForm):
 
 
 @admin.register(ApiClient)
-class ApiClientAdmin(NeverDeleted, DeskAdmin):
+class ApiClientAdmin(NeverDeleted, BoundedAdmin):
     form = ApiClientForm
     list_display = ("name", "client_id", "is_active", "scope_count", "created")
     list_filter = ("is_active",)
@@ -45,7 +45,7 @@ class ApiClientAdmin(NeverDeleted, DeskAdmin):
 
     @admin.display(description="Created")
     def created(self, client: ApiClient) -> str:
-        return shown.moment(client.created_at)
+        return shown.timestamp(client.created_at)
 
     def save_model(self, request: HttpRequest, client: ApiClient, form: Any, change: bool) -> None:
         if change:
@@ -56,5 +56,5 @@ class ApiClientAdmin(NeverDeleted, DeskAdmin):
             setattr(client, name, getattr(made, name))
         client._state.adding = False
         text = "Client id {} and secret {} - copy the secret now, it is not kept and can't be shown again."
-        identity, word = (format_html('<code class="desk-id">{}</code>', part) for part in (client.client_id, secret))
+        identity, word = (format_html('<code class="admin-id">{}</code>', part) for part in (client.client_id, secret))
         messages.warning(request, format_html(text, identity, word))

@@ -1,4 +1,4 @@
-"""What the desk asks before anything happens, and how it tells what came of it.
+"""What the admin asks before anything happens, and how it tells what came of it.
 
 A dialog's answer is a POST to the action's own URL. The services decide; a refusal is shown in its own words.
 """
@@ -47,7 +47,7 @@ def dialog(title: str, description: str, submit: str, form: type[BaseDialogForm]
 
 
 def actor(request: HttpRequest) -> Actor:
-    """Whoever sits at the desk."""
+    """Who is logged in to the admin."""
     return Actor(user_id=request.user.pk)
 
 
@@ -60,11 +60,11 @@ def id_in(object_id: object) -> UUID:
 
 
 def carried_out(
-    request: HttpRequest, deed: Callable[[], Any], done: str | Callable[[Any], str], to: str, *args: object
+    request: HttpRequest, action: Callable[[], Any], done: str | Callable[[Any], str], to: str, *args: object
 ) -> HttpResponse:
-    """Do it, say what came of it, and go to a page; `done` is the sentence, or makes one of the deed's result."""
+    """Do it, say what came of it, and go to a page; `done` is the sentence, or makes one of its result."""
     try:
-        result = deed()
+        result = action()
     except Refusal as refusal:
         messages.error(request, refusal.text)
     else:

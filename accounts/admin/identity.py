@@ -16,7 +16,7 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from accounts.admin import shown
-from accounts.admin.base import BoundedPaginator, DeskAdmin, NeverDeleted
+from accounts.admin.base import BoundedAdmin, BoundedPaginator, NeverDeleted
 from accounts.models import Asset, Customer, LedgerAccount, User
 
 STATES = {"verified": "success", "frozen": "danger", "rejected": "danger", "storing": "info", "unverified": "warning"}
@@ -67,15 +67,15 @@ class UserAdmin(NeverDeleted, DjangoUserAdmin, ModelAdmin):
 
     @admin.display(description="Last login here")
     def last_seen(self, user: User) -> str:
-        return shown.moment(user.last_login)
+        return shown.timestamp(user.last_login)
 
     @admin.display(description="Created")
     def created(self, user: User) -> str:
-        return shown.moment(user.created_at)
+        return shown.timestamp(user.created_at)
 
 
 @admin.register(Customer)
-class CustomerAdmin(NeverDeleted, DeskAdmin):
+class CustomerAdmin(NeverDeleted, BoundedAdmin):
     """Whoever owns money. Customers come in through the API or `create_customer`, never from here."""
 
     formfield_overrides = {ArrayField: {"widget": UnfoldAdminTextInputWidget}}
@@ -120,11 +120,11 @@ class CustomerAdmin(NeverDeleted, DeskAdmin):
 
     @admin.display(description="Created")
     def created(self, customer: Customer) -> str:
-        return shown.moment(customer.created_at)
+        return shown.timestamp(customer.created_at)
 
     @admin.display(description="Changed")
     def updated(self, customer: Customer) -> str:
-        return shown.moment(customer.updated_at)
+        return shown.timestamp(customer.updated_at)
 
     @admin.display(description="Money")
     def balances(self, customer: Customer) -> str:

@@ -74,7 +74,7 @@ class LedgerAccountAdmin(ReadOnlyAdmin):
 
     @admin.display(description="Last moved")
     def moved(self, account: LedgerAccount) -> str:
-        return shown.moment(account.updated_at)
+        return shown.timestamp(account.updated_at)
 
 
 @admin.register(Transfer)
@@ -113,7 +113,7 @@ class TransferAdmin(ReadOnlyAdmin):
 
     @admin.display(description="At")
     def when(self, transfer: Transfer) -> str:
-        return shown.moment(transfer.at)
+        return shown.timestamp(transfer.at)
 
     @admin.display(description="Guid")
     def guid(self, transfer: Transfer) -> str:
@@ -169,7 +169,7 @@ class LedgerAuditAdmin(ReadOnlyAdmin):
 
     @admin.display(description="At")
     def when(self, audit: LedgerAudit) -> str:
-        return shown.moment(audit.at)
+        return shown.timestamp(audit.at)
 
     @admin.display(description="Result")
     def result(self, audit: LedgerAudit) -> str:

@@ -1,4 +1,4 @@
-"""Numbers in the desk's forms: as strict about what is a number as the API and the commands are.
+"""Numbers in the admin's forms: as strict about what is a number as the API and the commands are.
 
 Django's own fields read full-width digits, "1_0" and " 10 " as 10, which isn't what stands there.
 """

@@ -17,7 +17,7 @@ from unfold.widgets import UnfoldAdminFileFieldWidget, UnfoldAdminSplitDateTimeW
 
 from accounts import clock
 from accounts.admin import shown
-from accounts.admin.base import DeskAdmin, ReadOnlyInline
+from accounts.admin.base import BoundedAdmin, ReadOnlyInline
 from accounts.admin.dialogs import actor
 from accounts.errors import Refusal
 from accounts.models import ReconciliationLine, ReconciliationRun
@@ -36,7 +36,7 @@ class StatementForm(forms.ModelForm):
         ),
     )
     as_of = forms.SplitDateTimeField(
-        widget=UnfoldAdminSplitDateTimeWidget, help_text="The moment that the statement speaks of, UTC."
+        widget=UnfoldAdminSplitDateTimeWidget, help_text="The time that the statement is about, UTC."
     )
 
     class Meta:
@@ -74,7 +74,7 @@ class LineInline(ReadOnlyInline):
 
 
 @admin.register(ReconciliationRun)
-class ReconciliationRunAdmin(DeskAdmin):
+class ReconciliationRunAdmin(BoundedAdmin):
     """Never changed, never removed. Adding one is reconciling a statement."""
 
     form = StatementForm
@@ -134,7 +134,7 @@ class ReconciliationRunAdmin(DeskAdmin):
 
     @admin.display(description="Fingerprint of the statement (SHA-256)")
     def fingerprint(self, run: ReconciliationRun) -> str:
-        return format_html('<span class="desk-id">{}</span>', run.source_sha256)
+        return format_html('<span class="admin-id">{}</span>', run.source_sha256)
 
     @admin.display(description="Run")
     def short_guid(self, run: ReconciliationRun) -> str:
@@ -146,11 +146,11 @@ class ReconciliationRunAdmin(DeskAdmin):
 
     @admin.display(description="As of")
     def as_of_moment(self, run: ReconciliationRun) -> str:
-        return shown.moment(run.as_of)
+        return shown.timestamp(run.as_of)
 
     @admin.display(description="Compared at")
     def when(self, run: ReconciliationRun) -> str:
-        return shown.moment(run.at)
+        return shown.timestamp(run.at)
 
     @admin.display(description="By")
     def made(self, run: ReconciliationRun) -> str:

@@ -28,7 +28,7 @@ class SealBlockAdmin(ReadOnlyAdmin):
 
     @admin.display(description="Sealed at")
     def sealed(self, block: SealBlock) -> str:
-        return shown.moment(block.sealed_at)
+        return shown.timestamp(block.sealed_at)
 
     @admin.display(description="Rows")
     def rows_shown(self, block: SealBlock) -> str:

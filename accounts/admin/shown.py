@@ -1,4 +1,4 @@
-"""How the desk shows what it shows: exact amounts in whole assets, times in UTC, ids that can be followed."""
+"""How the admin shows values: exact amounts in whole assets, times in UTC, ids that can be followed."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ def between(least: Decimal, most: Decimal) -> SafeString:
     return _figure(f"{_digits(least, 0)} – {_digits(most, 0)}")
 
 
-def moment(at: datetime | None) -> SafeString | str:
+def timestamp(at: datetime | None) -> SafeString | str:
     """To the second, UTC; the milliseconds in the tooltip."""
     if at is None:
         return NOTHING
     return format_html(
-        '<time class="desk-time" datetime="{}" title="{}">{}</time>',
+        '<time class="admin-time" datetime="{}" title="{}">{}</time>',
         at.isoformat(),
         at.isoformat(sep=" ", timespec="milliseconds"),
         at.strftime("%Y-%m-%d %H:%M:%S"),
@@ -78,14 +78,14 @@ def age(then: datetime | None, now: datetime) -> str:
 
 def guid(value: UUID | None) -> SafeString | str:
     """The whole guid, as the API writes it."""
-    return NOTHING if value is None else format_html('<span class="desk-id">{}</span>', value.hex)
+    return NOTHING if value is None else format_html('<span class="admin-id">{}</span>', value.hex)
 
 
 def short_guid(value: UUID | None) -> SafeString | str:
     """The end of a guid, where time-ordered ones differ; the whole of it in the tooltip."""
     if value is None:
         return NOTHING
-    return format_html('<span class="desk-id" title="{}">…{}</span>', value.hex, value.hex[-10:])
+    return format_html('<span class="admin-id" title="{}">…{}</span>', value.hex, value.hex[-10:])
 
 
 def path_of(model: str, pk: object) -> str:
@@ -97,13 +97,13 @@ def link(model: str, pk: object, text: object) -> SafeString | str:
     """To a row's page."""
     if pk is None:
         return NOTHING
-    return format_html('<a class="desk-link" href="{}">{}</a>', path_of(model, pk), text)
+    return format_html('<a class="admin-link" href="{}">{}</a>', path_of(model, pk), text)
 
 
 def list_link(model: str, query: Mapping[str, str | UUID], text: object) -> SafeString:
     """To a list, filtered."""
     url = f"{reverse(f'admin:{model}_changelist')}?{urlencode({name: str(value) for name, value in query.items()})}"
-    return format_html('<a class="desk-link" href="{}">{}</a>', url, text)
+    return format_html('<a class="admin-link" href="{}">{}</a>', url, text)
 
 
 def customer_link(customer: Customer | None) -> SafeString | str:
@@ -112,20 +112,20 @@ def customer_link(customer: Customer | None) -> SafeString | str:
 
 def chip(text: str, moods: Mapping[str, str], reason: str = "") -> SafeString:
     """A state in its colour, and why; `moods` names success, info, warning or danger, anything else is grey."""
-    state = format_html('<span class="desk-chip {}">{}</span>', moods.get(text, ""), text.replace("_", " ").lower())
+    state = format_html('<span class="admin-chip {}">{}</span>', moods.get(text, ""), text.replace("_", " ").lower())
     return format_html("{} {}", state, reason.lower()) if reason else state
 
 
 def who(user: User | None, client: ApiClient | None = None, otherwise: str = "the system") -> str:
-    """The person or the program whose deed something is."""
+    """The person or the program that did something."""
     return str(user or client or otherwise)
 
 
 def bar(percent: int, text: str) -> SafeString:
     """How far something is, as a bar with its figures beside it."""
     return format_html(
-        '<span class="desk-progress"><progress class="desk-bar" max="100" value="{}" aria-label="{} %"></progress>'
-        '<span class="desk-progress-text">{} % · {}</span></span>',
+        '<span class="admin-progress"><progress class="admin-bar" max="100" value="{}" aria-label="{} %"></progress>'
+        '<span class="admin-progress-text">{} % · {}</span></span>',
         percent,
         percent,
         percent,
@@ -142,8 +142,8 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[Any]], nothing: str) -
     listed = [list(row) for row in rows]
     if not listed:
         return nothing
-    titles = [(header, "desk-figure" in str(listed[0][i])) for i, header in enumerate(headers)]
-    return render_to_string("admin/desk_table.html", {"titles": titles, "rows": listed})
+    titles = [(header, "admin-figure" in str(listed[0][i])) for i, header in enumerate(headers)]
+    return render_to_string("admin/plain_table.html", {"titles": titles, "rows": listed})
 
 
 def more(table_: str, count: int, total: int) -> SafeString:
@@ -156,8 +156,8 @@ def _digits(value: Decimal, least_decimals: int) -> str:
 
 
 def _figure(text: str, mood: str = "") -> SafeString:
-    return format_html('<span class="desk-figure {}">{}</span>', mood, text)
+    return format_html('<span class="admin-figure {}">{}</span>', mood, text)
 
 
 def _mood(value: int | Decimal) -> str:
-    return "desk-gain" if value > 0 else "desk-loss" if value < 0 else ""
+    return "admin-gain" if value > 0 else "admin-loss" if value < 0 else ""

@@ -21,7 +21,7 @@ class RowVersionAdmin(ReadOnlyAdmin):
 
     @admin.display(description="From")
     def written(self, version: RowVersion) -> str:
-        return shown.moment(version.at)
+        return shown.timestamp(version.at)
 
     @admin.display(description="It says")
     def said_shown(self, version: RowVersion) -> str:

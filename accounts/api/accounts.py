@@ -18,7 +18,7 @@ from rest_framework.views import APIView
 from accounts import selectors, services
 from accounts.api import bodies
 from accounts.api.identity import PublicView
-from accounts.api.lists import bank, guid_in_path, guids, page_of, texts, words
+from accounts.api.lists import bank, guid_in_path, guids, one_of, page_of, strings
 from accounts.errors import Malformed
 from accounts.identity import Caller
 from accounts.models import Asset, LedgerAccount
@@ -29,7 +29,7 @@ _LONGEST_NAME = 128
 
 def _of_type(name: str, text: str) -> Q:
     """`type` says what the asset is: the ledger has no such column."""
-    words("type", [FIAT_ACCOUNT, TRADING_ACCOUNT, "fee"])(name, text)
+    one_of("type", [FIAT_ACCOUNT, TRADING_ACCOUNT, "fee"])(name, text)
     values = text.split(",")
     is_fiat = Q(asset__type=Asset.Type.FIAT)
     nothing = Q(pk__in=[])
@@ -38,13 +38,13 @@ def _of_type(name: str, text: str) -> Q:
 
 def _labelled(name: str, text: str) -> Q:
     """Accounts have no labels, so none has this one."""
-    texts("label")(name, text)
+    strings("label")(name, text)
     return Q(pk__in=[])
 
 
 def _of_owner(name: str, text: str) -> Q:
     """The firm's own accounts are not shown here."""
-    words("owner", ["bank", "customer"])(name, text)
+    one_of("owner", ["bank", "customer"])(name, text)
     return Q() if "customer" in text.split(",") else Q(pk__in=[])
 
 
@@ -54,10 +54,10 @@ FILTERS = {
     "customer_guid": guids("customer_id"),
     "type": _of_type,
     "owner": _of_owner,
-    "asset": texts("asset_id__in"),
+    "asset": strings("asset_id__in"),
     "label": _labelled,
 }
-ASSET_FILTERS = {"code": texts("pk__in")}
+ASSET_FILTERS = {"code": strings("pk__in")}
 
 
 class AccountsView(APIView):

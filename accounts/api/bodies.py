@@ -1,7 +1,7 @@
 """Reading the fields of a JSON body: each function gives one field's value or says what is wrong with it.
 
-A field that is absent, null or "" is absent. Unknown fields are ignored. Texts come without NUL and lone
-surrogates (`accounts.exact`), so a length is all that PostgreSQL can still mind.
+A field that is absent, null or "" is absent. Unknown fields are ignored. Strings come without NUL and lone
+surrogates (`accounts.json_codec`), so their length is all that PostgreSQL could still refuse.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ LONGEST_LABEL = 64
 
 
 def object_in(data: object) -> Mapping[str, Any]:
-    """The body itself. Raises Malformed for a list, a text, a number or null, and for a form with a field twice."""
+    """The body itself. Raises Malformed for a list, a string, a number or null, and for a form with a field twice."""
     if not isinstance(data, Mapping):
         raise Malformed("The body must be a JSON object.")
     if isinstance(data, QueryDict) and (repeated := [name for name, values in data.lists() if len(values) > 1]):
-        raise Malformed(f"{min(repeated)[:64]} stands twice.")
+        raise Malformed(f"{min(repeated)[:64]} appears twice.")
     return data
 
 
@@ -34,14 +34,14 @@ def missing(body: Mapping[str, Any], *names: str) -> list[str]:
 
 
 def text(body: Mapping[str, Any], name: str, *, longest: int, required: bool = False) -> str:
-    """A text without surrounding blanks, "" when absent."""
+    """A string without surrounding blanks, "" when absent."""
     value = body.get(name)
     if value is None or value == "":
         if required:
             raise Malformed(f"{name} is required.")
         return ""
     if not isinstance(value, str):
-        raise Malformed(f"{name} must be a text.")
+        raise Malformed(f"{name} must be a string.")
     value = value.strip()
     if len(value) > longest or (required and not value):
         raise Malformed(f"{name} must have 1 to {longest} characters.")
@@ -49,7 +49,7 @@ def text(body: Mapping[str, Any], name: str, *, longest: int, required: bool = F
 
 
 def choice(body: Mapping[str, Any], name: str, known: Collection[str], *, default: str | None = None) -> str:
-    """A word of a closed list; required unless there is a default."""
+    """A value of a closed list; required unless there is a default."""
     value = body.get(name)
     if value in (None, "") and default is not None:
         return default
@@ -59,11 +59,11 @@ def choice(body: Mapping[str, Any], name: str, known: Collection[str], *, defaul
 
 
 def choices(body: Mapping[str, Any], name: str, known: Collection[str]) -> list[str]:
-    """A list of words of a closed list, each once; all of them when absent."""
+    """A list of values of a closed list, each once; all of them when absent."""
     value = body.get(name)
     if value is None or value == "":
         return list(known)
-    if not isinstance(value, list) or not value or not all(isinstance(word, str) and word in known for word in value):
+    if not isinstance(value, list) or not value or not all(isinstance(one, str) and one in known for one in value):
         raise Malformed(f"{name} must be a list of some of {', '.join(known)}.")
     return sorted(set(value))
 
@@ -102,5 +102,5 @@ def labels(body: Mapping[str, Any]) -> list[str] | None:
         return None
     fits = isinstance(value, list) and len(value) <= MOST_LABELS
     if not fits or not all(isinstance(label, str) and 0 < len(label) <= LONGEST_LABEL for label in value):
-        raise Malformed(f"labels must be at most {MOST_LABELS} texts of 1 to {LONGEST_LABEL} characters.")
+        raise Malformed(f"labels must be at most {MOST_LABELS} strings of 1 to {LONGEST_LABEL} characters.")
     return list(value)

@@ -12,7 +12,7 @@ from rest_framework.views import APIView
 
 from accounts import clock, selectors, services
 from accounts.api import bodies
-from accounts.api.lists import bank, guid_in_path, guids, page_of, texts, words
+from accounts.api.lists import bank, guid_in_path, guids, one_of, page_of, strings
 from accounts.errors import Malformed
 from accounts.identity import Caller
 from accounts.models import Customer
@@ -21,9 +21,9 @@ from accounts.services import NewCustomer
 FILTERS = {
     "guid": guids("pk"),
     "bank_guid": bank(settings.BANK_GUID),
-    "type": words("type", Customer.Type.values),
-    "state": words("state", Customer.State.values),
-    "label": texts("labels__overlap"),
+    "type": one_of("type", Customer.Type.values),
+    "state": one_of("state", Customer.State.values),
+    "label": strings("labels__overlap"),
 }
 
 

@@ -22,13 +22,13 @@ class PublicView(APIView):
 
 
 def fields_of(request: Request, *names: str) -> Mapping[str, Any]:
-    """The body, with all these texts in it."""
+    """The body, with all these strings in it."""
     body = bodies.object_in(request.data)
     if missing := bodies.missing(body, *names):
         raise Malformed(f"Missing required parameters: {', '.join(missing)}")
     for name in names:
         if not isinstance(body[name], str):
-            raise Malformed(f"{name} must be a text")
+            raise Malformed(f"{name} must be a string")
     return body
 
 
@@ -72,5 +72,5 @@ class LogoutView(PublicView):
         return Response({"message": "Logged out successfully"})
 
 
-def _pair(pair: tokens.Pair) -> Response:
+def _pair(pair: tokens.TokenPair) -> Response:
     return Response({"access": pair.access, "refresh": pair.refresh, "expiresIn": pair.expires_in})

@@ -4,10 +4,10 @@ A view gives its queryset in its final order, the request's query and what each 
 
     FILTERS = {
         "guid": guids("pk"),
-        "side": words("side", Quote.Side.values),
-        "label": texts("labels__overlap"),
-        "created_at_gte": moment("issued_at__gte"),
-        "created_at_lt": moment("issued_at__lt"),
+        "side": one_of("side", Quote.Side.values),
+        "label": strings("labels__overlap"),
+        "created_at_gte": timestamp("issued_at__gte"),
+        "created_at_lt": timestamp("issued_at__lt"),
     }
     return Response(page_of(selectors.quotes_of(caller), request.query_params, FILTERS, quote_out))
 
@@ -39,7 +39,7 @@ Filter = Callable[[str, str], Q]
 
 Row = TypeVar("Row", bound=Model)
 
-_MOMENT = re.compile(
+_TIMESTAMP = re.compile(
     r"(\d{4}-\d\d-\d\d)(?:[Tt ](\d\d:\d\d(?::\d\d)?)(?:\.(\d{1,9}))?\s?([Zz]|[+-]\d\d:?\d\d)?)?", re.ASCII
 )
 
@@ -95,12 +95,12 @@ def guid_in_path(text: str) -> UUID:
     return guid
 
 
-def parse_moment(text: str) -> datetime | None:
+def parse_timestamp(text: str) -> datetime | None:
     """ISO 8601 with up to nine fractional digits and any offset (none means UTC), or None.
 
     Digits past the microsecond are cut off; a bare date is its midnight.
     """
-    match = _MOMENT.fullmatch(text)
+    match = _TIMESTAMP.fullmatch(text)
     if match is None:
         return None
     day, clock, fraction, offset = match.groups()
@@ -109,8 +109,8 @@ def parse_moment(text: str) -> datetime | None:
     if len(clock) == len("00:00"):
         clock += ":00"
     try:
-        moment = datetime.fromisoformat(f"{day}T{clock}.{microseconds}{(offset or 'Z').upper()}")
-        return moment.astimezone(UTC)
+        at = datetime.fromisoformat(f"{day}T{clock}.{microseconds}{(offset or 'Z').upper()}")
+        return at.astimezone(UTC)
     except (ValueError, OverflowError):
         return None
 
@@ -140,35 +140,35 @@ def bank(guid: str) -> Filter:
     return condition
 
 
-def words(field: str, known: Collection[str]) -> Filter:
-    """Comma-separated words of a closed list."""
+def one_of(field: str, known: Collection[str]) -> Filter:
+    """Comma-separated values of a closed list."""
 
     def condition(name: str, text: str) -> Q:
         values = _values(name, text)
         if not set(known).issuperset(values):
-            raise Malformed(f"{name} must be of {', '.join(sorted(known))}.")
+            raise Malformed(f"{name} must be one or more of {', '.join(sorted(known))}, separated by commas.")
         return Q(**{f"{field}__in": values})
 
     return condition
 
 
-def texts(lookup: str) -> Filter:
-    """Comma-separated texts handed to a lookup that takes a list, e.g. `labels__overlap`."""
+def strings(lookup: str) -> Filter:
+    """Comma-separated strings handed to a lookup that takes a list, e.g. `labels__overlap`."""
 
     def condition(name: str, text: str) -> Q:
         values = _values(name, text)
         if not all(0 < len(value) <= 64 and value.isprintable() for value in values):
-            raise Malformed(f"{name} must be texts of 1 to 64 characters, separated by commas.")
+            raise Malformed(f"{name} must be strings of 1 to 64 characters, separated by commas.")
         return Q(**{lookup: values})
 
     return condition
 
 
-def moment(lookup: str) -> Filter:
+def timestamp(lookup: str) -> Filter:
     """A time handed to a comparison, e.g. `created_at__gte`."""
 
     def condition(name: str, text: str) -> Q:
-        at = parse_moment(text)
+        at = parse_timestamp(text)
         if at is None:
             raise Malformed(f"{name} must be a time such as 2026-01-31T12:00:00.000Z.")
         return Q(**{lookup: at})

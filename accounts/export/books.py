@@ -13,12 +13,12 @@ from django.db import connection
 PAGE: Final = 5000  # rows in memory at a time
 
 
-class Asset(NamedTuple):
+class ExportedAsset(NamedTuple):
     code: str
     decimals: int
 
 
-class Account(NamedTuple):
+class ExportedAccount(NamedTuple):
     """An account with its balance in base units, credits less debits; of a customer or of a bucket of the house."""
 
     id: UUID
@@ -30,7 +30,7 @@ class Account(NamedTuple):
     balance: int
 
 
-class Place(NamedTuple):
+class AccountName(NamedTuple):
     """An account as a transfer names it."""
 
     customer_id: UUID | None
@@ -39,7 +39,7 @@ class Place(NamedTuple):
     type: str
 
 
-class Transfer(NamedTuple):
+class ExportedTransfer(NamedTuple):
     """A movement of `amount` base units; `day` and `at` are UTC, `reference` is the outside's own, or empty."""
 
     id: UUID
@@ -53,11 +53,11 @@ class Transfer(NamedTuple):
     asset: str
     decimals: int
     amount: int
-    debit: Place
-    credit: Place
+    debit: AccountName
+    credit: AccountName
 
 
-class Price(NamedTuple):
+class ExportedPrice(NamedTuple):
     """What a unit of one asset cost in another at the end of a day (UTC)."""
 
     day: date
@@ -89,8 +89,8 @@ _ASSETS = "SELECT code, decimals FROM accounts_asset ORDER BY code"
 _FIRST_DAY = "SELECT to_char(min(at) AT TIME ZONE 'UTC', 'YYYY-MM-DD') FROM accounts_transfer"
 
 
-def assets() -> list[Asset]:
-    return [Asset._make(row) for row in _rows(_ASSETS)]
+def assets() -> list[ExportedAsset]:
+    return [ExportedAsset._make(row) for row in _rows(_ASSETS)]
 
 
 def first_day() -> str:
@@ -99,14 +99,15 @@ def first_day() -> str:
     return str(day) if day else "1970-01-01"
 
 
-def accounts() -> Iterator[Account]:
+def accounts() -> Iterator[ExportedAccount]:
     for row in _paged(_ACCOUNTS):
-        yield Account._make((*row[:6], int(row[6])))
+        yield ExportedAccount._make((*row[:6], int(row[6])))
 
 
-def transfers() -> Iterator[Transfer]:
+def transfers() -> Iterator[ExportedTransfer]:
     for row in _paged(_TRANSFERS):
-        yield Transfer._make((*row[:10], int(row[10]), Place._make(row[11:15]), Place._make(row[15:19])))
+        debit, credit = AccountName._make(row[11:15]), AccountName._make(row[15:19])
+        yield ExportedTransfer._make((*row[:10], int(row[10]), debit, credit))
 
 
 def _paged(query: str) -> Iterator[tuple[Any, ...]]:

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator
 from datetime import date, timedelta
 
 from accounts.export import books
-from accounts.export.books import Price
+from accounts.export.books import ExportedPrice
 from accounts.export.forms import Form
 
 
-def lines(form: Form, prices: Iterable[Price]) -> Iterator[str]:
+def lines(form: Form, prices: Iterable[ExportedPrice]) -> Iterator[str]:
     """Assets, accounts, prices, transfers, and at the end what every account holds: a page at a time.
 
     The caller reads it within `in_one_snapshot`, prices included.

@@ -12,5 +12,5 @@ def guid_of(text: str) -> UUID:
     """What somebody wrote, as a guid. Raises NotFound."""
     guid = pasted_guid(text)
     if guid is None:
-        raise NotFound(f"{text[:40]!r} is no guid.")
+        raise NotFound(f"{text[:40]!r} is not a guid.")
     return guid

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from django.core.management.base import BaseCommand, CommandError
 
-from accounts import exact
+from accounts import json_codec
 from accounts.errors import Refusal
 
 Handle = TypeVar("Handle", bound=Callable[..., None])
@@ -26,14 +26,14 @@ class JSONCommand(BaseCommand):
     def say(self, options: dict[str, Any], facts: dict[str, Any], *lines: str) -> None:
         """Print the facts as JSON if that was asked for, else the lines."""
         if options["json"]:
-            self.stdout.write(exact.dumps(facts).decode())
+            self.stdout.write(json_codec.dumps(facts).decode())
         else:
             for line in lines:
                 self.stdout.write(line)
 
 
-def politely(handle: Handle) -> Handle:
-    """Turn a refusal into the command line's own kind of error."""
+def as_command_errors(handle: Handle) -> Handle:
+    """A decorator of `handle`: a refusal becomes a CommandError."""
 
     @wraps(handle)
     def wrapped(*args: Any, **options: Any) -> None:

@@ -12,8 +12,8 @@ from django.db.models.functions import Lower
 from django.utils import timezone
 
 from accounts.ids import partition_of, uuid7
+from accounts.models.choices import known
 from accounts.models.fixed import FixedColumns
-from accounts.models.words import known
 
 
 class UserManager(BaseUserManager["User"]):

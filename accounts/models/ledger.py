@@ -8,8 +8,8 @@ from django.utils import timezone
 
 from accounts.ids import uuid7
 from accounts.kinds import KINDS
+from accounts.models.choices import known
 from accounts.models.fixed import FixedColumns
-from accounts.models.words import known
 
 
 class Asset(FixedColumns):

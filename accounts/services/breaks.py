@@ -11,7 +11,7 @@ from uuid import UUID
 from django.db import transaction
 
 from accounts import conflicts
-from accounts.errors import BreakNeedsMoney, BreakNotFound, BreakResolved, Malformed, NobodyAnswers, UserNotFound
+from accounts.errors import ActorRequired, BreakNeedsMoney, BreakNotFound, BreakResolved, Malformed, UserNotFound
 from accounts.identity import Actor
 from accounts.models import Break, User
 
@@ -39,10 +39,10 @@ def own(break_id: UUID, owner_id: UUID | None, *, at: datetime) -> Break:
 def explain(break_id: UUID, *, reason: str, by: Actor, at: datetime) -> Break:
     """Resolve a reconciliation's break by saying what it was. Whoever explains one that nobody owned owns it.
 
-    Raises Malformed, NobodyAnswers, BreakNotFound, BreakResolved, and BreakNeedsMoney for a leg's difference.
+    Raises Malformed, ActorRequired, BreakNotFound, BreakResolved, and BreakNeedsMoney for a leg's difference.
     """
     if by.is_system:
-        raise NobodyAnswers
+        raise ActorRequired
     reason = reason.strip()
     if not 0 < len(reason) <= LONGEST_RESOLUTION or not reason.isprintable():
         raise Malformed(f"An explanation has 1 to {LONGEST_RESOLUTION} characters on one line.")

@@ -16,7 +16,7 @@ from accounts.models import ApiClient
 
 _LONGEST_NAME = 100
 _CLIENT_ID = re.compile(r"client_[0-9a-f]{32}", re.ASCII)
-_NOBODYS = hashlib.sha256(b"").hexdigest()
+_NO_CLIENTS_DIGEST = hashlib.sha256(b"").hexdigest()
 
 
 @conflicts.atomic
@@ -45,7 +45,7 @@ def authenticate_client(client_id: str, secret: str) -> ApiClient:
     """The active client with this id and secret. Raises Unauthorized, the same for every reason."""
     known = client_id if _CLIENT_ID.fullmatch(client_id) else ""
     client = ApiClient.objects.filter(client_id=known, is_active=True).first()
-    genuine = hmac.compare_digest(_digest(secret), client.secret_sha256 if client else _NOBODYS)
+    genuine = hmac.compare_digest(_digest(secret), client.secret_sha256 if client else _NO_CLIENTS_DIGEST)
     if client is None or not genuine:
         raise Unauthorized("The client id or the client secret is wrong.")
     return client

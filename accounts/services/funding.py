@@ -99,7 +99,7 @@ def move(
     """
     _asset(debit.asset)
     if not 0 < amount <= MAX_POSTING:
-        raise Malformed("The amount must be above zero, and one that can exist.")
+        raise Malformed("The amount must be above zero, and not above what can be stored.")
     refuse_reference(reference)
     if len(reason) > LONGEST_REASON or not reason.isprintable():
         raise Malformed(f"A reason has at most {LONGEST_REASON} characters on one line.")

@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 HEADER: Final = ["asset", "balance"]
 LONGEST_STATEMENT: Final = 1_000_000  # bytes
 LONGEST_SOURCE: Final = 200
-MARGIN: Final = timedelta(minutes=10)  # a transfer's id may be this much older than its `at`: slow clocks
+CLOCK_TOLERANCE: Final = timedelta(minutes=10)  # a transfer's id may be this much older than its `at`: slow clocks
 _MOST: Final = 10**37  # base units: its difference to whatever the books hold still fits NUMERIC(38,0)
 _LOCK_NAME: Final = 0x4EC0  # of pg_advisory_xact_lock: runs take turns, so an asset's break is opened once
 
@@ -53,7 +53,7 @@ SELECT asset_id, sum(amount) FROM (
 def ledger_outside(as_of: datetime) -> dict[str, int]:
     """What is outside by the books as of a moment, per asset in base units: today's less what moved since."""
     with connection.cursor() as cursor:
-        cursor.execute(_OUTSIDE, {"since": floor_of(as_of - MARGIN), "as_of": as_of})
+        cursor.execute(_OUTSIDE, {"since": floor_of(as_of - CLOCK_TOLERANCE), "as_of": as_of})
         return {asset: int(amount) for asset, amount in cursor.fetchall()}
 
 
@@ -64,7 +64,7 @@ def reconcile(statement: bytes, *, source: str, as_of: datetime, at: datetime, b
     the run of the latest moment only: what an older statement says is history. Raises BadStatement, Malformed.
     """
     if as_of > at:
-        raise Malformed("A statement can't speak of the future.")
+        raise Malformed("A statement's time can't lie in the future.")
     said = dict(_read(statement))
     run = _compared(statement, said, source, as_of, at, by)
     log.info("reconciliation %s as of %s by %s: ok %s", run.pk.hex, as_of, by, run.ok)
@@ -168,7 +168,7 @@ def _line(cells: list[str], line: int, decimals: Mapping[str, int], seen: set[st
     if code not in decimals:
         raise BadStatement(f"Line {line}: there is no asset {cells[0][:20]!r}.")
     if code in seen:
-        raise BadStatement(f"Line {line}: {code} stands there twice.")
+        raise BadStatement(f"Line {line}: {code} appears twice.")
     seen.add(code)
     value = parse_decimal(text)
     if value is None:

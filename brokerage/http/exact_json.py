@@ -12,7 +12,7 @@ from rest_framework.parsers import BaseParser
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 
-from accounts import exact
+from accounts import json_codec
 
 
 class BodyTooLarge(APIException):
@@ -35,8 +35,8 @@ class ExactJSONParser(BaseParser):
         if len(body) > limit:
             raise BodyTooLarge
         try:
-            return exact.loads(body)
-        except exact.NotJSON as reason:
+            return json_codec.loads(body)
+        except json_codec.NotJSON as reason:
             raise ParseError(str(reason)) from None
 
 
@@ -53,11 +53,11 @@ class ExactJSONRenderer(BaseRenderer):
         accepted_media_type: str | None = None,
         renderer_context: Mapping[str, Any] | None = None,
     ) -> bytes:
-        return b"" if data is None else exact.dumps(data)
+        return b"" if data is None else json_codec.dumps(data)
 
 
 class AlwaysJSON(BaseContentNegotiation):
-    """The API speaks JSON whatever `Accept` says, and `?format=` belongs to the contracts, not to DRF."""
+    """The API answers in JSON whatever `Accept` says, and `?format=` belongs to the contracts, not to DRF."""
 
     def select_parser(self, request: Request, parsers: Iterable[BaseParser]) -> BaseParser | None:
         given = request.content_type.partition(";")[0].strip().lower()

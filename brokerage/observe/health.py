@@ -13,7 +13,7 @@ from django.http import HttpRequest, HttpResponse
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from accounts import clock, exact, host_clock, streams
+from accounts import clock, host_clock, json_codec, streams
 
 PROBE = "probe:readyz"  # what is written to see whether it can be
 PROBE_SECONDS = 60
@@ -109,5 +109,5 @@ def _client(url: str) -> redis.Redis:
 
 def _json(body: dict[str, str], status: int) -> HttpResponse:
     return HttpResponse(
-        exact.dumps(body), status=status, content_type="application/json", headers={"Cache-Control": "no-store"}
+        json_codec.dumps(body), status=status, content_type="application/json", headers={"Cache-Control": "no-store"}
     )

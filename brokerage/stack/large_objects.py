@@ -9,7 +9,7 @@ OF_LARGE_OBJECTS = (
 )
 
 
-def take_large_objects(owner: str) -> str:
+def revoke_large_objects(owner: str) -> str:
     """The statement by which a superuser takes them from everybody but the owner of the tables.
 
     The owner keeps them because a backup holds these grants as well: to whoever has no right to a function, restoring

@@ -40,7 +40,7 @@ class Process:
 
 
 def process(pid: int) -> Process | None:
-    """The process that has this pid now, unless there is none or only its corpse."""
+    """The process that has this pid now, unless there is none or only a zombie."""
     if not HAS_PROC:
         return _from_ps(pid)
     fields = _stat(pid)
@@ -112,11 +112,11 @@ def stop_group(leader: Process, seconds: float, *, marker: str) -> bool:
     The group's leader must be known by pid and start time, or its members by their environment.
     """
     _signal_group(leader, signal.SIGTERM, marker)
-    politely = wait_until(lambda: not leader.alive() and not group_members(leader.pid, marker), seconds)
-    if not politely:
+    was_term_enough = wait_until(lambda: not leader.alive() and not group_members(leader.pid, marker), seconds)
+    if not was_term_enough:
         _signal_group(leader, signal.SIGKILL, marker)
         wait_until(lambda: not leader.alive() and not group_members(leader.pid, marker), 1)
-    return politely
+    return was_term_enough
 
 
 def _signal_group(leader: Process, number: int, marker: str) -> None:

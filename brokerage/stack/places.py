@@ -10,8 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
-from brokerage.stack.account import Account
 from brokerage.stack.failure import StackError
+from brokerage.stack.server_user import ServerUser
 
 SOCKET_PATH_BYTES = 103  # macOS; Linux allows 107. The longest name below is what PostgreSQL appends.
 LONGEST_NAME = "/.s.PGSQL.5432"
@@ -25,32 +25,32 @@ def fingerprint(directory: Path) -> str:
     return hashlib.sha256(str(directory.resolve()).encode()).hexdigest()[:12]
 
 
-def server_home(data: Path, name: str, account: Account, say: Callable[[str], None]) -> Path:
-    """Where a server keeps its files: in the data directory, or where its account can get to.
+def server_home(data: Path, name: str, user: ServerUser, say: Callable[[str], None]) -> Path:
+    """Where a server keeps its files: in the data directory, or where its user can get to.
 
-    Only an account that root dropped to can be locked out: of a checkout below a private home, for
+    Only a user that root dropped to can be locked out: of a checkout below a private home, for
     instance. What was put elsewhere once stays there, so that no start ever finds an empty database.
 
     Raises:
-        StackError: the files are in the data directory, and the account can't get to them any more.
+        StackError: the files are in the data directory, and the user can't get to them any more.
     """
     inside = data / name
     outside = ELSEWHERE / f"brokerage-{fingerprint(data)}" / name
-    if account.reaches(data) and (inside.exists() or not (account.dropped and outside.exists())):
+    if user.reaches(data) and (inside.exists() or not (user.dropped and outside.exists())):
         return inside
     if inside.exists():
-        raise StackError(f"The user {account.name} can't enter {data} any more: open the way (chmod o+x), or move it.")
-    say(f"the user {account.name} can't enter {data}: {name} keeps its data in {outside}")
-    account.own(outside.parent)
+        raise StackError(f"The user {user.name} can't enter {data} any more: open the way (chmod o+x), or move it.")
+    say(f"the user {user.name} can't enter {data}: {name} keeps its data in {outside}")
+    user.own(outside.parent)
     return outside
 
 
-def socket_dir(home: Path, account: Account) -> Path:
+def socket_dir(home: Path, user: ServerUser) -> Path:
     """A private directory for a server's socket: below its home, or a short one in the temp directory."""
     wanted = home / "run"
     if len(f"{wanted}{LONGEST_NAME}".encode()) > SOCKET_PATH_BYTES or not PLAIN.fullmatch(str(wanted)):
-        wanted = _short_temp(account) / f"brokerage-{account.uid}-{fingerprint(home)}"
-    account.own(wanted)
+        wanted = _short_temp(user) / f"brokerage-{user.uid}-{fingerprint(home)}"
+    user.own(wanted)
     return wanted
 
 
@@ -72,7 +72,7 @@ def open_log(data: Path, name: str) -> BinaryIO:
     return os.fdopen(descriptor, "ab")
 
 
-def _short_temp(account: Account) -> Path:
+def _short_temp(user: ServerUser) -> Path:
     chosen = Path(tempfile.gettempdir())
-    usable = len(str(chosen)) < 50 and PLAIN.fullmatch(str(chosen)) and account.reaches(chosen)
+    usable = len(str(chosen)) < 50 and PLAIN.fullmatch(str(chosen)) and user.reaches(chosen)
     return chosen if usable else Path("/tmp")  # noqa: S108 - a private, checked directory in it

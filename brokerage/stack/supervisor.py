@@ -24,8 +24,8 @@ from brokerage.stack.where import CHECKOUT
 
 FIRST_PAUSE, LONGEST_PAUSE, HEALTHY_AFTER = 0.5, 10.0, 30.0  # seconds
 STOP_SECONDS = 9.0  # for everything together; ten are promised
-LEASH = Path(__file__).with_name("leash.py")
-ME = "up"  # whose lines are the supervisor's own
+PARENT_DEATH_SIGNAL = Path(__file__).with_name("parent_death_signal.py")
+OWN_NAME = "up"  # the log's name of the supervisor itself
 
 
 class Server(Protocol):
@@ -38,8 +38,8 @@ class Server(Protocol):
     def stop(self, seconds: float) -> None: ...
 
 
-class Patience:
-    """How long to wait before the next start: half a second, doubled to ten, forgotten after good behaviour."""
+class RestartDelay:
+    """How long to wait before the next start: half a second, doubled up to ten, reset after 30 seconds of running."""
 
     def __init__(self) -> None:
         self._pause = FIRST_PAUSE
@@ -47,11 +47,11 @@ class Patience:
         self.until = 0.0
 
     def started(self) -> None:
-        """It runs from now."""
+        """The process runs from now."""
         self._since = time.monotonic()
 
     def ended(self) -> float:
-        """It ended just now; the seconds to wait."""
+        """The process ended just now; gives the seconds to wait."""
         now = time.monotonic()
         pause = FIRST_PAUSE if now - self._since >= HEALTHY_AFTER else self._pause
         self._pause = min(2 * pause, LONGEST_PAUSE)
@@ -60,11 +60,11 @@ class Patience:
 
 
 @dataclass
-class Kept:
-    """A child and the process that does its work at the moment, if any."""
+class Supervised:
+    """A child and the process that runs it now, if any."""
 
     child: Child
-    patience: Patience
+    delay: RestartDelay
     popen: subprocess.Popen[bytes] | None = None
     running: Process | None = None
 
@@ -77,17 +77,17 @@ class Supervisor:
         self._log = log
         self._state = state
         self._stopping = stopping
-        self._servers: list[tuple[Server, Patience]] = []
-        self._kept: list[Kept] = []
+        self._servers: list[tuple[Server, RestartDelay]] = []
+        self._supervised: list[Supervised] = []
 
     def say(self, text: str) -> None:
-        """A line of the supervisor's own."""
-        self._log.line(ME, text)
+        """Write a line of the supervisor's own into the log."""
+        self._log.line(OWN_NAME, text)
 
     def serve(self, server: Server, urls: Mapping[str, str]) -> None:
         """Start or adopt a server, write down where it answers, and keep it running."""
         adopted = server.process is not None
-        self._servers.append((server, Patience()))
+        self._servers.append((server, RestartDelay()))
         running = server.start(self._stopping)
         self._state.server(server.name, running, urls)
         self.say(f"{server.name} {'was still running: adopted' if adopted else 'is ready'}")
@@ -114,73 +114,73 @@ class Supervisor:
     def start(self, children: Sequence[Child], environ: Mapping[str, str]) -> None:
         """Start the children, all at once but those who come later, and keep them running from now on."""
         for child in children:
-            kept = Kept(child, Patience())
-            self._kept.append(kept)
+            one = Supervised(child, RestartDelay())
+            self._supervised.append(one)
             if child.later:
-                kept.patience.until = time.monotonic() + child.later
+                one.delay.until = time.monotonic() + child.later
             else:
-                self._launch(kept, environ)
+                self._launch(one, environ)
 
-    def tend(self, environ: Mapping[str, str]) -> None:
-        """One round: notice who ended, start again whose pause is over."""
-        for server, patience in self._servers:
-            self._tend_server(server, patience)
-        for kept in self._kept:
-            status = kept.popen.poll() if kept.popen else None
-            if kept.popen is not None and status is not None:
-                self._bury(kept, status)
-            elif kept.popen is None and time.monotonic() >= kept.patience.until:
-                self._launch(kept, environ)
+    def check(self, environ: Mapping[str, str]) -> None:
+        """One round: notice which processes ended, and start those again whose pause is over."""
+        for server, delay in self._servers:
+            self._check_server(server, delay)
+        for one in self._supervised:
+            status = one.popen.poll() if one.popen else None
+            if one.popen is not None and status is not None:
+                self._restart_later(one, status)
+            elif one.popen is None and time.monotonic() >= one.delay.until:
+                self._launch(one, environ)
 
     def stop(self) -> None:
         """Stop everything in order, by force where it takes more than its share of the time."""
         deadline = time.monotonic() + STOP_SECONDS
-        for kept in self._kept:
-            if kept.running is None:
+        for one in self._supervised:
+            if one.running is None:
                 continue
-            self.say(f"stopping {kept.child.name}")
-            if not stop_group(kept.running, kept.child.stop_seconds, marker=self._marker):
-                self.say(f"{kept.child.name} took more than {kept.child.stop_seconds} s: killed")
+            self.say(f"stopping {one.child.name}")
+            if not stop_group(one.running, one.child.stop_seconds, marker=self._marker):
+                self.say(f"{one.child.name} took more than {one.child.stop_seconds} s: killed")
         for server, _ in reversed(self._servers):
             self.say(f"stopping {server.name}")
             server.stop(max(0.5, deadline - time.monotonic()))
-        self._kept.clear()
+        self._supervised.clear()
         self._servers.clear()
         self._state.remove()
 
-    def _tend_server(self, server: Server, patience: Patience) -> None:
+    def _check_server(self, server: Server, delay: RestartDelay) -> None:
         if server.process is not None and not server.process.alive():
             server.process = None
-            self.say(f"{server.name} ended by itself; starting it again in {patience.ended():g} s")
-        elif server.process is None and time.monotonic() >= patience.until:
+            self.say(f"{server.name} ended by itself; starting it again in {delay.ended():g} s")
+        elif server.process is None and time.monotonic() >= delay.until:
             try:
                 self._state.server(server.name, server.start(self._stopping), {})
-                patience.started()
+                delay.started()
                 self.say(f"{server.name} is ready again")
             except StackError as error:
                 if not self._stopping():
-                    self.say(f"{error}; trying again in {patience.ended():g} s")
+                    self.say(f"{error}; trying again in {delay.ended():g} s")
 
-    def _launch(self, kept: Kept, environ: Mapping[str, str]) -> None:
-        popen = self._popen(kept.child.command, environ, subprocess.PIPE)
-        kept.popen, kept.running = popen, process(popen.pid) or Process(popen.pid, "gone")
-        kept.patience.started()
-        self._state.child(kept.child.name, kept.running)
+    def _launch(self, one: Supervised, environ: Mapping[str, str]) -> None:
+        popen = self._popen(one.child.command, environ, subprocess.PIPE)
+        one.popen, one.running = popen, process(popen.pid) or Process(popen.pid, "gone")
+        one.delay.started()
+        self._state.child(one.child.name, one.running)
         if popen.stdout is not None:
-            self._log.follow(kept.child.name, popen.stdout)
+            self._log.follow(one.child.name, popen.stdout)
 
-    def _bury(self, kept: Kept, status: int) -> None:
-        """A child ended by itself: end what it left of its group, and say when it is started again."""
-        if kept.running is not None:
-            stop_group(kept.running, 0, marker=self._marker)
-        kept.popen = kept.running = None
-        pause = kept.patience.ended()
-        self.say(f"{kept.child.name} {how_it_ended(status)}; starting it again in {pause:g} s")
+    def _restart_later(self, one: Supervised, status: int) -> None:
+        """A child ended by itself: stop what is left of its process group, and say when it is started again."""
+        if one.running is not None:
+            stop_group(one.running, 0, marker=self._marker)
+        one.popen = one.running = None
+        pause = one.delay.ended()
+        self.say(f"{one.child.name} {how_it_ended(status)}; starting it again in {pause:g} s")
 
     def _popen(self, command: Sequence[str], environ: Mapping[str, str], pipe: int | None) -> subprocess.Popen[bytes]:
         """A child in a session of its own, so that the terminal's Ctrl-C comes to us alone."""
         return subprocess.Popen(
-            leashed(command),
+            with_parent_death_signal(command),
             cwd=CHECKOUT,
             env={**environ, MARKER: self._marker, "PYTHONUNBUFFERED": "1"},
             stdin=subprocess.DEVNULL,
@@ -190,11 +190,11 @@ class Supervisor:
         )
 
 
-def leashed(command: Sequence[str]) -> list[str]:
-    """The command as one that stops when this process dies, on a system that can do it."""
+def with_parent_death_signal(command: Sequence[str]) -> list[str]:
+    """The command as one that stops when this process dies; unchanged on a system that can't do it."""
     if not sys.platform.startswith("linux"):
         return [*command]
-    return [sys.executable, "-I", "-S", str(LEASH), str(os.getpid()), *command]
+    return [sys.executable, "-I", "-S", str(PARENT_DEATH_SIGNAL), str(os.getpid()), *command]
 
 
 def how_it_ended(status: int) -> str:

@@ -1,6 +1,6 @@
 """One whole system on one machine, from the lock to the last process stopped: what `manage.py up` runs.
 
-The order is the point. Nothing is touched before the lock is held; leftovers of a killed predecessor
+The order matters. Nothing is touched before the lock is held; leftovers of a killed predecessor
 go before the port is judged, for one of them may hold it; servers come before the work that needs them.
 """
 
@@ -28,15 +28,15 @@ from brokerage.stack.pids import stop_group
 from brokerage.stack.postgres import Postgres
 from brokerage.stack.processes import NAMES, Child
 from brokerage.stack.state import Lock, StateFile, recorded_children
-from brokerage.stack.supervisor import ME, Supervisor
+from brokerage.stack.supervisor import OWN_NAME, Supervisor
 from brokerage.stack.valkey import Valkey
 
 ROUND_SECONDS = 0.1
 NOT_FOR_OTHERS = 0o022  # a state file that others could write would name them our servers
 ANY = "0.0.0.0"  # noqa: S104 - only where HOST asks for it
-EVERYWHERE = {ANY: "127.0.0.1", "::": "::1"}  # where to knock when it listens everywhere
+EVERYWHERE = {ANY: "127.0.0.1", "::": "::1"}  # the address to ask when it listens everywhere
 OWNERS_URL = "MIGRATION_DATABASE_URL"
-IMPATIENT_AFTER = 20.0  # seconds without a ready web process before the log says why
+SLOW_START_SECONDS = 20.0  # seconds without a ready web process before the log says why
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class System:
     children: Sequence[Child]
     steps: Sequence[Step] = ()
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
-    out: Log = field(default_factory=lambda: Log(sys.stdout, (ME, "postgres", "valkey", *NAMES, "migrate")))
+    out: Log = field(default_factory=lambda: Log(sys.stdout, (OWN_NAME, "postgres", "valkey", *NAMES, "migrate")))
 
     def __post_init__(self) -> None:
         self._began = time.monotonic()
@@ -97,7 +97,7 @@ class System:
             self._supervisor.start(self.children, environ)
             threading.Thread(target=self._announce, name="ready?", daemon=True).start()
             while not self._stopping.is_set():
-                self._supervisor.tend(environ)
+                self._supervisor.check(environ)
                 time.sleep(ROUND_SECONDS)
         except StackError:
             if not self._stopping.is_set():
@@ -157,7 +157,7 @@ class System:
 
     def _announce(self) -> None:
         """Say once that the system answers; say why it doesn't, when that takes long."""
-        impatient = time.monotonic() + IMPATIENT_AFTER
+        told_at = time.monotonic() + SLOW_START_SECONDS
         while not self._stopping.is_set():
             answer = ask_ready(self.url)
             if answer == "200":
@@ -167,9 +167,9 @@ class System:
                     f"stop with Ctrl-C or kill {os.getpid()}"
                 )
                 return
-            if time.monotonic() >= impatient:
+            if time.monotonic() >= told_at:
                 self._supervisor.say(f"not ready yet: {self.url}/readyz says {answer}")
-                impatient += IMPATIENT_AFTER
+                told_at += SLOW_START_SECONDS
             time.sleep(ROUND_SECONDS)
 
 

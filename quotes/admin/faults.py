@@ -1,4 +1,4 @@
-"""How the desk tells why a price is none."""
+"""How the admin says why a price is none."""
 
 from __future__ import annotations
 

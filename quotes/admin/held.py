@@ -1,4 +1,4 @@
-"""How the desk tells that a price is held: by whom, and since when."""
+"""How the admin says that a price is held: by whom, and since when."""
 
 from __future__ import annotations
 
@@ -21,4 +21,4 @@ def held_shown(price: Price | None, holds: Mapping[str, PriceHold]) -> SafeStrin
     hold = holds.get(price.symbol)
     if hold is None:
         return chip
-    return format_html("{} by {} since {} UTC", chip, who(hold), shown.moment(hold.at))
+    return format_html("{} by {} since {} UTC", chip, who(hold), shown.timestamp(hold.at))

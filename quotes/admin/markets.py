@@ -20,7 +20,7 @@ from unfold.views import ChangeList
 
 from accounts import clock
 from accounts.admin import shown
-from accounts.admin.base import DeskAdmin, DeskList, NeverDeleted, ReadOnlyAdmin, asked_once, may
+from accounts.admin.base import BoundedAdmin, BoundedList, NeverDeleted, ReadOnlyAdmin, asked_once, may
 from accounts.admin.dialogs import carried_out, dialog
 from accounts.money import printed
 from quotes import prices, symbols
@@ -50,7 +50,7 @@ class InstrumentForm(ModelForm):
         return given
 
 
-class PricedList(DeskList):
+class PricedInstrumentList(BoundedList):
     """Reads all prices once per page."""
 
     def get_results(self, request: HttpRequest) -> None:
@@ -83,7 +83,13 @@ class AcceptForm(BaseDialogForm):
         stands = prices.latest().by_symbol.get(symbol)
         holds = holds_behind([stands] if stands else [])
         rows = [
-            (what, shown.number(price.bid), shown.number(price.ask), shown.moment(price.at), held_shown(price, holds))
+            (
+                what,
+                shown.number(price.bid),
+                shown.number(price.ask),
+                shown.timestamp(price.at),
+                held_shown(price, holds),
+            )
             for what, price in {"stands": stands, "refused": self.refused}.items()
             if price
         ]
@@ -94,7 +100,7 @@ class AcceptForm(BaseDialogForm):
 
 
 @admin.register(Instrument)
-class InstrumentAdmin(NeverDeleted, DeskAdmin):
+class InstrumentAdmin(NeverDeleted, BoundedAdmin):
     """Every rule of a symbol. Changes take effect everywhere within a second.
 
     What moves a price or money is only shown once the row is there: trades/admin/instrument_changes.py changes it.
@@ -148,7 +154,7 @@ class InstrumentAdmin(NeverDeleted, DeskAdmin):
     has_accept_permission = may("quotes.change_instrument")
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
-        return PricedList
+        return PricedInstrumentList
 
     def get_readonly_fields(self, request: HttpRequest, obj: Instrument | None = None) -> tuple[str, ...]:
         shown_only = ("held_price", "refused_price", "changes")
@@ -257,7 +263,7 @@ class PriceHoldAdmin(ReadOnlyAdmin):
 
     @admin.display(description="At")
     def when(self, hold: PriceHold) -> str:
-        return shown.moment(hold.at)
+        return shown.timestamp(hold.at)
 
     @admin.display(description="Symbol")
     def symbol(self, hold: PriceHold) -> str:
@@ -276,14 +282,14 @@ class PriceHoldAdmin(ReadOnlyAdmin):
 
 @admin.register(FeedLease)
 class FeedLeaseAdmin(ReadOnlyAdmin):
-    """The feed that speaks."""
+    """The feed that publishes."""
 
     list_display = ("holder", "epoch", "taken", "renewed")
     fields = readonly_fields = ("holder", "epoch", "taken", "renewed")
 
     @admin.display(description="Speaks since")
     def taken(self, lease: FeedLease) -> str:
-        return shown.moment(lease.taken_at)
+        return shown.timestamp(lease.taken_at)
 
     @admin.display(description="Renewed")
     def renewed(self, lease: FeedLease) -> str:
@@ -311,7 +317,7 @@ class CandleAdmin(ReadOnlyAdmin):
 
     @admin.display(description="Minute")
     def when(self, candle: Candle) -> str:
-        return shown.moment(candle.minute)
+        return shown.timestamp(candle.minute)
 
     @admin.display(description="Open")
     def opened_shown(self, candle: Candle) -> str:

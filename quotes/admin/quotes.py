@@ -76,11 +76,11 @@ class QuoteAdmin(ReadOnlyAdmin):
 
     @admin.display(description="Issued")
     def issued(self, quote: Quote) -> str:
-        return shown.moment(quote.issued_at)
+        return shown.timestamp(quote.issued_at)
 
     @admin.display(description="Expires")
     def expires(self, quote: Quote) -> str:
-        return shown.moment(quote.expires_at)
+        return shown.timestamp(quote.expires_at)
 
     @admin.display(description="Counters trade")
     def reference(self, quote: Quote) -> str:

@@ -20,19 +20,19 @@ LEASE_SECONDS: Final = 1.2  # with a look every LOOK_SECONDS, a dead or paused h
 LOOK_SECONDS: Final = 0.25
 
 
-class LeaseLost(Exception):
+class PublisherLeaseLost(Exception):
     """Another feed has taken the lease."""
 
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who speaks, by `accounts.holders`, and since when."""
+    """Which feed publishes, by `accounts.holders`, and since when."""
 
     name: str
     since: datetime | None
 
 
-class FeedLease:
+class PublisherLease:
     """The right to publish, once `take` has said yes. A query or two each; raises django.db.Error."""
 
     def __init__(self) -> None:
@@ -57,18 +57,18 @@ class FeedLease:
         return None
 
     def renew(self) -> None:
-        """Say that this feed lives. Raises LeaseLost."""
+        """Say that this feed lives. Raises PublisherLeaseLost."""
         self._update("renewed_at = clock_timestamp()")
 
     def rise_above(self, stood: int) -> None:
         """Go on under an epoch higher than `stood`, which Redis remembers of a time that PostgreSQL, restored to an
-        earlier moment, doesn't know. Raises LeaseLost where it is another feed's, and nothing of before.
+        earlier moment, doesn't know. Raises PublisherLeaseLost where it is another feed's, and nothing of before.
         """
         self._update("renewed_at = clock_timestamp(), epoch = greatest(epoch, %s) + 1", stood)
 
     def give_back(self) -> None:
         """Let a successor start at once."""
-        with suppress(LeaseLost):
+        with suppress(PublisherLeaseLost):
             self._update("renewed_at = NULL, holder = '', taken_at = NULL")
 
     def _update(self, change: str, *values: int) -> None:
@@ -79,5 +79,5 @@ class FeedLease:
             )
             found = cursor.fetchone()
         if found is None:
-            raise LeaseLost
+            raise PublisherLeaseLost
         (self.epoch,) = found

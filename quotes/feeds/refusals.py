@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from accounts.money import printed
-from quotes.feeds.venue import Tick
+from quotes.feeds.venue import VenueTick
 from quotes.judging import Fault
 
 log = logging.getLogger("feed")
@@ -29,7 +29,7 @@ class Refusals:
     def __init__(self) -> None:
         self._running: set[str] = set()
 
-    def saw(self, ticks: Sequence[Tick], faults: Mapping[str, Fault]) -> None:
+    def saw(self, ticks: Sequence[VenueTick], faults: Mapping[str, Fault]) -> None:
         """What became of these ticks; `faults` names those that were refused."""
         for symbol, bid, ask, _ in ticks:
             fault = faults.get(symbol)

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from accounts.clock import uptime
 from accounts.money import DOWN, NEAREST, UP, exact, rounded
-from quotes.feeds.venue import Pause, Tick
+from quotes.feeds.venue import Pause, VenueTick
 
 _BPS = Decimal(10_000)
 _GRAIN = 1_000_000  # a step is a whole number of so many parts of the largest step
@@ -20,7 +20,7 @@ _MID_DECIMALS = 18
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class SimulatorTerms:
     """What the simulator must know of an instrument."""
 
     start: Decimal
@@ -35,7 +35,7 @@ class Simulator:
     `terms` is asked before each batch: what operators change takes effect while it runs.
     """
 
-    def __init__(self, terms: Callable[[], Mapping[str, Terms]], seed: int, tick_seconds: float) -> None:
+    def __init__(self, terms: Callable[[], Mapping[str, SimulatorTerms]], seed: int, tick_seconds: float) -> None:
         self._terms = terms
         self._seed = seed
         self._tick_seconds = tick_seconds
@@ -46,32 +46,32 @@ class Simulator:
     def name(self) -> str:
         return f"simulator, seed {self._seed}, a tick every {round(self._tick_seconds * 1000)} ms"
 
-    def batches(self, pause: Pause) -> Iterator[Sequence[Tick]]:
+    def batches(self, pause: Pause) -> Iterator[Sequence[VenueTick]]:
         while True:
             came = uptime()
             yield [self._tick(symbol, terms, came) for symbol, terms in self._terms().items()]
             if pause(self._tick_seconds):
                 return
 
-    def _tick(self, symbol: str, terms: Terms, came: float) -> Tick:
+    def _tick(self, symbol: str, terms: SimulatorTerms, came: float) -> VenueTick:
         if symbol not in self._mids:
             self._mids[symbol] = terms.start
             self._dice[symbol] = random.Random(f"{self._seed}:{symbol}")  # noqa: S311 - a repeatable walk, no secret
         else:
             throw = Decimal(self._dice[symbol].randint(-_GRAIN, _GRAIN)) / _GRAIN
             self._mids[symbol] = step(self._mids[symbol], throw, terms)
-        return Tick(symbol, *quoted(self._mids[symbol], terms), came)
+        return VenueTick(symbol, *quoted(self._mids[symbol], terms), came)
 
 
 @exact
-def step(mid: Decimal, throw: Decimal, terms: Terms) -> Decimal:
+def step(mid: Decimal, throw: Decimal, terms: SimulatorTerms) -> Decimal:
     """The next mid price; `throw` is between -1 and 1. It never leaves half to twice the starting price."""
     moved = mid + mid * throw * terms.step_bps / _BPS + (terms.start - mid) * _PULL
     return rounded(min(max(moved, terms.start / 2), terms.start * 2), _MID_DECIMALS, NEAREST)
 
 
 @exact
-def quoted(mid: Decimal, terms: Terms) -> tuple[Decimal, Decimal]:
+def quoted(mid: Decimal, terms: SimulatorTerms) -> tuple[Decimal, Decimal]:
     """Bid and ask around a mid price, each rounded away from it, the bid never below the smallest price."""
     half = terms.spread_bps / _BPS / 2
     bid = rounded(mid * (1 - half), terms.decimals, DOWN)

@@ -10,7 +10,7 @@ Pause = Callable[[float], bool]
 """Sleep for so many seconds; true means: stop, and sooner than that."""
 
 
-class Tick(NamedTuple):
+class VenueTick(NamedTuple):
     """A venue's bid and ask for one whole unit of a symbol's base asset. Not judged yet.
 
     `came` is `accounts.clock.uptime()` when it came to this process: however late it is published, it is as
@@ -30,7 +30,7 @@ class Venue(Protocol):
     def name(self) -> str:
         """As it stands in the log."""
 
-    def batches(self, pause: Pause) -> Iterator[Sequence[Tick]]:
+    def batches(self, pause: Pause) -> Iterator[Sequence[VenueTick]]:
         """Ticks as they come, several at a time, until `pause` says to stop.
 
         A venue sleeps by `pause` alone, so a test passes time as it likes and a stop is never waited for.

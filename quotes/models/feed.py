@@ -10,7 +10,7 @@ from accounts.ids import uuid7
 
 
 class FeedLease(models.Model):
-    """The feed that speaks: one row. The script that publishes refuses an epoch lower than one it has seen."""
+    """The feed that publishes: one row. The script that publishes refuses an epoch lower than one it has seen."""
 
     id = models.PositiveSmallIntegerField(primary_key=True, default=1)
     epoch = models.BigIntegerField(default=0)

@@ -8,8 +8,8 @@ from django.db import models
 from django.db.models import F, Q
 
 from accounts.ids import uuid7
+from accounts.models.choices import known
 from accounts.models.fixed import FixedColumns
-from accounts.models.words import known
 
 MOVING = (
     "price_decimals",

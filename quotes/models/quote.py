@@ -6,7 +6,7 @@ from django.db import models
 from django.db.models import Q
 
 from accounts.ids import uuid7
-from accounts.models.words import known
+from accounts.models.choices import known
 
 
 class Quote(models.Model):

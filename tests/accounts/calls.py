@@ -8,7 +8,7 @@ from django.http import HttpResponse
 from django.test import Client
 from django.utils import timezone
 
-from accounts import exact, services, tokens
+from accounts import json_codec, services, tokens
 from accounts.identity import FIRM_SCOPES
 
 
@@ -30,7 +30,7 @@ class Api:
         return _answer(self._client.get(path, query, **self._headers))
 
     def post(self, path: str, body: Any = None, *, raw: bytes | None = None, as_: str = "application/json") -> Answer:
-        data = exact.dumps(body) if raw is None else raw
+        data = json_codec.dumps(body) if raw is None else raw
         return _answer(self._client.generic("POST", path, data, content_type=as_, **self._headers))
 
     def call(self, method: str, path: str) -> Answer:
@@ -39,7 +39,8 @@ class Api:
 
 def _answer(response: HttpResponse) -> Answer:
     is_json = response.headers.get("Content-Type") == "application/json" and response.content != b""
-    return Answer(response.status_code, exact.loads(response.content) if is_json else None, response.content, response)
+    body = json_codec.loads(response.content) if is_json else None
+    return Answer(response.status_code, body, response.content, response)
 
 
 def the_firm(*scopes: str) -> Api:

@@ -11,7 +11,7 @@ from accounts import audit
 from accounts.models import Customer
 from quotes.models import PriceHold
 from tests.given import a_customer, a_cut, a_quote, a_settling_buy, btc, btc_at
-from tests.trades.orders.engine_room import opens
+from tests.trades.orders.engine_steps import opens
 from trades.models import Deal, SwapRun
 
 

@@ -40,7 +40,7 @@ def test_values_come_back_as_they_went_in(type_: str, values: list[object]) -> N
         assert [row[0] for row in cursor.fetchall()] == values
 
 
-def test_what_has_no_exact_text_is_refused() -> None:
+def test_a_value_without_an_exact_text_is_refused() -> None:
     for value in (1.5, True, b"x"):
         with pytest.raises(TypeError):
             array([value])  # type: ignore[list-item]

@@ -12,7 +12,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
 
-from accounts import exact, services, tasks, tokens
+from accounts import json_codec, services, tasks, tokens
 from accounts.identity import FIRM_SCOPES
 from accounts.models import ApiClient, Customer, LedgerAudit, User
 from brokerage.management.commands import seed
@@ -29,7 +29,7 @@ def said(*command: str) -> str:
 
 
 def facts(*command: str) -> dict[str, Any]:
-    return exact.loads(said(*command, "--json").encode())
+    return json_codec.loads(said(*command, "--json").encode())
 
 
 def test_a_client_is_made_whose_secret_works_and_is_not_kept():
@@ -46,7 +46,7 @@ def test_a_client_has_all_scopes_of_the_firm_unless_told_otherwise():
 
 
 @pytest.mark.parametrize("arguments", [["x", "--scopes", "everything"], ["", "--scopes", "quotes:read"], ["n" * 101]])
-def test_a_client_that_cannot_be_is_one_clear_line(arguments):
+def test_a_client_that_cannot_be_made_is_refused_in_one_line(arguments):
     with pytest.raises(CommandError):
         call_command("create_api_client", *arguments)
     assert not ApiClient.objects.exists()
@@ -65,7 +65,7 @@ def test_a_given_password_is_not_repeated():
     assert "password" not in facts("create_customer", "--email", "a@example.com", "--password", "correct horse")
 
 
-def test_a_customer_that_cannot_be_is_one_clear_line():
+def test_a_customer_that_cannot_be_made_is_refused_in_one_line():
     a_taken = a_customer("alice").user.email
 
     for arguments in (["--email", a_taken], ["--email", "nobody"], ["--email", "b@example.com", "--password", "x"]):
@@ -100,7 +100,7 @@ def test_a_deposit_with_a_key_is_made_once():
     [("deposit", "USD", "1.001"), ("deposit", "USD", "-1"), ("deposit", "USD", "ten"), ("deposit", "DOGE", "1"),
      ("withdraw", "USD", "0.01"), ("deposit", "USD", "1e400"), ("deposit", "USD", "0")],
 )  # fmt: skip
-def test_money_that_cannot_move_is_one_clear_line(command, asset, amount):
+def test_money_that_cannot_be_moved_is_refused_in_one_line(command, asset, amount):
     alice = a_customer("alice")
 
     with pytest.raises(CommandError):
@@ -127,7 +127,7 @@ def test_a_deposit_of_35_digits_is_told_that_it_is_too_large():
         call_command("deposit", a_customer("alice").pk.hex, "USD", "9" * 35)
 
 
-def test_nobody_can_not_be_paid():
+def test_an_unknown_customer_cannot_be_paid():
     for nobody in ("nobody@example.com", "0" * 32, ""):
         with pytest.raises(CommandError, match="no customer"):
             call_command("deposit", nobody, "USD", "1")

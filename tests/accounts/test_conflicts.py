@@ -89,12 +89,12 @@ def test_the_tenth_try_is_the_last_and_its_failure_is_told(fails, pauses) -> Non
 @pytest.mark.parametrize("sqlstate", OTHERS)
 def test_no_other_failure_of_the_database_is_tried_again(fails, pauses, sqlstate) -> None:
     @conflicts.atomic
-    def deed() -> None:
+    def action() -> None:
         sign_up()
         fails(sqlstate, 1)
 
     with pytest.raises(DatabaseError):
-        deed()
+        action()
 
     assert pauses == []
     assert not User.objects.exists()
@@ -105,14 +105,14 @@ def test_a_lost_connection_is_not_tried_again(pauses) -> None:
     tries = []
 
     @conflicts.atomic
-    def deed() -> None:
+    def action() -> None:
         tries.append(1)
         sign_up()
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
 
     with pytest.raises(OperationalError):
-        deed()
+        action()
 
     assert (tries, pauses) == ([1], [])
 
@@ -121,13 +121,13 @@ def test_a_refusal_is_not_tried_again() -> None:
     tries = []
 
     @conflicts.atomic
-    def deed() -> None:
+    def action() -> None:
         tries.append(1)
         sign_up()
         raise EmailTaken
 
     with pytest.raises(EmailTaken):
-        deed()
+        action()
 
     assert tries == [1]
     assert not User.objects.exists()
@@ -196,12 +196,12 @@ def test_after_the_commit_runs_what_the_committed_try_asked_for_and_once(fails) 
     ran: list[int] = []
 
     @conflicts.atomic
-    def deed() -> None:
+    def action() -> None:
         tries.append(len(tries) + 1)
         transaction.on_commit(partial(ran.append, tries[-1]))
         fails("40001", 2)
 
-    deed()
+    action()
 
     assert tries == [1, 2, 3]
     assert ran == [3]
@@ -220,12 +220,12 @@ def test_a_conflict_at_the_commit_itself_is_tried_again(fails) -> None:
         )
 
     @conflicts.atomic
-    def deed() -> None:
+    def action() -> None:
         sign_up()
         transaction.on_commit(partial(ran.append, "told"))
 
     try:
-        deed()
+        action()
     finally:
         with connection.cursor() as cursor:
             cursor.execute("DROP FUNCTION fails_late CASCADE")

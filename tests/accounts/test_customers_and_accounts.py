@@ -17,7 +17,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from accounts import ledger, services
-from accounts.api.lists import parse_moment
+from accounts.api.lists import parse_timestamp
 from accounts.ledger import Movement
 from accounts.models import Customer
 from accounts.services import NewCustomer
@@ -78,7 +78,7 @@ def test_a_customer_without_a_name_leaves_it_out():
      {"type": "individual", "labels": [""]}, {"type": "individual", "labels": ["x" * 65]},
      {"type": "individual", "labels": ["x"] * 9}, {"type": "individual", "labels": [True]}],
 )  # fmt: skip
-def test_a_customer_that_cannot_be_is_400_and_none_is_made(body):
+def test_an_invalid_customer_is_400_and_none_is_made(body):
     answer = the_firm().post("/api/customers", body)
 
     assert (answer.status, answer.body["message_code"]) == (400, "invalid_parameter")
@@ -170,7 +170,7 @@ def test_amounts_beyond_64_bits_are_integers_to_the_client():
         ({"customer_guid": "0" * 32}, 404, "not_found"),
     ],
 )
-def test_an_account_that_cannot_be_says_why(change, status, code):
+def test_an_account_that_cannot_be_opened_says_why(change, status, code):
     [customer] = partners_customers(1)
     wanted = {"type": "trading", "asset": "BTC", "customer_guid": customer.pk.hex, "name": "coins"}
 
@@ -215,7 +215,7 @@ def test_an_account_that_is_not_for_show_is_unknown():
 
 
 @pytest.mark.parametrize("guid", ["x", "0" * 31, "A" * 32, "%00", "%ED%A0%80", "..", "0" * 33, "é" * 32])
-def test_what_is_no_guid_names_nothing(guid):
+def test_what_is_not_a_guid_names_nothing(guid):
     for kind in ("customers", "accounts"):
         assert the_firm().get(f"/api/{kind}/{guid}").status == 404
 
@@ -283,7 +283,7 @@ def test_accounts_are_filtered_by_what_they_hold_and_whose_they_are():
      {"type": "robot"}, {"label": "x" * 65}, {"label": "a\x00"}, {"bank_guid": "mine"},
      {"state": "verified,gone"}],
 )  # fmt: skip
-def test_a_parameter_that_cannot_be_meant_is_400(query):
+def test_an_invalid_parameter_is_400(query):
     answer = the_firm().get("/api/customers", **query)
 
     assert (answer.status, answer.body["message_code"]) == (400, "invalid_parameter")
@@ -309,7 +309,7 @@ def test_a_parameter_that_cannot_be_meant_is_400(query):
     ],
 )
 def test_a_time_is_read_with_seven_digits_and_any_offset(text, means):
-    moment = parse_moment(text)
+    moment = parse_timestamp(text)
 
     assert (moment and moment.isoformat()) == means
 

@@ -35,7 +35,7 @@ def without_the_check() -> None:
         cursor.execute("ALTER TABLE accounts_transfer DROP CONSTRAINT transfer_kind_known")
 
 
-def test_a_transfer_of_an_unknown_kind_can_not_be():
+def test_a_transfer_of_an_unknown_kind_is_refused():
     """Guard: the CHECK transfer_kind_known."""
     alice = a_customer(with_usd="1.00")
     own, house = ledger.customers(alice.pk, "USD", "available"), ledger.house(alice.pk, "USD", "external")

@@ -135,13 +135,13 @@ def test_amounts_beyond_64_bits_are_kept_to_the_last_wei():
 
 
 @pytest.mark.parametrize("amount", [0, -1, 10**33])
-def test_an_amount_that_cannot_be_is_refused(amount):
+def test_an_impossible_amount_is_refused(amount):
     with pytest.raises(Malformed):
         services.deposit(a_customer(), "USD", amount, "k", NOW, "test")
 
 
 @pytest.mark.parametrize("key", ["", "k" * 129, "a\nb", "\x00"])
-def test_a_key_that_cannot_be_is_refused(key):
+def test_an_impossible_key_is_refused(key):
     with pytest.raises(Malformed):
         services.deposit(a_customer(), "USD", 1, key, NOW, "test")
 

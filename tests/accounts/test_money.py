@@ -105,12 +105,12 @@ def test_parsing_any_text_gives_a_number_that_fits_the_column_or_nothing(text):
      "\u0661\u0662", "\uff11\uff12", "\u0967", "1\u0660", "\U0001d7cf", " 1", "1 ", "1\n", "\t1", "\x1f1", "\xa01",
      "1\u2003", "--1", "+-1", "1e", "e1", ".", "1\x00", "\u22121", "1e99999999999999999999", "1e-99999999999999999999"],
 )  # fmt: skip
-def test_what_is_no_number_here_is_none(refused):
+def test_what_is_not_a_number_is_parsed_to_none(refused):
     assert parse_decimal(refused) is None
 
 
 @pytest.mark.parametrize(("text", "value"), [("1e3", 1000), ("+1", 1), ("-1", -1), (".5", "0.5"), ("007", 7)])
-def test_what_only_one_number_can_be_meant_by_is_that_number(text, value):
+def test_an_unambiguous_text_is_parsed_to_its_number(text, value):
     assert parse_decimal(text) == Decimal(value)
 
 

@@ -13,12 +13,12 @@ from django.utils import timezone
 
 from accounts import selectors, services
 from accounts.errors import (
+    ActorRequired,
     BadStatement,
     BreakNeedsMoney,
     BreakNotFound,
     BreakResolved,
     Malformed,
-    NobodyAnswers,
     UserNotFound,
 )
 from accounts.identity import SYSTEM, Actor
@@ -123,7 +123,7 @@ def test_a_balance_may_be_negative(alice):
         (b"asset,balance,note\n", "Line 1"),
         (b"asset,balance\nUSD\n", "Line 2: 1 fields"),
         (b"asset,balance\nUSD,1,2\n", "Line 2: 3 fields"),
-        (b"asset,balance\nUSD,1\n\nusd,2\n", "Line 4: USD stands there twice"),
+        (b"asset,balance\nUSD,1\n\nusd,2\n", "Line 4: USD appears twice"),
         (b"asset,balance\nDOGE,1\n", "Line 2: there is no asset 'DOGE'"),
         (b"asset,balance\n,1\n", "Line 2: there is no asset ''"),
         (b"asset,balance\nUSD,\n", "Line 2: '' is not a balance"),
@@ -236,7 +236,7 @@ def test_a_drift_is_explained_once_and_the_age_stops(alice):
     found, by = Break.objects.get(), Actor(user_id=staff().pk)
     later = now + timedelta(hours=2)
 
-    with pytest.raises(NobodyAnswers):
+    with pytest.raises(ActorRequired):
         breaks.explain(found.pk, reason="a fee", by=SYSTEM, at=later)
     for reason in ("", "  ", "x" * 201, "two\nlines"):
         with pytest.raises(Malformed):
@@ -319,7 +319,7 @@ def test_reconcile_as_json(alice, statement):
         ["{bad}", "--as-of", "2026-01-01T00:00:00Z"],
     ],
 )
-def test_what_can_not_be_reconciled_is_one_clear_line(arguments, tmp_path):
+def test_a_reconciliation_that_fails_is_refused_in_one_line(arguments, tmp_path):
     (tmp_path / "ok.csv").write_text("asset,balance\nUSD,0\n")
     (tmp_path / "bad.csv").write_text("asset,balance\nUSD,x\n")
     names = {"ok": tmp_path / "ok.csv", "bad": tmp_path / "bad.csv"}
@@ -356,7 +356,7 @@ def test_breaks_are_listed_owned_and_explained(alice):
         ["--reason", "y"],
     ],
 )
-def test_what_can_not_be_done_with_a_break_is_one_clear_line(alice, arguments):
+def test_a_break_that_cannot_be_changed_is_refused_in_one_line(alice, arguments):
     compared("USD,7499", "BTC,0.5")
     names = {"staff": staff().email, "trader": alice.user.email, "break": Break.objects.get().pk.hex}
 

@@ -78,7 +78,7 @@ def test_a_form_with_a_field_twice_gives_no_token(twice):
     answer = Api().post("/oauth/token", raw=form.encode(), as_="application/x-www-form-urlencoded")
 
     assert (answer.status, answer.body["message_code"]) == (400, "invalid_parameter")
-    assert answer.body["error_message"] == f"{twice.partition('=')[0]} stands twice."
+    assert answer.body["error_message"] == f"{twice.partition('=')[0]} appears twice."
 
 
 def test_a_client_that_posts_a_form_gets_a_token_too():

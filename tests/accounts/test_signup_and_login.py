@@ -52,20 +52,20 @@ def test_signup_opens_the_cash_and_the_margin_account():
         ({"email": "", "password": None}, "Missing required parameters: email, password"),
         ({"email": "nobody", "password": "correct horse"}, "Email must be a valid e-mail address"),
         ({"email": "a@" + "b" * 300 + ".com", "password": "correct horse"}, "Email must be a valid e-mail address"),
-        ({"email": ["a@example.com"], "password": "correct horse"}, "email must be a text"),
-        ({"email": True, "password": "correct horse"}, "email must be a text"),
-        ({"email": "a@example.com", "password": 12345678}, "password must be a text"),
+        ({"email": ["a@example.com"], "password": "correct horse"}, "email must be a string"),
+        ({"email": True, "password": "correct horse"}, "email must be a string"),
+        ({"email": "a@example.com", "password": 12345678}, "password must be a string"),
         ({"email": "a@example.com", "password": "short1!"}, "too short"),
         ({"email": "a@example.com", "password": "password"}, "too common"),
         ({"email": "a@example.com", "password": "x" * 2_000}, "at most 1024"),
-        ({"email": "a@example.com", "password": "correct horse", "name": 7}, "name must be a text"),
+        ({"email": "a@example.com", "password": "correct horse", "name": 7}, "name must be a string"),
         ({"email": "a@example.com", "password": "correct horse", "name": "n" * 201}, "200 characters"),
         ([], "must be a JSON object"),
         ("text", "must be a JSON object"),
         (None, "must be a JSON object"),
     ],
 )
-def test_a_signup_that_cannot_be_says_why_and_makes_nothing(body, says):
+def test_an_invalid_signup_says_why_and_makes_nothing(body, says):
     answer = Api().post("/api/v1/auth/signup", body)
 
     assert answer.status == 400
@@ -177,7 +177,7 @@ def test_an_access_token_is_no_refresh_token():
 
 
 @pytest.mark.parametrize("refresh", [None, 7, [], {}, True])
-def test_a_refresh_that_is_no_text_is_400(refresh):
+def test_a_refresh_that_is_not_a_string_is_400(refresh):
     assert Api().post("/api/v1/auth/refresh", {"refresh": refresh}).status == 400
 
 

@@ -15,7 +15,7 @@ from accounts.models import Customer, Funding, RowVersion, Transfer, User
 from quotes.models import Instrument, Quote
 from tests.accounts.sealing import in_consequence, named, seal, tampered
 from tests.given import a_customer, a_cut, a_settling_buy, btc, btc_at, settles, usd
-from tests.trades.corrections.desk import somebody, why
+from tests.trades.corrections.staff import somebody, why
 from trades.corrections.propose import propose_adjustment
 from trades.models import SettlementWindow, SwapRun
 from trades.settlement.flags import flag
@@ -101,7 +101,7 @@ def test_a_row_that_was_changed_without_its_version_is_named_and_no_other(table:
 
 @pytest.mark.faults
 def test_all_of_it_tampered_with_at_once_is_named_and_nothing_else():
-    """The cases of the issue that asked for it: a quote's price, swap rates and a night, a login, a window's times, a
+    """All at once: a quote's price, swap rates and a night, a login, a window's times, a
     kind that doesn't exist, and a deposit that nobody has moved."""
     everything_that_has_versions()
     night = SwapRun.objects.create(

@@ -4,7 +4,7 @@ import pytest
 from django.test import Client
 
 from accounts.models import User
-from tests.admin.deeds import sits_down
+from tests.admin.actions import logged_in
 
 
 @pytest.fixture
@@ -13,7 +13,7 @@ def operator(db: None) -> User:
 
 
 @pytest.fixture
-def desk(operator: User) -> Client:
+def browser(operator: User) -> Client:
     """A browser in which the operator is logged in."""
     client = Client()
     client.force_login(operator)
@@ -22,9 +22,9 @@ def desk(operator: User) -> Client:
 
 @pytest.fixture
 def maker(db: None) -> Client:
-    return sits_down("maker@firm.example")
+    return logged_in("maker@firm.example")
 
 
 @pytest.fixture
 def checker(db: None) -> Client:
-    return sits_down("checker@firm.example")
+    return logged_in("checker@firm.example")

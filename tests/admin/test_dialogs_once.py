@@ -12,9 +12,9 @@ from django.utils import timezone
 from accounts.identity import SYSTEM
 from accounts.ids import uuid7
 from accounts.models import Break, Customer, Transfer
-from tests.admin.deeds import act, hidden, said, shown, sits_down
+from tests.admin.actions import act, hidden, logged_in, said, shown
 from tests.given import a_customer, a_settling_buy, balance, btc, btc_at, usd, what_the_audit_finds
-from tests.trades.corrections.desk import a_break
+from tests.trades.corrections.staff import a_break
 from trades.models import Correction
 from trades.settlement.approval import confirm
 from trades.settlement.cut import cut_now
@@ -136,7 +136,7 @@ def test_the_end_of_a_break_answered_twice_is_one_proposal_also_once_it_is_appli
 
 
 def test_another_checker_is_told_that_somebody_decided(maker: Client, checker: Client, alice: Customer) -> None:
-    third = sits_down("third@firm.example")
+    third = logged_in("third@firm.example")
     act(maker, ADJUST, alice.pk, **adjustment(amount="5000.00"))
     proposed = Correction.objects.get()
     act(checker, "trades_correction_apply", proposed.pk)

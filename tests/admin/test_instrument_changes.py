@@ -1,4 +1,4 @@
-"""Changes of instruments at the desk: one proposes and sees what would fire, another one decides."""
+"""Changes of instruments in the admin: one proposes and sees what would fire, another one decides."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from django.urls import reverse
 
 from quotes.models import Instrument, InstrumentChange
 from quotes.models.instrument import MOVING
-from tests.admin.deeds import act, hidden, offers, page, said, shown, sits_down
-from tests.trades.instruments.desk import BTC, a_hedger, any_spread_counts, now
+from tests.admin.actions import act, hidden, logged_in, offers, page, said, shown
+from tests.trades.instruments.staff import BTC, a_hedger, any_spread_counts, now
 
 pytestmark = pytest.mark.django_db
 
@@ -101,17 +101,17 @@ def test_what_makes_no_sense_is_said_and_proposes_nothing(maker: Client, wrong: 
     assert not InstrumentChange.objects.exists()
 
 
-def test_the_instrument_s_page_shows_its_moving_terms_and_takes_none(desk: Client) -> None:
+def test_the_instrument_s_page_shows_its_moving_terms_and_takes_none(browser: Client) -> None:
     """A form that is sent all the same changes nothing of them."""
     url = page("quotes_instrument", BTC)
-    text = desk.get(url).content.decode()
+    text = browser.get(url).content.decode()
     assert not [name for name in MOVING if f'name="{name}"' in text]
     assert f"{reverse(f'admin:{CHANGE}_changelist')}?instrument__symbol__exact=BTC-USD" in text
-    assert desk.get(f"{reverse(f'admin:{CHANGE}_changelist')}?instrument__symbol__exact=BTC-USD").status_code == 200
+    assert browser.get(f"{reverse(f'admin:{CHANGE}_changelist')}?instrument__symbol__exact=BTC-USD").status_code == 200
     row = Instrument.objects.get(pk=BTC)
     form = {"name": "Bitcoin!", "is_active": "on", "min_quantity": "0.00001", "max_quantity": "1000", "image_url": ""}
 
-    answer = desk.post(url, {**form, "spread_bps": "9999", "leverage_cap": "1", "agreed": "{}"})
+    answer = browser.post(url, {**form, "spread_bps": "9999", "leverage_cap": "1", "agreed": "{}"})
 
     assert answer.status_code == 302
     assert (now().name, now().spread_bps, now().leverage_cap) == ("Bitcoin!", row.spread_bps, row.leverage_cap)
@@ -120,7 +120,7 @@ def test_the_instrument_s_page_shows_its_moving_terms_and_takes_none(desk: Clien
 def test_who_may_neither_propose_nor_decide_sees_no_buttons(maker: Client) -> None:
     proposed(maker)
     one = InstrumentChange.objects.get()
-    reader = sits_down("reader@firm.example", "quotes.view_instrumentchange", "quotes.change_instrument")
+    reader = logged_in("reader@firm.example", "quotes.view_instrumentchange", "quotes.change_instrument")
 
     assert offers(reader, CHANGE, one.pk) == set()
     assert reader.get(reverse(f"admin:{PROPOSE}")).status_code == 403

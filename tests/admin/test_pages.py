@@ -1,4 +1,4 @@
-"""Every page of the desk: it opens, it costs a fixed number of queries, it lets nobody write what it shows."""
+"""Every page of the admin: it opens, it costs a fixed number of queries, it lets nobody write what it shows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django.urls import reverse
 
 from accounts.models import User
 from quotes import references, symbols
-from tests.admin.crowd import a_crowd
+from tests.admin.many_rows import many_rows
 from tests.given import every_price_at_its_start
 from trades.admin.order_events import account_currency
 
@@ -64,18 +64,18 @@ def list_of(name: str) -> str:
     return reverse(f"admin:{name}_changelist")
 
 
-def queries_of(desk: Client, url: str) -> int:
+def queries_of(browser: Client, url: str) -> int:
     """How many queries a page takes, once what is kept per process is known."""
     symbols.instruments(), account_currency()
     with CaptureQueriesContext(
         connection,
     ) as asked:
-        answer = desk.get(url)
+        answer = browser.get(url)
     assert answer.status_code == 200, url
     return sum(query["sql"] != references.LAST for query in asked.captured_queries)
 
 
-def test_the_desk_has_a_page_for_everything_an_operator_works_with():
+def test_the_admin_has_a_page_for_everything_an_operator_works_with():
     assert set(ALL) == READ_ONLY | NEVER_DELETED | WRITTEN_ONCE | {
         "auth_group",
         "django_celery_beat_crontabschedule",
@@ -84,94 +84,94 @@ def test_the_desk_has_a_page_for_everything_an_operator_works_with():
     }
 
 
-def test_no_list_issues_a_query_per_row(desk):
+def test_no_list_issues_a_query_per_row(browser):
     every_price_at_its_start()
-    a_crowd(5)
-    few = {name: queries_of(desk, list_of(name)) for name in ALL}
+    many_rows(5)
+    few = {name: queries_of(browser, list_of(name)) for name in ALL}
 
-    a_crowd(45, start=5)
-    many = {name: queries_of(desk, list_of(name)) for name in ALL}
+    many_rows(45, start=5)
+    many = {name: queries_of(browser, list_of(name)) for name in ALL}
 
     assert many == few
     assert max(many.values()) <= 12
 
 
-def test_no_page_of_a_row_issues_a_query_per_row_around_it(desk):
+def test_no_page_of_a_row_issues_a_query_per_row_around_it(browser):
     every_price_at_its_start()
-    a_crowd(5)
+    many_rows(5)
     pages = {name: reverse(f"admin:{name}_change", args=[model_of(name)._default_manager.last().pk]) for name in ALL}
     for url in pages.values():
-        desk.get(url)
-    few = {name: queries_of(desk, url) for name, url in pages.items()}
+        browser.get(url)
+    few = {name: queries_of(browser, url) for name, url in pages.items()}
 
-    a_crowd(45, start=5)
-    many = {name: queries_of(desk, url) for name, url in pages.items()}
+    many_rows(45, start=5)
+    many = {name: queries_of(browser, url) for name, url in pages.items()}
 
     assert many == few
     assert max(many.values()) <= 20
 
 
-def test_the_dashboard_costs_the_same_with_few_rows_and_with_many(desk):
+def test_the_dashboard_costs_the_same_with_few_rows_and_with_many(browser):
     every_price_at_its_start()
-    a_crowd(5)
+    many_rows(5)
     symbols.forget()  # it is read anew every second
-    few = queries_of(desk, "/admin/")
+    few = queries_of(browser, "/admin/")
 
-    a_crowd(45, start=5)
+    many_rows(45, start=5)
 
     symbols.forget()
-    assert queries_of(desk, "/admin/") == few <= 20
+    assert queries_of(browser, "/admin/") == few <= 20
 
 
 @pytest.mark.parametrize("name", sorted(READ_ONLY))
-def test_what_only_the_system_writes_can_be_read_and_nothing_else(desk, name):
-    a_crowd(1)
+def test_what_only_the_system_writes_can_be_read_and_nothing_else(browser, name):
+    many_rows(1)
     row = model_of(name)._default_manager.last()
     page = reverse(f"admin:{name}_change", args=[row.pk])
 
-    assert desk.get(reverse(f"admin:{name}_add")).status_code == 403
-    assert desk.post(page, {}).status_code == 403
-    assert desk.post(reverse(f"admin:{name}_delete", args=[row.pk]), {"post": "yes"}).status_code == 403
-    assert b'name="_save"' not in desk.get(page).content
+    assert browser.get(reverse(f"admin:{name}_add")).status_code == 403
+    assert browser.post(page, {}).status_code == 403
+    assert browser.post(reverse(f"admin:{name}_delete", args=[row.pk]), {"post": "yes"}).status_code == 403
+    assert b'name="_save"' not in browser.get(page).content
 
 
 @pytest.mark.parametrize("name", sorted(WRITTEN_ONCE))
-def test_what_is_written_once_is_neither_changed_nor_deleted(desk, name):
-    a_crowd(1)
+def test_what_is_written_once_is_neither_changed_nor_deleted(browser, name):
+    many_rows(1)
     row = model_of(name)._default_manager.last()
     page = reverse(f"admin:{name}_change", args=[row.pk])
 
-    assert desk.post(page, {}).status_code == 403
-    assert desk.post(reverse(f"admin:{name}_delete", args=[row.pk]), {"post": "yes"}).status_code == 403
-    assert b'name="_save"' not in desk.get(page).content
+    assert browser.post(page, {}).status_code == 403
+    assert browser.post(reverse(f"admin:{name}_delete", args=[row.pk]), {"post": "yes"}).status_code == 403
+    assert b'name="_save"' not in browser.get(page).content
 
 
 @pytest.mark.parametrize("name", sorted(NEVER_DELETED))
-def test_what_operators_edit_is_never_deleted(desk, name):
-    a_crowd(1)
+def test_what_operators_edit_is_never_deleted(browser, name):
+    many_rows(1)
     row = model_of(name)._default_manager.last()
 
-    assert desk.post(reverse(f"admin:{name}_delete", args=[row.pk]), {"post": "yes"}).status_code == 403
-    assert b'name="_save"' in desk.get(reverse(f"admin:{name}_change", args=[row.pk])).content
+    assert browser.post(reverse(f"admin:{name}_delete", args=[row.pk]), {"post": "yes"}).status_code == 403
+    assert b'name="_save"' in browser.get(reverse(f"admin:{name}_change", args=[row.pk])).content
 
 
 @pytest.mark.parametrize("name", sorted(set(ALL) - READ_ONLY))
-def test_a_new_row_can_be_begun_where_operators_make_them(desk, name):
-    answer = desk.get(reverse(f"admin:{name}_add"))
+def test_a_new_row_can_be_begun_where_operators_make_them(browser, name):
+    answer = browser.get(reverse(f"admin:{name}_add"))
 
     assert answer.status_code == (403 if name in BY_THE_SYSTEM else 200)
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_a_list_answers_any_search_without_breaking(desk, name):
+def test_a_list_answers_any_search_without_breaking(browser, name):
     for sought in ("nothing", "0" * 32, "somebody@example.com", "ord_0123456789abcdef", "' OR 1=1", "\x00", "💥"):
-        assert desk.get(list_of(name), {"q": sought}).status_code == 200
+        assert browser.get(list_of(name), {"q": sought}).status_code == 200
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_an_id_that_does_not_exist_leads_back_and_never_breaks(desk, name):
+def test_an_id_that_does_not_exist_leads_back_and_never_breaks(browser, name):
     for pk in ("0" * 32, "nonsense", "99999", "\x00"):
-        answer = desk.get(reverse(f"admin:{name}_change", args=[pk]))
+        answer = browser.get(reverse(f"admin:{name}_change", args=[pk]))
         assert answer.status_code in {302, 404}, pk
 
 

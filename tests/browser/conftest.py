@@ -1,4 +1,4 @@
-"""A real browser for the desk. CHROMIUM names one that must exist; without it, one on the PATH is used.
+"""A real browser for the admin. CHROMIUM names one that must exist; without it, one on the PATH is used.
 
 Where there is neither, these tests are not collected: every page is also covered by tests/admin, without a browser.
 """

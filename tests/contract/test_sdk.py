@@ -19,7 +19,7 @@ from cybrid_api_bank.models import PostFee, PostQuote, PostTrade
 from django.core.management import call_command
 from django.utils import timezone
 
-from accounts import exact, services
+from accounts import json_codec, services
 from accounts.identity import FIRM_SCOPES
 from accounts.models import Customer
 from quotes import symbols
@@ -29,7 +29,7 @@ from tests.live import Live
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("live")]
 
-PATIENCE_SECONDS = 10
+TIMEOUT_SECONDS = 10
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def alice() -> Customer:
 
 def until(state: str, trades: TradesBankApi, guid: str) -> cybrid_api_bank.models.Trade:
     """Poll, as the page says, until the trade has this state."""
-    give_up = time.monotonic() + PATIENCE_SECONDS
+    give_up = time.monotonic() + TIMEOUT_SECONDS
     while True:
         trade = trades.get_trade(guid)
         if trade.state == state:
@@ -138,7 +138,7 @@ def test_the_sdk_reads_lists_symbols_prices_and_assets(firm, alice):
         f"{firm.configuration.host}/api/prices?symbol=BTC-USD",
         headers={"Authorization": f"Bearer {firm.configuration.access_token}"},
     ).json()
-    assert (told["held"], told["held_since"], told["held_by"]) == (True, exact.timestamp(held.at), "operator")
+    assert (told["held"], told["held_since"], told["held_by"]) == (True, json_codec.timestamp(held.at), "operator")
 
 
 def test_amounts_past_64_bits_come_through_the_sdk(firm, alice):

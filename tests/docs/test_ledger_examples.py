@@ -23,7 +23,7 @@ from quotes import prices, symbols
 from quotes.prices import Prices
 from quotes.quoting import FeeTerms
 from tests.docs.ledger_page import Example, Told, examples, number
-from tests.export.second_eyes import beancount_agrees
+from tests.export.beancount_check import beancount_agrees
 from tests.given import (
     a_customer,
     a_trade,
@@ -32,16 +32,16 @@ from tests.given import (
     btc,
     btc_at,
     executes,
+    market_closed_at,
     price_at,
-    rests,
     settle_everything,
     settles,
     stores,
     what_the_audit_finds,
 )
-from tests.trades.corrections.desk import applies, somebody, why
-from tests.trades.orders.engine_room import became, closing, fires, judges, opens, places, says, tick
-from tests.trades.orders.night_office import Office, rates
+from tests.trades.corrections.staff import applies, somebody, why
+from tests.trades.orders.engine_steps import became, closing, fires, judges, opens, places, says, tick
+from tests.trades.orders.rollovers import RolloverEngine, rates
 from trades.corrections import propose
 from trades.corrections.funding import propose_firms_own
 from trades.models import Correction, Order, SettlementBatch, SettlementLeg, SwapRun, Trade
@@ -178,7 +178,7 @@ class Player:
     def _sleeps(self, price: str, side: str, how: str, percent: str) -> None:
         rate = str(number(percent) * 100 * (1 if how == "is paid" else -1))
         rates("BTC-USD", **({"long": rate, "short": "0"} if side == "buy" else {"long": "0", "short": rate}))
-        night = Office(f"{timezone.now():%Y-%m-%d %H:%M:%S}").passes_the_next_night(btc=price.replace(",", ""))
+        night = RolloverEngine(f"{timezone.now():%Y-%m-%d %H:%M:%S}").runs_the_next_rollover(btc=price.replace(",", ""))
         self.named["night"] = night.isoformat()
         symbols.forget()
 
@@ -190,7 +190,7 @@ class Player:
         return Prices(then, {name: replace(price, at=then) for name, price in prices.latest().by_symbol.items()})
 
     def _rests(self, symbol: str) -> None:
-        rests(symbol, f"{prices.latest().by_symbol[symbol].bid:f}")
+        market_closed_at(symbol, f"{prices.latest().by_symbol[symbol].bid:f}")
 
     def _judges(self, who: str, price: str) -> None:
         btc_at(price.replace(",", ""))

@@ -70,7 +70,7 @@ def test_every_option_of_a_command_that_the_readme_names_exists() -> None:
 # --- settings --------------------------------------------------------------------------------------
 
 
-def knobs() -> Iterator[tuple[str, object]]:
+def settings_in_code() -> Iterator[tuple[str, object]]:
     """Every name that is read from the environment, and its default where the code has a plain one."""
     for path in [CHECKOUT / "brokerage" / "settings.py", *(CHECKOUT / "brokerage" / "management").rglob("*.py")]:
         yield from _read_in(path)
@@ -91,7 +91,7 @@ def _read_in(path: Path) -> Iterator[tuple[str, object]]:
             yield str(first.value), defaults[0].value if constant else None  # type: ignore[attr-defined]
 
 
-def told_knobs() -> dict[str, str]:
+def settings_in_readme() -> dict[str, str]:
     """Each name of the table with its default as it is told there."""
     told = {}
     for names, default, _ in table_below("Settings"):
@@ -103,12 +103,12 @@ def told_knobs() -> dict[str, str]:
 
 
 def test_every_setting_is_in_the_readme_and_every_one_there_is_read() -> None:
-    assert set(told_knobs()) == {name for name, _ in knobs()}
+    assert set(settings_in_readme()) == {name for name, _ in settings_in_code()}
 
 
 def test_the_defaults_in_the_readme_are_those_of_the_code() -> None:
-    told = told_knobs()
-    for name, default in knobs():
+    told = settings_in_readme()
+    for name, default in settings_in_code():
         if name in SAID_IN_WORDS or default is None:
             continue
         shown = {True: "on", False: "off"}.get(default, str(default)) if isinstance(default, bool) else str(default)
@@ -120,5 +120,5 @@ def test_the_example_environment_names_no_setting_that_is_not_read() -> None:
     named = set(re.findall(r"^#? ?([A-Z][A-Z_]+)=", example, re.MULTILINE))
 
     of_compose = {"POSTGRES_PASSWORD", "POSTGRES_APP_PASSWORD", "VALKEY_PASSWORD"}
-    assert named - of_compose <= {name for name, _ in knobs()}
+    assert named - of_compose <= {name for name, _ in settings_in_code()}
     assert of_compose <= named

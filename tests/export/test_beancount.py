@@ -17,8 +17,8 @@ from accounts.ids import FIRM
 from accounts.models import Asset, Customer, LedgerAccount, Transfer
 from accounts.money import printed_amount
 from tests.accounts.sealing import tampered
-from tests.export.second_eyes import bean_check, beancount_agrees, exported, read
-from tests.export.texts import EVIL, said
+from tests.export.beancount_check import bean_check, beancount_agrees, exported, read
+from tests.export.hostile_texts import HOSTILE_TEXTS, said
 
 pytestmark = pytest.mark.django_db
 
@@ -70,7 +70,7 @@ def test_it_tells_the_price_of_each_days_end(alice: Customer) -> None:
     assert (price.currency, price.amount.number, price.amount.currency) == ("BTC", Decimal("42350.755"), "USD")
 
 
-@pytest.mark.parametrize("text", EVIL)
+@pytest.mark.parametrize("text", HOSTILE_TEXTS)
 def test_no_text_becomes_a_line_of_its_own(text: str) -> None:
     """Guard: `names.quoted`."""
     text = text.replace("\x00", "")
@@ -109,7 +109,7 @@ def test_an_empty_ledger_is_valid() -> None:
 def test_an_assets_code_becomes_a_name_that_beancount_takes(code: str, name: str) -> None:
     assert commodity(code).startswith(name)
     owner = LedgerAccount(customer_id=None, bucket=3, type="fees")
-    place = account(books.Place(owner.customer_id, 3, code, "fees"))
+    place = account(books.AccountName(owner.customer_id, 3, code, "fees"))
     entries = read(f"2020-01-01 commodity {commodity(code)}\n2020-01-01 open {place} {commodity(code)}\n")
     assert len(entries) == 2
 
@@ -117,13 +117,13 @@ def test_an_assets_code_becomes_a_name_that_beancount_takes(code: str, name: str
 def test_no_two_codes_become_one_name() -> None:
     codes = ["usd", "USD", "U-SD", "uSd", "U_SD", "U SD", "1INCH", "INCH", "ÜSD"]
     assert len({commodity(code) for code in codes}) == len(codes)
-    assert len({account(books.Place(None, 1, code, "fees")) for code in codes}) == len(codes)
+    assert len({account(books.AccountName(None, 1, code, "fees")) for code in codes}) == len(codes)
 
 
 def test_the_houses_accounts_stand_where_a_bookkeeper_looks_for_them() -> None:
     for type_ in LedgerAccount.Type.values:
         owner = type_ in ("available", "settling", "margin")
-        name = account(books.Place(SOMEBODY if owner else None, None if owner else FIRM, "USD", type_))
+        name = account(books.AccountName(SOMEBODY if owner else None, None if owner else FIRM, "USD", type_))
         assert not name.startswith("Equity") or type_ == "capital", name
 
 

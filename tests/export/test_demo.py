@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.export.second_eyes import bean_check
+from tests.export.beancount_check import bean_check
 from tests.stack.conftest import data, port, start
 from tests.stack.running import Up
 

@@ -16,7 +16,7 @@ from django.db import connection
 from accounts.export import FORMS, books, in_one_snapshot, lines
 from accounts.export.names import encoded, quoted
 from accounts.models import Customer, Transfer
-from tests.export.second_eyes import balances, exported, read
+from tests.export.beancount_check import balances, exported, read
 from tests.given import a_customer, deposit
 
 pytestmark = pytest.mark.django_db

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from accounts.models import Customer, LedgerAccount, Transfer
-from tests.export.second_eyes import exported, ours
-from tests.export.texts import EVIL, said
+from tests.export.beancount_check import exported, ours
+from tests.export.hostile_texts import HOSTILE_TEXTS, said
 
 pytestmark = pytest.mark.django_db
 
@@ -33,7 +33,7 @@ def test_the_journal_says_the_same(alice: Customer, tmp_path: Path) -> None:
     _hledger_agrees(text, tmp_path)
 
 
-@pytest.mark.parametrize("text", EVIL)
+@pytest.mark.parametrize("text", HOSTILE_TEXTS)
 def test_no_text_becomes_a_line_of_the_journal(text: str, tmp_path: Path) -> None:
     """Guard: `names.encoded`."""
     said(text.replace("\x00", ""))
@@ -66,7 +66,7 @@ def _hledger_agrees(text: str, tmp_path: Path) -> None:
         assert Decimal(re.sub(r"[^0-9.-]", "", rows[name].split('"')[0]) or "0") == amount, name
 
 
-@pytest.mark.parametrize("text", EVIL)
+@pytest.mark.parametrize("text", HOSTILE_TEXTS)
 def test_the_table_has_a_row_for_each_thing_and_no_formulas(text: str) -> None:
     text = text.replace("\x00", "")
     said(text)

@@ -64,7 +64,7 @@ class Feed:
 
 @contextmanager
 def feeds(*seeds: int) -> Iterator[list[Feed]]:
-    """One after the other, so that the first speaks and the others stand by."""
+    """One after the other, so that the first publishes and the others stand by."""
     FeedLease.objects.update(renewed_at=None, holder="")
     symbols.forget()
     started: list[Feed] = []

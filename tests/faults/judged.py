@@ -16,10 +16,10 @@ from uuid import UUID
 
 from django.db import connection
 
-from accounts import exact
+from accounts import json_codec
+from tests.faults.recording import CANCEL, CHANGE, CLOSE, CLOSE_ALL, CREATE, PART, TRADE, Attempt, plain
+from tests.faults.recording_feed import PriceHistory
 from tests.faults.stops import BACKEND, Stood
-from tests.faults.witnesses import CANCEL, CHANGE, CLOSE, CLOSE_ALL, CREATE, PART, TRADE, Said, plain
-from tests.faults.written_feed import History
 
 SLOWEST_TICK = 1.5
 """Seconds by which a row's time may lie before its commit. An engine reads the clock, then prepares, writes and
@@ -49,7 +49,7 @@ class Effect:
     customer: UUID
     what: str
     name: str
-    order: str  # as in Said.undone
+    order: str  # as in Attempt.undone
     command: UUID | None
     committed: float
 
@@ -87,9 +87,9 @@ class Verdict:
 # --- answers ---------------------------------------------------------------------------------------
 
 
-def judge_answers(said: Iterable[Said], verdict: Verdict) -> None:
+def judge_answers(said: Iterable[Attempt], verdict: Verdict) -> None:
     """Nothing that was read as undone after an unclear answer is done by that command; what was answered 503 never."""
-    asked: dict[tuple[UUID, str, str], list[Said]] = defaultdict(list)
+    asked: dict[tuple[UUID, str, str], list[Attempt]] = defaultdict(list)
     for one in said:
         asked[one.customer, one.what, one.name].append(one)
         if one.is_unclear:
@@ -110,7 +110,7 @@ def judge_answers(said: Iterable[Said], verdict: Verdict) -> None:
             kind.append(sentence)
 
 
-def _whose(effect: Effect, attempts: Sequence[Said]) -> Said | None:
+def _whose(effect: Effect, attempts: Sequence[Attempt]) -> Attempt | None:
     """The attempt that had this effect: the last one asked before the command got its id."""
     if effect.command is None or len(attempts) < 2:
         return attempts[-1] if attempts else None
@@ -145,7 +145,7 @@ def _effect(
     command: UUID,
     committed: datetime,
 ) -> Effect | None:
-    detail: Any = exact.loads(detail_text.encode()) if detail_text else {}
+    detail: Any = json_codec.loads(detail_text.encode()) if detail_text else {}
     at = committed.timestamp()
     if kind in ("placed", "opened") and client_order_id:
         return Effect(customer, CREATE, client_order_id, client_order_id, command, at)
@@ -164,7 +164,7 @@ def _effect(
 # --- prices and times ------------------------------------------------------------------------------
 
 
-def judge_prices(history: History, limit_seconds: float, verdict: Verdict) -> None:
+def judge_prices(history: PriceHistory, limit_seconds: float, verdict: Verdict) -> None:
     """Every deal's price came from the feed within the instrument's limit before the deal was committed."""
     deals = _rows(
         "SELECT o.code, o.instrument_id, d.kind, o.side, d.price, d.reason, pg_xact_commit_timestamp(d.xmin)"

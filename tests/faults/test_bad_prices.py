@@ -15,10 +15,10 @@ from django.utils import timezone
 
 from accounts import streams
 from quotes import prices
-from quotes.judging import Limits
+from quotes.judging import PriceLimits
 from tests.faults.engine_alone import an_engine
 from tests.given import a_customer, balance, btc_at, what_the_audit_finds
-from tests.trades.orders.engine_room import opens, places
+from tests.trades.orders.engine_steps import opens, places
 from trades.models import Deal, Order, OrderEvent
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def feed(bid: str, ask: str, *, later: timedelta | None = None) -> Callable[[], object]:
     """As the feed says it, under the instrument's own limit."""
     quoted = [("BTC-USD", Decimal(bid), Decimal(ask))]
-    limits = {"BTC-USD": Limits()}
+    limits = {"BTC-USD": PriceLimits()}
     return lambda: prices.publish(quoted, limits=limits, at=None if later is None else timezone.now() + later)
 
 
@@ -111,7 +111,7 @@ def test_no_order_fires_closes_or_is_cancelled_by_a_price_that_is_none(said: Cal
 
 
 def everything() -> tuple[object, ...]:
-    """What nobody may have changed; a margin call is news and not a deed, so it is left out."""
+    """What nobody may have changed; a margin call is a notice and not an action, so it is left out."""
     orders = list(Order.objects.order_by("id").values_list("id", "status", "stop_loss", "quantity", "margin"))
     events = OrderEvent.objects.exclude(kind__startswith="margin_call").count()
     return orders, Deal.objects.count(), events

@@ -18,12 +18,12 @@ from django.utils import timezone
 from accounts import clock
 from accounts.models import Transfer
 from quotes.models import Quote
-from tests.faults.crowd import Crowd, nothing_waits
+from tests.faults.trading_customers import TradingCustomers, nothing_waits
 from tests.faults.wrong_clock import COMPILER, make_library, off
 from tests.given import a_customer, btc_at, price_at, states, stores, token_of, what_the_audit_finds
 from tests.live import CHECKOUT, Live
 from tests.sizes import size
-from tests.trades.orders.engine_room import opens
+from tests.trades.orders.engine_steps import opens
 from trades.models import Deal, EngineLease, MarginAccount, Order, Trade
 
 pytestmark = [
@@ -49,16 +49,16 @@ def test_an_engine_with_a_wrong_clock_drops_nothing_and_executes_nothing_wrongly
     live.start_one("engine", extra=off(wrong_clock, seconds))
     an_engine_serves()
     alice = a_customer(with_usd="10_000.00")
-    with Crowd(live, people=3) as crowd:
+    with TradingCustomers(live, people=3) as customers:
         watched = opens(alice, stopLoss="41000")
         price_at("BTC-USD", "40_000.00", at=timezone.now() - timedelta(seconds=60))  # old by the right clock
         btc_at("42_000.00")
-        crowd.wait_for(20)
+        customers.wait_for(20)
     live.kill("engine")
     live.start_one("engine")
 
     nothing_waits()
-    crowd.were_told_the_truth(allowed={400})
+    customers.were_told_the_truth(allowed={400})
     assert Order.objects.get(pk=watched.pk).status == "OPEN"
     now = timezone.now()
     assert all(abs(now - at) < timedelta(seconds=60) for at in Deal.objects.values_list("at", flat=True))
@@ -95,8 +95,8 @@ def test_a_web_process_with_a_wrong_clock_drops_nothing_and_its_quotes_are_as_go
     live.start_one("web", extra=off(wrong_clock, seconds))
     live.wait_for_web("/livez")
     assert_it_says_so(live, seconds)
-    with Crowd(live, people=3) as crowd:
-        crowd.wait_for(20)
+    with TradingCustomers(live, people=3) as customers:
+        customers.wait_for(20)
     alice = a_customer(with_usd="10_000.00")
     btc_at("42_000.00")
     with live.client(token_of(alice)) as client:
@@ -107,7 +107,7 @@ def test_a_web_process_with_a_wrong_clock_drops_nothing_and_its_quotes_are_as_go
     live.wait_for_web()
 
     nothing_waits()
-    crowd.were_told_the_truth(allowed=())
+    customers.were_told_the_truth(allowed=())
     assert (quote.status_code, trade.status_code) == (201, 201)
     now = timezone.now()
     assert all(abs(now - at) < timedelta(seconds=60) for at in Quote.objects.values_list("issued_at", flat=True))

@@ -9,10 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
-from accounts import exact, streams
+from accounts import json_codec, streams
 from tests.given import a_customer, btc_at, token_of
 from tests.live import Live
-from tests.trades.orders.engine_room import opens
+from tests.trades.orders.engine_steps import opens
 from trades.margin.commands import stream_name
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("live")]
@@ -44,10 +44,10 @@ def test_a_dead_engine_means_an_honest_timeout_and_the_order_stays_open_for_good
 
     timed_out = "Request timeout: Order creation took longer than 3 seconds"
     assert created.status_code == 408
-    assert exact.loads(created.content) == {"error": timed_out, "message": timed_out, "timeout": True}
+    assert json_codec.loads(created.content) == {"error": timed_out, "message": timed_out, "timeout": True}
     assert 3.0 <= create_took < 5.0
     assert closed.status_code == 500
-    said = exact.loads(closed.content)
+    said = json_codec.loads(closed.content)
     assert (said["error"], said["timeout"], said["orderId"]) == ("Failed to close order", True, order.code)
     assert "outcome unknown" in said["message"]
     assert 5.0 <= close_took < 7.0

@@ -8,7 +8,7 @@ from django.db import OperationalError, connection
 
 from accounts import streams
 from tests.given import a_customer, btc_at
-from tests.trades.orders.engine_room import closing, opens
+from tests.trades.orders.engine_steps import closing, opens
 from trades.engine.process import Engine
 from trades.margin.commands import Command, decode_answer, encode, stream_name
 from trades.models import Deal

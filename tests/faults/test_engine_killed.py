@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from tests.faults.crowd import Crowd, nothing_waits
+from tests.faults.trading_customers import TradingCustomers, nothing_waits
 from tests.live import Live
 from tests.sizes import size
 
@@ -22,15 +22,15 @@ def test_an_engine_killed_under_load_loses_nothing_and_doubles_nothing(live: Liv
     has a test of its own, where it can't be missed by luck: test_engine_interrupted.py, test_messages_thrice.py.
     """
     moment = random.Random(12)
-    with Crowd(live) as crowd:
+    with TradingCustomers(live) as customers:
         for _ in range(times):
-            crowd.wait_for(3)
+            customers.wait_for(3)
             time.sleep(moment.uniform(0, 0.1))
             live.kill("engine")
             live.start_one("engine")
         restarted = time.monotonic()
-        crowd.wait_for(1, seconds=10)
+        customers.wait_for(1, seconds=10)
         assert time.monotonic() - restarted < 10
 
     nothing_waits(seconds=10)
-    crowd.were_told_the_truth(allowed={408, 500})
+    customers.were_told_the_truth(allowed={408, 500})

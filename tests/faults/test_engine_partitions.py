@@ -15,7 +15,7 @@ from django.db import connection
 
 from accounts import streams
 from accounts.ids import partition_of
-from tests.faults.crowd import Crowd, nothing_waits
+from tests.faults.trading_customers import TradingCustomers, nothing_waits
 from tests.live import Live
 from trades.engine.lease import Lease, LeaseLost
 from trades.models import EngineLease
@@ -25,7 +25,7 @@ BOTH = {"ENGINE_PARTITIONS": "2"}
 
 @pytest.fixture
 def two(django_db_setup: None) -> Iterator[Live]:
-    """A web process and `run_engine --partitions 2`, in a stage as empty as a new installation's."""
+    """A web process and `run_engine --partitions 2`, on tables as empty as a new installation's."""
     streams.client().flushdb()
     EngineLease.objects.all().delete()
     running = Live(("both engines", "web"), BOTH)
@@ -42,19 +42,19 @@ def two(django_db_setup: None) -> Iterator[Live]:
 @pytest.mark.xdist_group("live")
 def test_both_serve_and_a_killed_one_is_started_again_while_another_number_is_kept_out(two: Live) -> None:
     """Guards: the number in `Lease.take`; `_All.run` starting again what ended."""
-    crowd = Crowd(two, people=8)
-    while len({partition_of(one.pk) % 2 for one in crowd.customers}) < 2:
-        crowd = Crowd(two, people=8)
-    of = {one.pk.hex[-6:]: partition_of(one.pk) % 2 for one in crowd.customers}
+    customers = TradingCustomers(two, people=8)
+    while len({partition_of(one.pk) % 2 for one in customers.rows}) < 2:
+        customers = TradingCustomers(two, people=8)
+    of = {one.pk.hex[-6:]: partition_of(one.pk) % 2 for one in customers.rows}
 
     def both_serve(seconds: float = 30) -> None:
         """Somebody of either partition is told 200 from now on."""
-        seen, give_up = len(crowd.said), time.monotonic() + seconds
-        while len({of[s.name[:6]] for s in crowd.said[seen:] if (s.what, s.status) == ("create", 200)}) < 2:
+        seen, give_up = len(customers.said), time.monotonic() + seconds
+        while len({of[s.name[:6]] for s in customers.said[seen:] if (s.what, s.status) == ("create", 200)}) < 2:
             assert time.monotonic() < give_up
             time.sleep(0.02)
 
-    with crowd:
+    with customers:
         both_serve()
         before = dict(EngineLease.objects.values_list("partition", "epoch"))
         os.kill(int(EngineLease.objects.get(partition=1).holder.rpartition(":")[2]), signal.SIGKILL)
@@ -76,7 +76,7 @@ def test_both_serve_and_a_killed_one_is_started_again_while_another_number_is_ke
 
     nothing_waits(0)
     nothing_waits(1)
-    crowd.were_told_the_truth(allowed={408, 500})
+    customers.were_told_the_truth(allowed={408, 500})
 
 
 def of_host(name: str, partition: int, partitions: int) -> Lease:

@@ -12,11 +12,11 @@ import pytest
 from django.db import OperationalError, connection, transaction
 
 from accounts import streams
-from tests.faults.crowd import Crowd, nothing_waits
+from tests.faults.trading_customers import TradingCustomers, nothing_waits
 from tests.given import a_customer, btc_at, what_the_audit_finds
 from tests.live import Live
 from tests.sizes import size
-from tests.trades.orders.engine_room import closing, opens
+from tests.trades.orders.engine_steps import closing, opens
 from trades.engine import lease as leases
 from trades.engine.lease import Lease, LeaseLost
 from trades.engine.process import Engine
@@ -123,17 +123,17 @@ def test_an_engine_that_is_stopped_under_load_and_resumed_leaves_the_field_to_it
     live: Live, times: int
 ) -> None:
     moment = random.Random(16)
-    with Crowd(live) as crowd:
+    with TradingCustomers(live) as customers:
         for _ in range(times):
-            crowd.wait_for(5)
+            customers.wait_for(5)
             time.sleep(moment.uniform(0, 0.1))
             live.signal("engine", signal.SIGSTOP)
             live.start_one("engine", called="successor")
-            crowd.wait_for(10, seconds=40)
+            customers.wait_for(10, seconds=40)
             live.signal("engine", signal.SIGCONT)
             assert live.ended("engine", 30) == 1
-            crowd.wait_for(5)
+            customers.wait_for(5)
             live.rename("successor", "engine")
 
     nothing_waits()
-    crowd.were_told_the_truth(allowed={408, 500})
+    customers.were_told_the_truth(allowed={408, 500})

@@ -1,4 +1,4 @@
-"""One feed speaks, whatever is started, killed, paused and resumed, emptied and restored."""
+"""One feed publishes, whatever is started, killed, paused and resumed, emptied and restored."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from accounts import holders, streams
 from quotes import prices
 from quotes.feeds import lease
-from quotes.feeds.lease import LeaseLost
+from quotes.feeds.lease import PublisherLeaseLost
 from quotes.management.commands.run_feed import SILENT_SECONDS
 from quotes.models import FeedLease
 from quotes.price_scripts import EPOCH, KEYS
@@ -32,7 +32,7 @@ def in_redis() -> dict[str, object]:
 
 
 def says(bid: int, epoch: int) -> None:
-    prices.speak([prices.Tick(BTC, Decimal(bid), Decimal(bid))], {}, None, epoch)
+    prices.publish_ticks([prices.PriceTick(BTC, Decimal(bid), Decimal(bid))], {}, None, epoch)
 
 
 # --- processes -------------------------------------------------------------------------------------
@@ -50,7 +50,7 @@ def test_a_second_feed_stands_by_and_says_so_in_one_line(settings):
         row = FeedLease.objects.get()
         since = f"{row.taken_at:%Y-%m-%d %H:%M:%S} UTC"
         assert row.holder.endswith(f":{first.process.pid}")
-        assert second.lines() == [f"INFO    feed: standby: {holders.shown(row.holder)} speaks since {since}"]
+        assert second.lines() == [f"INFO    feed: standby: {holders.shown(row.holder)} publishes since {since}"]
 
 
 @pytest.mark.django_db(transaction=True)
@@ -88,8 +88,8 @@ def test_a_feed_that_was_paused_past_its_lease_writes_nothing_when_it_goes_on_an
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_feed_that_does_not_reach_redis_keeps_no_other_from_speaking(settings):
-    """Guard: who has not spoken for SILENT_SECONDS doesn't renew."""
+def test_a_feed_that_does_not_reach_redis_keeps_no_other_from_publishing(settings):
+    """Guard: who has not published for SILENT_SECONDS doesn't renew."""
     FeedLease.objects.update(renewed_at=None, holder="")
     with own_redis(settings):
         lost = Feed(7, {"STREAM_URL": "redis://127.0.0.1:1/0"})
@@ -124,7 +124,7 @@ def test_after_redis_was_emptied_the_next_tick_sets_the_epoch_again(settings):
 def test_after_postgresql_was_restored_to_an_earlier_time_the_holder_rises_above_what_redis_remembers(
     settings, restored
 ):
-    """Guard: `rise_above`. Without it nobody speaks any more: everybody is fenced for good."""
+    """Guard: `rise_above`. Without it nobody publishes any more: everybody is fenced for good."""
     with own_redis(settings), feeds(7) as (feed,):
         watch = Watch(7)
         soon(watch.look)
@@ -146,7 +146,7 @@ def test_after_postgresql_was_restored_to_an_earlier_time_the_holder_rises_above
 
 @pytest.mark.django_db
 def test_a_lower_epoch_is_refused_inside_the_script_and_leaves_everything_as_it_is():
-    """The race: it looked whether it may speak, was stopped, and its call arrives after a successor's."""
+    """The race: it looked whether it may publish, was stopped, and its call arrives after a successor's."""
     says(100, 2)
     before = in_redis()
 
@@ -172,8 +172,8 @@ def test_an_epoch_that_is_none_fences_nobody(rubbish):
 # --- the row ---------------------------------------------------------------------------------------
 
 
-def of(name: str) -> lease.FeedLease:
-    one = lease.FeedLease()
+def of(name: str) -> lease.PublisherLease:
+    one = lease.PublisherLease()
     one.name = name
     return one
 
@@ -198,7 +198,7 @@ def test_a_lease_that_runs_out_is_anothers_and_who_had_it_can_neither_renew_nor_
     assert second.epoch == first.epoch + 1
 
     for late in (first.renew, lambda: first.rise_above(10**9)):
-        with pytest.raises(LeaseLost):
+        with pytest.raises(PublisherLeaseLost):
             late()
     first.give_back()
     row = FeedLease.objects.get()

@@ -13,7 +13,7 @@ from accounts.clock import uptime
 from quotes import prices
 from quotes.candles import Gatherer
 from quotes.feeds.redis_time import KEPT_SECONDS, LONGEST_READING_SECONDS, RedisTime
-from quotes.feeds.venue import Tick
+from quotes.feeds.venue import VenueTick
 from quotes.management.commands.run_feed import Feed as Loop
 from tests.faults.feeds import Watch, feeds, soon
 from tests.faults.own_redis import own_redis
@@ -69,9 +69,9 @@ def test_a_feed_that_stood_still_together_with_valkey_says_nothing_of_before_as_
 
 
 def a_loop() -> Loop:
-    """The feed's own loop in this process, with the right to speak."""
+    """The feed's own loop in this process, which may publish."""
     loop = Loop(7, 0.05, None)  # type: ignore[arg-type]
-    loop._right.epoch = 1
+    loop._lease_keeper.epoch = 1
     return loop
 
 
@@ -82,7 +82,7 @@ def test_a_price_that_the_feed_held_up_is_as_old_and_its_candle_is_that_of_its_o
     monkeypatch.setattr(Gatherer, "add", lambda self, found: gathered.extend(found))
     loop = a_loop()
 
-    loop._publish([Tick("BTC-USD", Decimal(100), Decimal(101), uptime() - 90)])
+    loop._publish([VenueTick("BTC-USD", Decimal(100), Decimal(101), uptime() - 90)])
 
     found = prices.latest()
     assert seconds(90) <= found.now - found.by_symbol["BTC-USD"].at < seconds(91)
@@ -93,9 +93,9 @@ def test_a_price_that_the_feed_held_up_is_as_old_and_its_candle_is_that_of_its_o
 @pytest.mark.django_db
 def test_a_price_older_than_the_one_that_stands_is_late():
     loop = a_loop()
-    loop._publish([Tick("BTC-USD", Decimal(100), Decimal(101), uptime())])
+    loop._publish([VenueTick("BTC-USD", Decimal(100), Decimal(101), uptime())])
 
-    loop._publish([Tick("BTC-USD", Decimal(90), Decimal(91), uptime() - 5)])
+    loop._publish([VenueTick("BTC-USD", Decimal(90), Decimal(91), uptime() - 5)])
 
     assert prices.latest().by_symbol["BTC-USD"].bid == 100
 

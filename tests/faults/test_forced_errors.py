@@ -15,7 +15,7 @@ from django.utils import timezone
 from accounts import services, tokens
 from accounts.identity import FIRM_SCOPES
 from accounts.models import Customer
-from tests.faults.crowd import Crowd, nothing_waits
+from tests.faults.trading_customers import TradingCustomers, nothing_waits
 from tests.given import a_customer, a_quote, btc_at, deposit, states, token_of, what_the_audit_finds
 from tests.live import Live
 from tests.sizes import size
@@ -53,33 +53,33 @@ WRITTEN_FOR_THE_API = dict.fromkeys(
 
 
 @contextmanager
-def _bad_luck(written: Mapping[str, str]) -> Iterator[None]:
+def _failing_writes(written: Mapping[str, str]) -> Iterator[None]:
     """Let one statement in twenty fail that writes these tables."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "CREATE FUNCTION bad_luck() RETURNS trigger LANGUAGE plpgsql AS $$"
+            "CREATE FUNCTION failing_writes() RETURNS trigger LANGUAGE plpgsql AS $$"
             " BEGIN IF random() < coalesce(TG_ARGV[0]::int, 5) / 100.0 THEN"
-            " RAISE EXCEPTION 'bad luck' USING ERRCODE = CASE WHEN random() < 0.5 THEN '40001' ELSE '40P01' END;"
+            " RAISE EXCEPTION 'made to fail' USING ERRCODE = CASE WHEN random() < 0.5 THEN '40001' ELSE '40P01' END;"
             " END IF; RETURN NULL; END $$"
         )
         for table, what in written.items():
-            cursor.execute(f"CREATE TRIGGER bad_luck AFTER {what} ON {table} EXECUTE FUNCTION bad_luck()")
+            cursor.execute(f"CREATE TRIGGER failing_writes AFTER {what} ON {table} EXECUTE FUNCTION failing_writes()")
     yield
     with connection.cursor() as cursor:
-        cursor.execute("DROP FUNCTION bad_luck() CASCADE")
+        cursor.execute("DROP FUNCTION failing_writes() CASCADE")
 
 
 @pytest.fixture
-def bad_luck() -> Iterator[None]:
+def failing_writes() -> Iterator[None]:
     """For what the engine writes."""
-    with _bad_luck(WRITTEN):
+    with _failing_writes(WRITTEN):
         yield
 
 
 @pytest.fixture
-def bad_luck_of_the_api() -> Iterator[None]:
+def failing_writes_of_the_api() -> Iterator[None]:
     """For what the web process writes, and the workers after it."""
-    with _bad_luck(WRITTEN_FOR_THE_API):
+    with _failing_writes(WRITTEN_FOR_THE_API):
         yield
 
 
@@ -89,34 +89,36 @@ def test_whoever_trades_on_margin_is_told_200_every_time(
 ) -> None:
     """Guard: `is_conflict` in `Engine._tick`. Without it every such tick costs a new connection and the loading of
     the whole book, as it does where the lease can't be renewed; with a large one, people would notice."""
-    crowd = Crowd(live)
-    request.getfixturevalue("bad_luck")
+    customers = TradingCustomers(live)
+    request.getfixturevalue("failing_writes")
     began = live.log.read_text().count(STARTS_AGAIN)
-    with crowd:
-        crowd.wait_for(count, seconds=3600)
+    with customers:
+        customers.wait_for(count, seconds=3600)
 
     nothing_waits()
-    crowd.were_told_the_truth(allowed=())
+    customers.were_told_the_truth(allowed=())
     assert live.log.read_text().count(STARTS_AGAIN) == began
 
 
 def test_an_engine_that_can_not_renew_its_lease_tries_again(live: Live, request: pytest.FixtureRequest) -> None:
     """Guard: `Engine.run` takes up again after a failure of the database. Without it the engine is dead."""
-    crowd = Crowd(live)
-    request.getfixturevalue("bad_luck")
+    customers = TradingCustomers(live)
+    request.getfixturevalue("failing_writes")
     with connection.cursor() as cursor:
-        cursor.execute("CREATE TRIGGER bad_luck AFTER UPDATE ON trades_enginelease EXECUTE FUNCTION bad_luck(50)")
+        cursor.execute(
+            "CREATE TRIGGER failing_writes AFTER UPDATE ON trades_enginelease EXECUTE FUNCTION failing_writes(50)"
+        )
     began = live.log.read_text().count(STARTS_AGAIN)
-    with crowd:
-        crowd.wait_for(1)
-        give_up = time.monotonic() + 30  # a renewal a second, each with bad luck as often as not
+    with customers:
+        customers.wait_for(1)
+        give_up = time.monotonic() + 30  # a renewal a second, each of which fails as often as not
         while live.log.read_text().count(STARTS_AGAIN) <= began and time.monotonic() < give_up:
             time.sleep(0.1)
         assert live.log.read_text().count(STARTS_AGAIN) > began
-        crowd.wait_for(5)
+        customers.wait_for(5)
 
     nothing_waits()
-    crowd.were_told_the_truth(allowed={408, 500})
+    customers.were_told_the_truth(allowed={408, 500})
 
 
 @pytest.mark.parametrize("count", [size(20, 1_000)])
@@ -125,7 +127,7 @@ def test_every_trade_gets_to_settling(live: Live, count: int, request: pytest.Fi
     btc_at("40_000.00")
     alice = a_customer(with_usd="1_000_000.00")
     quotes = [a_quote(alice, receive=1000) for _ in range(count)]
-    request.getfixturevalue("bad_luck")
+    request.getfixturevalue("failing_writes")
     with live.client(token_of(alice)) as http:
         answers = [http.post("/api/trades", json={"quote_guid": quote.pk.hex}) for quote in quotes]
 
@@ -146,7 +148,7 @@ def test_whoever_calls_the_api_is_told_2xx_every_time(live: Live, count: int, re
     """
     btc_at("40_000.00")
     maker, checker = _a_program(), _a_program()
-    request.getfixturevalue("bad_luck_of_the_api")
+    request.getfixturevalue("failing_writes_of_the_api")
 
     with live.client() as http:
         trader, alice = _signed_up(http)
@@ -217,7 +219,7 @@ def _report_the_legs(http: httpx.Client, token: str, path: str) -> None:
 
 
 def _wait_until(is_so: Callable[[], bool], seconds: float = 60) -> None:
-    """Meanwhile the beat's part: a nudge may have met too many conflicts, and what stands is found by the next one."""
+    """Meanwhile the beat's part: a wake-up may have met too many conflicts, and the next one finds what stands."""
     give_up = time.monotonic() + seconds
     while not is_so():
         assert time.monotonic() < give_up, states(*Trade.objects.all())

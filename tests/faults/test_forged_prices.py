@@ -11,11 +11,11 @@ import pytest
 
 from accounts import streams
 from quotes import candles, prices, references
-from quotes.judging import Limits
+from quotes.judging import PriceLimits
 from quotes.prices import Price
 from tests.faults.engine_alone import an_engine, send, turns
 from tests.given import a_customer, balance, btc_at, price_at, usd, what_the_audit_finds
-from tests.trades.orders.engine_room import closing, opening, opens
+from tests.trades.orders.engine_steps import closing, opening, opens
 from trades.engine.process import Engine
 from trades.models import Deal, Order
 
@@ -34,7 +34,7 @@ def engine() -> Iterator[Engine]:
 def feed(bid: str, ask: str) -> Callable[[], object]:
     """As the feed says it, under limits of five percent."""
     quoted = [(BTC, Decimal(bid), Decimal(ask))]
-    return lambda: prices.publish(quoted, limits={BTC: Limits(Decimal(5), Decimal(5))})
+    return lambda: prices.publish(quoted, limits={BTC: PriceLimits(Decimal(5), Decimal(5))})
 
 
 def redis(bid: str, ask: str, more: str = "") -> Callable[[], object]:

@@ -33,7 +33,7 @@ def is_held_at(price: int) -> bool:
 
 @pytest.mark.django_db(transaction=True)
 def test_a_hold_outlives_flushall_a_new_redis_a_new_feed_and_all_of_them_together(settings):
-    """Guard: the feed's words on holds."""
+    """Guard: the hold states that the feed sends."""
     with own_redis(settings) as server:
         with feeds(7):
             soon(stands)
@@ -65,7 +65,7 @@ def test_a_hold_outlives_flushall_a_new_redis_a_new_feed_and_all_of_them_togethe
 
 @pytest.mark.django_db(transaction=True)
 def test_within_two_seconds_of_a_restore_redis_holds_only_what_postgresql_knows(settings):
-    """The dump is of before the hold. Guard: a word that names the number which PostgreSQL doesn't know."""
+    """The dump is of before the hold. Guard: a hold state that names the number which PostgreSQL doesn't know."""
     with own_redis(settings), feeds(7):
         soon(stands)
         hold_price(symbols.instrument(BTC), Decimal(43000), Decimal(43001))

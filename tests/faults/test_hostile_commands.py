@@ -17,7 +17,7 @@ from accounts import streams
 from accounts.ids import uuid7
 from tests.faults.engine_alone import DEAD, REPLIES, STREAM, an_engine, answers, is_empty, send
 from tests.given import a_customer, btc_at, what_the_audit_finds
-from tests.trades.orders.engine_room import cancelling, changing, closing, closing_all, opening, opens, placing
+from tests.trades.orders.engine_steps import cancelling, changing, closing, closing_all, opening, opens, placing
 from trades.margin.commands import Answer, Command, Poison, decode, decode_answer, encode, encode_answer
 from trades.models import Order
 
@@ -149,7 +149,7 @@ def dead_letters() -> list[dict[str, str]]:
     return [letter for _, letter in letters]
 
 
-def test_whatever_stands_in_any_field_is_a_dead_letter_within_one_turn_and_a_good_command_is_answered_in_it() -> None:
+def test_any_value_in_any_field_is_a_dead_letter_within_one_turn_and_a_good_command_is_answered() -> None:
     """Guards: `terms.fields_fit` and its kind, and the spelling in `commands.decode`. With kind ["close"] the old
     decoder raised what nobody caught, and the engine began anew, again and again, for 41 s."""
     with an_engine() as engine:
@@ -199,7 +199,7 @@ def test_what_our_own_processes_send_is_taken_whatever_the_key_and_the_name() ->
 @pytest.mark.parametrize(
     "text", ["", "|", "x|200||0|{}", f"{HEX}|200||0|", f"{HEX}|200||0|no JSON", f"{HEX}|99||0|{{}}"]
 )
-def test_what_is_no_answer_is_told_from_one(text: str) -> None:
+def test_an_answer_is_told_apart_from_anything_else(text: str) -> None:
     with pytest.raises(Poison):
         decode_answer(text)
 

@@ -15,7 +15,7 @@ import pytest
 from accounts import streams
 from tests.faults.engine_alone import DEAD, REPLIES, STREAM, an_engine, is_empty, send, turns
 from tests.given import a_customer, btc_at, what_the_audit_finds
-from tests.trades.orders.engine_room import closing, opens
+from tests.trades.orders.engine_steps import closing, opens
 from trades.engine.process import Engine
 from trades.margin.commands import GROUP, Answer
 from trades.models import Deal
@@ -129,7 +129,7 @@ def test_a_group_that_has_read_what_does_not_exist_yet_reads_on() -> None:
         assert [answer.status for answer in turns(engine)] == [200]
 
 
-def test_consumers_that_hold_rubbish_are_relieved_of_it() -> None:
+def test_rubbish_that_consumers_hold_is_taken_from_them() -> None:
     with an_engine() as engine:
         alice = a_customer(with_usd="10_000.00")
         btc_at("42_000.00")
@@ -171,7 +171,7 @@ def test_another_type_in_the_place_of_a_reply_list_or_the_dead_letters_costs_nob
         assert is_empty()
 
 
-def test_dead_letters_that_end_at_the_highest_id_still_take_letters_in() -> None:
+def test_dead_letters_that_end_at_the_highest_id_still_take_new_ones() -> None:
     with an_engine() as engine:
         streams.client().xadd(DEAD, {"c": "the last"}, id=f"{HIGHEST}-{HIGHEST}")
         streams.client().xadd(STREAM, {"c": "rubbish"})

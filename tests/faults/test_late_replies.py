@@ -9,10 +9,10 @@ import pytest
 from django.conf import settings
 
 from accounts import streams
-from tests.faults.crowd import nothing_waits
 from tests.faults.engine_alone import REPLIES, STREAM, an_engine, send
+from tests.faults.trading_customers import nothing_waits
 from tests.given import a_customer, btc_at, what_the_audit_finds
-from tests.trades.orders.engine_room import closing, opens
+from tests.trades.orders.engine_steps import closing, opens
 from trades.engine.command_stream import REPLY_KEPT_SECONDS
 from trades.gateway import submit
 from trades.gateway.replies import gateway
@@ -59,7 +59,7 @@ def test_a_reply_after_the_deadline_is_dropped_and_leaves_nothing(half_a_second:
         assert what_the_audit_finds() == []
 
 
-def test_what_is_said_to_a_dead_process_expires_by_itself() -> None:
+def test_a_reply_to_a_dead_process_expires_by_itself() -> None:
     """Guard: `expire` in `Stream.answer`. Without it every web process that ever died would leave its list behind."""
     with an_engine() as engine:
         alice = a_customer(with_usd="10_000.00")

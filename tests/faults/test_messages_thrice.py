@@ -19,7 +19,7 @@ from accounts.models import Customer, Transfer
 from tests.faults.engine_alone import an_engine, is_empty, send, turns
 from tests.given import a_customer, balance, btc_at, what_the_audit_finds
 from tests.sizes import size
-from tests.trades.orders.engine_room import (
+from tests.trades.orders.engine_steps import (
     applied,
     cancelling,
     changing,

@@ -26,7 +26,7 @@ from tests.faults.engine_alone import an_engine, answers, send
 from tests.faults.own_redis import OwnRedis, own_redis
 from tests.given import a_customer, a_quote, btc, btc_at, executes, price_at, stores, token_of
 from tests.live import Live
-from tests.trades.orders.engine_room import closing, now, opens, places
+from tests.trades.orders.engine_steps import closing, now, opens, places
 from trades.engine import queries, store
 from trades.engine.lease import TICK
 from trades.engine.process import Engine
@@ -150,7 +150,7 @@ def test_a_tick_paused_before_its_commit_is_refused_by_the_server_once_the_deadl
 
 
 def test_a_tick_whose_server_process_stood_still_is_refused_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Guard: the same, evaluated by the server with the write that it receives late, with COMMIT behind it."""
+    """Guard: the same, evaluated by the server with the write that it receives late; COMMIT comes in one packet."""
 
     def stop_the_backend() -> None:
         pid = connection.connection.info.backend_pid

@@ -14,7 +14,7 @@ from accounts.errors import Refusal
 from accounts.ids import uuid7
 from tests.faults.engine_alone import DEAD, STREAM, an_engine, is_empty, send, turns
 from tests.given import a_customer, btc_at, what_the_audit_finds
-from tests.trades.orders.engine_room import closing, opening, opens
+from tests.trades.orders.engine_steps import closing, opening, opens
 from trades.engine.command_stream import MOST_DELIVERIES
 from trades.gateway.requests import close_terms
 from trades.margin.commands import CLOSE, GROUP, Command, encode

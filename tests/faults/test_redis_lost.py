@@ -13,8 +13,8 @@ import pytest
 from django.conf import settings
 
 from accounts import streams
-from tests.faults.crowd import Crowd, nothing_waits
 from tests.faults.own_redis import OwnRedis, own_redis
+from tests.faults.trading_customers import TradingCustomers, nothing_waits
 from tests.live import Live
 from tests.sizes import size
 
@@ -39,15 +39,15 @@ def live(redis_: OwnRedis) -> Iterator[Live]:
 def test_a_redis_that_restarts_under_load_costs_some_requests_their_answer_and_nothing_else(
     live: Live, redis_: OwnRedis, times: int
 ) -> None:
-    with Crowd(live) as crowd:
-        crowd.wait_for(20)
+    with TradingCustomers(live) as customers:
+        customers.wait_for(20)
         for _ in range(times):
             redis_.stop()
             redis_.start()
-            assert crowd.wait_for(20) < 20
+            assert customers.wait_for(20) < 20
 
     nothing_waits()
-    crowd.were_told_the_truth()
+    customers.were_told_the_truth()
 
 
 @pytest.mark.parametrize("times", [size(1, 50)])
@@ -55,30 +55,30 @@ def test_an_emptied_redis_costs_some_requests_their_answer_and_nothing_else(
     live: Live, redis_: OwnRedis, times: int
 ) -> None:
     """Guard: `Stream._ensure_group` where a read finds no group. Without it the engine never reads again."""
-    with Crowd(live) as crowd:
-        crowd.wait_for(20)
+    with TradingCustomers(live) as customers:
+        customers.wait_for(20)
         for _ in range(times):
             streams.client().flushall()
-            assert crowd.wait_for(20) < 20
+            assert customers.wait_for(20) < 20
 
     nothing_waits()
-    crowd.were_told_the_truth()
+    customers.were_told_the_truth()
 
 
 @pytest.mark.parametrize("seconds", [size(2, 30)])
 def test_a_redis_that_is_down_is_said_at_once_and_trading_goes_on_when_it_is_back(
     live: Live, redis_: OwnRedis, seconds: int
 ) -> None:
-    with Crowd(live, pause=0.05) as crowd:
-        crowd.wait_for(20)
+    with TradingCustomers(live, pause=0.05) as customers:
+        customers.wait_for(20)
         redis_.stop()
-        crowd.wait_for(10, status=503)
+        customers.wait_for(10, status=503)
         time.sleep(seconds)
         redis_.start()
-        assert crowd.wait_for(20) < 20
+        assert customers.wait_for(20) < 20
 
     nothing_waits()
-    crowd.were_told_the_truth()
+    customers.were_told_the_truth()
 
 
 @pytest.mark.parametrize("seconds", [size(6, 12)])
@@ -89,13 +89,13 @@ def test_a_frozen_redis_does_nothing_late_with_what_it_took_in_meanwhile(
 
     Guard: `Command.until_ms`. Counted from the entry's own id alone, the deadline would begin when Redis wakes.
     """
-    with Crowd(live) as crowd:
-        crowd.wait_for(20)
+    with TradingCustomers(live) as customers:
+        customers.wait_for(20)
         redis_.freeze()
-        crowd.wait_for(6, status=503)
+        customers.wait_for(6, status=503)
         time.sleep(seconds)
         redis_.thaw()
-        assert crowd.wait_for(20) < 20
+        assert customers.wait_for(20) < 20
 
     nothing_waits()
-    crowd.were_told_the_truth()
+    customers.were_told_the_truth()

@@ -18,7 +18,7 @@ from accounts.identity import SYSTEM
 from accounts.models import Transfer
 from tests.given import a_customer, a_cut, balance, btc, states, what_the_audit_finds
 from tests.live import CHECKOUT, environment
-from tests.many import many_exits, many_settling_buys
+from tests.many_trades import many_exits, many_settling_buys
 from tests.sizes import size
 from trades.models import SettlementBatch, TradeEvent
 from trades.settlement.approval import confirm
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 TRADES, CUSTOMERS = size(3_000, 100_000), size(60, 2_000)
 KILLS, CHUNK = size(5, 50), size(10, 100)
-PATIENCE_SECONDS = size(60, 600)
+TIMEOUT_SECONDS = size(60, 600)
 
 
 def a_settler(batch: SettlementBatch) -> subprocess.Popen[bytes]:
@@ -49,7 +49,7 @@ def completed(batch: SettlementBatch) -> int:
 
 def kill_after(settlers: Sequence[subprocess.Popen[bytes]], batch: SettlementBatch, count: int) -> None:
     """Wait until so many trades are completed; then kill -9 one after the other, each a moment later."""
-    give_up = time.monotonic() + PATIENCE_SECONDS
+    give_up = time.monotonic() + TIMEOUT_SECONDS
     while completed(batch) < count and settlers[0].poll() is None:
         assert time.monotonic() < give_up
         time.sleep(0.001)
@@ -62,8 +62,8 @@ def kill_after(settlers: Sequence[subprocess.Popen[bytes]], batch: SettlementBat
 @pytest.mark.faults
 def test_two_settlers_killed_again_and_again_leave_every_trade_settled_once():
     """Guards: one transaction a slice, the progress written in it, and a claim that ends with it. See `settle.py`."""
-    crowd = [a_customer(f"customer{number}", with_usd="100_000.00") for number in range(CUSTOMERS)]
-    bought = many_settling_buys(crowd, TRADES)
+    customers = [a_customer(f"customer{number}", with_usd="100_000.00") for number in range(CUSTOMERS)]
+    bought = many_settling_buys(customers, TRADES)
     sold = many_exits(bought[::10])
     batch = confirm(a_cut().pk, by=SYSTEM, at=timezone.now())
     assert batch.trades_count == TRADES + len(sold)
@@ -72,12 +72,12 @@ def test_two_settlers_killed_again_and_again_leave_every_trade_settled_once():
         kill_after([a_settler(batch), a_settler(batch)], batch, (kill + 1) * TRADES // (KILLS + 2))
         assert 0 < completed(batch) < batch.trades_count, "the kill must come in the middle"
         assert what_the_audit_finds() == []
-    assert [settler.wait(PATIENCE_SECONDS) for settler in (a_settler(batch), a_settler(batch))] == [0, 0]
+    assert [settler.wait(TIMEOUT_SECONDS) for settler in (a_settler(batch), a_settler(batch))] == [0, 0]
 
     assert completed(batch) == batch.trades_count
     assert batch.state == "completed"
     assert set(states(*bought, *sold)) == {"completed"}
     assert TradeEvent.objects.filter(became="completed").count() == batch.trades_count
     paid = sum(t.amount for t in Transfer.objects.filter(kind="trade_settled", asset_id="BTC"))
-    assert paid == sum(balance(customer, asset="BTC") for customer in crowd) == btc("0.0001") * (TRADES - len(sold))
+    assert paid == sum(balance(customer, asset="BTC") for customer in customers) == btc("0.0001") * (TRADES - len(sold))
     assert what_the_audit_finds() == []

@@ -28,17 +28,17 @@ from django.db import connection
 from django.utils import timezone
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
-from accounts import audit, exact
+from accounts import audit, json_codec
 from accounts.clock import uptime
 from quotes.models import Instrument
-from tests.faults.crowd import nothing_waits
 from tests.faults.judged import Verdict, judge_answers, judge_prices, judge_times, judge_trades
 from tests.faults.own_redis import OwnRedis, own_redis
+from tests.faults.recording import RecordingTrader, Records
+from tests.faults.recording_feed import PriceHistory
 from tests.faults.stepping_clock import COMPILER, SteppingClock
 from tests.faults.stops import Step, Stopper, WholeSystem, plan, standing_still
 from tests.faults.traders import SYMBOL, OrderTrader, SpotTrader, ThinTrader
-from tests.faults.witnesses import Book, Witness
-from tests.faults.written_feed import History
+from tests.faults.trading_customers import nothing_waits
 from tests.given import a_customer, deposit
 from tests.sizes import size
 from trades.models import SettlementWindow, Trade
@@ -54,7 +54,7 @@ ROUNDS, STOPS = size(1, 4), size(14, 250)  # 1,000 stops in four systems, each w
 STOPS_WITH_A_WRONG_CLOCK = size(6, 60)
 LONGEST_STOP = size(6, 30)  # seconds
 AROUND_THE_DEADLINES = size(0.7, 0.29)  # the share of stops of 1.2 to 8 s: so that few stops show what many do
-TRADERS: list[type[Witness]] = [OrderTrader, OrderTrader, OrderTrader, OrderTrader, ThinTrader, SpotTrader]
+TRADERS: list[type[RecordingTrader]] = [OrderTrader, OrderTrader, OrderTrader, OrderTrader, ThinTrader, SpotTrader]
 PRICE_AGE_LIMIT = 3  # seconds: so short that stops around the deadlines make prices old
 QUOTE_LIFE = 3
 LARGEST_STEP_BPS = 15  # of each price, four a second: a stop 0.2 % away is mostly fired within ten seconds
@@ -65,17 +65,17 @@ WITH_WRONG_CLOCKS = ["worker", "engine", "web", "feed"]
 
 
 @pytest.mark.parametrize("seed", [193 + number for number in range(ROUNDS)])
-def test_whoever_stands_still_every_answer_stays_true_and_every_price_is_of_now(settings: Any, seed: int) -> None:
-    with a_system(settings) as stage:
-        stage.plays(plan(seed, STOPS, LONGEST_STOP, AROUND_THE_DEADLINES), seed)
+def test_whichever_process_is_stopped_answers_stay_true_and_prices_are_current(settings: Any, seed: int) -> None:
+    with a_system(settings) as system:
+        system.plays(plan(seed, STOPS, LONGEST_STOP, AROUND_THE_DEADLINES), seed)
 
-        stage.settles()
-        stage.nothing_was_contradicted()
+        system.settles()
+        system.nothing_was_contradicted()
 
 
 @pytest.mark.skipif(COMPILER is None, reason="no C compiler to make a wrong clock with")
 @pytest.mark.parametrize("who", WITH_WRONG_CLOCKS[: size(1, len(WITH_WRONG_CLOCKS))])
-def test_so_it_is_while_one_clock_is_25_minutes_off_and_jumps(settings: Any, tmp_path: Path, who: str) -> None:
+def test_answers_stay_true_while_one_clock_is_25_minutes_off_and_jumps(settings: Any, tmp_path: Path, who: str) -> None:
     clock = SteppingClock(tmp_path)
 
     def steps(dice: random.Random) -> None:
@@ -83,12 +83,12 @@ def test_so_it_is_while_one_clock_is_25_minutes_off_and_jumps(settings: Any, tmp
         if dice.random() < 0.4:
             clock.set(dice.choice([0, CLOCK_OFF, -CLOCK_OFF, dice.randint(-CLOCK_OFF, CLOCK_OFF)]))
 
-    with a_system(settings, {who: clock.environment}) as stage:
+    with a_system(settings, {who: clock.environment}) as system:
         clock.set(CLOCK_OFF)  # not before: a host whose clock is wrong says that it isn't ready
-        stage.plays(plan(376, STOPS_WITH_A_WRONG_CLOCK, LONGEST_STOP, AROUND_THE_DEADLINES), 376, steps)
+        system.plays(plan(376, STOPS_WITH_A_WRONG_CLOCK, LONGEST_STOP, AROUND_THE_DEADLINES), 376, steps)
 
-        stage.settles()
-        stage.nothing_was_contradicted()
+        system.settles()
+        system.nothing_was_contradicted()
 
 
 def _seal_often() -> None:
@@ -99,20 +99,20 @@ def _seal_often() -> None:
         task.save()
 
 
-# --- the stage -------------------------------------------------------------------------------------
+# --- the system ------------------------------------------------------------------------------------
 
 
-class Stage:
+class PausedSystem:
     """The whole system with people who trade on it, and what is found out about them afterwards."""
 
     def __init__(self, system: WholeSystem, redis: OwnRedis, ticks: Path) -> None:
         self.system = system
         self._redis = redis
         self._ticks = ticks
-        self._book = Book()
+        self._records = Records()
         self._verdict = Verdict()
         self._stopper = Stopper(system, redis, 0)
-        self._witnesses: list[Witness] = []
+        self._traders: list[RecordingTrader] = []
         self._began = time.time()
 
     def plays(self, steps: Sequence[Step], seed: int, between: Any = lambda dice: None) -> None:
@@ -120,12 +120,12 @@ class Stage:
         self._stopper = Stopper(self.system, self._redis, seed, between)
         self._wait_for_prices()
         for number, kind in enumerate(TRADERS, 1):
-            customer = a_customer(f"witness-{number}", with_usd=kind.starts_with)
+            customer = a_customer(f"trader-{number}", with_usd=kind.starts_with)
             deposit(customer, "BTC", "10")
-            self._witnesses.append(kind(self.system, self._book, customer, number, seed))
+            self._traders.append(kind(self.system, self._records, customer, number, seed))
         with standing_still(self._stopper):
-            for witness in self._witnesses:
-                witness.start()
+            for trader in self._traders:
+                trader.start()
             try:
                 self._stopper.carry_out(steps)
             finally:
@@ -134,11 +134,11 @@ class Stage:
         self._stopper.died.update(self.system.start_what_died())
 
     def _ends_trading(self) -> None:
-        for witness in self._witnesses:
-            witness.halt()
-        for witness in self._witnesses:
-            witness.join(180)
-        assert not any(witness.is_alive() for witness in self._witnesses)
+        for trader in self._traders:
+            trader.halt()
+        for trader in self._traders:
+            trader.join(180)
+        assert not any(trader.is_alive() for trader in self._traders)
 
     def _wait_for_prices(self) -> None:
         give_up = uptime() + 30
@@ -160,24 +160,24 @@ class Stage:
             assert uptime() < give_up, "trades stand in storing"
             time.sleep(0.2)
         self._judge()
-        for witness in self._witnesses:
-            self._no_key_is_held(witness, give_up)
+        for trader in self._traders:
+            self._no_key_is_held(trader, give_up)
 
     def _judge(self) -> None:
         epoch_of_uptime = time.time() - uptime()
         self._verdict = Verdict(stood=self._stopper.stood, epoch_of_uptime=epoch_of_uptime)
-        judge_answers(self._book.said, self._verdict)
-        judge_prices(History.read(self._ticks, epoch_of_uptime), PRICE_AGE_LIMIT, self._verdict)
+        judge_answers(self._records.said, self._verdict)
+        judge_prices(PriceHistory.read(self._ticks, epoch_of_uptime), PRICE_AGE_LIMIT, self._verdict)
         judge_times(self._verdict)
         judge_trades(self._verdict)
 
-    def _no_key_is_held(self, witness: Witness, give_up: float) -> None:
+    def _no_key_is_held(self, trader: RecordingTrader, give_up: float) -> None:
         """Asks once more under the last keys. It may be done now, and is not judged any more."""
-        with self.system.client(witness.token) as client:
-            for key, (method, path, body) in list(witness.last.items())[-3:]:
+        with self.system.client(trader.token) as client:
+            for key, (method, path, body) in list(trader.last.items())[-3:]:
                 headers = {"Idempotency-Key": key, "Content-Type": "application/json"}
                 while True:
-                    answer = client.request(method, path, content=exact.dumps(body), headers=headers)
+                    answer = client.request(method, path, content=json_codec.dumps(body), headers=headers)
                     if answer.status_code != 409 or "still running" not in answer.text:
                         break
                     assert uptime() < give_up, f"{key}: {answer.text}"
@@ -186,7 +186,7 @@ class Stage:
     def nothing_was_contradicted(self) -> None:
         """The rules of `judged`, the audit with its seals, and no answer that nobody expects."""
         audited = audit.run(timezone.now(), verify=True)
-        found = self._verdict.faults | {"unexpected": self._book.unexpected, "audit": audited.findings}
+        found = self._verdict.faults | {"unexpected": self._records.unexpected, "audit": audited.findings}
         text = self.told(found)
         print(text)
         assert not any(found.values()), text
@@ -196,7 +196,7 @@ class Stage:
         lines = [
             f"{sum(stopped.values())} stops in {time.time() - self._began:.0f} s: {dict(stopped)}",
             f"died and started again: {dict(self._stopper.died)}",
-            f"answers: {dict(sorted(self._book.answers.items()))}",
+            f"answers: {dict(sorted(self._records.answers.items()))}",
             f"judged: {dict(verdict.checked)}",
             f"contradicted: {len(verdict.contradicted)}, at an old price: {len(verdict.old)},"
             f" with too early a time: {len(verdict.early)}, accepted or cut out of time: {len(verdict.late)}",
@@ -209,7 +209,7 @@ class Stage:
 
 
 @contextmanager
-def a_system(settings: Any, environments: dict[str, dict[str, str]] | None = None) -> Iterator[Stage]:
+def a_system(settings: Any, environments: dict[str, dict[str, str]] | None = None) -> Iterator[PausedSystem]:
     """All five processes on this test's database and on a Valkey of its own, with prices that move and grow old."""
     with connection.cursor() as cursor:
         cursor.execute("SHOW track_commit_timestamp")
@@ -221,14 +221,14 @@ def a_system(settings: Any, environments: dict[str, dict[str, str]] | None = Non
         system.commands["feed"] = (*_module(system.commands["web"][0]), str(ticks))
         try:
             system.start()
-            yield Stage(system, redis, ticks)
+            yield PausedSystem(system, redis, ticks)
         finally:
             redis.thaw()
             system.stop()
 
 
 def _module(python: str) -> tuple[str, ...]:
-    return (python, "-m", "tests.faults.written_feed")
+    return (python, "-m", "tests.faults.recording_feed")
 
 
 @contextmanager

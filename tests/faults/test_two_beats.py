@@ -16,7 +16,7 @@ from trades.models import SettlementBatch, SettlementWindow, TradeEvent
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.faults]
 
-TRADES, PATIENCE_SECONDS = size(5, 500), 60
+TRADES, TIMEOUT_SECONDS = size(5, 500), 60
 
 
 def test_two_beats_make_one_cut_per_window_and_its_trades_settle_once():
@@ -30,7 +30,7 @@ def test_two_beats_make_one_cut_per_window_and_its_trades_settle_once():
     try:
         for beat in beats:
             beat.start()
-        give_up = time.monotonic() + PATIENCE_SECONDS
+        give_up = time.monotonic() + TIMEOUT_SECONDS
         while set(states(*bought)) != {"completed"}:
             assert time.monotonic() < give_up, [beat.log.read_text()[-2000:] for beat in beats]
             time.sleep(0.2)

@@ -10,10 +10,10 @@ import httpx
 import pytest
 
 from accounts import streams
-from tests.faults.crowd import nothing_waits
+from tests.faults.trading_customers import nothing_waits
 from tests.given import a_customer, balance, btc_at, token_of, usd, what_the_audit_finds
 from tests.live import Live
-from tests.trades.orders.engine_room import opens
+from tests.trades.orders.engine_steps import opens
 from trades.margin.commands import stream_name
 from trades.models import Deal, IdempotentAnswer
 

@@ -10,9 +10,9 @@ from django.utils import timezone
 
 from accounts.models import Transfer
 from tests.given import a_customer, a_cut, settles, what_the_audit_finds
-from tests.many import many_exits, many_settling_buys
+from tests.many_trades import many_exits, many_settling_buys
 from tests.sizes import size
-from tests.trades.corrections.desk import all_balances, applies, why
+from tests.trades.corrections.staff import all_balances, applies, why
 from trades.corrections.propose import propose_batch_reversal
 from trades.models import Trade, TradeEvent
 
@@ -24,9 +24,9 @@ CUSTOMERS = size(20, 5_000)
 
 @pytest.mark.faults
 def test_a_wrong_batch_is_reversed_and_every_balance_is_as_before_with_the_history_whole():
-    crowd = [a_customer(f"customer{number}", with_usd="100_000.00") for number in range(CUSTOMERS)]
+    customers = [a_customer(f"customer{number}", with_usd="100_000.00") for number in range(CUSTOMERS)]
     before = all_balances()
-    bought = many_settling_buys(crowd, TRADES)
+    bought = many_settling_buys(customers, TRADES)
     sold = many_exits(bought[::20])
     batch = settles(a_cut())
     assert (batch.state, batch.trades_count) == ("completed", TRADES + len(sold))

@@ -25,6 +25,7 @@ from accounts.models import LedgerAudit, SealBlock
 from brokerage.beat import Scheduler
 from brokerage.celery import app
 from brokerage.stack.postgres import binaries
+from tests.aged import aged
 from tests.faults.wrong_clock import COMPILER, as_in, make_library, off
 from tests.given import (
     a_customer,
@@ -38,7 +39,6 @@ from tests.given import (
     what_the_audit_finds,
 )
 from tests.live import CHECKOUT, Live, environment
-from tests.old import aged
 from trades import tasks
 from trades.models import SettlementBatch, SettlementWindow, Trade, TradeEvent
 from trades.settlement.cut import cut_due, cut_window
@@ -222,7 +222,7 @@ def all_sent(broker: redis.Redis, seconds: float) -> bool:
 
 
 def test_a_beat_whose_last_runs_lie_in_the_future_sends_everything_at_once(broker):
-    """Guard: `Entry.is_due`. With django_celery_beat's own scheduler nothing is sent until the clock gets there."""
+    """Guard: `ScheduleEntry.is_due`. With django_celery_beat's own nothing is sent until the clock gets there."""
     for name, entry in settings.CELERY_BEAT_SCHEDULE.items():
         Scheduler.Entry.from_entry(name, app=app, **entry)
     PeriodicTask.objects.update(last_run_at=clock.now() + timedelta(hours=3), total_run_count=1)

@@ -1,4 +1,4 @@
-"""What the witnesses do: margin orders of all kinds, a position that the money hardly covers, spot trades."""
+"""What the recording traders do: margin orders of all kinds, a position that the money hardly covers, spot trades."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any
 import httpx
 from django.db import DatabaseError, connection
 
-from accounts import exact
+from accounts import json_codec
 from accounts.clock import uptime
 from accounts.models import Customer
-from tests.faults.witnesses import (
+from tests.faults.recording import (
     BETWEEN_ATTEMPTS,
     CANCEL,
     CHANGE,
@@ -23,8 +23,8 @@ from tests.faults.witnesses import (
     GIVES_UP_SECONDS,
     PART,
     TRADE,
-    Said,
-    Witness,
+    Attempt,
+    RecordingTrader,
     plain,
 )
 from tests.given import deposit
@@ -33,7 +33,7 @@ SYMBOL = "BTC-USD"
 MOST_OPEN = 6
 
 
-class OrderTrader(Witness):
+class OrderTrader(RecordingTrader):
     """Opens, changes and closes margin orders of all kinds, near the market, so that prices take part."""
 
     def __init__(self, *args: Any) -> None:
@@ -59,7 +59,7 @@ class OrderTrader(Witness):
     def _look_at_the_market(self) -> None:
         try:
             answer = self._client.get("/api/v1/prices/latest", timeout=GIVES_UP_SECONDS)
-            for row in exact.loads(answer.content).get("data", ()) if answer.status_code == 200 else ():
+            for row in json_codec.loads(answer.content).get("data", ()) if answer.status_code == 200 else ():
                 if row["symbol"] == SYMBOL:
                     self._price = row["bid"]
         except httpx.TransportError:
@@ -126,7 +126,7 @@ class OrderTrader(Witness):
                 if said.is_unclear:
                     code = self._was_created(said)
         if said.status == 200:
-            self._opened(exact.loads(said.text.encode())["orderId"], body)
+            self._opened(json_codec.loads(said.text.encode())["orderId"], body)
             self._perhaps_ask_again(said, "/api/v1/trade/create", body)
         elif said.is_unclear and code is not None:
             self._opened(code, body)
@@ -138,7 +138,7 @@ class OrderTrader(Witness):
         else:
             self._quantities[code] = Decimal(body["quantity"])
 
-    def _was_created(self, said: Said) -> str | None:
+    def _was_created(self, said: Attempt) -> str | None:
         """The order's code where a reader finds it; in the order in which an order goes through the lists."""
         asked = time.time()
         rows = [*self._orders("pending"), *self._orders("open"), *self._read("/api/v1/trade/close")["message"]]
@@ -146,15 +146,15 @@ class OrderTrader(Witness):
         self._after(said, frozenset() if found else frozenset({said.name}), asked)
         return found[0] if found else None
 
-    def _perhaps_ask_again(self, said: Said, path: str, body: Mapping[str, Any]) -> None:
+    def _perhaps_ask_again(self, said: Attempt, path: str, body: Mapping[str, Any]) -> None:
         """Under the same key the same answer comes again. Not judged as a command: it can do nothing."""
         if said.status != 200 or not said.key or self._dice.random() > 0.3:
             return
-        again = Said(said.customer, said.what, said.name, said.key, time.time())
+        again = Attempt(said.customer, said.what, said.name, said.key, time.time())
         self._send(again, "POST", path, body)
-        self._book.count("replay", again.status)
+        self._records.count("replay", again.status)
         if again.status == 200 and (again.text != said.text or not again.replayed):
-            self._book.unexpected.append(f"asked again: {said.text[:300]} then {again.text[:300]}")
+            self._records.unexpected.append(f"asked again: {said.text[:300]} then {again.text[:300]}")
 
     # --- what is open ------------------------------------------------------------------------------
 
@@ -255,18 +255,18 @@ class ThinTrader(OrderTrader):
         self._create({"type": self._dice.choice(["buy", "sell"])}, quantity="2.2", leverage=100)
 
 
-class SpotTrader(Witness):
+class SpotTrader(RecordingTrader):
     """Asks for quotes and executes most of them at once."""
 
     def _do_something(self) -> None:
         number = self._next()
         body = {"symbol": SYMBOL, "side": self._dice.choice(["buy", "sell"]), "receive_amount": 10_000 + number % 1000}
-        quote = Said(self.customer.pk, "quote", "", "", time.time())
+        quote = Attempt(self.customer.pk, "quote", "", "", time.time())
         self._send(quote, "POST", "/api/quotes", body)
-        self._book.count("quote", quote.status)
+        self._records.count("quote", quote.status)
         if quote.status != 201:
             return
-        guid = exact.loads(quote.text.encode())["guid"]
+        guid = json_codec.loads(quote.text.encode())["guid"]
         said = self._ask(TRADE, guid, "POST", "/api/trades", {"quote_guid": guid})
         if said.is_unclear:
             asked = time.time()
@@ -284,5 +284,5 @@ def _deposit(customer: Customer, amount: str) -> None:
         connection.close()
 
 
-def _is_gone(said: Said) -> bool:
+def _is_gone(said: Attempt) -> bool:
     return said.status == 400 and "already closed" in said.text

@@ -24,16 +24,16 @@ from hypothesis import strategies as st
 
 from brokerage.stack.valkey import Valkey
 from quotes.feeds.outage import LONGEST_PAUSE_SECONDS, Outage
-from quotes.feeds.simulator import Simulator, Terms, quoted, step
+from quotes.feeds.simulator import Simulator, SimulatorTerms, quoted, step
 from quotes.prices import parsed
 
-BTC = Terms(Decimal(42350), Decimal(2), Decimal(5), 2)
-EUR = Terms(Decimal("1.0875"), Decimal(2), Decimal(1), 5)
+BTC = SimulatorTerms(Decimal(42350), Decimal(2), Decimal(5), 2)
+EUR = SimulatorTerms(Decimal("1.0875"), Decimal(2), Decimal(1), 5)
 MANAGE = str(Path(__file__).parents[2] / "manage.py")
 OWNER = os.environ.get("MIGRATION_DATABASE_URL") or os.environ["DATABASE_URL"]
 
 
-def walk(seed: int, terms: dict[str, Terms], batches: int) -> list[list[tuple[str, Decimal, Decimal]]]:
+def walk(seed: int, terms: dict[str, SimulatorTerms], batches: int) -> list[list[tuple[str, Decimal, Decimal]]]:
     """So many batches of a simulator that never waits."""
     simulator = Simulator(lambda: terms, seed, 0.25)
     return [[tuple(tick)[:3] for tick in batch] for batch in islice(simulator.batches(lambda seconds: False), batches)]
@@ -73,7 +73,7 @@ def test_the_walk_moves_but_does_not_drift_away():
     st.integers(0, 18),
 )
 def test_whatever_the_terms_a_bid_is_above_zero_and_not_above_the_ask(mid, spread, decimals):
-    bid, ask = quoted(mid, Terms(mid, Decimal(2), spread, decimals))
+    bid, ask = quoted(mid, SimulatorTerms(mid, Decimal(2), spread, decimals))
 
     assert 0 < bid <= ask
     assert ask >= mid
@@ -81,7 +81,7 @@ def test_whatever_the_terms_a_bid_is_above_zero_and_not_above_the_ask(mid, sprea
 
 
 def test_a_walk_is_held_within_half_and_twice_its_start():
-    wild = Terms(Decimal(100), Decimal(10_000), Decimal(5), 2)
+    wild = SimulatorTerms(Decimal(100), Decimal(10_000), Decimal(5), 2)
 
     assert step(Decimal(190), Decimal(1), wild) == 200
     assert step(Decimal(51), Decimal(-1), wild) == 50

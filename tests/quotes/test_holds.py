@@ -12,16 +12,16 @@ from django.db import IntegrityError, connection, transaction
 from django.test import Client
 from django.urls import reverse
 
-from accounts import exact, streams
+from accounts import json_codec, streams
 from accounts.models import User
 from quotes import prices, references, symbols
 from quotes.models import PriceHold
-from quotes.prices import Tick, Word
-from quotes.selectors import words_on_holds
+from quotes.prices import HoldState, PriceTick
+from quotes.selectors import hold_states
 from quotes.services import hold_price, release_price
-from tests.admin.deeds import page, shown
+from tests.admin.actions import page, shown
 from tests.given import a_customer, btc_at, every_price_at_its_start
-from tests.trades.orders.engine_room import changing, opening, opens, says
+from tests.trades.orders.engine_steps import changing, opening, opens, says
 from trades.reads.orders import one_order
 
 BTC = "BTC-USD"
@@ -46,9 +46,9 @@ def stands() -> Decimal:
     return prices.latest().by_symbol[BTC].bid
 
 
-def feed_says(price: str, words: dict[str, Word] | None = None) -> None:
+def feed_says(price: str, states: dict[str, HoldState] | None = None) -> None:
     """As a feed does, with what PostgreSQL told it about holds."""
-    prices.speak([Tick(BTC, Decimal(price), Decimal(price))], {}, words)
+    prices.publish_ticks([PriceTick(BTC, Decimal(price), Decimal(price))], {}, states)
 
 
 # --- the rows --------------------------------------------------------------------------------------
@@ -116,22 +116,22 @@ def test_a_hold_comes_back_with_the_next_tick_after_redis_was_emptied_and_so_doe
     holds("200", "201")
     streams.client().delete(*prices.KEYS)
 
-    feed_says("100", words_on_holds({}))
+    feed_says("100", hold_states({}))
     price = prices.latest().by_symbol[BTC]
     assert (price.bid, price.ask, price.hold) == (200, 201, 1)
 
     releases()
     streams.client().delete(*prices.KEYS)
-    feed_says("101", words_on_holds({}))
+    feed_says("101", hold_states({}))
     assert (stands(), prices.latest().by_symbol[BTC].is_held) == (101, False)
 
 
 def test_a_feed_that_has_not_heard_of_a_hold_or_a_release_undoes_neither():
     """Guard: the script takes the higher number."""
     btc_at("100")
-    before = words_on_holds({})
+    before = hold_states({})
     holds("200")
-    held = words_on_holds({})
+    held = hold_states({})
 
     feed_says("100", before)
     assert stands() == 200
@@ -160,10 +160,10 @@ def test_a_hold_that_postgresql_does_not_know_any_more_ends_with_what_the_feed_h
     prices.release(BTC, 2)
     prices.hold(BTC, Decimal(300), Decimal(300), 3)
 
-    feed_says("100", words_on_holds({}))
+    feed_says("100", hold_states({}))
     assert stands() == 300, "a feed that hasn't seen the number can't say that it is lost"
 
-    feed_says("100", words_on_holds({BTC: 3}))
+    feed_says("100", hold_states({BTC: 3}))
     assert (stands(), prices.latest().by_symbol[BTC].hold) == (200, 1)
 
 
@@ -174,7 +174,7 @@ def test_a_word_after_a_restore_takes_a_number_above_those_that_redis_remembers(
     assert holds("200").number == 8
 
     assert stands() == 200
-    feed_says("100", words_on_holds({BTC: 7}))
+    feed_says("100", hold_states({BTC: 7}))
     assert stands() == 200
 
 
@@ -183,7 +183,7 @@ def test_a_hold_that_was_lost_and_numbered_again_is_what_postgresql_says():
     prices.hold(BTC, Decimal(300), Decimal(300), 1)
     PriceHold.objects.create(instrument_id=BTC, number=1, bid=200, ask=200, at="2026-01-01T00:00:00Z")
 
-    feed_says("100", words_on_holds({BTC: 1}))
+    feed_says("100", hold_states({BTC: 1}))
 
     assert stands() == 200
 
@@ -192,12 +192,12 @@ def test_a_hold_of_an_earlier_version_stays_until_somebody_says_otherwise():
     btc_at("100")
     streams.client().hset("prices:held", BTC, "1000|1000")
 
-    feed_says("100", words_on_holds({BTC: 0}))
+    feed_says("100", hold_states({BTC: 0}))
     price = prices.latest().by_symbol[BTC]
     assert (price.bid, price.hold) == (1000, 0)
 
     releases()
-    feed_says("101", words_on_holds({}))
+    feed_says("101", hold_states({}))
     assert stands() == 101
 
 
@@ -211,7 +211,7 @@ def test_a_hold_stays_written_down_while_redis_is_away_and_the_command_says_so(s
         server.start()
 
         assert "Redis can't be reached: it takes effect once a feed reaches it." in out.getvalue()
-        feed_says("100", words_on_holds({}))
+        feed_says("100", hold_states({}))
         assert stands() == 200
 
 
@@ -225,10 +225,10 @@ def held(ann: User) -> PriceHold:
 
 
 def test_the_latest_prices_say_which_is_held_and_since_when_and_not_by_whom(client, held):
-    answer = exact.loads(client.get("/api/v1/prices/latest").content)["data"]
+    answer = json_codec.loads(client.get("/api/v1/prices/latest").content)["data"]
 
     told = {one["symbol"]: one for one in answer}
-    since = exact.timestamp(held.at)
+    since = json_codec.timestamp(held.at)
     assert (told[BTC]["held"], told[BTC]["heldSince"], told[BTC]["heldBy"]) == (True, since, "operator")
     assert not any("held" in key for key in told["ETH-USD"])
     assert b"ann" not in client.get("/api/v1/prices/latest").content
@@ -275,33 +275,33 @@ def test_an_order_says_that_its_current_price_is_held_and_says_nothing_while_it_
     assert "currentPriceHeld" not in one_order(alice.pk, None, order.code, None)
 
 
-def test_the_desk_tells_who_holds_a_price_and_since_when(held, ann):
-    desk = Client()
-    desk.force_login(ann)
+def test_the_admin_tells_who_holds_a_price_and_since_when(held, ann):
+    browser = Client()
+    browser.force_login(ann)
     told = f"held by ann@firm.example since {held.at:%Y-%m-%d %H:%M:%S} UTC"
 
-    assert told in shown(desk.get(reverse("admin:quotes_instrument_changelist")))
-    assert f"43000 / 43010 {told}" in shown(desk.get(page("quotes_instrument", BTC)))
-    assert "held by" not in shown(desk.get(page("quotes_instrument", "ETH-USD")))
-    assert told in shown(desk.get("/admin/"))
-    assert "43000 / 43010 ann@firm.example" in shown(desk.get(reverse("admin:quotes_pricehold_changelist")))
+    assert told in shown(browser.get(reverse("admin:quotes_instrument_changelist")))
+    assert f"43000 / 43010 {told}" in shown(browser.get(page("quotes_instrument", BTC)))
+    assert "held by" not in shown(browser.get(page("quotes_instrument", "ETH-USD")))
+    assert told in shown(browser.get("/admin/"))
+    assert "43000 / 43010 ann@firm.example" in shown(browser.get(reverse("admin:quotes_pricehold_changelist")))
 
     prices.publish([(BTC, Decimal(1), Decimal(1))])  # refused, behind the held one
-    assert told in shown(desk.get(reverse("admin:quotes_instrument_accept_refused", args=[BTC])))
+    assert told in shown(browser.get(reverse("admin:quotes_instrument_accept_refused", args=[BTC])))
 
 
-def test_the_desk_tells_at_an_open_position_that_its_price_is_held(ann):
+def test_the_admin_tells_at_an_open_position_that_its_price_is_held(ann):
     alice = a_customer(with_usd="10_000.00")
     btc_at("42_000.00")
     order = opens(alice)
-    desk = Client()
-    desk.force_login(ann)
-    assert "held by" not in shown(desk.get(reverse("admin:trades_position_changelist")))
+    browser = Client()
+    browser.force_login(ann)
+    assert "held by" not in shown(browser.get(reverse("admin:trades_position_changelist")))
 
     holds("43000", by=ann.pk)
 
-    assert "held by ann@firm.example since" in shown(desk.get(reverse("admin:trades_position_changelist")))
-    assert "held by ann@firm.example since" in shown(desk.get(page("trades_position", order.pk)))
+    assert "held by ann@firm.example since" in shown(browser.get(reverse("admin:trades_position_changelist")))
+    assert "held by ann@firm.example since" in shown(browser.get(page("trades_position", order.pk)))
 
 
 def test_accepting_a_price_tells_that_the_one_that_stands_is_held(ann):
@@ -316,11 +316,12 @@ def test_accepting_a_price_tells_that_the_one_that_stands_is_held(ann):
 
     out = StringIO()
     call_command("accept_price", "BTC", "--json", stdout=out)
-    told = exact.loads(out.getvalue().encode())["stands"]
-    assert (told["held"], told["held_by"], told["held_since"]) == (True, "ann@firm.example", exact.timestamp(hold.at))
+    told = json_codec.loads(out.getvalue().encode())["stands"]
+    since = json_codec.timestamp(hold.at)
+    assert (told["held"], told["held_by"], told["held_since"]) == (True, "ann@firm.example", since)
 
 
-def test_a_held_price_is_fresh_only_while_a_feed_speaks():
+def test_a_held_price_is_fresh_only_while_a_feed_publishes():
     holds("200")
     long_ago = prices.clock() - 60_000
     streams.client().hset("prices", BTC, f"200|200|{long_ago}|1")

@@ -19,14 +19,14 @@ from accounts.clock import uptime
 from accounts.models import User
 from quotes import candles, prices, references
 from quotes.errors import StalePrice
-from quotes.feeds.venue import Tick
+from quotes.feeds.venue import VenueTick
 from quotes.judging import Fault
 from quotes.management.commands.run_feed import Feed
 from quotes.models import Candle, Instrument, PriceHold
-from quotes.prices import Price, Prices, Word
+from quotes.prices import HoldState, Price, Prices
 from quotes.services import accept_price, hold_price
 from tests.given import a_customer, a_quote, balance, usd
-from tests.trades.orders.engine_room import closing, opens, refused
+from tests.trades.orders.engine_steps import closing, opens, refused
 from trades.models import Deal
 
 pytestmark = pytest.mark.django_db
@@ -181,11 +181,11 @@ def test_a_hold_whose_instruments_greatest_spread_is_lowered_is_no_price_any_mor
 def test_the_feed_makes_a_candle_of_what_it_said_and_of_a_hold_that_is_a_row_and_of_nothing_else():
     """Guard: `_is_ours`. A hold that somebody writes into Redis stands until the feed's next look at the rows."""
     feed = Feed(1, 0.25, threading.Event())
-    feed._right.epoch = 1
+    feed._lease_keeper.epoch = 1
 
     def says(mid: str) -> Decimal:
         time.sleep(0.05)  # a price is dated rather too early: not before what stands
-        feed._publish([Tick(BTC, Decimal(mid), Decimal(mid), uptime())])
+        feed._publish([VenueTick(BTC, Decimal(mid), Decimal(mid), uptime())])
         feed._candles.write()
         return Candle.objects.filter(instrument=BTC).aggregate(low=Min("low"))["low"]
 
@@ -196,7 +196,7 @@ def test_the_feed_makes_a_candle_of_what_it_said_and_of_a_hold_that_is_a_row_and
 
     streams.client().hdel("prices:held", BTC)
     hold = hold_price(Instrument.objects.get(pk=BTC), Decimal(41_000), Decimal(41_000)).hold
-    feed._words = {BTC: Word(hold.number, "41000|41000")}
+    feed._hold_states = {BTC: HoldState(hold.number, "41000|41000")}
     assert says("42000") == 41_000
 
 

@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 from django.contrib.staticfiles import finders
 
-from accounts import exact
+from accounts import json_codec
 from quotes import prices, symbols
 from quotes.candles import Gatherer
 from quotes.models import Instrument
@@ -29,7 +29,7 @@ def fresh_start():
 
 def get(client, path: str, **query: object):
     answer = client.get(path, query)
-    return answer.status_code, exact.loads(answer.content)
+    return answer.status_code, json_codec.loads(answer.content)
 
 
 # --- supportedAssets -------------------------------------------------------------------------------
@@ -89,7 +89,7 @@ def test_the_latest_prices_are_exact_numbers_with_their_time(client):
 
     answer = client.get("/api/v1/prices/latest")
 
-    stamp = exact.timestamp(at)
+    stamp = json_codec.timestamp(at)
     assert answer.status_code == 200
     assert answer.content.decode() == (
         f'{{"data":[{{"symbol":"EUR-USD","bid":1.08750,"ask":1.08761,"time":"{stamp}"}}]}}'

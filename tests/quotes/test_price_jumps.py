@@ -13,13 +13,13 @@ from django.core.management import CommandError, call_command
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from accounts import exact, streams
+from accounts import json_codec, streams
 from accounts.models import User
 from quotes import prices
 from quotes.errors import NoRefusedPrice, RefusedPriceMoved
 from quotes.feeds.refusals import Refusals
-from quotes.feeds.venue import Tick
-from quotes.judging import Fault, Limits
+from quotes.feeds.venue import VenueTick
+from quotes.judging import Fault, PriceLimits
 from quotes.models import Instrument
 from quotes.price_scripts import AHEAD, PAUSE
 from quotes.services import accept_price
@@ -40,7 +40,7 @@ def no_prices():
 def says(bid: str, ask: str = "", *, limit: str = "50", spread: str = "5", at: datetime | None = None) -> Fault | None:
     """What the feed says of BTC-USD, and what is wrong with it."""
     pair = (Decimal(bid), Decimal(ask or bid))
-    return prices.publish([(BTC, *pair)], limits={BTC: Limits(Decimal(limit), Decimal(spread))}, at=at).get(BTC)
+    return prices.publish([(BTC, *pair)], limits={BTC: PriceLimits(Decimal(limit), Decimal(spread))}, at=at).get(BTC)
 
 
 def stands() -> Decimal | None:
@@ -114,7 +114,7 @@ def test_each_symbol_has_its_own_limit_and_one_without_has_the_default():
     prices.publish([(BTC, Decimal(100), Decimal(100)), ("EUR-USD", Decimal(1), Decimal(1))])
     moved = [(BTC, Decimal(140), Decimal(140)), ("EUR-USD", Decimal("1.4"), Decimal("1.4"))]
 
-    assert prices.publish(moved, limits={"EUR-USD": Limits(jump=Decimal(2))}) == {"EUR-USD": Fault.JUMP}
+    assert prices.publish(moved, limits={"EUR-USD": PriceLimits(jump=Decimal(2))}) == {"EUR-USD": Fault.JUMP}
     assert prices.publish([(BTC, Decimal(400), Decimal(400))]) == {BTC: Fault.JUMP}
 
 
@@ -305,7 +305,7 @@ def test_the_command_shows_both_prices_and_accepts_only_when_told_and_by_whom():
         command("btc", "--yes", "--by", "bob@firm.example")
     assert stands() == Decimal("100.5")
 
-    told = exact.loads(command("btc", "--yes", "--by", "ann@firm.example", "--json").encode())
+    told = json_codec.loads(command("btc", "--yes", "--by", "ann@firm.example", "--json").encode())
     assert (told["accepted"], told["refused"]["bid"], told["stands"]["ask"]) == (True, Decimal("1000.5"), 101)
     assert stands() == Decimal("1000.75")
 
@@ -412,7 +412,7 @@ def test_a_hold_that_was_set_before_the_feed_was_followed_behind_it_locks_nothin
 
 def test_a_run_of_refusals_is_told_once_and_its_end_too(caplog):
     def saw(mid: str, fault: Fault | None) -> None:
-        refusals.saw([Tick(BTC, Decimal(mid), Decimal(mid), 0.0)], {BTC: fault} if fault else {})
+        refusals.saw([VenueTick(BTC, Decimal(mid), Decimal(mid), 0.0)], {BTC: fault} if fault else {})
 
     refusals = Refusals()
     with caplog.at_level(logging.INFO, "feed"):

@@ -10,24 +10,24 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from quotes.errors import AmountOutOfRange, AmountTooSmall
-from quotes.quoting import Amounts, FeeTerms, Pair, amounts
+from quotes.quoting import Amounts, FeeTerms, PairDecimals, amounts
 
-BTC_USD, ETH_USD, EUR_USD = Pair(8, 2), Pair(18, 2), Pair(2, 2)
+BTC_USD, ETH_USD, EUR_USD = PairDecimals(8, 2), PairDecimals(18, 2), PairDecimals(2, 2)
 FREE = FeeTerms(Decimal(0))
 
-pairs = st.sampled_from([BTC_USD, ETH_USD, EUR_USD, Pair(0, 18), Pair(18, 18)])
+pairs = st.sampled_from([BTC_USD, ETH_USD, EUR_USD, PairDecimals(0, 18), PairDecimals(18, 18)])
 quote_prices = st.decimals("0.000001", "999999999.999999999999999999", places=18)
 sides = st.sampled_from(["buy", "sell"])
 wanted = st.integers(1, 10**24)
 fee_terms = st.builds(FeeTerms, st.decimals(0, "9999.999", places=3, allow_nan=False), st.integers(0, 10**9))
 
 
-def worth(base_amount: int, price: Decimal, pair: Pair) -> Fraction:
+def worth(base_amount: int, price: Decimal, pair: PairDecimals) -> Fraction:
     """What so much of the base asset is worth in counter base units, without any rounding."""
     return Fraction(base_amount) * Fraction(price) * Fraction(10) ** (pair.counter_decimals - pair.base_decimals)
 
 
-def quoted(side: str, price: Decimal, pair: Pair, fees: FeeTerms, **given_amount: int) -> Amounts:
+def quoted(side: str, price: Decimal, pair: PairDecimals, fees: FeeTerms, **given_amount: int) -> Amounts:
     """The quote, or no example where nothing would be left or nothing would fit."""
     try:
         return amounts(side, price, pair, fees, **given_amount)

@@ -13,7 +13,7 @@ from accounts import streams
 from quotes import prices
 from quotes.errors import NoRefusedPrice
 from quotes.price_scripts import EPOCH, KEYS
-from quotes.prices import Tick
+from quotes.prices import PriceTick
 
 pytestmark = pytest.mark.django_db
 
@@ -34,7 +34,7 @@ def becomes(key: str, type_: str) -> None:
 
 
 def says(price: str) -> None:
-    prices.speak([Tick(BTC, Decimal(price), Decimal(price))], {}, {BTC: prices.Word(0)}, 1)
+    prices.publish_ticks([PriceTick(BTC, Decimal(price), Decimal(price))], {}, {BTC: prices.HoldState(0)}, 1)
 
 
 @pytest.mark.parametrize("type_", OTHER_TYPES)
@@ -67,7 +67,7 @@ def test_a_key_of_another_type_stops_no_reader(type_):
 
     assert prices.latest().by_symbol == {}
     assert prices.refused() == {}
-    assert prices.last_words() == {}
+    assert prices.hold_numbers() == {}
 
 
 RUBBISH = st.one_of(
@@ -100,8 +100,9 @@ def test_no_text_in_any_field_stops_the_feed_or_a_reader(key, rubbish):
 
     assert prices.latest().by_symbol[ETH].bid == Decimal("9.9")
     assert set(prices.refused()) <= {BTC}
-    prices.last_words()
-    found = prices.speak([Tick(BTC, Decimal(100), Decimal(100))], {}, {BTC: prices.Word(0)}, 10**14 - 1)
+    prices.hold_numbers()
+    ticks = [PriceTick(BTC, Decimal(100), Decimal(100))]
+    found = prices.publish_ticks(ticks, {}, {BTC: prices.HoldState(0)}, 10**14 - 1)
     assert set(found.faults) <= {BTC}
     assert set(prices.latest().by_symbol) <= {BTC, ETH}
     prices.release(BTC)

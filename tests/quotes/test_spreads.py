@@ -18,8 +18,8 @@ from accounts import streams
 from accounts.models import User
 from quotes import prices
 from quotes.errors import NoRefusedPrice, RefusedPriceTooWide
-from quotes.feeds.simulator import Terms, quoted
-from quotes.judging import Fault, Limits, is_too_wide
+from quotes.feeds.simulator import SimulatorTerms, quoted
+from quotes.judging import Fault, PriceLimits, is_too_wide
 from quotes.models import Instrument, PriceHold
 from quotes.price_scripts import PAUSE
 from quotes.prices import Price
@@ -28,7 +28,7 @@ from quotes.services import accept_price
 pytestmark = pytest.mark.django_db
 
 BTC = "BTC-USD"
-DEFAULTS = Limits()
+DEFAULTS = PriceLimits()
 
 
 def test_an_instrument_of_before_whose_own_spread_is_wider_gets_room_for_it() -> None:
@@ -42,7 +42,7 @@ def test_an_instrument_of_before_whose_own_spread_is_wider_gets_room_for_it() ->
     assert [found[BTC].max_spread_percent, found["ETH-USD"].max_spread_percent] == [12, 5]
 
 
-def says(bid: str, ask: str, limits: Limits = DEFAULTS, at: datetime | None = None) -> Fault | None:
+def says(bid: str, ask: str, limits: PriceLimits = DEFAULTS, at: datetime | None = None) -> Fault | None:
     """What the feed says of BTC-USD, and what is wrong with it."""
     return prices.publish([(BTC, Decimal(bid), Decimal(ask))], limits={BTC: limits}, at=at).get(BTC)
 
@@ -58,9 +58,9 @@ def stands() -> tuple[Decimal, Decimal] | None:
 @pytest.mark.parametrize(
     ("limits", "fault"),
     [
-        (Limits(jump=Decimal(5)), Fault.SPREAD),
-        (Limits(jump=Decimal(5), spread=Decimal(200)), Fault.JUMP),
-        (Limits(jump=Decimal(1000)), Fault.SPREAD),
+        (PriceLimits(jump=Decimal(5)), Fault.SPREAD),
+        (PriceLimits(jump=Decimal(5), spread=Decimal(200)), Fault.JUMP),
+        (PriceLimits(jump=Decimal(1000)), Fault.SPREAD),
     ],
 )
 def test_a_price_with_both_sides_moved_apart_is_refused_though_its_middle_stands(limits, fault):
@@ -89,7 +89,7 @@ def test_the_script_and_python_have_one_rule(bid, share, limit):
     ask = bid + bid * share
     prices.forget()
 
-    is_refused = says(f"{bid:f}", f"{ask:f}", Limits(Decimal(1000), limit)) == Fault.SPREAD
+    is_refused = says(f"{bid:f}", f"{ask:f}", PriceLimits(Decimal(1000), limit)) == Fault.SPREAD
 
     assert is_refused == is_too_wide(bid, ask, limit)
 
@@ -116,7 +116,8 @@ def test_behind_a_hold_a_price_that_is_too_wide_is_not_followed():
 
 def test_the_simulator_itself_is_refused_at_the_spread_that_closed_94_positions():
     row = Instrument.objects.get(pk=BTC)
-    bid, ask = quoted(row.simulator_price, Terms(row.simulator_price, Decimal(2), Decimal(9999), row.price_decimals))
+    terms = SimulatorTerms(row.simulator_price, Decimal(2), Decimal(9999), row.price_decimals)
+    bid, ask = quoted(row.simulator_price, terms)
 
     assert says(f"{bid}", f"{ask}") == Fault.SPREAD
 

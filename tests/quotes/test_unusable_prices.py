@@ -11,10 +11,10 @@ from django.utils import timezone
 from accounts import streams
 from quotes import prices
 from quotes.errors import StalePrice
-from quotes.judging import Limits
+from quotes.judging import PriceLimits
 from quotes.models import Quote
 from tests.given import a_customer, a_quote, balance, btc, btc_at, price_at, usd
-from tests.trades.orders.engine_room import closing, opening, opens, tick
+from tests.trades.orders.engine_steps import closing, opening, opens, tick
 from trades.models import Deal, Order
 
 pytestmark = pytest.mark.django_db
@@ -40,7 +40,7 @@ NONSENSE = {
 def feed_says(bid: str, ask: str, later: timedelta | None = None) -> None:
     """As the feed would, with the instrument's own limit."""
     at = None if later is None else timezone.now() + later
-    prices.publish([("BTC-USD", Decimal(bid), Decimal(ask))], limits={"BTC-USD": Limits()}, at=at)
+    prices.publish([("BTC-USD", Decimal(bid), Decimal(ask))], limits={"BTC-USD": PriceLimits()}, at=at)
 
 
 def in_redis() -> str | None:

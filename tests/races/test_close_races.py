@@ -17,11 +17,11 @@ from django.utils import timezone
 from accounts import audit
 from accounts.models import Customer, Transfer
 from quotes import prices
-from tests.faults.crowd import nothing_waits
+from tests.faults.trading_customers import nothing_waits
 from tests.given import a_customer, balance, btc_at, token_of, usd, what_the_audit_finds
 from tests.live import Live
 from tests.sizes import size
-from tests.trades.orders.engine_room import closing, opening, opens, tick
+from tests.trades.orders.engine_steps import closing, opening, opens, tick
 from trades.engine.apply import apply
 from trades.margin.commands import Command
 from trades.models import Deal, Order

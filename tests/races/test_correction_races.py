@@ -12,7 +12,7 @@ from accounts import services
 from accounts.errors import BreakResolved, InsufficientFunds
 from tests.given import a_customer, a_settling_buy, balance, btc, deposit, usd, what_the_audit_finds
 from tests.races.together import raised, together
-from tests.trades.corrections.desk import a_break, a_completed_batch, applies, somebody, the_leg, why
+from tests.trades.corrections.staff import a_break, a_completed_batch, applies, somebody, the_leg, why
 from trades.corrections.decide import apply
 from trades.corrections.errors import AlreadyDecided, AlreadyProposed, AlreadyReversed, CannotPayBack
 from trades.corrections.propose import (

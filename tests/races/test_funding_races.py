@@ -15,7 +15,7 @@ from accounts.ledger import Movement
 from accounts.models import Funding, LedgerAccount, Transfer
 from tests.given import a_customer, balance, usd, what_the_audit_finds
 from tests.races.together import together
-from tests.trades.corrections.desk import somebody, why
+from tests.trades.corrections.staff import somebody, why
 from trades.corrections.decide import apply
 from trades.corrections.funding import propose_firms_own, propose_funding
 from trades.corrections.propose import propose_adjustment

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from quotes.models import Instrument, InstrumentChange
 from tests.races.together import together
-from tests.trades.instruments.desk import BTC, any_spread_counts, now, proposes, somebody
+from tests.trades.instruments.staff import BTC, any_spread_counts, now, proposes, somebody
 from trades.instruments import change
 from trades.instruments.errors import ChangeDecided, ChangeWaits
 

@@ -20,11 +20,11 @@ from django.utils import timezone
 from accounts import services
 from accounts.errors import Refusal
 from accounts.models import Customer
-from tests.faults.crowd import nothing_waits
+from tests.faults.trading_customers import nothing_waits
 from tests.given import a_customer, price_at, token_of, usd, what_the_audit_finds
 from tests.live import Live
 from tests.sizes import size
-from tests.trades.corrections.desk import somebody, why
+from tests.trades.corrections.staff import somebody, why
 from trades.corrections.decide import apply
 from trades.corrections.propose import propose_adjustment
 from trades.models import Trade
@@ -43,18 +43,18 @@ HANDS = 12
 IN_ORDER = {200, 201, 400, 404, 409, 422}
 
 
-class Person:
-    """One customer's program: it does the next thing that comes to its mind."""
+class TradingClient:
+    """One customer's program: it does one random thing after the other."""
 
-    def __init__(self, customer: Customer, client: httpx.Client, mind: random.Random) -> None:
-        self.client, self.mind = client, mind
+    def __init__(self, customer: Customer, client: httpx.Client, dice: random.Random) -> None:
+        self.client, self.dice = client, dice
         self.headers = {"Authorization": f"Bearer {token_of(customer)}"}
         self.orders: list[str] = []
         self.pending: list[str] = []
         self.trades: list[str] = []
 
     def acts(self) -> httpx.Response:
-        return self.mind.choice(
+        return self.dice.choice(
             [
                 self.opens,
                 self.opens,
@@ -72,13 +72,13 @@ class Person:
         )()
 
     def ask(self, method: str, path: str, body: Any = None) -> httpx.Response:
-        key = {"Idempotency-Key": f"{self.mind.random()}"} if method == "POST" and self.mind.random() < 0.3 else {}
+        key = {"Idempotency-Key": f"{self.dice.random()}"} if method == "POST" and self.dice.random() < 0.3 else {}
         return self.client.request(method, path, json=body, headers=self.headers | key)
 
     def opens(self) -> httpx.Response:
-        side = self.mind.choice(["buy", "sell"])
-        body = {"symbol": "BTC-USD", "type": side, "quantity": self.mind.choice([0.01, 0.05, 0.2]), "leverage": 20}
-        if self.mind.random() < 0.3:
+        side = self.dice.choice(["buy", "sell"])
+        body = {"symbol": "BTC-USD", "type": side, "quantity": self.dice.choice([0.01, 0.05, 0.2]), "leverage": 20}
+        if self.dice.random() < 0.3:
             body |= {"stopLoss": 41_000 if side == "buy" else 43_000, "trailingStop": 300}
         answer = self.ask("POST", "/api/v1/trade/create", body)
         if answer.status_code == 200:
@@ -100,7 +100,7 @@ class Person:
         return answer
 
     def one(self, of: list[str]) -> str:
-        return self.mind.choice(of) if of else "ord_0123456789abcdef"
+        return self.dice.choice(of) if of else "ord_0123456789abcdef"
 
     def closes(self) -> httpx.Response:
         return self.ask("POST", "/api/v1/trade/close", {"orderId": self.one(self.orders)})
@@ -109,7 +109,7 @@ class Person:
         return self.ask("POST", "/api/v1/trade/close", {"orderId": self.one(self.orders), "quantity": 0.005})
 
     def changes(self) -> httpx.Response:
-        to = {"stopLoss": self.mind.choice([None, 41_500, 42_500]), "trailingStop": self.mind.choice([None, 250])}
+        to = {"stopLoss": self.dice.choice([None, 41_500, 42_500]), "trailingStop": self.dice.choice([None, 250])}
         return self.ask("PATCH", f"/api/v1/trade/orders/{self.one(self.orders + self.pending)}", to)
 
     def cancels(self) -> httpx.Response:
@@ -135,22 +135,22 @@ class Person:
         return self.ask("POST", "/api/trades", {"quote_guid": quote.json()["guid"], "trade_type": "exit"})
 
     def reads(self) -> httpx.Response:
-        path = self.mind.choice(["orders", "close"])
+        path = self.dice.choice(["orders", "close"])
         return self.client.get(f"/api/v1/trade/{path}", headers=self.headers)
 
 
 def test_everybody_at_once_ends_with_the_books_in_order(live: Live) -> None:
     """All guards together: locks in one order, constraints, and another try where two met all the same. Each has a test
     of its own, which fails without it; here only their sum is looked at."""
-    mind = random.Random(4)
-    customers = [a_customer(f"mixer-{n}", with_usd="20_000.00") for n in range(CUSTOMERS)]
+    dice = random.Random(4)
+    customers = [a_customer(f"trader-{n}", with_usd="20_000.00") for n in range(CUSTOMERS)]
     price_at("BTC-USD", "42_000.00", "42_010.00")
     told: Counter[int] = Counter()
     strange: list[tuple[int, str]] = []
     surfaced: list[BaseException] = []
     until = time.monotonic() + SECONDS
 
-    def trade(mine: list[Person]) -> None:
+    def trade(mine: list[TradingClient]) -> None:
         while time.monotonic() < until:
             answer = random.choice(mine).acts()
             told[answer.status_code] += 1
@@ -160,13 +160,13 @@ def test_everybody_at_once_ends_with_the_books_in_order(live: Live) -> None:
     def operate() -> None:
         try:
             while time.monotonic() < until:
-                whose, now = mind.choice(customers), timezone.now()
+                whose, now = dice.choice(customers), timezone.now()
                 try:
-                    if mind.random() < 0.5:
-                        entry = services.deposit if mind.random() < 0.6 else services.withdraw
-                        entry(whose, "USD", usd("25.00"), key=f"{mind.random()}", at=now, by="operator")
+                    if dice.random() < 0.5:
+                        entry = services.deposit if dice.random() < 0.6 else services.withdraw
+                        entry(whose, "USD", usd("25.00"), key=f"{dice.random()}", at=now, by="operator")
                     else:
-                        way = mind.choice(["credit", "debit"])
+                        way = dice.choice(["credit", "debit"])
                         adjustment = propose_adjustment(whose.pk, "USD", usd("2_000.00"), way, **why())
                         apply(adjustment.pk, by=somebody(), at=now)
                 except Refusal:
@@ -179,14 +179,14 @@ def test_everybody_at_once_ends_with_the_books_in_order(live: Live) -> None:
     def move_the_price() -> None:
         try:
             while time.monotonic() < until:
-                bid = 42_000 + mind.randint(-300, 300)
+                bid = 42_000 + dice.randint(-300, 300)
                 price_at("BTC-USD", f"{bid}", f"{bid + 10}")
                 time.sleep(0.1)
         finally:
             connection.close()
 
     with live.client() as client:
-        people = [Person(customer, client, random.Random(n)) for n, customer in enumerate(customers)]
+        people = [TradingClient(customer, client, random.Random(n)) for n, customer in enumerate(customers)]
         hands = [threading.Thread(target=trade, args=(people[n::HANDS],)) for n in range(HANDS)]
         hands += [threading.Thread(target=operate) for _ in range(2)] + [threading.Thread(target=move_the_price)]
         for hand in hands:

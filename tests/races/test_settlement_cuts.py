@@ -32,8 +32,8 @@ from tests.given import (
     usd,
     what_the_audit_finds,
 )
-from tests.many import many_exits, many_exits_in_storing, many_settling_buys, the_market
-from tests.races.together import PATIENCE_SECONDS, together, wait_until_waiting
+from tests.many_trades import many_exits, many_exits_in_storing, many_settling_buys, the_market
+from tests.races.together import TIMEOUT_SECONDS, together, wait_until_waiting
 from tests.sizes import size
 from trades.errors import BatchStateForbids, NothingToCut
 from trades.models import SettlementBatch, SettlementWindow, Trade
@@ -46,7 +46,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def moves(*trades: Trade) -> None:
-    """The storing step, tried again while originals are in other hands, as the task does it."""
+    """The storing step, tried again while originals are locked, as the task does it."""
     ids = [trade.pk for trade in trades]
     while left := advance(ids, at=timezone.now(), prices=the_market).left:
         if not Trade.objects.filter(pk__in=left, state="storing").exists():
@@ -58,8 +58,8 @@ def moves(*trades: Trade) -> None:
 def test_exits_racing_one_cut_are_each_in_their_originals_batch_or_failed():
     """Guard: the cut takes the exits in a statement of its own, after the originals. In one statement an exit that
     committed while the cut waited for its original is missed, and stays behind unbatched."""
-    crowd = [a_customer(f"customer{number}", with_usd="100_000.00") for number in range(10)]
-    bought = many_settling_buys(crowd, size(200, 5_000))
+    customers = [a_customer(f"customer{number}", with_usd="100_000.00") for number in range(10)]
+    bought = many_settling_buys(customers, size(200, 5_000))
     exits = many_exits_in_storing(bought)
     calls = [partial(moves, trade) for trade in exits]
     calls.insert(len(calls) // 3, a_cut)
@@ -97,7 +97,7 @@ def test_an_exit_that_holds_its_original_while_the_cut_waits_is_in_the_batch():
             time.sleep(0.3)  # and until the reader beside the cut has read
 
     def cuts_meanwhile() -> SettlementBatch:
-        holds_its_original.wait(PATIENCE_SECONDS)
+        holds_its_original.wait(TIMEOUT_SECONDS)
         return a_cut()
 
     _, batch = together([exits_slowly, cuts_meanwhile])
@@ -112,8 +112,8 @@ def test_an_exit_that_holds_its_original_while_the_cut_waits_is_in_the_batch():
 
 def test_a_quiet_cut_believes_what_was_read_beside_it_and_that_is_what_its_members_say():
     """Guard: what is read beside the cut asks for the same trades in the same order as the audit does for members."""
-    crowd = [a_customer(f"customer{number}", with_usd="1_000.00") for number in range(4)]
-    many_exits(many_settling_buys(crowd, 20)[::4])
+    customers = [a_customer(f"customer{number}", with_usd="1_000.00") for number in range(4)]
+    many_exits(many_settling_buys(customers, 20)[::4])
 
     batch = a_cut()
 
@@ -214,15 +214,15 @@ def test_of_two_confirmers_one_wins_and_what_was_cancelled_stays_cancelled():
 def test_deposits_and_trades_go_on_while_a_batch_settles():
     """Guard: settling locks accounts in id order like everybody else. Locked as they are scanned, it deadlocks."""
     btc_at("40_000.00")
-    crowd = [a_customer(f"customer{number}", with_usd="5_000.00") for number in range(8)]
-    many_settling_buys(crowd, 40)
+    customers = [a_customer(f"customer{number}", with_usd="5_000.00") for number in range(8)]
+    many_settling_buys(customers, 40)
     btc_at("40_000.00")
-    fresh = [[executes(a_quote(customer, deliver=usd("50.00"))) for customer in crowd] for _ in range(12)]
+    fresh = [[executes(a_quote(customer, deliver=usd("50.00"))) for customer in customers] for _ in range(12)]
     batch = a_cut()
     batch = confirm(batch.pk, by=SYSTEM, at=timezone.now())
 
     calls = [partial(settles, batch, chunk=8), *(partial(moves, *trades) for trades in fresh)]
-    calls += [partial(deposit, customer, "BTC", "0.01") for customer in reversed(crowd)]
+    calls += [partial(deposit, customer, "BTC", "0.01") for customer in reversed(customers)]
     results = together(calls)
 
     assert [result for result in results if isinstance(result, Exception)] == []

@@ -25,9 +25,9 @@ from tests.given import (
     usd,
     what_the_audit_finds,
 )
-from tests.many import many_exits, many_settling_buys
-from tests.races.together import PATIENCE_SECONDS, together, wait_until_waiting
-from tests.trades.corrections.desk import applies, why
+from tests.many_trades import many_exits, many_settling_buys
+from tests.races.together import TIMEOUT_SECONDS, together, wait_until_waiting
+from tests.trades.corrections.staff import applies, why
 from trades.corrections.propose import propose_trade_reversal
 from trades.models import SettlementBatch, SettlementLeg, Trade
 from trades.settlement.approval import confirm
@@ -38,7 +38,7 @@ from trades.settlement.settle import _claim, settle_chunk
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def a_crowd(count: int) -> list[Customer]:
+def some_customers(count: int) -> list[Customer]:
     return [a_customer(f"customer{number}", with_usd="1_000.00") for number in range(count)]
 
 
@@ -49,8 +49,8 @@ def a_confirmed_batch() -> SettlementBatch:
 def test_four_settlers_of_one_batch_share_it_out_and_pay_once():
     """Guard: a slice that was claimed is looked for in `slices_done` once more. Without it a settler does a slice that
     another one did a moment ago, and a CHECK refuses the batch more slices than it has."""
-    crowd = a_crowd(20)
-    bought = many_settling_buys(crowd, 60)
+    customers = some_customers(20)
+    bought = many_settling_buys(customers, 60)
     many_exits(bought[::5])
     batch = a_confirmed_batch()
 
@@ -59,15 +59,15 @@ def test_four_settlers_of_one_batch_share_it_out_and_pay_once():
     assert [result for result in results if isinstance(result, Exception)] == []
     batch.refresh_from_db()
     assert (batch.state, batch.completed_count) == ("completed", 72)
-    assert sum(balance(customer, asset="BTC") for customer in crowd) == btc("0.0001") * 48
+    assert sum(balance(customer, asset="BTC") for customer in customers) == btc("0.0001") * 48
     assert what_the_audit_finds() == []
 
 
 def test_while_a_settler_is_held_up_in_its_slice_another_does_the_others():
-    """Guard: a slice in other hands is passed over (the advisory lock is tried, not waited for). Without it the second
+    """Guard: a claimed slice is passed over (the advisory lock is tried, not waited for). Without it the second
     settler waits behind the first one's first trade."""
-    crowd = a_crowd(6)
-    bought = many_settling_buys(crowd, 6)
+    customers = some_customers(6)
+    bought = many_settling_buys(customers, 6)
     batch = a_confirmed_batch()
     somebody_s_first = Trade.objects.filter(batch=batch).order_by("customer_id")[0]
     is_held, others_are_done = threading.Event(), threading.Event()
@@ -76,14 +76,14 @@ def test_while_a_settler_is_held_up_in_its_slice_another_does_the_others():
         with transaction.atomic():
             Trade.objects.select_for_update().get(pk=somebody_s_first.pk)
             is_held.set()
-            assert others_are_done.wait(PATIENCE_SECONDS)
+            assert others_are_done.wait(TIMEOUT_SECONDS)
 
     def is_held_up() -> None:
-        assert is_held.wait(PATIENCE_SECONDS)
+        assert is_held.wait(TIMEOUT_SECONDS)
         settle_chunk(batch.pk, at=timezone.now(), chunk=1)
 
     def does_the_others() -> int:
-        assert is_held.wait(PATIENCE_SECONDS)
+        assert is_held.wait(TIMEOUT_SECONDS)
         wait_until_waiting()
         for _ in range(5):
             progress = settle_chunk(batch.pk, at=timezone.now(), chunk=1)
@@ -101,7 +101,7 @@ def test_while_a_settler_is_held_up_in_its_slice_another_does_the_others():
 
 def test_a_settler_with_nothing_left_to_claim_waits_for_the_others_and_ends_with_them():
     """Guard: whoever finds every slice taken waits for one, and looks anew: it may have been given up."""
-    bought = many_settling_buys(a_crowd(1), 1)
+    bought = many_settling_buys(some_customers(1), 1)
     batch = a_confirmed_batch()
     is_held = threading.Event()
 
@@ -112,7 +112,7 @@ def test_a_settler_with_nothing_left_to_claim_waits_for_the_others_and_ends_with
             wait_until_waiting(2)  # one for the trade, one for the other's slice
 
     def settles_in_turn() -> SettlementBatch:
-        assert is_held.wait(PATIENCE_SECONDS)
+        assert is_held.wait(TIMEOUT_SECONDS)
         return settles(batch)
 
     results = together([an_operator_forgets_a_lock, settles_in_turn, settles_in_turn])
@@ -124,7 +124,7 @@ def test_a_settler_with_nothing_left_to_claim_waits_for_the_others_and_ends_with
 def test_what_is_deposited_while_a_slice_waits_for_the_account_is_not_lost():
     """Guard: the posting adds to the balance as it is when its lock is got. Written from what the statement saw when
     it began, the deposit would be gone."""
-    (alice,) = a_crowd(1)
+    (alice,) = some_customers(1)
     deposit(alice, "BTC", "1")
     many_settling_buys([alice], 1)
     batch = a_confirmed_batch()
@@ -137,7 +137,7 @@ def test_what_is_deposited_while_a_slice_waits_for_the_account_is_not_lost():
             wait_until_waiting()
 
     def settles_meanwhile() -> None:
-        assert is_deposited.wait(PATIENCE_SECONDS)
+        assert is_deposited.wait(TIMEOUT_SECONDS)
         settles(batch)
 
     results = together([deposits_slowly, settles_meanwhile])
@@ -152,7 +152,7 @@ def test_a_completed_trade_is_taken_back_while_the_rest_of_its_batch_settles():
     them deadlock over a customer with trades in both."""
     btc_at("40_000.00")
     price_at("XAU-USD", "2_000.00")
-    alice, bob = a_crowd(2)
+    alice, bob = some_customers(2)
     gold = a_trade(alice, symbol="XAU-USD", deliver=usd("100.00"))
     for customer in (alice, bob):
         deposit(customer, "BTC", "1")
@@ -177,11 +177,11 @@ def test_a_completed_trade_is_taken_back_while_the_rest_of_its_batch_settles():
             wait_until_waiting(2)
 
     def settles_the_rest() -> SettlementBatch:
-        assert is_held.wait(PATIENCE_SECONDS)
+        assert is_held.wait(TIMEOUT_SECONDS)
         return settles(batch)
 
     def takes_the_gold_back() -> None:
-        assert locks_accounts.wait(PATIENCE_SECONDS)
+        assert locks_accounts.wait(TIMEOUT_SECONDS)
         applies(reversal)
 
     results = together([somebody_holds_bob_s_account, settles_the_rest, takes_the_gold_back])
@@ -196,7 +196,7 @@ def test_a_slice_of_a_round_that_has_ended_is_claimed_by_nobody():
     """Guard: `_IS_UNDONE` asks whether the round still has slices. Without it a settler that looked before the other
     did the last slice does that one again: it moves nothing, and fails at the batch's row.
     """
-    many_settling_buys(a_crowd(4), 8)
+    many_settling_buys(some_customers(4), 8)
     batch = a_confirmed_batch()
     settle_chunk(batch.pk, at=timezone.now(), chunk=2)
     seen = SettlementBatch.objects.get(pk=batch.pk)
@@ -210,8 +210,8 @@ def test_a_slice_of_a_round_that_has_ended_is_claimed_by_nobody():
 
 def test_two_settlers_and_a_third_that_dies_in_its_slice_leave_nothing_undone():
     """Guard: the claim ends with the transaction, whatever ends it. A claim written down would have to be cleared."""
-    crowd = a_crowd(8)
-    many_settling_buys(crowd, 16)
+    customers = some_customers(8)
+    many_settling_buys(customers, 16)
     batch = a_confirmed_batch()
 
     def dies_in_its_slice() -> None:
@@ -229,8 +229,8 @@ def test_two_settlers_and_a_third_that_dies_in_its_slice_leave_nothing_undone():
 @pytest.mark.parametrize("chunk", [1, 7, 30, 1_000])
 def test_slices_share_no_customer_and_are_of_a_size(chunk):
     """Not a race, but what keeps one from being lost: two settlers in two slices never meet at a row."""
-    crowd = a_crowd(10)
-    many_settling_buys(crowd, 60)
+    customers = some_customers(10)
+    many_settling_buys(customers, 60)
     batch = a_confirmed_batch()
     settle_chunk(batch.pk, at=timezone.now(), chunk=chunk)
 

@@ -20,10 +20,10 @@ from quotes import prices
 from tests.given import a_customer, a_quote, balance, btc_at, executes, price_at, stores, what_the_audit_finds
 from tests.races.together import together
 from tests.sizes import size
-from tests.trades.orders.engine_room import judges, opening, tick
+from tests.trades.orders.engine_steps import judges, opening, tick
 from trades.funding import withdraw
 from trades.models import Order
-from trades.spendable import NOTHING, held_back
+from trades.spendable import NOTHING, held_by_positions
 
 pytestmark = [pytest.mark.faults, pytest.mark.django_db(transaction=True)]
 
@@ -44,7 +44,7 @@ def buys(customer: Customer, amount: int) -> None:
 
 def lacks(customer: Customer) -> int:
     """By how much the available cash falls short of what open positions need."""
-    kept = held_back([customer.pk], prices.latest().by_symbol).get(customer.pk, NOTHING)
+    kept = held_by_positions([customer.pk], prices.latest().by_symbol).get(customer.pk, NOTHING)
     return max(0, kept.amount - balance(customer))
 
 
@@ -55,7 +55,7 @@ def one_by_one(calls: Sequence[Callable[[], object]]) -> None:
 
 @pytest.mark.parametrize("seed", range(size(2, 30)))
 def test_nobody_spends_what_open_positions_need(seed: int) -> None:
-    """Guards: the lock of the available account before `held_back` looks (`ledger.lock`, `_lock_places`), and the
+    """Guards: the lock of the available account before `held_by_positions` (`ledger.lock`, `_lock_places`), and the
     losses in it."""
     chance = random.Random(seed)
     people = [a_customer(f"trader-{n}", with_usd="10_000.00") for n in range(3)]

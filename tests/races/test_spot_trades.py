@@ -35,7 +35,7 @@ def moves(*trades: Trade) -> Advanced:
 
 
 def moves_the_rest() -> None:
-    """What the sweeper does for trades that stood in other hands."""
+    """What the sweeper does for trades that were locked."""
     moves(*Trade.objects.filter(state="storing"))
 
 
@@ -105,10 +105,10 @@ def test_twenty_exits_of_one_trade_at_once_leave_one_live():
 def test_opposite_trades_of_many_customers_at_once_never_deadlock():
     """Guard: accounts are locked in id order, whichever way the money goes. In the trades' own order they deadlock."""
     btc_at("40_000.00")
-    crowd = [a_customer(f"customer{number}", with_usd="1_000.00") for number in range(6)]
-    bought = [a_settling_buy(customer, btc("0.01")) for customer in crowd]
+    customers = [a_customer(f"customer{number}", with_usd="1_000.00") for number in range(6)]
+    bought = [a_settling_buy(customer, btc("0.01")) for customer in customers]
     sets = [
-        [executes(a_quote(customer, receive=1000)) for customer in (crowd if turn % 2 else crowd[::-1])]
+        [executes(a_quote(customer, receive=1000)) for customer in (customers if turn % 2 else customers[::-1])]
         + [executes(an_exit_quote(bought[turn % 6]))]
         for turn in range(16)
     ]

@@ -12,7 +12,7 @@ from django.db import DatabaseError, InterfaceError, connection
 
 T = TypeVar("T")
 MOST = 16  # connections of one process
-PATIENCE_SECONDS = 3  # below the database's lock_timeout
+TIMEOUT_SECONDS = 3  # below the database's lock_timeout
 LOCK_TIMEOUT = "30s"  # of a race's own connections: a machine that stands still for four seconds decides no race
 
 
@@ -52,7 +52,7 @@ def raised(results: Sequence[object], *kinds: type[Exception]) -> list[object]:
 
 def wait_until_waiting(count: int = 1) -> None:
     """Wait until so many connections of this database wait for a lock."""
-    give_up = time.monotonic() + PATIENCE_SECONDS
+    give_up = time.monotonic() + TIMEOUT_SECONDS
     while time.monotonic() < give_up:
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_stat_clear_snapshot()")  # inside a transaction the first look would be the last

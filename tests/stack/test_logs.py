@@ -61,7 +61,7 @@ def test_logs_of_an_earlier_version_are_closed(data: Path) -> None:
 
 
 @pytest.mark.usefixtures("everything_open")
-def test_nobody_else_writes_what_up_keeps(data: Path, port: int) -> None:
+def test_only_the_owner_can_write_the_files_of_up(data: Path, port: int) -> None:
     """Who can write stack.json names the database that the next command works on."""
     below = data / "kept"
     below.mkdir(mode=0o777)  # an earlier version's
@@ -113,7 +113,7 @@ def test_postgres_logs_nothing_of_statements_that_fail(data: Path) -> None:
         assert secret not in written, secret
 
 
-def test_the_application_can_not_make_the_log_talk(data: Path) -> None:
+def test_the_application_cannot_make_postgresql_log_more(data: Path) -> None:
     postgres = Postgres(data, durable=False)
     postgres.start()
     with psycopg.connect(postgres.url, autocommit=True) as application:

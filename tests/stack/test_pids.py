@@ -66,7 +66,7 @@ def test_what_a_killed_process_left_of_its_group_is_stopped_with_it() -> None:
     assert not orphan.alive()
 
 
-def test_a_process_deaf_to_term_is_killed_when_its_time_is_over() -> None:
+def test_a_process_that_ignores_term_is_killed_when_its_time_is_over() -> None:
     deaf = "import signal, time; signal.signal(15, signal.SIG_IGN); print(flush=True); time.sleep(60)"
     with subprocess.Popen([sys.executable, "-c", deaf], stdout=subprocess.PIPE, start_new_session=True) as stubborn:
         assert stubborn.stdout is not None

@@ -230,9 +230,7 @@ def test_where_roots_postgres_user_has_no_way_in_the_data_goes_elsewhere(data: P
 
         assert again.start() == server
         assert notes(again) == ["found again"]
-        assert said == [
-            f"the user {postgres.account.name} can't enter {hidden}: postgres keeps its data in {again.home}"
-        ]
+        assert said == [f"the user {postgres.user.name} can't enter {hidden}: postgres keeps its data in {again.home}"]
         assert elsewhere.stat().st_mode & 0o777 == 0o700
     finally:
         postgres.stop_now()
@@ -243,7 +241,7 @@ def test_where_roots_postgres_user_has_no_way_in_the_data_goes_elsewhere(data: P
 def test_where_roots_postgres_user_cannot_read_the_wheel_it_gets_a_copy(
     postgres: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("brokerage.stack.account.Account.runs", lambda *_: False)
+    monkeypatch.setattr("brokerage.stack.server_user.ServerUser.runs", lambda *_: False)
 
     postgres.start()
     note(postgres, "from the copy")

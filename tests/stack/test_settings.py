@@ -54,6 +54,6 @@ def test_settings_say_what_is_wrong_with_them(given: dict[str, str], sentence: s
 
 
 def test_one_command_runs_the_engines_of_all_partitions_and_without_means_none_of_them() -> None:
-    knobs = {"ENGINE_PARTITIONS": "3"}
-    assert [child.command[-1] for child in children("", 0, knobs) if child.name == "engine"] == ["run_engine"]
-    assert not [child for child in children("", 0, knobs, ["engine"]) if child.name == "engine"]
+    environ = {"ENGINE_PARTITIONS": "3"}
+    assert [child.command[-1] for child in children("", 0, environ) if child.name == "engine"] == ["run_engine"]
+    assert not [child for child in children("", 0, environ, ["engine"]) if child.name == "engine"]

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from accounts import exact
+from accounts import json_codec
 from accounts.ledger import MARGIN
 from tests.given import a_customer, balance, btc_at, price_at, token_of, usd
 from tests.live import Live
@@ -21,7 +21,7 @@ ALL = "/api/v1/trade/close-all"
 
 def said(response: httpx.Response) -> Any:
     assert response.status_code == 200, response.text
-    return exact.loads(response.content)
+    return json_codec.loads(response.content)
 
 
 def opens(trader: httpx.Client, symbol: str, side: str, quantity: str, **wanted: Any) -> str:
@@ -79,7 +79,7 @@ def test_an_unknown_symbol_closes_nothing(live: Live) -> None:
     assert Order.objects.get(code=code).status == "OPEN"
 
 
-def test_without_a_body_it_is_of_everything(live: Live) -> None:
+def test_without_a_body_all_orders_are_closed(live: Live) -> None:
     alice = a_customer(with_usd="10_000.00")
     btc_at("42_000.00")
     with live.client(token_of(alice)) as trader:

@@ -8,7 +8,7 @@ import httpx
 import orjson
 import pytest
 
-from accounts import exact
+from accounts import json_codec
 from accounts.ledger import MARGIN
 from tests.given import a_customer, balance, btc_at, deposit, token_of, usd
 from tests.live import Live
@@ -21,7 +21,7 @@ NOT_FOUND = b'{"error":"Order not found or already closed","message":"Order not 
 
 
 def said(response: httpx.Response) -> dict:
-    return exact.loads(response.content)
+    return json_codec.loads(response.content)
 
 
 def test_a_trader_opens_looks_closes_and_reads_the_history(live: Live) -> None:

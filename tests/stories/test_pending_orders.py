@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from accounts import exact
+from accounts import json_codec
 from accounts.ledger import MARGIN
 from tests.given import a_customer, balance, btc_at, token_of, usd
 from tests.live import Live
@@ -30,7 +30,7 @@ BUY_LOW = {
 
 def said(response: httpx.Response, status: int = 200) -> Any:
     assert response.status_code == status, response.text
-    return exact.loads(response.content)
+    return json_codec.loads(response.content)
 
 
 def becomes(trader: httpx.Client, order_id: str, status: str) -> dict[str, Any]:
@@ -102,7 +102,7 @@ def test_a_pending_order_is_cancelled_once(live: Live) -> None:
         assert (cancelled["message"], cancelled["order"]["status"]) == ("Order cancelled successfully", "CANCELLED")
 
         again = trader.delete(path, headers={"Idempotency-Key": "c"})
-        assert (again.content, again.headers["Idempotent-Replayed"]) == (exact.dumps(cancelled), "true")
+        assert (again.content, again.headers["Idempotent-Replayed"]) == (json_codec.dumps(cancelled), "true")
         assert trader.delete(path).status_code == 400
         assert trader.patch(path, json={"stopLoss": 1}).status_code == 400
         closed = trader.post("/api/v1/trade/close", json={"orderId": order_id})

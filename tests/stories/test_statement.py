@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from accounts import exact
+from accounts import json_codec
 from tests.given import a_customer, btc_at, deposit, token_of
 from tests.live import Live
 
@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("
 
 def said(response: httpx.Response) -> Any:
     assert response.status_code == 200, response.text
-    return exact.loads(response.content)
+    return json_codec.loads(response.content)
 
 
 def test_a_day_of_trading_as_the_statement_tells_it(live: Live) -> None:

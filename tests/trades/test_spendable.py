@@ -10,7 +10,7 @@ from decimal import Decimal
 import pytest
 from django.test import Client
 
-from accounts import clock, exact
+from accounts import clock, json_codec
 from accounts.errors import InsufficientFunds
 from accounts.models import Customer
 from quotes import prices
@@ -29,8 +29,8 @@ from tests.given import (
     token_of,
     usd,
 )
-from tests.trades.corrections.desk import a_completed_batch, applies, why
-from tests.trades.orders.engine_room import opening, opens, refused
+from tests.trades.corrections.staff import a_completed_batch, applies, why
+from tests.trades.orders.engine_steps import opening, opens, refused
 from trades.corrections.errors import CannotPayBack
 from trades.corrections.propose import propose_adjustment, propose_batch_reversal, propose_trade_reversal
 from trades.errors import CustomerIsFrozen
@@ -55,7 +55,7 @@ def pays_out(customer: Customer, amount: str, key: str = "wire") -> bool:
 
 def withdrawable(customer: Customer) -> Decimal:
     answer = Client(headers={"Authorization": f"Bearer {token_of(customer)}"}).get("/api/v1/account")
-    shown: Decimal = exact.loads(answer.content)["withdrawable"]
+    shown: Decimal = json_codec.loads(answer.content)["withdrawable"]
     return shown
 
 
@@ -170,7 +170,7 @@ def test_of_several_trades_each_takes_from_what_the_others_leave_of_it(alice: Cu
 
 
 def test_without_a_price_of_a_position_a_trade_waits_in_storing(alice: Customer) -> None:
-    """Guard: `Outcome.waits`. It isn't the customer's fault that nobody knows."""
+    """Guard: `TradeOutcome.waits`. It isn't the customer's fault that nobody knows."""
     price_at("ETH-USD", "2_000.00")
     trade = executes(a_quote(alice, deliver=usd("10.00"), symbol="ETH-USD"))
     prices.forget("BTC-USD")

@@ -9,7 +9,7 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 
 from tests.given import a_customer, btc_at
-from tests.trades.orders.engine_room import closing, opens, tick
+from tests.trades.orders.engine_steps import closing, opens, tick
 from trades.models import Order
 from trades.states import BATCH_MOVES, CORRECTION_MOVES, LEG_MOVES, ORDER_MOVES, TRADE_MOVES, Moves
 

@@ -45,7 +45,7 @@ OFFERED = {
     BatchState.COMPLETED: ("propose_reversal",),
 }
 PAGE, LIST = "admin:trades_settlementbatch_change", "admin:trades_settlementbatch_changelist"
-PATIENCE_SECONDS = 3.0  # for a click; the workers finish what is left
+SETTLE_SECONDS = 3.0  # for a click; the workers finish what is left
 
 
 @admin.register(SettlementBatch)
@@ -116,7 +116,7 @@ class SettlementBatchAdmin(ReadOnlyAdmin):
 
     @admin.display(description="Cut at")
     def cut(self, batch: SettlementBatch) -> str:
-        return shown.moment(batch.cut_at)
+        return shown.timestamp(batch.cut_at)
 
     @admin.display(description="Window")
     def window_name(self, batch: SettlementBatch) -> str:
@@ -191,19 +191,19 @@ class SettlementBatchAdmin(ReadOnlyAdmin):
 
     @admin.display(description="Confirmed at")
     def confirmed_when(self, batch: SettlementBatch) -> str:
-        return shown.moment(batch.confirmed_at)
+        return shown.timestamp(batch.confirmed_at)
 
     @admin.display(description="Fingerprint of its members' terms (SHA-256)")
     def fingerprint(self, batch: SettlementBatch) -> str:
-        return format_html('<span class="desk-id">{}</span>', batch.members_sha256)
+        return format_html('<span class="admin-id">{}</span>', batch.members_sha256)
 
     @admin.display(description="Made at")
     def created(self, batch: SettlementBatch) -> str:
-        return shown.moment(batch.created_at)
+        return shown.timestamp(batch.created_at)
 
     @admin.display(description="Changed")
     def updated(self, batch: SettlementBatch) -> str:
-        return shown.moment(batch.updated_at)
+        return shown.timestamp(batch.updated_at)
 
     @action(description="What would be cut?", icon="visibility", permissions=["view"])
     def preview_cut(self, request: HttpRequest) -> HttpResponse:
@@ -321,7 +321,7 @@ class SettlementBatchAdmin(ReadOnlyAdmin):
 
 def _settled_for(batch_id: UUID) -> Progress:
     """Settle chunk after chunk while a click may last; at least one."""
-    until = time.monotonic() + PATIENCE_SECONDS
+    until = time.monotonic() + SETTLE_SECONDS
     while True:
         progress = settle_chunk(batch_id, at=clock.now())
         if progress.is_done or time.monotonic() > until:

@@ -89,11 +89,11 @@ class BreakAdmin(ReadOnlyAdmin):
 
     @admin.display(description="Opened")
     def opened(self, found: Break) -> str:
-        return shown.moment(found.opened_at)
+        return shown.timestamp(found.opened_at)
 
     @admin.display(description="Resolved")
     def resolved(self, found: Break) -> str:
-        return shown.moment(found.resolved_at)
+        return shown.timestamp(found.resolved_at)
 
     @action(
         description="Take it",

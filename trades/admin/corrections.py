@@ -177,11 +177,11 @@ class CorrectionAdmin(ReadOnlyAdmin):
 
     @admin.display(description="Proposed at")
     def made_when(self, correction: Correction) -> str:
-        return shown.moment(correction.made_at)
+        return shown.timestamp(correction.made_at)
 
     @admin.display(description="Decided at")
     def decided_when(self, correction: Correction) -> str:
-        return shown.moment(correction.decided_at)
+        return shown.timestamp(correction.decided_at)
 
     @admin.display(description="Movements")
     @asked_once
@@ -235,7 +235,7 @@ def _decided(
     correction_id = id_in(object_id)
     wanted = CorrectionState.APPLIED if decides is decide.apply else CorrectionState.REJECTED
 
-    def deed() -> Correction:
+    def decide_it() -> Correction:
         try:
             return decides(correction_id, by=actor(request), at=clock.now())
         except AlreadyDecided:
@@ -244,4 +244,4 @@ def _decided(
                 raise
             return mine
 
-    return carried_out(request, deed, told, PAGE, correction_id)
+    return carried_out(request, decide_it, told, PAGE, correction_id)

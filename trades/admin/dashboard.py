@@ -1,4 +1,4 @@
-"""The desk's first page: what is open, what waits, and whether the system is well. Every figure is bounded work."""
+"""The admin's first page: what is open, what waits, and whether the system is well. Every figure is bounded work."""
 
 from __future__ import annotations
 
@@ -50,11 +50,11 @@ SHOWN = 6
 BEAT_IS_SILENT_AFTER = timedelta(minutes=10)
 A_LITTLE_AHEAD = timedelta(seconds=10)  # beat's host may be, and still count as ready
 FRESHNESS = {"fresh": "success", "stale": "danger"}
-GOOD, BAD, QUIET = "desk-good", "desk-bad", ""
+GOOD, BAD, QUIET = "admin-good", "admin-bad", ""
 
 
 class Link(NamedTuple):
-    """A list of the desk, app_model, and how it is filtered."""
+    """A list of the admin, app_model, and how it is filtered."""
 
     model: str
     query: str = ""

@@ -35,4 +35,4 @@ class IdempotentAnswerAdmin(ReadOnlyAdmin):
 
     @admin.display(description="At")
     def when(self, answer: IdempotentAnswer) -> str:
-        return shown.moment(answer.at)
+        return shown.timestamp(answer.at)

@@ -96,7 +96,7 @@ class OrderEventAdmin(ReadOnlyAdmin):
 
     @admin.display(description="At")
     def when(self, event: OrderEvent) -> str:
-        return shown.moment(event.at)
+        return shown.timestamp(event.at)
 
     @admin.display(description="What")
     def kind_label(self, event: OrderEvent) -> str:
@@ -130,7 +130,7 @@ def of_days(events: QuerySet[Any], first: date, days: int = 1) -> QuerySet[Any]:
 
 
 def _with(events: QuerySet[Any], word: str) -> QuerySet[Any]:
-    """The events that a word of a search speaks of, by an index; none for a word that says nothing."""
+    """The events that one word of a search means, by an index; none for a word that means nothing."""
     try:
         return of_days(events, date.fromisoformat(word))
     except (ValueError, OverflowError):

@@ -28,7 +28,7 @@ from quotes.models.instrument import MOVING
 from trades.instruments import change
 from trades.instruments.errors import ChangeDecided
 from trades.instruments.selectors import changes_shown
-from trades.instruments.statement import Statement, told
+from trades.instruments.statement import ChangeStatement, told
 
 STATES = {"proposed": "warning", "applied": "success", "refused": ""}
 PAGE, LIST = "admin:quotes_instrumentchange_change", "admin:quotes_instrumentchange_changelist"
@@ -132,11 +132,11 @@ class InstrumentChangeAdmin(ReadOnlyAdmin):
 
     @admin.display(description="Proposed at")
     def made_when(self, one: InstrumentChange) -> str:
-        return shown.moment(one.made_at)
+        return shown.timestamp(one.made_at)
 
     @admin.display(description="Decided at")
     def decided_when(self, one: InstrumentChange) -> str:
-        return shown.moment(one.decided_at)
+        return shown.timestamp(one.decided_at)
 
     @action(
         description="Propose a change",
@@ -209,7 +209,7 @@ def _decided(request: HttpRequest, object_id: str, decides: Callable[..., Instru
     change_id, by = id_in(object_id), _who(request)
     wanted = InstrumentChange.State.APPLIED if decides is change.apply else InstrumentChange.State.REFUSED
 
-    def deed() -> InstrumentChange:
+    def decide_it() -> InstrumentChange:
         try:
             return decides(change_id, by=by, at=clock.now())
         except ChangeDecided:
@@ -218,7 +218,7 @@ def _decided(request: HttpRequest, object_id: str, decides: Callable[..., Instru
                 raise
             return mine
 
-    return carried_out(request, deed, told, PAGE, change_id)
+    return carried_out(request, decide_it, told, PAGE, change_id)
 
 
 def _who(request: HttpRequest) -> UUID:
@@ -226,4 +226,4 @@ def _who(request: HttpRequest) -> UUID:
 
 
 def _statement(kept: dict[str, Any]) -> str:
-    return format_html_join("", "<p>{}</p>", ((line,) for line in told(Statement.read(kept))))
+    return format_html_join("", "<p>{}</p>", ((line,) for line in told(ChangeStatement.read(kept))))

@@ -35,7 +35,7 @@ class LeftOutAdmin(ReadOnlyAdmin):
 
     @admin.display(description="At")
     def when(self, left: LeftOut) -> str:
-        return shown.moment(left.at)
+        return shown.timestamp(left.at)
 
     @admin.display(description="Trade")
     def trade_link(self, left: LeftOut) -> str:
@@ -86,7 +86,7 @@ class TradeFlagAdmin(ReadOnlyAdmin):
 
     @admin.display(description="Flagged at")
     def flagged(self, flag: TradeFlag) -> str:
-        return shown.moment(flag.flagged_at)
+        return shown.timestamp(flag.flagged_at)
 
     @admin.display(description="Trade")
     def trade_link(self, flag: TradeFlag) -> str:
@@ -98,4 +98,4 @@ class TradeFlagAdmin(ReadOnlyAdmin):
 
     @admin.display(description="Cleared at")
     def cleared(self, flag: TradeFlag) -> str:
-        return shown.moment(flag.cleared_at)
+        return shown.timestamp(flag.cleared_at)

@@ -65,7 +65,7 @@ class LegColumns:
 
     @admin.display(description="Next attempt")
     def next_attempt(self, leg: SettlementLeg) -> str:
-        return shown.moment(leg.next_attempt_at)
+        return shown.timestamp(leg.next_attempt_at)
 
 
 class LegInline(LegColumns, ReadOnlyInline):
@@ -192,7 +192,7 @@ class SettlementLegAdmin(LegColumns, ReadOnlyAdmin):
 
     @admin.display(description="Settled at")
     def settled(self, leg: SettlementLeg) -> str:
-        return shown.moment(leg.settled_at)
+        return shown.timestamp(leg.settled_at)
 
     @admin.display(description="Reported by")
     def reported(self, leg: SettlementLeg) -> str:

@@ -134,7 +134,7 @@ class MarginAccountAdmin(ReadOnlyAdmin):
 
     @admin.display(description="Called since")
     def called(self, account: MarginAccount) -> str:
-        return shown.moment(account.called_at)
+        return shown.timestamp(account.called_at)
 
     @admin.display(description="Equity")
     def equity_shown(self, account: MarginAccount) -> str:
@@ -166,7 +166,7 @@ class MarginAccountAdmin(ReadOnlyAdmin):
 
     @admin.display(description="Last advanced")
     def owed_since(self, account: MarginAccount) -> str:
-        return shown.moment(account.owed_at)
+        return shown.timestamp(account.owed_at)
 
     @admin.display(description="Positions")
     def positions(self, account: MarginAccount) -> str:

@@ -1,4 +1,4 @@
-"""Margin accounts from the lowest level on, for the desk: ranked in one statement, shown with the API's own figures.
+"""Margin accounts from the lowest level on, for the admin: ranked in one statement, shown with the API's own figures.
 
 The rank is reckoned in floating point, because it only says who comes first. What is shown of the accounts of a page is
 exact: the functions of `trades.margin.levels`, as the customers see it. A million open orders of a hundred thousand

@@ -13,7 +13,7 @@ from accounts.models import Transfer
 from trades.models import Correction
 
 MOST_SHOWN = 50
-SLOW_CLOCKS = timedelta(minutes=10)  # a transfer's id may be this much older than its moment
+CLOCK_TOLERANCE = timedelta(minutes=10)  # a transfer's id may be this much older than its moment
 
 
 def movements_of(customer_id: UUID, subject: UUID) -> str:
@@ -33,7 +33,7 @@ def movements_of_correction(correction: Correction) -> str:
     """
     if correction.decided_at is None or not correction.movements_count:
         return "No money moved."
-    since = floor_of(correction.decided_at - SLOW_CLOCKS)
+    since = floor_of(correction.decided_at - CLOCK_TOLERANCE)
     count = min(MOST_SHOWN, correction.movements_count)
     table = _table(Transfer.objects.filter(pk__gte=since, subject=correction.pk), count)
     return table if count == correction.movements_count else shown.more(table, count, correction.movements_count)
@@ -43,7 +43,7 @@ def _table(transfers: QuerySet[Transfer], most: int = MOST_SHOWN) -> str:
     found = transfers.select_related("asset", "debit_account", "credit_account").order_by("pk")[:most]
     rows = [
         (
-            shown.moment(transfer.at),
+            shown.timestamp(transfer.at),
             shown.link("accounts_transfer", transfer.pk, transfer.kind),
             transfer.debit_account.type,
             transfer.credit_account.type,

@@ -8,9 +8,9 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.urls import reverse
 
-Entry = tuple[str, str, str]  # title, icon, app_model
+MenuItem = tuple[str, str, str]  # title, icon, app_model
 
-GROUPS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
+GROUPS: tuple[tuple[str, tuple[MenuItem, ...]], ...] = (
     (
         "Trading",
         (
@@ -107,7 +107,7 @@ def environment(request: HttpRequest) -> list[str] | None:
     return ["Sandbox", "warning"] if settings.SANDBOX else None
 
 
-def _allowed(request: HttpRequest, entries: tuple[Entry, ...]) -> list[dict[str, Any]]:
+def _allowed(request: HttpRequest, entries: tuple[MenuItem, ...]) -> list[dict[str, Any]]:
     return [
         {"title": title, "icon": icon, "link": reverse(f"admin:{model}_changelist")}
         for title, icon, model in entries

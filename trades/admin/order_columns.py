@@ -1,4 +1,4 @@
-"""How the desk shows an order, whatever its state: what its list, its page and the open positions have alike."""
+"""How the admin shows an order, whatever its state: what its list, its page and the open positions have alike."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class DealInline(ReadOnlyInline):
 
     @admin.display(description="At")
     def when(self, deal: Deal) -> str:
-        return shown.moment(deal.at)
+        return shown.timestamp(deal.at)
 
     @admin.display(description="Price")
     def price_shown(self, deal: Deal) -> str:
@@ -119,7 +119,7 @@ class OrderColumns(ReadOnlyAdmin):
         """Stop loss, take profit and the trailing stop's distance in one column, those that there are."""
         limits = (("SL", order.stop_loss), ("TP", order.take_profit), ("trails by", order.trailing_stop))
         parts = [format_html("{} {}", name, price_text(order, value)) for name, value in limits if value is not None]
-        return format_html('<span class="desk-figures">{}</span>', shown.joined(parts) if parts else shown.NOTHING)
+        return format_html('<span class="admin-figures">{}</span>', shown.joined(parts) if parts else shown.NOTHING)
 
     @admin.display(description="Trailing stop")
     @asked_once
@@ -129,7 +129,7 @@ class OrderColumns(ReadOnlyAdmin):
         if order.trailing_stop is None or order.trail_at is None:
             return distance
         if order.status != OrderStatus.OPEN:
-            return format_html("{} behind the best price since {}", distance, shown.moment(order.trail_at))
+            return format_html("{} behind the best price since {}", distance, shown.timestamp(order.trail_at))
         row: Any = order  # the model has every field that is asked for
         with pipeline() as p:
             best = peaks(p, [row])[order.pk]
@@ -137,7 +137,7 @@ class OrderColumns(ReadOnlyAdmin):
         return format_html(
             "{} behind the best price since {}: fires at {}",
             distance,
-            shown.moment(order.trail_at),
+            shown.timestamp(order.trail_at),
             price_text(order, fires_at),
         )
 
@@ -155,15 +155,15 @@ class OrderColumns(ReadOnlyAdmin):
 
     @admin.display(description="Created")
     def created(self, order: Order) -> str:
-        return shown.moment(order.created_at)
+        return shown.timestamp(order.created_at)
 
     @admin.display(description="Opened")
     def opened(self, order: Order) -> str:
-        return shown.moment(order.opened_at)
+        return shown.timestamp(order.opened_at)
 
     @admin.display(description="Ended")
     def ended(self, order: Order) -> str:
-        return shown.moment(order.closed_at)
+        return shown.timestamp(order.closed_at)
 
     @admin.display(description="Taken from")
     @asked_once
@@ -237,7 +237,7 @@ def parts_of(order: Order) -> str:
             shown.number(part.quantity),
             price_text(order, part.close_price),
             shown.gain(part.profit, currency_of(order)),
-            shown.moment(part.closed_at),
+            shown.timestamp(part.closed_at),
         )
         for part in parts[:MOST_PARTS]
     ]

@@ -14,7 +14,7 @@ from django.db.models import QuerySet, TextField
 from django.db.models.functions import Cast
 from django.utils.html import format_html
 
-from accounts import exact
+from accounts import json_codec
 from accounts.admin import shown
 from accounts.models import Asset
 from accounts.money import at_scale
@@ -48,7 +48,7 @@ def told(event: OrderEvent) -> str:
     text: str | None = event.detail_text  # type: ignore[attr-defined]
     if text is None:
         return shown.NOTHING
-    return " · ".join(_one(name, value) for name, value in exact.loads(text.encode()).items())
+    return " · ".join(_one(name, value) for name, value in json_codec.loads(text.encode()).items())
 
 
 def events_of(order: Order) -> str:
@@ -74,7 +74,7 @@ def _table(events: QuerySet[OrderEvent], nothing: str, *, with_orders: bool = Fa
     rows: list[list[Any]] = []
     for event in found[:MOST_SHOWN]:
         order = [shown.link("trades_order", event.order_id, codes.get(event.order_id))] if with_orders else []  # type: ignore[arg-type]
-        rows.append([shown.moment(event.at), shown.chip(event.kind, KINDS), *order, told(event)])
+        rows.append([shown.timestamp(event.at), shown.chip(event.kind, KINDS), *order, told(event)])
     headers = ["At", "What", *(["Order"] if with_orders else []), "Detail"]
     table = shown.table(headers, rows, nothing)
     return format_html("{}<p>The newest {}.</p>", table, MOST_SHOWN) if len(found) > MOST_SHOWN else table

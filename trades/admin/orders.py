@@ -12,7 +12,7 @@ from django.utils.html import format_html
 from unfold.views import ChangeList
 
 from accounts.admin import shown
-from accounts.admin.base import DeskList, names_in
+from accounts.admin.base import BoundedList, names_in
 from quotes.admin.held import held_shown
 from quotes.prices import Prices, latest
 from quotes.selectors import holds_behind
@@ -47,7 +47,7 @@ class OrderAdmin(OrderColumns):
     readonly_fields = names_in(fieldsets)
 
 
-class PricedList(DeskList):
+class PricedPositionList(BoundedList):
     """Reads all prices once per page and tells each position what it would close at."""
 
     def get_results(self, request: HttpRequest) -> None:
@@ -80,7 +80,7 @@ class PositionAdmin(OrderColumns):
     readonly_fields = names_in(fieldsets)
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
-        return PricedList
+        return PricedPositionList
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Position | None:
         position: Position | None = super().get_object(request, object_id, from_field)
@@ -131,7 +131,7 @@ def mark(positions: Iterable[Position], prices: Prices | None) -> None:
 
 
 def prices_or_none() -> Prices | None:
-    """The latest prices, or None while Redis is away: the desk shows everything else all the same."""
+    """The latest prices, or None while Redis is away: the admin shows everything else all the same."""
     try:
         return latest()
     except redis.RedisError:

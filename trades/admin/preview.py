@@ -47,12 +47,12 @@ def reason_text(reason: str) -> str:
     return LeftOut.Reason(reason).label.lower()
 
 
-def preview_page(desk: ModelAdmin, request: HttpRequest, parts: list[tuple[str, Any]]) -> HttpResponse:
+def preview_page(model_admin: ModelAdmin, request: HttpRequest, parts: list[tuple[str, Any]]) -> HttpResponse:
     """The dry run as a page of its own."""
     context = {
-        **desk.admin_site.each_context(request),
+        **model_admin.admin_site.each_context(request),
         "title": "What would be cut?",
-        "opts": desk.model._meta,
+        "opts": model_admin.model._meta,
         "parts": [{"title": title, **previewed(kinds)} for title, kinds in parts],
     }
     return TemplateResponse(request, "admin/cut_preview_page.html", context)

@@ -1,4 +1,4 @@
-"""Celery beat's tables, in the desk's own clothes: what runs when, on or off."""
+"""Celery beat's tables, shown like the rest of the admin: what runs when, on or off."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class PeriodicTaskAdmin(BeatTaskAdmin, ModelAdmin):
 
     @admin.display(description="Last run")
     def last_run(self, task: PeriodicTask) -> str:
-        return shown.moment(task.last_run_at)
+        return shown.timestamp(task.last_run_at)
 
     @admin.action(description="Run selected tasks once, now")
     def run_tasks(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:

@@ -56,15 +56,15 @@ class SwapRunAdmin(ReadOnlyAdmin):
 
     @admin.display(description="Cut-off")
     def cut_off(self, run: SwapRun) -> str:
-        return shown.moment(run.cutoff)
+        return shown.timestamp(run.cutoff)
 
     @admin.display(description="Started")
     def started(self, run: SwapRun) -> str:
-        return shown.moment(run.started_at)
+        return shown.timestamp(run.started_at)
 
     @admin.display(description="Done")
     def done(self, run: SwapRun) -> str:
-        return shown.moment(run.done_at)
+        return shown.timestamp(run.done_at)
 
     @admin.display(description="Came as far as customer")
     def through(self, run: SwapRun) -> str:

@@ -42,7 +42,7 @@ class TradeEventInline(ReadOnlyInline):
 
     @admin.display(description="At")
     def when(self, event: TradeEvent) -> str:
-        return shown.moment(event.at)
+        return shown.timestamp(event.at)
 
     @admin.display(description="Became")
     def became_label(self, event: TradeEvent) -> str:
@@ -182,10 +182,10 @@ class TradeAdmin(ReadOnlyAdmin):
         found = TradeFlag.objects.filter(trade=trade).select_related("flagged_by", "cleared_by").order_by("-pk")
         rows = [
             (
-                shown.moment(flag.flagged_at),
+                shown.timestamp(flag.flagged_at),
                 flag.reason,
                 shown.who(flag.flagged_by),
-                shown.moment(flag.cleared_at),
+                shown.timestamp(flag.cleared_at),
                 shown.who(flag.cleared_by) if flag.cleared_at else shown.NOTHING,
             )
             for flag in found[:MOST_SHOWN]
@@ -198,7 +198,7 @@ class TradeAdmin(ReadOnlyAdmin):
         found = LeftOut.objects.filter(trade=trade).order_by("-pk")
         rows = [
             (
-                shown.moment(left.at),
+                shown.timestamp(left.at),
                 shown.link("trades_settlementbatch", left.batch_id, shown.short_guid(left.batch_id)),
                 left.get_stage_display(),
                 reason_text(left.reason),
@@ -220,11 +220,11 @@ class TradeAdmin(ReadOnlyAdmin):
 
     @admin.display(description="Created")
     def created(self, trade: Trade) -> str:
-        return shown.moment(trade.created_at)
+        return shown.timestamp(trade.created_at)
 
     @admin.display(description="Last step")
     def updated(self, trade: Trade) -> str:
-        return shown.moment(trade.updated_at)
+        return shown.timestamp(trade.updated_at)
 
     @action(
         description="Hold back",

@@ -14,7 +14,7 @@ from unfold.widgets import UnfoldAdminSelectWidget
 
 from accounts import clock
 from accounts.admin import shown
-from accounts.admin.base import DeskAdmin, NeverDeleted
+from accounts.admin.base import BoundedAdmin, NeverDeleted
 from accounts.models import Asset
 from trades.admin.preview import preview_page
 from trades.errors import BadSchedule
@@ -55,7 +55,7 @@ class WindowForm(forms.ModelForm):
 
 
 @admin.register(SettlementWindow)
-class SettlementWindowAdmin(NeverDeleted, DeskAdmin):
+class SettlementWindowAdmin(NeverDeleted, BoundedAdmin):
     form = WindowForm
     list_display = (
         "name",
@@ -101,11 +101,11 @@ class SettlementWindowAdmin(NeverDeleted, DeskAdmin):
     @admin.display(description="Schedule")
     def schedule(self, window: SettlementWindow) -> str:
         where = f"{window.time_zone}, {window.calendar or 'any day'}"
-        return format_html('<span class="desk-id">{}</span><br>{}', window.cron, where)
+        return format_html('<span class="admin-id">{}</span><br>{}', window.cron, where)
 
     @admin.display(description="Last cut (UTC)")
     def last_cut(self, window: SettlementWindow) -> str:
-        return shown.moment(window.last_cut_at)
+        return shown.timestamp(window.last_cut_at)
 
     @admin.display(description="Batches")
     def batches(self, window: SettlementWindow) -> str:
@@ -117,7 +117,7 @@ class SettlementWindowAdmin(NeverDeleted, DeskAdmin):
             coming = next_cuts(window, clock.about_now(), 1) if window.is_active else []
         except BadSchedule:
             return "can't be read"
-        return shown.moment(coming[0]) if coming else shown.NOTHING
+        return shown.timestamp(coming[0]) if coming else shown.NOTHING
 
     @admin.display(description="Next cuts")
     def preview(self, window: SettlementWindow) -> str:
@@ -126,5 +126,5 @@ class SettlementWindowAdmin(NeverDeleted, DeskAdmin):
         except BadSchedule as refusal:
             return refusal.text
         zone = ZoneInfo(window.time_zone)
-        rows = [(f"{cut.astimezone(zone):%A, %Y-%m-%d %H:%M}", shown.moment(cut)) for cut in coming]
+        rows = [(f"{cut.astimezone(zone):%A, %Y-%m-%d %H:%M}", shown.timestamp(cut)) for cut in coming]
         return shown.table((window.time_zone, "UTC"), rows, "None within a year.")

@@ -14,10 +14,10 @@ from django.http.response import HttpResponseBase
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts import exact
+from accounts import json_codec
 from accounts.api.lists import given, only, whole_number
 from accounts.errors import Malformed
-from trades.api.trader import TraderView, moment
+from trades.api.trader import TraderView, timestamp_in
 from trades.currency import in_currency
 from trades.reads.figures import figures, shown_figures
 from trades.reads.in_doubt import decided
@@ -50,7 +50,7 @@ class AccountStatement(TraderView):
         if format_ not in ("json", "csv"):
             raise Malformed("format must be json or csv")
         customer = self.trader(request).customer_id
-        statement = Statement(customer, moment(query, "from"), moment(query, "to"))
+        statement = Statement(customer, timestamp_in(query, "from"), timestamp_in(query, "to"))
         if format_ == "json":
             limit = whole_number(query, "limit", default=100, least=1, most=MOST_PER_PAGE)
             return Response(decided(customer, partial(statement.page, limit, given(query, "cursor"))))
@@ -94,6 +94,6 @@ def _cell(value: object) -> str:
     if isinstance(value, Decimal):
         return f"{value:f}"
     if isinstance(value, datetime):
-        return exact.timestamp(value)
+        return json_codec.timestamp(value)
     text = str(value)
     return f"'{text}" if text.startswith(_FORMULA) else text

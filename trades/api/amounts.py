@@ -59,7 +59,7 @@ def fee_terms(body: Mapping[str, Any]) -> FeeTerms | None:
 
 def _whole(value: object, name: str, *, least: int, most: int, of: str = "base units") -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise Malformed(f"{name} must be a whole number of {of}, {least} at the least.")
+        raise Malformed(f"{name} must be a whole number of {of}, at least {least}.")
     if value > most:
-        raise Malformed(f"{name} must be a whole number of {of}, {most} at the most.")
+        raise Malformed(f"{name} must be a whole number of {of}, at most {most}.")
     return value

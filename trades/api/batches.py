@@ -12,9 +12,9 @@ from rest_framework.views import APIView
 
 from accounts import clock
 from accounts.api import bodies
-from accounts.api.lists import Filter, guid_in_path, guids, moment, page_of, words
+from accounts.api.lists import Filter, guid_in_path, guids, one_of, page_of, timestamp
 from trades import selectors
-from trades.api import nudge
+from trades.api import wake_worker
 from trades.api.quotes import caller
 from trades.api.trades import FILTERS as TRADE_FILTERS
 from trades.api.trades import trade_out
@@ -26,17 +26,17 @@ from trades.states import BatchState
 READ, EXECUTE = "settlements:read", "settlements:execute"
 FILTERS: dict[str, Filter] = {
     "guid": guids("pk"),
-    "state": words("state", BatchState.values),
-    "created_at_gte": moment("created_at__gte"),
-    "created_at_lt": moment("created_at__lt"),
-    "updated_at_gte": moment("updated_at__gte"),
-    "updated_at_lt": moment("updated_at__lt"),
+    "state": one_of("state", BatchState.values),
+    "created_at_gte": timestamp("created_at__gte"),
+    "created_at_lt": timestamp("created_at__lt"),
+    "updated_at_gte": timestamp("updated_at__gte"),
+    "updated_at_lt": timestamp("updated_at__lt"),
 }
 LEFT_OUT_FILTERS: dict[str, Filter] = {
     "trade_guid": guids("trade_id"),
     "customer_guid": guids("customer_id"),
-    "stage": words("stage", LeftOut.Stage.values),
-    "reason": words("reason", LeftOut.Reason.values),
+    "stage": one_of("stage", LeftOut.Stage.values),
+    "reason": one_of("reason", LeftOut.Reason.values),
 }
 
 
@@ -92,7 +92,7 @@ class Confirm(APIView):
 
     def post(self, request: Request, guid: str) -> Response:
         batch = approval.confirm(guid_in_path(guid), by=caller(request).actor, at=clock.now())
-        transaction.on_commit(nudge.settle)
+        transaction.on_commit(wake_worker.to_settle)
         return Response(batch_out(batch))
 
 

@@ -13,10 +13,10 @@ from rest_framework.views import APIView
 
 from accounts import clock
 from accounts.api import bodies
-from accounts.api.lists import Filter, guid_in_path, guids, moment, page_of, texts, words
+from accounts.api.lists import Filter, guid_in_path, guids, one_of, page_of, strings, timestamp
 from accounts.errors import Malformed
 from trades import selectors
-from trades.api import nudge
+from trades.api import wake_worker
 from trades.api.amounts import reported_amount
 from trades.api.batches import EXECUTE, READ
 from trades.api.quotes import caller
@@ -36,12 +36,12 @@ def _due(name: str, text: str) -> Q:
 FILTERS: dict[str, Filter] = {
     "guid": guids("pk"),
     "batch_guid": guids("batch_id"),
-    "asset": texts("asset_id__in"),
-    "status": words("status", LegStatus.values),
-    "direction": words("direction", SettlementLeg.Direction.values),
+    "asset": strings("asset_id__in"),
+    "status": one_of("status", LegStatus.values),
+    "direction": one_of("direction", SettlementLeg.Direction.values),
     "due": _due,
-    "updated_at_gte": moment("updated_at__gte"),
-    "updated_at_lt": moment("updated_at__lt"),
+    "updated_at_gte": timestamp("updated_at__gte"),
+    "updated_at_lt": timestamp("updated_at__lt"),
 }
 
 
@@ -71,7 +71,7 @@ class Settle(APIView):
         actual = reported_amount(body, "actual_amount")
         reference = bodies.text(body, "reference", longest=LONGEST_REFERENCE)
         leg = settle_leg(leg.pk, actual=actual, reference=reference, by=caller(request).actor, at=clock.now())
-        transaction.on_commit(nudge.settle)
+        transaction.on_commit(wake_worker.to_settle)
         return Response(leg_out(selectors.leg_of(leg.batch_id, leg.pk)))
 
 

@@ -17,10 +17,10 @@ from django.views.decorators.csrf import csrf_exempt
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts import exact, tokens
+from accounts import json_codec, tokens
 from accounts.api.lists import given, only, whole_number
 from accounts.errors import Malformed
-from trades.api.trader import TraderView, moment, text
+from trades.api.trader import TraderView, text, timestamp_in
 from trades.gateway import submit
 from trades.gateway.requests import known_symbol
 from trades.gateway.submit import Reply, Trader
@@ -106,8 +106,8 @@ def _json_object(request: HttpRequest) -> dict[str, Any]:
     if request.content_type != "application/json":
         raise UnsupportedContent
     try:
-        body = exact.loads(request.body)
-    except exact.NotJSON as wrong:
+        body = json_codec.loads(request.body)
+    except json_codec.NotJSON as wrong:
         raise Malformed(str(wrong)) from None
     if not isinstance(body, dict):
         raise Malformed("The body must be a JSON object")
@@ -150,7 +150,7 @@ class History(TraderView):
         by = self.trader(request)
         orders = _named(closed_orders(by.customer_id), query)
         for name, lookup in (("from", "closed_at__gte"), ("to", "closed_at__lt")):
-            if (at := moment(query, name)) is not None:
+            if (at := timestamp_in(query, name)) is not None:
                 orders = orders.filter(**{lookup: at})
         limit = whole_number(query, "limit", default=MOST_PER_PAGE, least=1, most=MOST_PER_PAGE)
         page = partial(history_page, orders, by.user_id, limit, given(query, "cursor"))

@@ -15,7 +15,7 @@ from rest_framework.views import APIView
 
 from accounts import clock
 from accounts.api import bodies
-from accounts.api.lists import Filter, bank, guid_in_path, guids, moment, page_of, texts, words
+from accounts.api.lists import Filter, bank, guid_in_path, guids, one_of, page_of, strings, timestamp
 from accounts.errors import CustomerNotFound, Forbidden, Malformed
 from accounts.identity import Caller
 from accounts.selectors import customer_seen_by
@@ -33,13 +33,13 @@ FILTERS: dict[str, Filter] = {
     "bank_guid": bank(settings.BANK_GUID),
     "customer_guid": guids("customer_id"),
     "reference_trade_guid": guids("reference_trade_id"),
-    "product_type": words("product_type", (*OFFERED, *NOT_OFFERED)),
-    "symbol": texts("instrument_id__in"),
-    "side": words("side", (*Quote.Side.values, "deposit", "withdrawal")),
-    "created_at_gte": moment("issued_at__gte"),
-    "created_at_lt": moment("issued_at__lt"),
-    "updated_at_gte": moment("issued_at__gte"),
-    "updated_at_lt": moment("issued_at__lt"),
+    "product_type": one_of("product_type", (*OFFERED, *NOT_OFFERED)),
+    "symbol": strings("instrument_id__in"),
+    "side": one_of("side", (*Quote.Side.values, "deposit", "withdrawal")),
+    "created_at_gte": timestamp("issued_at__gte"),
+    "created_at_lt": timestamp("issued_at__lt"),
+    "updated_at_gte": timestamp("issued_at__gte"),
+    "updated_at_lt": timestamp("issued_at__lt"),
 }
 
 

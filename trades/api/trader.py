@@ -10,7 +10,7 @@ from django.http import QueryDict
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from accounts.api.lists import given, parse_moment
+from accounts.api.lists import given, parse_timestamp
 from accounts.errors import Malformed
 from accounts.identity import MARGIN_TRADING, Caller
 from quotes import prices as markets
@@ -43,19 +43,19 @@ class TraderView(APIView):
 
 
 def text(query: QueryDict, name: str, *, longest: int) -> str:
-    """A parameter as a text that is given once, "" where it is absent. Raises Malformed."""
+    """A parameter as a string that is given once, "" where it is absent. Raises Malformed."""
     said = given(query, name)
     if len(said) > longest or not said.isprintable():
-        raise Malformed(f"{name} must be a text of 1 to {longest} characters")
+        raise Malformed(f"{name} must be a string of 1 to {longest} characters")
     return said
 
 
-def moment(query: QueryDict, name: str) -> datetime | None:
+def timestamp_in(query: QueryDict, name: str) -> datetime | None:
     """A parameter as a time, None where it is absent. Raises Malformed."""
     said = given(query, name)
     if not said:
         return None
-    at = parse_moment(said)
+    at = parse_timestamp(said)
     if at is None:
         raise Malformed(f"{name} must be a time such as 2026-01-31T12:00:00.000Z")
     return at

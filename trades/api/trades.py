@@ -14,11 +14,11 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.api import bodies
-from accounts.api.lists import Filter, bank, guid_in_path, guids, moment, page_of, texts, words
+from accounts.api.lists import Filter, bank, guid_in_path, guids, one_of, page_of, strings, timestamp
 from accounts.ledger import AVAILABLE
 from accounts.models import LedgerAccount
 from trades import selectors
-from trades.api import nudge
+from trades.api import wake_worker
 from trades.api.quotes import caller
 from trades.models import Trade
 from trades.spot.execute import execute
@@ -42,16 +42,16 @@ FILTERS: dict[str, Filter] = {
     "quote_guid": guids("quote_id"),
     "reference_trade_guid": guids("reference_trade_id"),
     "account_guid": _of_accounts,
-    "symbol": texts("instrument_id__in"),
-    "state": words("state", TradeState.values),
-    "failure_code": words("failure_code", FailureCode.values),
-    "side": words("side", Trade.Side.values),
-    "trade_type": words("trade_type", Trade.Type.values),
-    "label": texts("labels__overlap"),
-    "created_at_gte": moment("created_at__gte"),
-    "created_at_lt": moment("created_at__lt"),
-    "updated_at_gte": moment("updated_at__gte"),
-    "updated_at_lt": moment("updated_at__lt"),
+    "symbol": strings("instrument_id__in"),
+    "state": one_of("state", TradeState.values),
+    "failure_code": one_of("failure_code", FailureCode.values),
+    "side": one_of("side", Trade.Side.values),
+    "trade_type": one_of("trade_type", Trade.Type.values),
+    "label": strings("labels__overlap"),
+    "created_at_gte": timestamp("created_at__gte"),
+    "created_at_lt": timestamp("created_at__lt"),
+    "updated_at_gte": timestamp("updated_at__gte"),
+    "updated_at_lt": timestamp("updated_at__lt"),
 }
 
 
@@ -74,7 +74,7 @@ class Trades(APIView):
             labels=labels,
             expected_error=expected,
         )
-        transaction.on_commit(partial(nudge.advance, trade.pk))  # which was just now, unless a test holds it back
+        transaction.on_commit(partial(wake_worker.to_advance, trade.pk))  # just now, unless a test holds it back
         return Response(trade_out(trade), status=201)
 
 

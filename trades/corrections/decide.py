@@ -12,7 +12,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from accounts import conflicts, ledger, services
-from accounts.errors import KeyReused, NobodyAnswers
+from accounts.errors import ActorRequired, KeyReused
 from accounts.identity import SYSTEM, Actor
 from accounts.models import Break, Customer
 from accounts.services import breaks
@@ -32,7 +32,7 @@ from trades.states import CorrectionState
 def apply(correction_id: UUID, *, by: Actor, at: datetime) -> Correction:
     """Carry a proposal out, all of it or nothing; `by` is the checker.
 
-    Raises NobodyAnswers, CorrectionNotFound, AlreadyDecided, MakerIsChecker, and whatever the world has become
+    Raises ActorRequired, CorrectionNotFound, AlreadyDecided, MakerIsChecker, and whatever the world has become
     meanwhile: AlreadyReversed, InsufficientFunds, CannotPayBack, LegStateForbids, BreakResolved, …
     """
     correction = _locked(correction_id, by)
@@ -45,7 +45,7 @@ def apply(correction_id: UUID, *, by: Actor, at: datetime) -> Correction:
 def reject(correction_id: UUID, *, by: Actor, at: datetime) -> Correction:
     """Decide against a proposal; its maker does so by withdrawing it, which takes no checker.
 
-    Raises NobodyAnswers, CorrectionNotFound, AlreadyDecided.
+    Raises ActorRequired, CorrectionNotFound, AlreadyDecided.
     """
     correction = _locked(correction_id, by)
     return _decided(correction, CorrectionState.REJECTED, SYSTEM if _is_maker(correction, by) else by, at)
@@ -67,7 +67,7 @@ def _decided(correction: Correction, state: CorrectionState, checker: Actor, at:
 def _locked(correction_id: UUID, by: Actor) -> Correction:
     """The proposal, locked: of two who decide at once the second finds it decided."""
     if by.is_system:
-        raise NobodyAnswers
+        raise ActorRequired
     correction = Correction.objects.select_for_update(no_key=True).filter(pk=correction_id).first()
     if correction is None:
         raise CorrectionNotFound
@@ -124,7 +124,7 @@ def _move_firms_own(correction: Correction, at: datetime) -> int:
 
 
 def _terms(correction: Correction) -> tuple[str, int, Actor]:
-    """What and how much, by constraint, and whose deed it is: the maker's. The checker stands in the correction."""
+    """What and how much, by constraint, and who did it: the maker. The checker stands in the correction."""
     assert correction.asset_id is not None
     assert correction.amount is not None
     maker = Actor(correction.made_by_id, correction.made_by_client_id)

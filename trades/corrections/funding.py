@@ -52,7 +52,7 @@ def propose_funding(
     """Propose a customer's DEPOSIT or WITHDRAWAL. Within the limit it comes back applied, but of a frozen customer's.
 
     The same movement by the same reference gives the correction that there is, which has another `once`. Raises
-    Malformed, NobodyAnswers, CustomerNotFound, UnknownAsset, KeyReused, and, where it is applied at once,
+    Malformed, ActorRequired, CustomerNotFound, UnknownAsset, KeyReused, and, where it is applied at once,
     InsufficientFunds.
     """
     if kind not in OF_CUSTOMERS:

@@ -19,11 +19,11 @@ from django.db.models import Sum
 
 from accounts import conflicts
 from accounts.errors import (
+    ActorRequired,
     BreakNeedsExplanation,
     CustomerNotFound,
     KeyReused,
     Malformed,
-    NobodyAnswers,
     UnknownAsset,
 )
 from accounts.identity import SYSTEM, Actor
@@ -46,7 +46,7 @@ ALONE: Final = (Correction.Kind.ADJUSTMENT, Correction.Kind.DEPOSIT, Correction.
 def propose_trade_reversal(trade_id: UUID, *, reason: str, by: Actor, at: datetime) -> Correction:
     """Propose to reverse a completed trade with its live exit; either may be named, the subject is the original.
 
-    Raises Malformed, NobodyAnswers, TradeNotFound, NotCompleted, AlreadyReversed, AlreadyProposed.
+    Raises Malformed, ActorRequired, TradeNotFound, NotCompleted, AlreadyReversed, AlreadyProposed.
     """
     original = original_of(trade_id)
     must_be_unreversed(original)
@@ -56,7 +56,7 @@ def propose_trade_reversal(trade_id: UUID, *, reason: str, by: Actor, at: dateti
 def propose_batch_reversal(batch_id: UUID, *, reason: str, by: Actor, at: datetime) -> Correction:
     """Propose to reverse every trade of a completed batch that isn't yet, and its legs.
 
-    Raises Malformed, NobodyAnswers, BatchNotFound, NotCompleted, AlreadyReversed, NothingToReverse, AlreadyProposed.
+    Raises Malformed, ActorRequired, BatchNotFound, NotCompleted, AlreadyReversed, NothingToReverse, AlreadyProposed.
     """
     return write_proposal(Correction.Kind.REVERSE_BATCH, by, at, reason, subject=batch_to_reverse(batch_id).pk)
 
@@ -64,7 +64,7 @@ def propose_batch_reversal(batch_id: UUID, *, reason: str, by: Actor, at: dateti
 def propose_leg_reversal(leg_id: UUID, *, reason: str, by: Actor, at: datetime) -> Correction:
     """Propose to take a settled leg back, so that it can be reported anew.
 
-    Raises Malformed, NobodyAnswers, LegNotFound, NothingToReverse, AlreadyProposed.
+    Raises Malformed, ActorRequired, LegNotFound, NothingToReverse, AlreadyProposed.
     """
     leg = SettlementLeg.objects.filter(pk=leg_id).first()
     if leg is None:
@@ -89,7 +89,7 @@ def propose_adjustment(
 ) -> Correction:
     """Propose to move `amount` base units to (credit) or from (debit) a customer's available balance.
 
-    Within the limit it comes back applied. Raises Malformed, NobodyAnswers, CustomerNotFound, UnknownAsset, and,
+    Within the limit it comes back applied. Raises Malformed, ActorRequired, CustomerNotFound, UnknownAsset, and,
     where it is applied at once, InsufficientFunds.
     """
     if direction not in Correction.Direction.values:
@@ -126,7 +126,7 @@ def propose_break_resolution(
 ) -> Correction:
     """Propose that a leg's difference was paid after all (BREAK_PAID), or is to be BREAK_WRITTEN_OFF.
 
-    Raises Malformed, NobodyAnswers, BreakNotFound, BreakResolved, BreakNeedsExplanation, AlreadyProposed.
+    Raises Malformed, ActorRequired, BreakNotFound, BreakResolved, BreakNeedsExplanation, AlreadyProposed.
     """
     if kind not in (Correction.Kind.BREAK_PAID, Correction.Kind.BREAK_WRITTEN_OFF):
         raise Malformed("A break is paid (break_paid) or written off (break_written_off).")
@@ -154,7 +154,7 @@ def propose_break_resolution(
 def refuse_amount(amount: int) -> None:
     """Raises Malformed."""
     if not 0 < amount <= MAX_POSTING:
-        raise Malformed("The amount must be above zero, and one that can exist.")
+        raise Malformed("The amount must be above zero, and not above what can be stored.")
 
 
 def asset_locked(code: str) -> Asset:
@@ -199,10 +199,10 @@ def write_proposal(
 ) -> Correction:
     """The proposal's row, or the one that this dialog made before.
 
-    Raises NobodyAnswers, Malformed, AlreadyProposed, and KeyReused where the dialog had been answered otherwise.
+    Raises ActorRequired, Malformed, AlreadyProposed, and KeyReused where the dialog had been answered otherwise.
     """
     if by.is_system:
-        raise NobodyAnswers
+        raise ActorRequired
     reason, reference = reason.strip(), reference.strip()
     if not 0 < len(reason) <= LONGEST_REASON or not reason.isprintable():
         raise Malformed(f"A correction has a reason of 1 to {LONGEST_REASON} characters on one line.")

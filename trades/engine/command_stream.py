@@ -144,7 +144,7 @@ class Stream:
                 deadline = int(id_.partition("-")[0]) + command.ttl_ms
                 if command.until_ms:
                     deadline = min(deadline, command.until_ms)
-                entries.append(Entry(id_, command, markets.moment(deadline)))
+                entries.append(Entry(id_, command, markets.from_milliseconds(deadline)))
             except (Poison, OverflowError, ValueError) as reason:  # the latter: a time that no calendar has
                 letters.append((id_, fields or {}, str(reason)))
         stream_repair.bury(self.name, letters)

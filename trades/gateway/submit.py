@@ -18,7 +18,7 @@ from uuid import UUID
 
 from django.conf import settings
 
-from accounts import exact, streams
+from accounts import json_codec, streams
 from accounts.clock import uptime
 from accounts.errors import Malformed
 from accounts.ids import uuid7
@@ -131,11 +131,11 @@ def _sent(command: Command, deadline: float, commit_by: float) -> Answer | None:
 
 def digest(kind: str, terms: Mapping[str, Any]) -> str:
     """What makes two requests the same: their meaning, not their spelling."""
-    return hashlib.sha256(kind.encode() + exact.dumps(sorted(terms.items()))).hexdigest()
+    return hashlib.sha256(kind.encode() + json_codec.dumps(sorted(terms.items()))).hexdigest()
 
 
 def _outcome_unknown(failed: str, either_way: str, named: Mapping[str, str] | None = None) -> str:
-    return exact.dumps(
+    return json_codec.dumps(
         {
             "error": failed,
             "message": f"No answer within 5 seconds: outcome unknown. {either_way} to see which.",
@@ -146,7 +146,7 @@ def _outcome_unknown(failed: str, either_way: str, named: Mapping[str, str] | No
 
 
 _MISMATCH = '{"error":"Order ID mismatch"}'
-_CREATION_TIMED_OUT = exact.dumps(
+_CREATION_TIMED_OUT = json_codec.dumps(
     {
         "error": "Request timeout: Order creation took longer than 3 seconds",
         "message": "Request timeout: Order creation took longer than 3 seconds",

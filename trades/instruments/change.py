@@ -32,13 +32,13 @@ from trades.instruments.errors import (
     NothingChanges,
 )
 from trades.instruments.preview import preview, refuse_in_use
-from trades.instruments.statement import Statement, lines
+from trades.instruments.statement import ChangeStatement, lines
 
 LONGEST_REASON: Final = 500
 State = InstrumentChange.State
 
 
-def would_fire(symbol: str, wanted: Mapping[str, object]) -> tuple[Statement, bool]:
+def would_fire(symbol: str, wanted: Mapping[str, object]) -> tuple[ChangeStatement, bool]:
     """What a change would fire, and whether one person may make it alone. Changes nothing, locks nothing.
 
     Raises Malformed, NothingChanges, InstrumentInUse, NoPriceToStateBy, Unavailable.
@@ -103,7 +103,7 @@ def apply(change_id: UUID, *, by: UUID, at: datetime) -> InstrumentChange:
     if any(terms.kept(name, getattr(instrument, name)) != value for name, value in change.old.items()):
         raise InstrumentMoved
     _, _, statement = _stated(instrument, terms.of_kept(change.new))
-    if statement.is_more_than(Statement.read(change.stated)):
+    if statement.is_more_than(ChangeStatement.read(change.stated)):
         raise FiresMore(f"{FiresMore.sentence} Now: {'; '.join(lines(statement))}.")
     return _decided(change, State.APPLIED, by, at, statement)
 
@@ -117,7 +117,7 @@ def refuse(change_id: UUID, *, by: UUID, at: datetime) -> InstrumentChange:
 
 def _stated(
     instrument: Instrument, wanted: Mapping[str, Term]
-) -> tuple[dict[str, str | None], dict[str, str | None], Statement]:
+) -> tuple[dict[str, str | None], dict[str, str | None], ChangeStatement]:
     """What the terms that really change are and would be, as they are kept, and what that would fire."""
     would_be = terms.with_terms(instrument, wanted)
     new = {name: terms.kept(name, value) for name, value in wanted.items()}
@@ -130,12 +130,12 @@ def _stated(
     return {name: old[name] for name in changed}, {name: new[name] for name in changed}, statement
 
 
-def _is_narrow(symbol: str, new: Mapping[str, str | None], statement: Statement) -> bool:
+def _is_narrow(symbol: str, new: Mapping[str, str | None], statement: ChangeStatement) -> bool:
     return not statement.fires and not terms.beyond_band(symbol, new)
 
 
 def _decided(
-    change: InstrumentChange, state: str, checker: UUID | None, at: datetime, statement: Statement | None
+    change: InstrumentChange, state: str, checker: UUID | None, at: datetime, statement: ChangeStatement | None
 ) -> InstrumentChange:
     """The row's new state; where that is applied, a trigger changes the instrument."""
     change.state, change.checked_by_id, change.decided_at = state, checker, at

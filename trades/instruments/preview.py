@@ -15,14 +15,14 @@ from django.db import connection
 
 from accounts.errors import Unavailable
 from quotes import prices as markets
-from quotes.feeds.simulator import Terms, quoted
+from quotes.feeds.simulator import SimulatorTerms, quoted
 from quotes.judging import is_too_wide
 from quotes.models import Instrument
 from quotes.prices import Price, Prices
 from quotes.terms import DECIMALS
 from trades.engine.rehearsal import rehearse
 from trades.instruments.errors import InstrumentInUse, NoPriceToStateBy
-from trades.instruments.statement import Statement, stated
+from trades.instruments.statement import ChangeStatement, stated
 from trades.models import Order
 from trades.states import LIVE
 
@@ -32,11 +32,11 @@ AGES: Final = frozenset({"price_age_limit_seconds"})  # a price that is too old 
 FIRING: Final = SPREADS | ADMITS | AGES
 
 
-def preview(would_be: Instrument, changed: Collection[str]) -> Statement:
+def preview(would_be: Instrument, changed: Collection[str]) -> ChangeStatement:
     """What would fire if these terms were what `would_be` says. Raises NoPriceToStateBy, Unavailable."""
     symbol = would_be.symbol
     if not FIRING & set(changed) or not Order.objects.filter(instrument=symbol, status__in=LIVE).exists():
-        return Statement()
+        return ChangeStatement()
     try:
         now, refused = markets.latest(), markets.refused()
     except redis.RedisError as error:
@@ -56,7 +56,9 @@ def _price(would_be: Instrument, changed: set[str], now: Prices, refused: Price 
     if price is None or not SPREADS & changed:
         return price
     middle = would_be.simulator_price if "simulator_price" in changed else price.mid
-    terms = Terms(would_be.simulator_price, would_be.simulator_step_bps, would_be.spread_bps, would_be.price_decimals)
+    terms = SimulatorTerms(
+        would_be.simulator_price, would_be.simulator_step_bps, would_be.spread_bps, would_be.price_decimals
+    )
     bid, ask = quoted(middle, terms)
     return replace(price, bid=bid, ask=ask, at=now.now)
 

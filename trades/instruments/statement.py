@@ -48,7 +48,7 @@ WORDS: Final[Mapping[str, str]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Statement:
+class ChangeStatement:
     """`bid` and `ask` are the price that the book was run at, None where the change moves none."""
 
     bid: Decimal | None = None
@@ -77,7 +77,7 @@ class Statement:
     def money(self) -> dict[str, Decimal]:
         return {"gains": self.gains, "losses": self.losses, "borne": self.borne}
 
-    def is_more_than(self, stated: Statement) -> bool:
+    def is_more_than(self, stated: ChangeStatement) -> bool:
         """Whether somebody who was told `stated` was not told this."""
         before, allowed = stated.counts(), Decimal(100 + MORE_PERCENT) / 100
         return any(count > before[name] for name, count in self.counts().items()) or any(
@@ -93,7 +93,7 @@ class Statement:
         }
 
     @classmethod
-    def read(cls, kept: Mapping[str, Any]) -> Statement:
+    def read(cls, kept: Mapping[str, Any]) -> ChangeStatement:
         known = {field.name for field in fields(cls)}
         said: dict[str, Any] = {}
         for name in known & kept.keys():
@@ -101,7 +101,7 @@ class Statement:
         return cls(**said)
 
 
-def stated(price: Price | None, parts: Iterable[Rehearsed]) -> Statement:
+def stated(price: Price | None, parts: Iterable[Rehearsed]) -> ChangeStatement:
     """All parts of a rehearsal as one statement; `price` is the one it was run at."""
     counts: Counter[str] = Counter()
     gains = losses = borne = 0
@@ -118,7 +118,7 @@ def stated(price: Price | None, parts: Iterable[Rehearsed]) -> Statement:
                 counts[_REASONS[order.close_reason]] += 1
                 profit = order.profit or 0
                 gains, losses = gains + max(profit, 0), losses - min(profit, 0)
-    return Statement(
+    return ChangeStatement(
         bid=price.bid if price else None,
         ask=price.ask if price else None,
         customers=len(touched),
@@ -129,14 +129,14 @@ def stated(price: Price | None, parts: Iterable[Rehearsed]) -> Statement:
     )
 
 
-def told(statement: Statement) -> list[str]:
+def told(statement: ChangeStatement) -> list[str]:
     """`lines`, after the price that the book was run at, where there is one."""
     if statement.bid is None or statement.ask is None:
         return lines(statement)
     return [f"At {statement.bid:f} / {statement.ask:f}:", *lines(statement)]
 
 
-def lines(statement: Statement) -> list[str]:
+def lines(statement: ChangeStatement) -> list[str]:
     """What it says, a line a fact, for people."""
     if not statement.fires:
         return ["Nothing fires."]

@@ -16,7 +16,7 @@ from accounts import clock, selectors, services
 from accounts.identity import Actor
 from accounts.ids import uuid7
 from accounts.management import who
-from accounts.management.output import JSONCommand, politely
+from accounts.management.output import JSONCommand, as_command_errors
 from accounts.models import Asset, Customer
 from accounts.money import from_base_units
 from trades.corrections.funding import is_done, propose_funding
@@ -44,7 +44,7 @@ class FundingCommand(JSONCommand):
         parser.add_argument("--reason", help="why it moves")
         who.add_by(parser)
 
-    @politely
+    @as_command_errors
     def handle(self, *args: Any, **options: Any) -> None:
         by = who.named(options)
         customer = selectors.customer_named(options["customer"])

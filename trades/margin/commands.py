@@ -17,7 +17,7 @@ from uuid import UUID
 import orjson
 from django.conf import settings
 
-from accounts import exact
+from accounts import json_codec
 from accounts.ids import partition_of
 from trades.margin import terms
 
@@ -104,7 +104,7 @@ def remembered_by(command: Command) -> str:
 def encode(command: Command) -> dict[str, str]:
     """A command as the fields of a stream entry."""
     return {
-        _FIELD: exact.dumps(
+        _FIELD: json_codec.dumps(
             {
                 "id": command.id,
                 "kind": command.kind,

@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any, Protocol, assert_never
 from uuid import UUID
 
-from accounts import exact
+from accounts import json_codec
 from accounts.errors import Refusal
 from accounts.money import at_scale, from_base_units, printed, printed_amount
 from trades.margin.errors import PriceNotFound
@@ -166,7 +166,7 @@ def body_of(outcome: Outcome, market: Market) -> str:
             said = {"message": "Orders closed successfully", "results": results}
         case _:
             assert_never(outcome)
-    return exact.dumps(said).decode()
+    return json_codec.dumps(said).decode()
 
 
 def code_of(outcome: Outcome, named: str) -> str:
@@ -211,7 +211,7 @@ def _text(code: str | None) -> str:
 
 
 def _time(at: Any) -> str:
-    return "null" if at is None else f'"{exact.timestamp(at)}"'
+    return "null" if at is None else f'"{json_codec.timestamp(at)}"'
 
 
 def refusal_body(refusal: Refusal) -> str:
@@ -220,4 +220,4 @@ def refusal_body(refusal: Refusal) -> str:
     if getattr(refusal, "twice", False):
         said["message"] = refusal.text
     extra: Mapping[str, Any] = getattr(refusal, "extra", {})
-    return exact.dumps(said | dict(extra)).decode()
+    return json_codec.dumps(said | dict(extra)).decode()

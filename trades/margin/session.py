@@ -14,7 +14,7 @@ from operator import attrgetter
 from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
-from accounts import exact, ledger
+from accounts import json_codec, ledger
 from accounts.ledger import Account, Balances, Locked
 from accounts.ledger_copy import Posting
 from trades.margin.account import AccountState
@@ -143,7 +143,7 @@ class Session:
     def event(
         self, kind: str, customer_id: UUID, order_id: UUID | None, command_id: UUID | None, **detail: object
     ) -> None:
-        text = exact.dumps(detail).decode() if detail else None
+        text = json_codec.dumps(detail).decode() if detail else None
         self.events.append(EventRow(customer_id, order_id, kind, command_id, text))
 
     def move(self, order: OrderRow, debit: Locked, credit: Locked, amount: int, kind: str, step: str) -> None:

@@ -1,4 +1,4 @@
-"""What the fields and terms of a command look like: exactly what `gateway/requests.py` makes of a request, and nothing else.
+"""What the fields and terms of a command look like: exactly what the gateway makes of a request, and nothing else.
 
 Anybody who can write to Redis can write into the stream. So an engine believes nothing of what it reads there before it
 has looked at each value's type, form and size: a list where a name belongs would break the tick of everybody else.

@@ -10,9 +10,9 @@ from django.db.models.functions import Now
 
 from accounts.clock import about_now
 from accounts.ids import uuid7
+from accounts.models.choices import known
 from accounts.models.fixed import FixedColumns
 from accounts.models.ledger import Asset
-from accounts.models.words import known
 from trades.states import BatchState, LegStatus
 
 

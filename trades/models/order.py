@@ -6,8 +6,8 @@ from django.db import models
 from django.db.models import Q
 
 from accounts.ids import order_code, uuid7
+from accounts.models.choices import known
 from accounts.models.fixed import FixedColumns
-from accounts.models.words import known
 from trades.states import CancelReason, CloseReason, OrderStatus, OrderType
 
 

@@ -1,4 +1,4 @@
-"""How the recount's checks are made: a statement, what it says of a row, and which sealed rows speak of that row."""
+"""How the recount's checks are made: a statement, what it says of a row, and which sealed rows are about that row."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from accounts.audit import Proof
 
 
 def facts(sql: str) -> Proof:
-    """The sealed rows that speak of rows: a statement of two columns, whose parameter `rows` is an array of ids."""
+    """The sealed rows that are about rows: a statement of two columns, whose parameter `rows` is an array of ids."""
 
-    def speaking_of(rows: Collection[UUID]) -> dict[UUID, set[UUID]]:
+    def facts_about(rows: Collection[UUID]) -> dict[UUID, set[UUID]]:
         with connection.cursor() as cursor:
             cursor.execute(sql, {"rows": list(rows)})
             found: defaultdict[UUID, set[UUID]] = defaultdict(set)
@@ -23,7 +23,7 @@ def facts(sql: str) -> Proof:
                 found[row].add(fact)
         return found
 
-    return speaking_of
+    return facts_about
 
 
 class Difference(NamedTuple):

@@ -78,7 +78,7 @@ def settle_leg(leg_id: UUID, *, actual: int, reference: str, by: Actor, at: date
     LegStateForbids.
     """
     if not 0 <= actual <= MAX_POSTING:
-        raise Malformed("The actual amount must be zero or above, and one that can exist.")
+        raise Malformed("The actual amount must be zero or above, and not above what can be stored.")
     if len(reference) > LONGEST_REFERENCE or not reference.isprintable():
         raise Malformed(f"A reference has up to {LONGEST_REFERENCE} printable characters.")
     leg = _locked(leg_id)
@@ -110,7 +110,7 @@ def fail_leg(leg_id: UUID, *, failure: str, by: Actor, at: datetime) -> Settleme
     Raises Malformed, LegNotFound, LegStateForbids.
     """
     if not 0 < len(failure) <= LONGEST_FAILURE or not failure.isprintable():
-        raise Malformed(f"A failure is told in 1 to {LONGEST_FAILURE} printable characters.")
+        raise Malformed(f"A failure has 1 to {LONGEST_FAILURE} printable characters.")
     leg = _locked(leg_id)
     _must_be_able(leg, LegStatus.FAILED)
     leg.status, leg.failure = LegStatus.FAILED, failure

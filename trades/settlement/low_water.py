@@ -19,7 +19,7 @@ from accounts.ids import floor_of
 from trades.models import LowWater, SettlementBatch
 
 STORING: Final = LowWater.STORING
-MARGIN: Final = timedelta(minutes=10)
+CLOCK_TOLERANCE: Final = timedelta(minutes=10)
 LOWEST: Final = UUID(int=0)
 
 # Raised or left; and lowered where it lies in the future by now: the clock was wrong, or was set back.
@@ -49,7 +49,7 @@ def marks_of() -> dict[str, UUID]:
 
 def highest(at: datetime) -> UUID:
     """The highest mark that anybody may think of at this moment."""
-    return floor_of(at - MARGIN)
+    return floor_of(at - CLOCK_TOLERANCE)
 
 
 def raise_low_water(kinds: Collection[str], mark: UUID) -> None:

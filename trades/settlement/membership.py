@@ -91,7 +91,7 @@ CANDIDATES = f"""(
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class HeldBack:
     """Who is kept back just now, as array literals: frozen customers, and originals with an open flag."""
 
     frozen: str
@@ -121,13 +121,13 @@ class Sums:
         return self.trades - self.exits
 
 
-def held_back() -> Held:
+def held_back() -> HeldBack:
     """Frozen customers and flagged trades, as of now."""
     frozen = Customer.objects.filter(state=Customer.State.FROZEN).order_by("pk").values_list("pk", flat=True)
     with connection.cursor() as cursor:
         cursor.execute(_HELD)
         flagged = dict(cursor.fetchall())
-    return Held(array(frozen), array(flagged), array(flagged.values()))
+    return HeldBack(array(frozen), array(flagged), array(flagged.values()))
 
 
 def record_left_at_the_cut(batch_id: UUID, given: dict[str, Any], at: datetime) -> None:

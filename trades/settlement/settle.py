@@ -134,7 +134,7 @@ def settle_chunk(batch_id: UUID, *, at: datetime, chunk: int = CHUNK) -> Progres
     """Do a slice of a batch that nobody is at, the whole of it or nothing; with the last one the batch is completed.
 
     `chunk` is about how many trades a slice has at most; a round keeps the one that it began with. Where every
-    slice left is in other hands, waits until one of them is done.
+    slice left is claimed by others, waits until one of them is done.
     """
     begin(batch_id, at)
     while True:
@@ -235,7 +235,7 @@ def _next_slice(batch: SettlementBatch, at: datetime) -> Progress | None:
 
 
 def _claim(batch: SettlementBatch) -> int | None:
-    """Take a slice that is neither done nor in other hands, until the transaction ends; None when there is none."""
+    """Take a slice that is neither done nor claimed by another, until the transaction ends; None when there is none."""
     with connection.cursor() as cursor:
         for number in _undone(batch):
             cursor.execute(_TRY, _lock_of(batch, number))
@@ -248,7 +248,7 @@ def _claim(batch: SettlementBatch) -> int | None:
 
 
 def _wait_for_others(batch: SettlementBatch) -> None:
-    """Wait until a slice that was in other hands is done, or was given up."""
+    """Wait until a slice that another claimed is done, or was given up."""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SELECT set_config('lock_timeout', %s, true)", [_LONGEST_WAIT])
         cursor.execute(_WAIT, _lock_of(batch, next(_undone(batch))))

@@ -3,7 +3,7 @@
 Set-based, up to 1,000 trades in one transaction:
 
 1. lock the due trades in id order, passing over rows that another worker holds;
-2. lock the originals of exits among them, passing over rows in other hands: an exit whose original is held
+2. lock the originals of exits among them, passing over rows that are locked: an exit whose original is held
    (by a cut, a settling chunk or another exit) stays in `storing` for the next round. So this step never
    waits for a trade, and can't be part of a deadlock with the cut, which locks in whatever order it scans;
 3. read which originals have a live exit, in a new statement: it must see what committed before the lock;
@@ -42,10 +42,10 @@ from accounts.ledger_copy import Posting, post_new
 from quotes.prices import Prices
 from quotes.selectors import instruments_named
 from trades.models import Trade
-from trades.spendable import LONGEST, NOTHING, Held, held_back, spendable
-from trades.spot.judge import Asked, Market, failure_of, markets
-from trades.spot.money import Places, Terms, places_of, postings_of
-from trades.spot.reading import WRITTEN_WITHIN, Reading, Source, read
+from trades.spendable import LONGEST, NOTHING, Held, held_by_positions, spendable
+from trades.spot.judge import Market, TradeRequest, failure_of, markets
+from trades.spot.money import Places, TradeTerms, places_of, postings_of
+from trades.spot.reading import WRITTEN_WITHIN, PriceReading, Source, read
 from trades.states import FailureCode, TradeState
 
 logger = logging.getLogger(__name__)
@@ -86,9 +86,9 @@ _RECORD = "COPY trades_tradeevent (id, trade_id, customer_id, became, detail, at
 
 
 class Due(NamedTuple):
-    terms: Terms
+    terms: TradeTerms
     reference_id: UUID | None
-    asked: Asked
+    asked: TradeRequest
 
 
 class Original(NamedTuple):
@@ -100,7 +100,7 @@ class Original(NamedTuple):
 
 
 @dataclass(slots=True)
-class Outcome:
+class TradeOutcome:
     """Where a trade goes: `failure` None means to settling."""
 
     due: Due
@@ -112,7 +112,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Advanced:
-    """What a round did. `left` may still stand in storing: in other hands just now."""
+    """What a round did. `left` may still stand in storing: locked by another just now."""
 
     settling: int
     failed: int
@@ -128,7 +128,7 @@ def advance(ids: Iterable[UUID], *, prices: Source, at: datetime | None = None) 
     Raises OperationalError where a transaction was too late five times, or PostgreSQL can't be reached.
     """
     wanted = sorted(set(ids), key=attrgetter("int"))
-    outcomes: list[Outcome] = []
+    outcomes: list[TradeOutcome] = []
     for start in range(0, len(wanted), MOST_AT_ONCE):
         outcomes += _in_time(wanted[start : start + MOST_AT_ONCE], prices, at)
     moved = {outcome.due.terms.id for outcome in outcomes}
@@ -136,7 +136,7 @@ def advance(ids: Iterable[UUID], *, prices: Source, at: datetime | None = None) 
     return Advanced(len(outcomes) - failed, failed, tuple(id_ for id_ in wanted if id_ not in moved))
 
 
-def _in_time(ids: Sequence[UUID], prices: Source, at: datetime | None) -> list[Outcome]:
+def _in_time(ids: Sequence[UUID], prices: Source, at: datetime | None) -> list[TradeOutcome]:
     """Move a set by prices that are of now, as often as it takes: nothing was done by a try that was too late.
 
     A session that was ended may have been ended after COMMIT arrived: then the next try finds nothing in storing.
@@ -165,7 +165,7 @@ def is_session_over(failure: Exception) -> bool:
 
 
 @transaction.atomic
-def _advance(ids: Sequence[UUID], reading: Reading, at: datetime | None, *, is_bound: bool) -> list[Outcome]:
+def _advance(ids: Sequence[UUID], reading: PriceReading, at: datetime | None, *, is_bound: bool) -> list[TradeOutcome]:
     due = _lock_due(ids)
     originals = _lock_originals([one.reference_id for one in due if one.reference_id is not None])
     due = [one for one in due if one.reference_id is None or one.reference_id in originals]
@@ -174,7 +174,7 @@ def _advance(ids: Sequence[UUID], reading: Reading, at: datetime | None, *, is_b
     instruments = instruments_named([one.asked.symbol for one in due]).values()
     outcomes = _judged(due, originals, markets(instruments, reading.prices))
     _lock_places([outcome for outcome in outcomes if outcome.failure is None and not outcome.waits])
-    held = _held_by_positions(outcomes, reading.prices)
+    held = _held_from_delivery(outcomes, reading.prices)
     _give_out(outcomes, originals, held)
     outcomes = [outcome for outcome in outcomes if not outcome.waits]
     now = clock.now()
@@ -185,7 +185,7 @@ def _advance(ids: Sequence[UUID], reading: Reading, at: datetime | None, *, is_b
     return outcomes
 
 
-def _write(outcomes: Sequence[Outcome], at: datetime) -> None:
+def _write(outcomes: Sequence[TradeOutcome], at: datetime) -> None:
     _move(outcomes, at)
     _record(outcomes, at)
     post_new(_postings(outcomes), at=at)
@@ -199,8 +199,8 @@ def _lock_due(ids: Sequence[UUID]) -> list[Due]:
 
 def _due(row: tuple[Any, ...]) -> Due:
     id_, customer, side, receives, delivers, receive, deliver, fee, reference, *asked = row
-    terms = Terms(id_, customer, side, receives, delivers, int(receive), int(deliver), int(fee))
-    return Due(terms, reference, Asked._make(asked))
+    terms = TradeTerms(id_, customer, side, receives, delivers, int(receive), int(deliver), int(fee))
+    return Due(terms, reference, TradeRequest._make(asked))
 
 
 def _lock_originals(ids: Sequence[UUID]) -> dict[UUID, Original]:
@@ -227,7 +227,7 @@ def _lock_originals(ids: Sequence[UUID]) -> dict[UUID, Original]:
 
 def _judged(
     due: Sequence[Due], originals: Mapping[UUID, Original], open_markets: Mapping[str, Market]
-) -> list[Outcome]:
+) -> list[TradeOutcome]:
     """Everything but the funds; of several exits of one original only one passes, the first.
 
     What a price has to be judged for waits for one: how far the market moved since the quote is part of the judgement.
@@ -243,11 +243,11 @@ def _judged(
                 failure = FailureCode.INVALID_REFERENCE_TRADE
             elif market.price is not None:
                 exited.add(one.reference_id)
-        outcomes.append(Outcome(one, failure, waits=failure is None and market.price is None))
+        outcomes.append(TradeOutcome(one, failure, waits=failure is None and market.price is None))
     return outcomes
 
 
-def _lock_places(outcomes: Sequence[Outcome]) -> None:
+def _lock_places(outcomes: Sequence[TradeOutcome]) -> None:
     """Lock every account that these trades may touch, in id order. Trades of one customer and pair share places."""
     wanted: dict[tuple[Any, ...], Places[Account]] = {}
     keys = []
@@ -263,15 +263,17 @@ def _lock_places(outcomes: Sequence[Outcome]) -> None:
         outcome.places = locked[key]
 
 
-def _held_by_positions(outcomes: Sequence[Outcome], prices: Prices | None) -> dict[UUID, Held]:
+def _held_from_delivery(outcomes: Sequence[TradeOutcome], prices: Prices | None) -> dict[UUID, Held]:
     """What open positions keep from being delivered, by customer. Their available accounts are locked."""
     delivered = [one.due.terms for one in outcomes if one.places is not None]
     customers = {terms.customer_id for terms in delivered if terms.deliver_asset == settings.ACCOUNT_CURRENCY}
-    return held_back(customers, prices.by_symbol if prices else {}) if customers else {}
+    return held_by_positions(customers, prices.by_symbol if prices else {}) if customers else {}
 
 
 def _give_out(
-    outcomes: Sequence[Outcome], originals: Mapping[UUID, Original], held: Mapping[UUID, Held] = MappingProxyType({})
+    outcomes: Sequence[TradeOutcome],
+    originals: Mapping[UUID, Original],
+    held: Mapping[UUID, Held] = MappingProxyType({}),
 ) -> None:
     """Let each trade, in id order, take its money from what the ones before it left of what can be spent.
 
@@ -295,7 +297,7 @@ def _give_out(
             spent[available] += wanted
 
 
-def _move(outcomes: Sequence[Outcome], at: datetime) -> None:
+def _move(outcomes: Sequence[TradeOutcome], at: datetime) -> None:
     """The new states: one statement for each way a trade can go."""
     ways: defaultdict[FailureCode | None, list[UUID]] = defaultdict(list)
     exits = []
@@ -318,7 +320,7 @@ def _move(outcomes: Sequence[Outcome], at: datetime) -> None:
         raise RuntimeError("A locked trade was not in storing: nothing is written.")
 
 
-def _record(outcomes: Sequence[Outcome], at: datetime) -> None:
+def _record(outcomes: Sequence[TradeOutcome], at: datetime) -> None:
     """An event per trade."""
     said_at = at.isoformat()
     with connection.wrap_database_errors, connection.cursor() as cursor, cursor.copy(_RECORD) as copy:
@@ -328,7 +330,7 @@ def _record(outcomes: Sequence[Outcome], at: datetime) -> None:
             copy.write_row((id_, terms.id, terms.customer_id, *step, said_at))
 
 
-def _postings(outcomes: Sequence[Outcome]) -> Iterator[Posting]:
+def _postings(outcomes: Sequence[TradeOutcome]) -> Iterator[Posting]:
     for outcome in outcomes:
         if outcome.failure is None and outcome.places is not None:
             yield from postings_of(outcome.due.terms, outcome.places, outcome.taken_from_settling)

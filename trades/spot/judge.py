@@ -10,13 +10,13 @@ from accounts.models import Customer
 from accounts.money import EXACT, exact
 from quotes.models import Instrument
 from quotes.prices import Price, Prices
-from trades.spot.money import Terms
+from trades.spot.money import TradeTerms
 from trades.states import FailureCode
 
 _MAY_NOT_TRADE = frozenset({Customer.State.FROZEN, Customer.State.REJECTED})
 
 
-class Asked(NamedTuple):
+class TradeRequest(NamedTuple):
     """What was asked for, and under which quote."""
 
     symbol: str
@@ -49,7 +49,7 @@ def markets(instruments: Iterable[Instrument], prices: Prices | None) -> dict[st
     }
 
 
-def failure_of(terms: Terms, asked: Asked, market: Market, *, is_exit: bool) -> FailureCode | None:
+def failure_of(terms: TradeTerms, asked: TradeRequest, market: Market, *, is_exit: bool) -> FailureCode | None:
     """The code a trade fails with, or None where only the reference trade and the funds are left to judge.
 
     An exit only takes back: it is no new risk, so neither the greatest quantity nor a symbol that was switched off

@@ -22,7 +22,7 @@ A = TypeVar("A")
 B = TypeVar("B")
 
 
-class Terms(NamedTuple):
+class TradeTerms(NamedTuple):
     """What a trade says about money: amounts in base units, `fee` in the counter asset."""
 
     id: UUID
@@ -66,7 +66,7 @@ class Places(NamedTuple, Generic[A]):
         )
 
 
-def places_of(terms: Terms, *, is_exit: bool) -> Places[Account]:
+def places_of(terms: TradeTerms, *, is_exit: bool) -> Places[Account]:
     owner, receives, delivers = terms.customer_id, terms.receive_asset, terms.deliver_asset
     return Places(
         available=customers(owner, delivers, AVAILABLE),
@@ -79,7 +79,7 @@ def places_of(terms: Terms, *, is_exit: bool) -> Places[Account]:
     )
 
 
-def postings_of(terms: Terms, places: Places[Locked], taken_from_settling: int) -> Iterator[Posting]:
+def postings_of(terms: TradeTerms, places: Places[Locked], taken_from_settling: int) -> Iterator[Posting]:
     """The movements that take a trade from storing to settling; at most five, each above zero."""
     trade, customer, name = terms.id, terms.customer_id, f"trade:{terms.id.hex}"
     for debit, credit, amount, kind in _moves(terms, places, taken_from_settling):
@@ -87,7 +87,9 @@ def postings_of(terms: Terms, places: Places[Locked], taken_from_settling: int) 
         yield Posting(debit, credit, amount, kind, key, customer, trade)
 
 
-def _moves(terms: Terms, places: Places[Locked], taken_from_settling: int) -> Iterator[tuple[Locked, Locked, int, str]]:
+def _moves(
+    terms: TradeTerms, places: Places[Locked], taken_from_settling: int
+) -> Iterator[tuple[Locked, Locked, int, str]]:
     """Debit, credit, amount and kind."""
     buys = terms.buys
     sources = [(places.available, terms.deliver_amount - taken_from_settling)]

@@ -22,7 +22,7 @@ WRITTEN_WITHIN: Final = timedelta(seconds=30)  # of the time that stands in the 
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class PriceReading:
     """Prices, and PostgreSQL's clock before they were asked for."""
 
     prices: Prices | None
@@ -41,7 +41,7 @@ class Reading:
         return min(ends, default=None)
 
 
-def read(source: Source) -> Reading:
+def read(source: Source) -> PriceReading:
     """Ask for the prices. In this order: whatever the answer takes, the prices are older by it."""
     asked = clock.now()
-    return Reading(source(), asked)
+    return PriceReading(source(), asked)

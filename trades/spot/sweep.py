@@ -1,4 +1,4 @@
-"""Find the trades that stand in storing and move them: what a lost nudge left behind.
+"""Find the trades that stand in storing and move them: what a lost wake-up left behind.
 
 No index says which trades are due (it would have to be rewritten at every step), so they are found by a
 range of the time-ordered primary key, from a low-water mark on. The mark may be forgotten at any time:
@@ -29,7 +29,7 @@ from trades.states import TradeState
 
 logger = logging.getLogger(__name__)
 
-MARGIN = timedelta(minutes=10)  # ids of slow transactions may still appear below now
+CLOCK_TOLERANCE = timedelta(minutes=10)  # ids of slow transactions may still appear below now
 MOST_LOOKS = 10
 
 
@@ -39,7 +39,7 @@ def sweep(*, low_water: UUID | None, prices: Source, at: datetime | None = None,
     The mark never passes a trade that is still in storing, nor the last ten minutes by PostgreSQL's clock, for which
     `at` stands in (tests), as in what is written.
     """
-    highest, left = floor_of((at or clock.now()) - MARGIN), set[UUID]()
+    highest, left = floor_of((at or clock.now()) - CLOCK_TOLERANCE), set[UUID]()
     start = low_water or UUID(int=0)
     for _ in range(MOST_LOOKS):
         try:

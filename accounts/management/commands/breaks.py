@@ -14,7 +14,7 @@ from accounts.errors import BreakNotFound
 from accounts.identity import Actor
 from accounts.ids import pasted_guid
 from accounts.management import who
-from accounts.management.output import JSONCommand, politely
+from accounts.management.output import JSONCommand, as_command_errors
 from accounts.models import Break
 from accounts.money import from_base_units
 from accounts.services import breaks
@@ -31,7 +31,7 @@ class Command(JSONCommand):
         parser.add_argument("--explain", metavar="ID", help="resolve this reconciliation's break with a --reason")
         parser.add_argument("--reason", help="what it was")
 
-    @politely
+    @as_command_errors
     def handle(self, *args: Any, **options: Any) -> None:
         own, explain, reason = options["own"], options["explain"], options["reason"]
         if own and explain:

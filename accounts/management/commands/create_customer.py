@@ -7,7 +7,7 @@ from argparse import ArgumentParser
 from typing import Any
 
 from accounts import clock, services
-from accounts.management.output import JSONCommand, politely
+from accounts.management.output import JSONCommand, as_command_errors
 
 
 class Command(JSONCommand):
@@ -19,7 +19,7 @@ class Command(JSONCommand):
         parser.add_argument("--password", help="made if not given")
         parser.add_argument("--name", default="")
 
-    @politely
+    @as_command_errors
     def handle(self, *args: Any, **options: Any) -> None:
         password = options["password"] or secrets.token_urlsafe(12)
         customer = services.create_customer(options["email"], password, options["name"], clock.now())

@@ -14,7 +14,7 @@ from django.utils.dateparse import parse_datetime
 
 from accounts import clock, selectors
 from accounts.identity import SYSTEM, Actor
-from accounts.management.output import JSONCommand, politely
+from accounts.management.output import JSONCommand, as_command_errors
 from accounts.models import ReconciliationLine
 from accounts.money import from_base_units
 from accounts.services.reconciliation import lines_of, reconcile
@@ -29,7 +29,7 @@ class Command(JSONCommand):
         parser.add_argument("--as-of", required=True, metavar="MOMENT", help="e.g. 2026-03-31T23:59:59Z")
         parser.add_argument("--by", metavar="EMAIL", help="the member of staff who reconciles")
 
-    @politely
+    @as_command_errors
     def handle(self, *args: Any, **options: Any) -> None:
         path = Path(options["statement"])
         try:
@@ -73,7 +73,7 @@ def _moment(text: str) -> datetime:
     except ValueError:
         moment = None
     if moment is None:
-        raise CommandError(f"{text!r} is not a moment; write it like 2026-03-31T23:59:59Z.")
+        raise CommandError(f"{text!r} is not a time; write it like 2026-03-31T23:59:59Z.")
     if timezone.is_naive(moment):
         raise CommandError(f"{text!r} has no time zone; write it like 2026-03-31T23:59:59Z or …+02:00.")
     return moment

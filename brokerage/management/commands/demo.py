@@ -18,7 +18,7 @@ from django.core.management.base import BaseCommand, CommandError
 from rich.console import Console
 
 from brokerage.demo import margin, stories
-from brokerage.demo.stage import NotAsTold, Stage
+from brokerage.demo.client import DemoClient, UnexpectedAnswer
 from brokerage.stack.places import open_log
 from brokerage.stack.processes import MANAGE
 from brokerage.stack.where import CHECKOUT, data_dir, running_url
@@ -33,31 +33,31 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         console = Console()
         with _system(console) as url:
-            stage = Stage(url, console)
+            demo = DemoClient(url, console)
             try:
-                self._play(stage)
-            except (NotAsTold, httpx.HTTPError) as end:
-                stage.wrong.append(str(end))
+                self._play(demo)
+            except (UnexpectedAnswer, httpx.HTTPError) as end:
+                demo.wrong.append(str(end))
                 console.print(f"[red]{end}[/red]", highlight=False)
-        if stage.wrong:
-            console.rule(f"[red]{len(stage.wrong)} things were not as they should be")
+        if demo.wrong:
+            console.rule(f"[red]{len(demo.wrong)} things were not as they should be")
             sys.exit(1)
         console.rule("[green]Everything was as it should be")
 
-    def _play(self, stage: Stage) -> None:
+    def _play(self, demo: DemoClient) -> None:
         client = _seeded()["client"]
         try:
-            who = stories.cast(stage, client)
-            stories.close_order(stage, who)
-            stories.keep_clear_of_cuts(stage)
-            stories.exit_trade(stage, who)
-            stories.keep_clear_of_cuts(stage)
-            stories.batched_trade(stage, who)
-            margin.orders_by_themselves(stage)
-            margin.fall(stage)
-            stories.books(stage)
+            who = stories.participants(demo, client)
+            stories.close_order(demo, who)
+            stories.keep_clear_of_cuts(demo)
+            stories.exit_trade(demo, who)
+            stories.keep_clear_of_cuts(demo)
+            stories.batched_trade(demo, who)
+            margin.orders_by_themselves(demo)
+            margin.fall(demo)
+            stories.books(demo)
         finally:
-            stage.command("set_price", stories.SYMBOL, "--release")
+            demo.command("set_price", stories.SYMBOL, "--release")
 
 
 def _seeded() -> dict[str, Any]:

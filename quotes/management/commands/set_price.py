@@ -8,15 +8,15 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from accounts.exact import dumps
+from accounts.json_codec import dumps
 from accounts.management import who
-from accounts.management.output import politely
+from accounts.management.output import as_command_errors
 from accounts.models import User
 from accounts.money import at_scale, parse_decimal, printed
 from quotes import symbols
 from quotes.errors import UnknownSymbol
 from quotes.models import Instrument
-from quotes.services import Told, hold_price, release_price
+from quotes.services import RecordedHold, hold_price, release_price
 
 LONGEST_REASON = 200  # characters
 
@@ -33,7 +33,7 @@ class Command(BaseCommand):
         parser.add_argument("--reason", default="", help="Why; it stands in the history of holds.")
         parser.add_argument("--json", action="store_true", help="Answer in JSON, for scripts.")
 
-    @politely
+    @as_command_errors
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             instrument = symbols.instrument(options["symbol"])
@@ -46,12 +46,12 @@ class Command(BaseCommand):
         facts = _facts(told, by)
         self.stdout.write(dumps(facts).decode() if options["json"] else _sentence(told, by))
 
-    def _release(self, instrument: Instrument, by: User | None, options: dict[str, Any]) -> Told:
+    def _release(self, instrument: Instrument, by: User | None, options: dict[str, Any]) -> RecordedHold:
         if options["bid"] is not None:
             raise CommandError("Give a price or --release, not both.")
         return release_price(instrument, by=by.pk if by else None, reason=options["reason"])
 
-    def _hold(self, instrument: Instrument, by: User | None, options: dict[str, Any]) -> Told:
+    def _hold(self, instrument: Instrument, by: User | None, options: dict[str, Any]) -> RecordedHold:
         bid, ask = (_price(options[name], instrument) for name in ("bid", "ask"))
         if bid > ask:
             raise CommandError("The bid must not be above the ask.")
@@ -68,7 +68,7 @@ def _price(text: str | None, instrument: Instrument) -> Decimal:
     return value
 
 
-def _facts(told: Told, by: User | None) -> dict[str, Any]:
+def _facts(told: RecordedHold, by: User | None) -> dict[str, Any]:
     hold = told.hold
     facts: dict[str, Any] = {"symbol": hold.instrument_id, "held": hold.is_held}
     if hold.is_held:
@@ -82,7 +82,7 @@ def _facts(told: Told, by: User | None) -> dict[str, Any]:
     return facts
 
 
-def _sentence(told: Told, by: User | None) -> str:
+def _sentence(told: RecordedHold, by: User | None) -> str:
     hold = told.hold
     by_whom = f" by {by.email}" if by else ""
     if hold.bid is None or hold.ask is None:

@@ -8,11 +8,11 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from accounts.errors import CustomerNotFound, InsufficientFunds, Malformed, NobodyAnswers, UnknownAsset
+from accounts.errors import ActorRequired, CustomerNotFound, InsufficientFunds, Malformed, UnknownAsset
 from accounts.identity import SYSTEM, Actor
 from accounts.models import Asset, Transfer
 from tests.given import a_customer, balance, btc, usd, what_the_audit_finds
-from tests.trades.corrections.desk import applies, movements_of, somebody, why
+from tests.trades.corrections.staff import applies, movements_of, somebody, why
 from trades.corrections.decide import apply, reject
 from trades.corrections.errors import AlreadyDecided, CorrectionNotFound
 from trades.corrections.propose import propose_adjustment
@@ -63,7 +63,7 @@ def test_above_the_limit_nothing_moves_until_a_second_person_applies_it(alice):
 
     with pytest.raises(MakerIsChecker):
         apply(proposed.pk, by=maker, at=NOW)
-    with pytest.raises(NobodyAnswers):
+    with pytest.raises(ActorRequired):
         apply(proposed.pk, by=SYSTEM, at=NOW)
     done = apply(proposed.pk, by=checker, at=NOW)
 
@@ -134,10 +134,10 @@ def test_a_proposal_is_rejected_by_another_one_or_withdrawn_by_its_maker_and_tha
         ({"reason": ""}, Malformed),
         ({"reference": "r" * 129}, Malformed),
         ({"reference": "a\tb"}, Malformed),
-        ({"by": SYSTEM}, NobodyAnswers),
+        ({"by": SYSTEM}, ActorRequired),
     ],
 )
-def test_what_can_not_be_is_refused_and_nothing_is_written(alice, change, refusal):
+def test_an_impossible_adjustment_is_refused_and_nothing_is_written(alice, change, refusal):
     asked = {"customer_id": alice.pk, "asset": "USD", "amount": 100, "direction": "credit", **why(), **change}
 
     with pytest.raises(refusal):

@@ -6,7 +6,7 @@ import pytest
 from django.db import connection
 
 from tests.given import a_customer, a_settling_buy, btc, exits, what_the_audit_finds
-from tests.trades.corrections.desk import a_break, a_completed_batch, applies, the_leg, why
+from tests.trades.corrections.staff import a_break, a_completed_batch, applies, the_leg, why
 from trades.corrections.propose import (
     propose_adjustment,
     propose_batch_reversal,

@@ -25,7 +25,7 @@ from tests.given import (
     usd,
     what_the_audit_finds,
 )
-from tests.trades.corrections.desk import a_break, a_completed_batch, all_balances, applies, somebody, the_leg, why
+from tests.trades.corrections.staff import a_break, a_completed_batch, all_balances, applies, somebody, the_leg, why
 from trades.corrections.errors import AlreadyReversed, CannotPayBack, NotCompleted
 from trades.corrections.propose import (
     propose_batch_reversal,
@@ -44,7 +44,7 @@ A_QUARTER = FeeTerms(25)
 
 
 @pytest.fixture
-def crowd():
+def customers():
     """Three customers with dollars and bitcoins."""
     customers = [a_customer(name, with_usd="20_000.00") for name in ("alice", "bob", "carol")]
     for customer in customers:
@@ -52,9 +52,9 @@ def crowd():
     return customers
 
 
-def mixed_trades(crowd):
+def mixed_trades(customers):
     """Buys, sells and exits of all kinds, with fees."""
-    alice, bob, carol = crowd
+    alice, bob, carol = customers
     btc_at("42_000.00")
     trades = [
         a_trade(alice, "buy", receive=btc("0.1"), fees=A_QUARTER),
@@ -69,9 +69,9 @@ def mixed_trades(crowd):
     return trades
 
 
-def test_every_balance_is_what_it_was_before_the_trades_existed(crowd):
+def test_every_balance_is_what_it_was_before_the_trades_existed(customers):
     before = all_balances()
-    trades = mixed_trades(crowd)
+    trades = mixed_trades(customers)
     batch = a_completed_batch()
     history = Transfer.objects.count()
     assert all_balances() != before
@@ -87,9 +87,9 @@ def test_every_balance_is_what_it_was_before_the_trades_existed(crowd):
     assert what_the_audit_finds() == []
 
 
-def test_what_moved_after_the_batch_stays(crowd):
-    alice, *_ = crowd
-    mixed_trades(crowd)
+def test_what_moved_after_the_batch_stays(customers):
+    alice, *_ = customers
+    mixed_trades(customers)
     batch = a_completed_batch()
     services.deposit(alice, "USD", usd("5.00"), "later", timezone.now(), "test")
     later = a_settling_buy(alice, btc("0.001"), at_price="40_000.00")
@@ -101,9 +101,9 @@ def test_what_moved_after_the_batch_stays(crowd):
     assert what_the_audit_finds() == []
 
 
-def test_a_member_that_was_reversed_before_is_not_reversed_again(crowd):
+def test_a_member_that_was_reversed_before_is_not_reversed_again(customers):
     before = all_balances()
-    trades = mixed_trades(crowd)
+    trades = mixed_trades(customers)
     batch = a_completed_batch()
     alone = applies(propose_trade_reversal(trades[3].pk, **why()))
 
@@ -115,10 +115,10 @@ def test_a_member_that_was_reversed_before_is_not_reversed_again(crowd):
     assert what_the_audit_finds() == []
 
 
-def test_a_batch_whose_trades_were_all_reversed_one_by_one_still_gives_its_legs_back(crowd):
+def test_a_batch_whose_trades_were_all_reversed_one_by_one_still_gives_its_legs_back(customers):
     before = all_balances()
     btc_at("40_000.00")
-    trade = a_trade(crowd[0], "buy", receive=btc("0.1"), fees=A_QUARTER)
+    trade = a_trade(customers[0], "buy", receive=btc("0.1"), fees=A_QUARTER)
     batch = a_completed_batch()
     applies(propose_trade_reversal(trade.pk, **why()))
 
@@ -128,9 +128,9 @@ def test_a_batch_whose_trades_were_all_reversed_one_by_one_still_gives_its_legs_
     assert what_the_audit_finds() == []
 
 
-def test_a_leg_s_open_difference_goes_back_with_the_batch(crowd):
+def test_a_leg_s_open_difference_goes_back_with_the_batch(customers):
     before = all_balances()
-    mixed_trades(crowd)
+    mixed_trades(customers)
     batch = a_completed_batch()
     applies(propose_leg_reversal(the_leg(batch, "BTC").pk, **why()))
     found = a_break(batch, "BTC", missing=btc("0.001"))
@@ -142,9 +142,9 @@ def test_a_leg_s_open_difference_goes_back_with_the_batch(crowd):
     assert what_the_audit_finds() == []
 
 
-def test_a_leg_of_a_reversed_batch_is_not_reported_any_more(crowd):
+def test_a_leg_of_a_reversed_batch_is_not_reported_any_more(customers):
     """Guard: `_must_be_able` in legs.py. Without it money would move for trades that are all taken back."""
-    mixed_trades(crowd)
+    mixed_trades(customers)
     batch = a_completed_batch()
     applies(propose_batch_reversal(batch.pk, **why()))
 
@@ -153,8 +153,8 @@ def test_a_leg_of_a_reversed_batch_is_not_reported_any_more(crowd):
             report(the_leg(batch, "BTC").pk, by=somebody(), at=timezone.now())
 
 
-def test_a_batch_whose_leg_s_difference_was_resolved_stays_and_so_does_everything(crowd):
-    mixed_trades(crowd)
+def test_a_batch_whose_leg_s_difference_was_resolved_stays_and_so_does_everything(customers):
+    mixed_trades(customers)
     batch = a_completed_batch()
     applies(propose_leg_reversal(the_leg(batch, "BTC").pk, **why()))
     found = a_break(batch, "BTC", missing=btc("0.001"))
@@ -169,9 +169,9 @@ def test_a_batch_whose_leg_s_difference_was_resolved_stays_and_so_does_everythin
     assert what_the_audit_finds() == []
 
 
-def test_where_customers_can_not_pay_back_nothing_is_reversed_and_the_refusal_says_who(crowd):
-    alice, bob, _ = crowd
-    mixed_trades(crowd)
+def test_where_customers_can_not_pay_back_nothing_is_reversed_and_the_refusal_says_who(customers):
+    alice, bob, _ = customers
+    mixed_trades(customers)
     batch = a_completed_batch()
     for customer in (alice, bob):
         for asset in ("BTC", "USD"):
@@ -193,15 +193,15 @@ def test_where_customers_can_not_pay_back_nothing_is_reversed_and_the_refusal_sa
     assert what_the_audit_finds() == []
 
 
-def test_a_batch_is_reversed_once_and_only_when_completed(crowd):
-    mixed_trades(crowd)
+def test_a_batch_is_reversed_once_and_only_when_completed(customers):
+    mixed_trades(customers)
     with pytest.raises(BatchNotFound):
         propose_batch_reversal(uuid.uuid4(), **why())
     cut = a_cut()
     with pytest.raises(NotCompleted, match="cut"):
         propose_batch_reversal(cut.pk, **why())
     btc_at("40_000.00")
-    a_trade(crowd[0], "buy", receive=btc("0.1"))
+    a_trade(customers[0], "buy", receive=btc("0.1"))
     batch = a_completed_batch()
     applies(propose_batch_reversal(batch.pk, **why()))
 

@@ -1,4 +1,4 @@
-"""`manage.py correct`: what the desk does, from a shell."""
+"""`manage.py correct`: what the admin does, from a shell."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from django.core.management import CommandError, call_command
 
 from tests.accounts.test_commands import facts, said
 from tests.given import a_customer, a_settling_buy, balance, btc, deposit, usd, what_the_audit_finds
-from tests.trades.corrections.desk import a_break, a_completed_batch, a_member_of_staff, the_leg
+from tests.trades.corrections.staff import a_break, a_completed_batch, a_member_of_staff, the_leg
 from trades.models import Correction
 
 pytestmark = pytest.mark.django_db
@@ -100,7 +100,7 @@ def test_proposals_are_listed_and_rejected(alice, maker, checker):
         [],
     ],
 )
-def test_what_can_not_be_corrected_is_one_clear_line(alice, maker, checker, arguments):
+def test_a_correction_that_fails_is_refused_in_one_line(alice, maker, checker, arguments):
     deposit(alice, "BTC", "1")
     names = {"maker": maker, "checker": checker, "trader": alice.user.email}
     names["proposed"] = proposes("adjust", alice.pk.hex, "debit", "BTC", "1", by=maker)

@@ -11,13 +11,13 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from accounts import ledger, services
-from accounts.errors import InsufficientFunds, KeyReused, Malformed, NobodyAnswers
+from accounts.errors import ActorRequired, InsufficientFunds, KeyReused, Malformed
 from accounts.identity import SYSTEM
 from accounts.ledger import Movement
 from accounts.models import Funding, LedgerAccount
 from accounts.services.reconciliation import lines_of, reconcile
 from tests.given import a_customer, usd, what_the_audit_finds
-from tests.trades.corrections.desk import a_member_of_staff, applies, movements_of, somebody, why
+from tests.trades.corrections.staff import a_member_of_staff, applies, movements_of, somebody, why
 from trades.corrections import decide
 from trades.corrections.funding import propose_firms_own
 from trades.errors import MakerIsChecker
@@ -99,7 +99,7 @@ def test_a_reference_is_a_customers_or_the_firms_but_not_both():
 
 def test_nobody_another_kind_and_no_reference_move_nothing():
     says = {"reference": "b1", **why()}
-    with pytest.raises(NobodyAnswers):
+    with pytest.raises(ActorRequired):
         propose_firms_own("capital_in", "USD", 1, **(says | {"by": SYSTEM}))
     for wrong in ({"kind": "deposit"}, {"kind": "bonus"}, {"reference": ""}, {"amount": 0}):
         given = {"kind": "capital_in", "asset": "USD", "amount": 1, **says, **wrong}

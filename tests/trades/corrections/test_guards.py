@@ -14,7 +14,7 @@ from django.utils import timezone
 from accounts.identity import Actor
 from accounts.models import ApiClient, Asset
 from tests.given import a_customer, a_settling_buy, balance, btc, btc_at, usd
-from tests.trades.corrections.desk import a_completed_batch, a_member_of_staff, applies, somebody, why
+from tests.trades.corrections.staff import a_completed_batch, a_member_of_staff, applies, somebody, why
 from trades.corrections.decide import apply
 from trades.corrections.propose import propose_adjustment, propose_trade_reversal
 from trades.errors import MakerIsChecker
@@ -63,7 +63,7 @@ def test_a_maker_can_not_check_through_sql(proposed):
 
 @pytest.mark.faults
 def test_a_program_that_made_it_can_not_check_through_sql():
-    client = ApiClient.objects.create(name="desk", client_id="desk", secret_sha256="0" * 64, scopes=[])
+    client = ApiClient.objects.create(name="partner", client_id="partner", secret_sha256="0" * 64, scopes=[])
     alice = a_customer()
     made = propose_adjustment(alice.pk, "BTC", btc("1"), "credit", **why(by=Actor(client_id=client.pk)))
     own = APPLIED.format(set="checked_by_client_id = made_by_client_id")

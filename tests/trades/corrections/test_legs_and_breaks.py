@@ -11,7 +11,7 @@ from django.utils import timezone
 from accounts.errors import BreakNeedsExplanation, BreakNotFound, BreakResolved, Malformed
 from accounts.models import Break, LedgerAccount, Transfer
 from tests.given import a_customer, a_settling_buy, btc, what_the_audit_finds
-from tests.trades.corrections.desk import (
+from tests.trades.corrections.staff import (
     a_break,
     a_completed_batch,
     all_balances,

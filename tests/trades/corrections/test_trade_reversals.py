@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 
 from accounts import services
-from accounts.errors import InsufficientFunds, Malformed, NobodyAnswers
+from accounts.errors import ActorRequired, InsufficientFunds, Malformed
 from accounts.identity import SYSTEM
 from accounts.models import Transfer
 from quotes.quoting import FeeTerms
@@ -26,7 +26,7 @@ from tests.given import (
     usd,
     what_the_audit_finds,
 )
-from tests.trades.corrections.desk import a_completed_batch, all_balances, applies, movements_of, somebody, why
+from tests.trades.corrections.staff import a_completed_batch, all_balances, applies, movements_of, somebody, why
 from trades.corrections.errors import AlreadyProposed, AlreadyReversed, NotCompleted
 from trades.corrections.propose import propose_trade_reversal
 from trades.corrections.selectors import reversal_of
@@ -205,5 +205,5 @@ def test_the_system_proposes_nothing():
     bought = a_settling_buy(alice, btc("0.1"), at_price="40_000.00")
     a_completed_batch()
 
-    with pytest.raises(NobodyAnswers):
+    with pytest.raises(ActorRequired):
         propose_trade_reversal(bought.pk, **why(by=SYSTEM))

@@ -11,12 +11,12 @@ from django.core.management import CommandError, call_command
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
-from accounts import exact, ledger, seals, services
+from accounts import json_codec, ledger, seals, services
 from accounts.errors import InsufficientFunds, KeyReused, Malformed
 from accounts.ledger import Movement
 from accounts.models import Customer, Funding, Transfer, User
 from tests.given import a_customer, balance, deposit, usd, what_the_audit_finds
-from tests.trades.corrections.desk import a_member_of_staff, applies, somebody
+from tests.trades.corrections.staff import a_member_of_staff, applies, somebody
 from trades.corrections import decide
 from trades.corrections.funding import propose_funding
 from trades.errors import MakerIsChecker
@@ -48,7 +48,7 @@ def in_earnest(settings: Any) -> None:
 def told(*command: str) -> dict[str, Any]:
     out = io.StringIO()
     call_command(*command, "--json", stdout=out)
-    return exact.loads(out.getvalue().encode())
+    return json_codec.loads(out.getvalue().encode())
 
 
 def refused(*command: str) -> str:

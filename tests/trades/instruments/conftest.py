@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.trades.instruments.desk import any_spread_counts
+from tests.trades.instruments.staff import any_spread_counts
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""`manage.py change_instrument`: what the desk does, from a shell."""
+"""`manage.py change_instrument`: what the admin does, from a shell."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from django.test import override_settings
 
 from quotes.models import InstrumentChange
 from tests.accounts.test_commands import facts, said
-from tests.trades.corrections.desk import a_member_of_staff
-from tests.trades.instruments.desk import a_hedger, now
+from tests.trades.corrections.staff import a_member_of_staff
+from tests.trades.instruments.staff import a_hedger, now
 
 pytestmark = pytest.mark.django_db
 

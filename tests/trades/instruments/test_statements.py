@@ -7,14 +7,14 @@ from decimal import Decimal
 import pytest
 
 from quotes import prices
-from quotes.judging import Limits
+from quotes.judging import PriceLimits
 from quotes.models import InstrumentChange
-from tests.given import a_customer, balance, btc_at, price_at, rests, usd, what_the_audit_finds
-from tests.trades.instruments.desk import BTC, a_hedger, now, proposes
-from tests.trades.orders.engine_room import became, cash, fires, happened, judges, opens, places
+from tests.given import a_customer, balance, btc_at, market_closed_at, price_at, usd, what_the_audit_finds
+from tests.trades.instruments.staff import BTC, a_hedger, now, proposes
+from tests.trades.orders.engine_steps import became, cash, fires, happened, judges, opens, places
 from trades.instruments.change import would_fire
 from trades.instruments.errors import NoPriceToStateBy
-from trades.instruments.statement import Statement, lines
+from trades.instruments.statement import ChangeStatement, lines
 from trades.models import Order, OrderEvent
 
 pytestmark = pytest.mark.django_db
@@ -31,7 +31,7 @@ def test_the_operators_9999_states_what_it_would_close_and_closes_nothing():
     statement, is_narrow = would_fire(BTC, WIDE)
 
     assert (statement.bid, statement.ask) == (Decimal("20007.00"), Decimal("60013.00"))
-    assert statement == Statement(
+    assert statement == ChangeStatement(
         bid=statement.bid, ask=statement.ask, stop_losses=2, customers=1, losses=Decimal("4002.60")
     )
     assert not is_narrow
@@ -58,7 +58,7 @@ def test_what_was_stated_is_what_the_engine_does_at_that_price():
     ]
     told, _ = would_fire(BTC, WIDE)
 
-    prices.publish([(BTC, told.bid, told.ask)], limits={BTC: Limits(Decimal(50), Decimal(200))})
+    prices.publish([(BTC, told.bid, told.ask)], limits={BTC: PriceLimits(Decimal(50), Decimal(200))})
     live = Order.objects.filter(status__in=["OPEN", "PENDING"])
     everything = [*live.order_by("id")]
     fires(*everything)
@@ -97,7 +97,7 @@ def test_a_resting_market_hides_nothing():
     """Guard: a price that the change moves counts as fresh. Without it a change on Sunday states nothing, and fires
     on Monday."""
     a_hedger()
-    rests(BTC, "40010.00")
+    market_closed_at(BTC, "40010.00")
 
     assert would_fire(BTC, WIDE)[0].stop_losses == 2
 
@@ -113,8 +113,8 @@ def test_without_any_price_nobody_can_say_it():
 
 
 def test_nothing_open_fires_nothing_and_needs_no_price():
-    assert would_fire(BTC, WIDE) == (Statement(), False)
-    assert would_fire("ETH-USD", {"spread_bps": "6.5"}) == (Statement(), True)
+    assert would_fire(BTC, WIDE) == (ChangeStatement(), False)
+    assert would_fire("ETH-USD", {"spread_bps": "6.5"}) == (ChangeStatement(), True)
 
 
 def test_other_symbols_positions_are_not_touched_by_themselves_and_fall_with_their_account():
@@ -135,7 +135,7 @@ def test_a_raised_jump_limit_states_what_the_refused_price_would_fire():
     from quotes import prices
 
     a_hedger()
-    faults = prices.publish([(BTC, Decimal("15000"), Decimal("15010"))], limits={BTC: Limits()})
+    faults = prices.publish([(BTC, Decimal("15000"), Decimal("15010"))], limits={BTC: PriceLimits()})
     assert faults
 
     statement, is_narrow = would_fire(BTC, {"jump_limit_percent": "90"})
@@ -147,7 +147,7 @@ def test_terms_that_move_no_price_fire_nothing():
     a_hedger()
 
     for name, value in {"leverage_cap": 50, "fee_bps": "27", "swap_long_bps": "-2.6"}.items():
-        assert would_fire(BTC, {name: value}) == (Statement(), True), name
+        assert would_fire(BTC, {name: value}) == (ChangeStatement(), True), name
 
 
 def test_a_statement_comes_back_from_its_row_as_it_was():
@@ -156,6 +156,6 @@ def test_a_statement_comes_back_from_its_row_as_it_was():
 
     proposed = proposes(**WIDE)
 
-    assert Statement.read(InstrumentChange.objects.get(pk=proposed.pk).stated) == told
+    assert ChangeStatement.read(InstrumentChange.objects.get(pk=proposed.pk).stated) == told
     assert now().spread_bps == 5
     assert balance(a_customer()) == 0

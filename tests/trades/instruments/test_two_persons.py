@@ -16,8 +16,8 @@ from quotes.errors import UnknownSymbol
 from quotes.models import Instrument, InstrumentChange, TermBand
 from quotes.models.instrument import MOVING
 from tests.given import a_customer, a_quote, a_trade, btc, btc_at
-from tests.trades.instruments.desk import BTC, a_hedger, applies, now, proposes, somebody
-from tests.trades.orders.engine_room import opens, places
+from tests.trades.instruments.staff import BTC, a_hedger, applies, now, proposes, somebody
+from tests.trades.orders.engine_steps import opens, places
 from trades.errors import MakerIsChecker
 from trades.instruments import change
 from trades.instruments.errors import (

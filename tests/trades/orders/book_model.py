@@ -1,6 +1,6 @@
 """The book as plain Python says it, with exact numbers: what it must know after a history, and what a price fires.
 
-`histories` are lists of steps; `Story` plays them, on a book and on the model, the way the engine would.
+`histories` are lists of steps; `Scenario` plays them, on a book and on the model, the way the engine would.
 """
 
 from __future__ import annotations
@@ -187,7 +187,7 @@ class Model:
         return {order.code for order in looked_at if self.fires(order)}, who
 
 
-class Story:
+class Scenario:
     """Plays steps on a book and on the model, and compares them wherever they can be compared."""
 
     def __init__(self) -> None:

@@ -1,11 +1,14 @@
-"""A hedge over two markets, of which one rests when the other has lost more than there is: the house advances it."""
+"""Customers in debt: a hedge over two markets, of which one is closed when the other has lost more than there is.
+
+The house advances what is missing.
+"""
 
 from __future__ import annotations
 
 from accounts.ledger import ADVANCES, PROTECTION
 from accounts.models import Customer
-from tests.given import btc_at, price_at, rests, usd
-from tests.trades.orders.engine_room import cash, fires, house, opens, owed
+from tests.given import btc_at, market_closed_at, price_at, usd
+from tests.trades.orders.engine_steps import cash, fires, house, opens, owed
 from trades.models import MarginAccount, Order
 
 
@@ -25,7 +28,7 @@ def a_debt(by: Customer) -> Order:
     1,000.00 of its 2,000.00 were advanced, and nothing is left.
     """
     bitcoin, ether = a_hedge(by)
-    rests("ETH-USD", "2_000.00")
+    market_closed_at("ETH-USD", "2_000.00")
     btc_at("38_000.00")
     fires(bitcoin)
     return ether

@@ -15,9 +15,9 @@ from django.utils import timezone
 from accounts.ledger import ADVANCES, PROTECTION
 from accounts.models import Customer
 from quotes import prices
-from tests.given import a_customer, btc_at, deposit, price_at, rests, usd
+from tests.given import a_customer, btc_at, deposit, market_closed_at, price_at, usd
 from tests.trades.orders.debts import a_debt, a_hedge, ends_with
-from tests.trades.orders.engine_room import (
+from tests.trades.orders.engine_steps import (
     applied,
     became,
     cash,
@@ -35,7 +35,7 @@ from tests.trades.orders.engine_room import (
     says,
     tick,
 )
-from tests.trades.orders.night_office import Office, at, rates
+from tests.trades.orders.rollovers import RolloverEngine, at, rates
 from trades.book.book import Book
 from trades.engine import queries
 from trades.models import MarginAccount, Order
@@ -81,7 +81,7 @@ def test_a_position_that_never_had_a_price_may_win_too(alice: Customer) -> None:
 
 def test_a_stop_out_advances_what_the_winner_at_rest_may_bring(alice: Customer) -> None:
     bitcoin, ether = a_hedge(alice)
-    rests("ETH-USD", "2_000.00")
+    market_closed_at("ETH-USD", "2_000.00")
     btc_at("38_000.00")
     judges(alice)
 
@@ -99,7 +99,7 @@ def test_winners_with_a_price_go_before_anything_is_advanced(alice: Customer) ->
     bitcoin, _ = a_hedge(alice, "5")
     price_at("EUR-USD", "1.10")
     euro = opens(alice, symbol="eur", type="sell", quantity="10000", leverage=100)
-    rests("ETH-USD", "2_000.00")
+    market_closed_at("ETH-USD", "2_000.00")
     price_at("EUR-USD", "1.05")  # +500.00
     btc_at("38_000.00")
     fires(bitcoin)
@@ -110,14 +110,14 @@ def test_winners_with_a_price_go_before_anything_is_advanced(alice: Customer) ->
 
 def test_a_swap_that_nothing_pays_is_advanced_while_the_position_rests(alice: Customer) -> None:
     """10 ether at 2,000.00 x 10 %: 2,000.00 a night, of which 800.00 are free and 200.00 reserved."""
-    office = Office(f"{timezone.now():%Y-%m-%d %H:%M}")
+    rollover = RolloverEngine(f"{timezone.now():%Y-%m-%d %H:%M}")
     rates("ETH-USD", "0", "-1000")
     price_at("ETH-USD", "2_000.00")
     ether = opens(alice, symbol="eth", type="sell", quantity="10", leverage=100)
     tonight = (timezone.now() + timedelta(days=2)).date()
     market = at(f"{tonight} 00:00:00", eth="2_000")
     resting = replace(market.by_symbol["ETH-USD"], at=market.now - timedelta(minutes=1))
-    office.works(replace(market, by_symbol={**market.by_symbol, "ETH-USD": resting}))
+    rollover.runs(replace(market, by_symbol={**market.by_symbol, "ETH-USD": resting}))
 
     nights = len([kind for kind, _ in moved(alice, "order_swap")])
     assert owed(alice) == nights * usd("2_000.00") - usd("1_000.00")
@@ -132,7 +132,7 @@ def test_a_swap_that_nothing_pays_is_advanced_while_the_position_rests(alice: Cu
 
 def test_what_is_owed_counts_against_the_account(alice: Customer, ether: Order) -> None:
     deposit(alice, "USD", "1_500.00")
-    rests("ETH-USD", "1_990.00")
+    market_closed_at("ETH-USD", "1_990.00")
 
     found = figures(alice.pk, prices.latest())
     assert (found.balance, found.equity, found.margin) == (usd("500.00"), usd("600.00"), usd("200.00"))

@@ -6,9 +6,9 @@ import pytest
 
 from accounts.ledger import MARGIN
 from accounts.models import Customer
-from tests.given import a_customer, balance, btc_at, deposit, price_at, rests, usd
+from tests.given import a_customer, balance, btc_at, deposit, market_closed_at, price_at, usd
 from tests.trades.orders.debts import a_debt, a_hedge, ends_with
-from tests.trades.orders.engine_room import (
+from tests.trades.orders.engine_steps import (
     became,
     cash,
     closes,
@@ -116,7 +116,7 @@ def test_each_profit_of_a_tick_repays_once(alice: Customer, ether: Order) -> Non
 
 def test_a_take_profit_repays_like_any_close(alice: Customer) -> None:
     bitcoin, ether = a_hedge(alice, takeProfit="1900")
-    rests("ETH-USD", "2_000.00")
+    market_closed_at("ETH-USD", "2_000.00")
     btc_at("38_000.00")
     fires(bitcoin)
 
@@ -153,8 +153,8 @@ def a_debt_with_three_positions(by: Customer) -> tuple[Order, Order]:
     winning = opens(by, symbol="eth", type="sell", quantity="10", leverage=100)
     losing = opens(by, symbol="eth", quantity="30", leverage=100)
     gold = opens(by, symbol="xau", quantity="100", leverage=100)
-    rests("ETH-USD", "2_000.00")
-    rests("XAU-USD", "2_000.00")
+    market_closed_at("ETH-USD", "2_000.00")
+    market_closed_at("XAU-USD", "2_000.00")
     btc_at("38_000.00")
     fires(bitcoin)
     deposit(by, "USD", "3_500.00")
@@ -221,7 +221,7 @@ def test_the_winner_that_an_advance_waits_for_covers_no_later_loss_while_another
     price_at("XAU-USD", "2_000.00")
     losing = opens(alice, quantity="2", leverage=100, stopLoss="37000")
     gold = opens(alice, symbol="xau", type="sell", quantity="100", leverage=200)
-    rests("XAU-USD", "2_000.00")
+    market_closed_at("XAU-USD", "2_000.00")
     price_at("ETH-USD", "1_900.00")
     btc_at("36_000.00")
     fires(losing)
@@ -318,7 +318,7 @@ def test_two_advances_are_one_debt(alice: Customer, ether: Order) -> None:
 def test_two_stop_losses_in_one_tick_advance_one_after_the_other(alice: Customer) -> None:
     bitcoin, ether = a_hedge(alice)
     second = opens(alice, quantity="0.1", leverage=100, stopLoss="39000")
-    rests("ETH-USD", "2_000.00")
+    market_closed_at("ETH-USD", "2_000.00")
     btc_at("38_000.00")
     fires(bitcoin, second)
 

@@ -9,7 +9,7 @@ import pytest
 from accounts.ledger import MARGIN
 from accounts.models import Transfer
 from tests.given import a_customer, balance, btc_at, price_at, usd
-from tests.trades.orders.engine_room import closing, opening, opens, tick
+from tests.trades.orders.engine_steps import closing, opening, opens, tick
 from trades.models import Deal, IdempotentAnswer, Order
 
 pytestmark = pytest.mark.django_db

@@ -12,9 +12,9 @@ from django.utils import timezone
 from accounts import audit
 from accounts.ledger import MARGIN
 from accounts.models import Customer, LedgerAccount, Transfer
-from tests.given import a_customer, btc_at, price_at, rests, usd
-from tests.trades.orders.engine_room import applied, closes, closing, firing, judging, opens, owed, places, says
-from tests.trades.orders.night_office import Office, at, rates
+from tests.given import a_customer, btc_at, market_closed_at, price_at, usd
+from tests.trades.orders.engine_steps import applied, closes, closing, firing, judging, opens, owed, places, says
+from tests.trades.orders.rollovers import RolloverEngine, at, rates
 from trades.models import Deal, MarginAccount, Order
 
 pytestmark = pytest.mark.django_db
@@ -80,14 +80,14 @@ def margin_account(customer: Customer) -> str:
 
 def test_a_day_with_everything_in_it_is_right(alice: Customer, order: Order) -> None:
     bob = a_customer(with_usd="1_000.00")
-    office = Office(f"{timezone.now():%Y-%m-%d %H:%M}")
+    rollover = RolloverEngine(f"{timezone.now():%Y-%m-%d %H:%M}")
     rates("BTC-USD", "-2.5", "-0.5")
     losing, _, _ = opens(bob, leverage=20), opens(bob, leverage=20), opens(bob, type="sell", leverage=100)
     waiting, cancelled = places(alice, "buy limit", "42000"), places(bob, "buy limit", "42000", quantity="1")
     btc_at("34_000.00")
     closes(bob, losing)
     applied(firing(waiting), firing(cancelled), judging(bob))
-    office.passes_the_next_night(btc="34_000")
+    rollover.runs_the_next_rollover(btc="34_000")
 
     statuses = set(Order.objects.values_list("status", flat=True))
     assert statuses == {"OPEN", "CLOSED", "CANCELLED"}
@@ -210,10 +210,10 @@ def test_a_swap_that_nothing_moved_is_named(order: Order) -> None:
 
 
 def test_a_swap_of_the_wrong_sign_is_named(alice: Customer) -> None:
-    office = Office("2026-11-18 12:00")
+    rollover = RolloverEngine("2026-11-18 12:00")
     rates("BTC-USD", "-2.5", "-0.5")
     order = opens(alice, at("2026-11-18 15:00"))
-    office.works(at("2026-11-18 22:00"))
+    rollover.runs(at("2026-11-18 22:00"))
     assert Transfer.objects.get(kind="order_swap").key == f"order:{order.code}:swap:2026-11-18"
     assert found() == set()
 
@@ -302,7 +302,7 @@ def held(alice: Customer) -> list[Order]:
     """Two through a night for 0.00539 each. The first is closed: the cent it has paid is 0.00461 more than it owed."""
     rates("SOL-USD", "-5.5", "0")
     two = [opens(alice, at("2026-11-18 15:00"), symbol="SOL-USD", quantity="0.1") for _ in range(2)]
-    Office("2026-11-18 16:00").works(at("2026-11-18 22:00"))
+    RolloverEngine("2026-11-18 16:00").runs(at("2026-11-18 22:00"))
     says(closing(alice, two[0].code), at("2026-11-19 12:00"))
     assert MarginAccount.objects.get(customer=alice).swap_carried == Decimal("0.461")
     assert found() == set()
@@ -340,7 +340,7 @@ def debtor() -> Customer:
     price_at("ETH-USD", "2_000.00")
     opens(carol, quantity="1", leverage=100)
     opens(carol, symbol="eth", type="sell", quantity="10", leverage=100)
-    rests("ETH-USD", "2_000.00")
+    market_closed_at("ETH-USD", "2_000.00")
     btc_at("38_000.00")
     applied(judging(carol))
     assert (owed(carol), found()) == (usd("1_000.00"), set())

@@ -13,7 +13,7 @@ from hypothesis import strategies as some
 from quotes.prices import Price
 from tests.pipelines import in_a_pipeline
 from tests.sizes import size
-from tests.trades.orders.book_model import Story, histories
+from tests.trades.orders.book_model import Scenario, histories
 from trades.engine import price_extremes
 from trades.engine.price_extremes import ExtremeRow, Extremes
 from trades.margin.rows import OrderRow
@@ -49,12 +49,12 @@ def stored() -> list[tuple[int, int, int, int]]:
 
 def a_trailing_order(side: str = "buy", *, peak: int, seconds: int):
     """An open order whose trailing stop was set then, at this exit price."""
-    story = Story()
-    story.at = after(seconds)
-    story.open(
+    scenario = Scenario()
+    scenario.at = after(seconds)
+    scenario.open(
         0, "BTC-USD", side, Decimal(1), Decimal(peak), stop_loss=None, take_profit=None, trailing_stop=Decimal(5)
     )
-    (order,) = story.model.orders.values()
+    (order,) = scenario.model.orders.values()
     return order
 
 
@@ -176,16 +176,16 @@ def test_forgetting_moves_no_stop(steps, other_partition) -> None:
     forgotten that began since the oldest stop was set.
     """
     with transaction.atomic():
-        story = Story()
-        story.play(steps)
-        story.extremes = Extremes(other_partition)
-        story.play(steps)
-        story.write_down()
-        trailing = [order for order in story.model.orders.values() if order.id in story.model.best]
+        scenario = Scenario()
+        scenario.play(steps)
+        scenario.extremes = Extremes(other_partition)
+        scenario.play(steps)
+        scenario.write_down()
+        trailing = [order for order in scenario.model.orders.values() if order.id in scenario.model.best]
         before = in_a_pipeline(price_extremes.peaks, trailing)
 
         price_extremes.forget_old()
 
-        assert in_a_pipeline(price_extremes.peaks, trailing) == before == story.model.best
+        assert in_a_pipeline(price_extremes.peaks, trailing) == before == scenario.model.best
         assert PriceExtreme.objects.count() == 0 or trailing
         transaction.set_rollback(True)

@@ -19,7 +19,7 @@ from quotes import prices, symbols
 from quotes.models import Instrument
 from tests.given import a_customer, btc_at, usd, what_the_audit_finds
 from tests.sizes import size
-from tests.trades.orders.engine_room import (
+from tests.trades.orders.engine_steps import (
     cash,
     closes,
     closing,
@@ -32,7 +32,7 @@ from tests.trades.orders.engine_room import (
     says,
     tick,
 )
-from tests.trades.orders.night_office import Office, at, rates, swaps
+from tests.trades.orders.rollovers import RolloverEngine, at, rates, swaps
 from trades.models import MarginAccount, Order
 from trades.reads.figures import figures
 
@@ -163,10 +163,10 @@ def test_thirty_longs_of_a_tenth_pay_what_one_of_three_pays(nights: int, owed: i
     market = at("2026-11-02 15:00")
     small = [opens(many, market, symbol="SOL-USD", quantity="0.1", leverage=10) for _ in range(30)]
     large = opens(one, market, symbol="SOL-USD", quantity="3", leverage=10)
-    office = Office("2026-11-02 16:00")
+    rollover = RolloverEngine("2026-11-02 16:00")
 
     for day in range(2, 2 + nights):
-        office.works(at(f"2026-11-{day:02} 22:00"))
+        rollover.runs(at(f"2026-11-{day:02} 22:00"))
     for order in (*small, large):
         says(closing(many if order in small else one, order.code), at("2026-11-20 12:00"))
 
@@ -179,11 +179,11 @@ def test_what_a_night_brings_below_a_cent_waits_on_the_order_for_the_next() -> N
     """0.1 x 98.00 x 0.0275 % = 0.002695 a night: the second makes 0.00539, the sixth 0.01617."""
     alice = a_customer(with_usd="1_000.00")
     rates("SOL-USD", "-2.75", "0")
-    office = Office("2026-11-02 12:00")
+    rollover = RolloverEngine("2026-11-02 12:00")
     order = opens(alice, at("2026-11-02 15:00"), symbol="SOL-USD", quantity="0.1", leverage=10)
 
     for day in range(2, 9):
-        office.works(at(f"2026-11-{day:02} 22:00"))
+        rollover.runs(at(f"2026-11-{day:02} 22:00"))
 
     assert swaps(order) == [("2026-11-03", -1), ("2026-11-07", -1)]
     assert now(order).swap_accrued == Decimal("-1.8865")
@@ -192,11 +192,11 @@ def test_what_a_night_brings_below_a_cent_waits_on_the_order_for_the_next() -> N
 def test_what_is_below_a_cent_goes_to_the_account_at_the_close_and_comes_with_a_later_one() -> None:
     alice = a_customer(with_usd="1_000.00")
     rates("SOL-USD", "-4", "0")  # 0.00392
-    office = Office("2026-11-02 12:00")
+    rollover = RolloverEngine("2026-11-02 12:00")
     first, second = (
         opens(alice, at("2026-11-02 15:00"), symbol="SOL-USD", quantity="0.1", leverage=10) for _ in range(2)
     )
-    office.works(at("2026-11-02 22:00"))
+    rollover.runs(at("2026-11-02 22:00"))
     assert swaps(first) == swaps(second) == []
 
     closed = says(closing(alice, first.code), at("2026-11-03 12:00"))
@@ -212,13 +212,13 @@ def test_what_is_below_a_cent_goes_to_the_account_at_the_close_and_comes_with_a_
 def test_parts_share_the_swap_that_was_booked_and_the_rest_keeps_what_is_below_a_cent() -> None:
     alice = a_customer(with_usd="1_000.00")
     rates("SOL-USD", "-3", "0")
-    office = Office("2026-11-02 12:00")
+    rollover = RolloverEngine("2026-11-02 12:00")
     order = opens(alice, at("2026-11-02 15:00"), symbol="SOL-USD", quantity="3", leverage=10)
-    office.works(at("2026-11-02 22:00"))  # 0.0882
+    rollover.runs(at("2026-11-02 22:00"))  # 0.0882
 
     for _ in range(2):
         says(closing(alice, order.code, quantity="1"), at("2026-11-03 12:00"))
-    office.works(at("2026-11-03 22:00"))  # 0.0294 for the third: 0.1176
+    rollover.runs(at("2026-11-03 22:00"))  # 0.0294 for the third: 0.1176
     says(closing(alice, order.code), at("2026-11-04 12:00"))
 
     assert [int(one.swap) for one in Order.objects.filter(parent_id=order.pk)] == [-3, -3]
@@ -349,7 +349,7 @@ def test_many_orders_gain_half_a_cent_of_profit_each_at_most_and_of_swap_half_a_
         rates("SOL-USD", f"{Decimal(rate) / 1000}", "0")
         market = at("2026-11-02 15:00", sol="98")
         orders = [opens(alice, market, symbol="SOL-USD", quantity=f"{quantity}") for quantity in held]
-        office = Office("2026-11-02 16:00")
+        rollover = RolloverEngine("2026-11-02 16:00")
         for day in range(4):
             market = at(f"2026-11-{2 + day:02} 21:00", sol=price)
             for n, (_, nights, is_halved) in enumerate(many):
@@ -359,7 +359,7 @@ def test_many_orders_gain_half_a_cent_of_profit_each_at_most_and_of_swap_half_a_
                 elif nights == day:
                     held[n] = Decimal(0)
                     says(closing(alice, orders[n].code), market)
-            office.works(at(f"2026-11-{2 + day:02} 22:00", sol="98"))
+            rollover.runs(at(f"2026-11-{2 + day:02} 22:00", sol="98"))
             swap += sum(held) * 98 * rate / 10**5
         swapped = paid(alice)
         gained = cash(alice) - usd("100_000.00") - swapped

@@ -9,7 +9,7 @@ import pytest
 from accounts.errors import Malformed
 from quotes import prices
 from tests.given import a_customer, btc_at
-from tests.trades.orders.engine_room import (
+from tests.trades.orders.engine_steps import (
     became,
     cancelling,
     changing,

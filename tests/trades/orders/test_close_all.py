@@ -10,7 +10,7 @@ from accounts.ledger import MARGIN, PROTECTION
 from accounts.models import Transfer
 from quotes import prices
 from tests.given import a_customer, balance, btc_at, price_at, usd
-from tests.trades.orders.engine_room import (
+from tests.trades.orders.engine_steps import (
     became,
     cash,
     closing_all,

@@ -11,7 +11,7 @@ from django.utils import timezone
 from accounts import streams
 from accounts.ids import uuid7
 from tests.given import a_customer, balance, btc_at, price_at, usd
-from tests.trades.orders.engine_room import closing, opens
+from tests.trades.orders.engine_steps import closing, opens
 from trades.engine import queries
 from trades.engine.process import Engine
 from trades.margin.commands import CLOSE, Answer, Command, decode_answer, encode, stream_name

@@ -6,7 +6,7 @@ import pytest
 from django.db import IntegrityError, transaction
 
 from tests.given import a_customer, btc_at, price_at
-from tests.trades.orders.engine_room import (
+from tests.trades.orders.engine_steps import (
     applied,
     cancelling,
     changing,

@@ -13,14 +13,14 @@ from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accounts import exact, ledger
+from accounts import json_codec, ledger
 from accounts.ids import uuid7
 from accounts.ledger import AVAILABLE, MARGIN, Movement
 from accounts.models import Customer
 from accounts.money import NEAREST, to_base_units
 from quotes import prices
-from tests.around import around_the_guards
 from tests.given import a_customer, btc_at, price_at, token_of, usd
+from tests.without_guards import without_guards
 from trades.margin import levels, pricing
 from trades.models import MarginAccount, Order
 from trades.reads.figures import figures
@@ -109,7 +109,7 @@ def a_position(by: Customer, side: str, quantity: str, at_price: str, reserved: 
 def asked(by: Customer, path: str) -> Any:
     answer = Client(headers={"Authorization": f"Bearer {token_of(by)}"}).get(f"/api/v1/{path}")
     assert answer.status_code == 200, answer.content
-    return exact.loads(answer.content)
+    return json_codec.loads(answer.content)
 
 
 @pytest.mark.django_db
@@ -169,7 +169,7 @@ def test_what_losses_have_drawn_from_the_reserve_is_not_free() -> None:
     """Open orders need 420.00 each; a loss has left 300.00 for both (docs/ledger.md)."""
     alice = a_customer(with_usd="300.00")
     a_position(alice, "buy", "0.1", "42000", "0.00")
-    around_the_guards("trades_order", "UPDATE trades_order SET margin = 42000 WHERE customer_id = %s", alice.pk)
+    without_guards("trades_order", "UPDATE trades_order SET margin = 42000 WHERE customer_id = %s", alice.pk)
 
     assert asked(alice, "balance")["message"] == 0
     account = asked(alice, "account")

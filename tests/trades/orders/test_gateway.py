@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import redis
 
-from accounts import exact, streams
+from accounts import json_codec, streams
 from accounts.ids import uuid7
 from trades.gateway import submit
 from trades.gateway.replies import gateway
@@ -112,7 +112,7 @@ def asked(kind: str) -> Reply:
 )
 def test_a_timeout_says_that_the_outcome_is_unknown(kind: str, error: str, named: dict[str, str]) -> None:
     reply = asked(kind)
-    said = exact.loads(reply.body.encode())
+    said = json_codec.loads(reply.body.encode())
     message = said.pop("message")
     assert reply.status == 500
     assert said == {"error": error, "timeout": True, **named}

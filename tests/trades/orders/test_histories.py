@@ -23,10 +23,10 @@ from accounts.ledger import ADVANCES, PROTECTION
 from accounts.models import Customer
 from accounts.money import printed
 from quotes.prices import Price, Prices
-from tests.export.second_eyes import beancount_agrees
+from tests.export.beancount_check import beancount_agrees
 from tests.given import a_customer, balance, deposit, what_the_audit_finds
 from tests.sizes import size
-from tests.trades.orders.engine_room import (
+from tests.trades.orders.engine_steps import (
     applied,
     cancelling,
     cash,

@@ -13,7 +13,7 @@ from accounts.ledger import AVAILABLE, MARGIN, PROTECTION
 from accounts.models import Customer
 from quotes import prices
 from tests.given import a_customer, balance, btc_at, deposit, price_at, usd
-from tests.trades.orders.engine_room import (
+from tests.trades.orders.engine_steps import (
     applied,
     became,
     cash,

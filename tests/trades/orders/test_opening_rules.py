@@ -10,13 +10,13 @@ from accounts.errors import Malformed
 from accounts.ledger import MARGIN
 from quotes import prices
 from tests.given import a_customer, balance, btc_at, deposit, price_at, usd
-from tests.trades.orders.engine_room import changing, closes, closing, opening, opens, placing, refused, says, tick
+from tests.trades.orders.engine_steps import changing, closes, closing, opening, opens, placing, refused, says, tick
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("books_balance")]
 
 
 def test_what_open_positions_have_lost_is_not_free() -> None:
-    """Guard: `free_margin` adds `min(0, floating)`.
+    """Guard: `spendable` takes off what open positions have lost.
 
     1,000.00, of which 420.00 are reserved; A has lost 200.00 by now: 380.00 are free, and not a cent more.
     """

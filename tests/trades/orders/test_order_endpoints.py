@@ -30,7 +30,7 @@ from trades.margin.presentation import refusal_body
 pytestmark = pytest.mark.django_db
 
 CODE = "ord_0123456789abcdef"
-EXPRESS = "brokerage.http.express.ExpressMiddleware"
+HOT_PATH = "brokerage.http.hot_path.HotPathMiddleware"
 JSON = "application/json"
 
 
@@ -102,7 +102,7 @@ def test_close_all_of_something_unclear_is_400_and_never_everything(body: bytes)
 )
 def test_a_key_that_stands_twice_is_refused(path: str, method: str, body: bytes) -> None:
     answer = trader().generic(method, f"/api/v1/trade/{path}", body, content_type=JSON)
-    assert (answer.status_code, answer.content) == (400, b'{"error":"A key stands twice in one object."}')
+    assert (answer.status_code, answer.content) == (400, b'{"error":"A key appears twice in one object."}')
 
 
 # Every case of the contract's section as it is answered: to the byte, and before an engine is asked.
@@ -255,12 +255,12 @@ BAD: dict[str, Callable[[Client, str], HttpResponse]] = {
 @pytest.mark.parametrize("path", ["/api/v1/trade/create", "/api/v1/trade/close", "/api/v1/trade/close/"])
 @pytest.mark.parametrize("what", BAD)
 def test_the_short_way_answers_as_the_long_one_does(settings: Any, path: str, what: str) -> None:
-    express = BAD[what](trader(), path)
-    settings.MIDDLEWARE = [name for name in settings.MIDDLEWARE if name != EXPRESS]
+    fast = BAD[what](trader(), path)
+    settings.MIDDLEWARE = [name for name in settings.MIDDLEWARE if name != HOT_PATH]
     usual = BAD[what](trader(), path)
 
-    assert 400 <= express.status_code < 500
-    assert (express.status_code, express.content) == (usual.status_code, usual.content)
+    assert 400 <= fast.status_code < 500
+    assert (fast.status_code, fast.content) == (usual.status_code, usual.content)
     # What protects a page in a browser's frame says nothing about a program's JSON.
     shown = {name: value for name, value in usual.headers.items() if name not in ("X-Frame-Options", "Vary")}
-    assert {name: value for name, value in express.headers.items() if name not in ("X-Frame-Options", "Vary")} == shown
+    assert {name: value for name, value in fast.headers.items() if name not in ("X-Frame-Options", "Vary")} == shown

@@ -9,7 +9,7 @@ import pytest
 from accounts.ledger import MARGIN
 from accounts.models import Transfer
 from tests.given import a_customer, balance, btc_at, price_at, usd
-from tests.trades.orders.engine_room import (
+from tests.trades.orders.engine_steps import (
     became,
     cash,
     closes,

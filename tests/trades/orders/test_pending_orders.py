@@ -12,7 +12,7 @@ from accounts.ledger import MARGIN
 from quotes import symbols
 from quotes.models import Instrument
 from tests.given import a_customer, balance, btc_at, price_at, usd
-from tests.trades.orders.engine_room import (
+from tests.trades.orders.engine_steps import (
     became,
     cancelling,
     changing,

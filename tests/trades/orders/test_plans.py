@@ -10,7 +10,7 @@ from django.db import connection
 
 from tests.given import a_customer, btc_at
 from tests.pipelines import in_a_pipeline
-from tests.trades.orders.engine_room import opens
+from tests.trades.orders.engine_steps import opens
 from trades.engine import queries
 from trades.engine.store import CLOSED, update_orders
 from trades.margin.session import Changed

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from accounts import exact
+from accounts import json_codec
 from accounts.errors import Malformed
 from accounts.ids import uuid7
 from trades.gateway.requests import cancel_terms, change_terms, close_all_terms, close_terms, create_terms
@@ -442,8 +442,8 @@ def _survives_the_stream(kind: str, terms: dict[str, Any]) -> bool:
 @settings(max_examples=300, deadline=None)
 def test_any_bytes_are_json_or_a_refusal(body: bytes) -> None:
     value: Any = None
-    with suppress(exact.NotJSON):
-        value = exact.loads(body)
+    with suppress(json_codec.NotJSON):
+        value = json_codec.loads(body)
     if isinstance(value, dict):
         for terms in (create_terms, close_terms, close_all_terms):
             with suppress(Malformed, OrderNotFoundOrClosed):

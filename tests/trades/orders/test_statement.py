@@ -16,7 +16,7 @@ from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from accounts import exact, ledger, services
+from accounts import json_codec, ledger, services
 from accounts.ledger import AVAILABLE, EXTERNAL, FEES, LIQUIDITY, MARGIN, PROFIT, SETTLING, Movement
 from accounts.models import Customer, Transfer
 from tests.given import a_customer, a_settling_buy, balance, btc, btc_at, deposit, settle_everything, token_of, usd
@@ -30,7 +30,7 @@ STATEMENT = "/api/v1/statement"
 
 def asks(by: Customer, **query: Any) -> tuple[int, Any]:
     answer = Client(headers={"Authorization": f"Bearer {token_of(by)}"}).get(STATEMENT, query)
-    return answer.status_code, exact.loads(answer.content)
+    return answer.status_code, json_codec.loads(answer.content)
 
 
 def rows_of(by: Customer, **query: Any) -> list[dict[str, Any]]:

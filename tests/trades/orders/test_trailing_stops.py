@@ -10,7 +10,7 @@ from django.utils import timezone
 from quotes import prices
 from tests.given import a_customer, btc_at, usd
 from tests.pipelines import in_a_pipeline
-from tests.trades.orders.engine_room import applied, became, changing, closes, firing, now, opens, says
+from tests.trades.orders.engine_steps import applied, became, changing, closes, firing, now, opens, says
 from trades.engine import price_extremes
 from trades.engine.price_extremes import Extremes
 from trades.models import Order, OrderEvent, PriceExtreme

@@ -16,8 +16,8 @@ from quotes import quoting
 from quotes.quoting import FeeTerms
 from tests.accounts.sealing import seal
 from tests.given import a_customer, a_cut, a_quote, a_settling_buy, a_trade, btc, btc_at, settles
-from tests.trades.orders.engine_room import closes, closing, opens, says
-from tests.trades.orders.night_office import Office, at, rates
+from tests.trades.orders.engine_steps import closes, closing, opens, says
+from tests.trades.orders.rollovers import RolloverEngine, at, rates
 from tests.trades.recount.forging import found, named
 from trades.margin import pricing
 from trades.settlement import membership
@@ -73,9 +73,9 @@ def test_a_part_that_remembers_too_little(alice: Customer, monkeypatch: pytest.M
 def test_swap_that_is_charged_twice(alice: Customer, monkeypatch: pytest.MonkeyPatch) -> None:
     planted(monkeypatch, pricing, "swap", lambda exactly: 2 * exactly)
     rates("BTC-USD", "-2.5", "-0.5")
-    office = Office("2026-11-18 12:00")
+    rollover = RolloverEngine("2026-11-18 12:00")
     order = opens(alice, at("2026-11-18 15:00"))
-    office.works(at("2026-11-18 22:00"))
+    rollover.runs(at("2026-11-18 22:00"))
     says(closing(alice, order.code), at("2026-11-19 12:00"))
 
     assert whole() == {("order nights", order.pk.hex)}

@@ -10,7 +10,7 @@ from django.db import connection
 from accounts.models import Customer, Transfer
 from tests.accounts.sealing import seal
 from tests.given import a_customer, btc_at
-from tests.trades.orders.engine_room import (
+from tests.trades.orders.engine_steps import (
     applied,
     cancelling,
     changing,

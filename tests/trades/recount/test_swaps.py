@@ -7,10 +7,9 @@ import pytest
 from accounts.models import Customer, Transfer
 from tests.accounts.sealing import seal
 from tests.given import a_customer
-from tests.trades.orders.engine_room import closing, opens, says
-from tests.trades.orders.night_office import Office, at, rates, swaps
+from tests.trades.orders.engine_steps import closing, opens, says
+from tests.trades.orders.rollovers import RolloverEngine, at, rates, swaps
 from tests.trades.recount.forging import forged, found, named, unsealed_forged
-from trades.engine import rollover
 from trades.models import Order, SwapRun
 
 pytestmark = pytest.mark.django_db
@@ -25,11 +24,11 @@ def alice() -> Customer:
 @pytest.fixture
 def held(alice: Customer) -> Order:
     """Held over two nights, a third of it over one."""
-    office = Office("2026-11-16 12:00")
+    rollover = RolloverEngine("2026-11-16 12:00")
     order = opens(alice, at("2026-11-17 15:00"), quantity="0.3")
-    office.works(at("2026-11-17 22:00"))
+    rollover.runs(at("2026-11-17 22:00"))
     says(closing(alice, order.code, quantity="0.1"), at("2026-11-18 12:00"))
-    office.works(at("2026-11-18 22:00"))
+    rollover.runs(at("2026-11-18 22:00"))
     order.refresh_from_db()
     assert found() == set()
     return order
@@ -37,16 +36,16 @@ def held(alice: Customer) -> Order:
 
 def test_an_opening_set_back_and_nights_removed_are_named_with_what_the_engine_then_charged(alice: Customer) -> None:
     """What passed before: the live engine charged three nights that were never held."""
-    Office("2026-11-15 12:00")
-    office = Office()
-    office.works(at("2026-11-18 22:00"))
+    RolloverEngine("2026-11-15 12:00")
+    rollover = RolloverEngine()
+    rollover.runs(at("2026-11-18 22:00"))
     order = opens(alice, at("2026-11-18 23:00"))
     assert found() == set()
 
     forged("UPDATE trades_order SET opened_at = '2026-11-15 15:00Z' WHERE id = %s", order.pk)
     removed = {run.pk.hex for run in SwapRun.objects.filter(night__gt="2026-11-15")}
     unsealed_forged("DELETE FROM trades_swaprun WHERE night > '2026-11-15'")
-    Office().works(at("2026-11-18 23:30"))
+    RolloverEngine().runs(at("2026-11-18 23:30"))
 
     charged = Transfer.objects.filter(kind="order_swap")
     assert (charged.count(), len(swaps(order))) == (3, 3)
@@ -94,12 +93,12 @@ def test_a_night_that_was_removed_is_found(held: Order) -> None:
 def test_a_night_at_its_own_rates_to_its_end(alice: Customer, monkeypatch: pytest.MonkeyPatch) -> None:
     """Guard: the run keeps its rates. With the instrument's of just now the two orders would pay differently, and the
     recount could name neither."""
-    monkeypatch.setattr(rollover, "SLICE", 1)
-    office = Office("2026-11-18 12:00")
+    monkeypatch.setattr("trades.engine.rollover.SLICE", 1)
+    rollover = RolloverEngine("2026-11-18 12:00")
     orders = [opens(alice, at("2026-11-18 15:00")) for _ in range(2)]
-    office.works_a_slice(at("2026-11-18 22:00"))
+    rollover.runs_a_slice(at("2026-11-18 22:00"))
     rates("BTC-USD", "-50", "-50")
-    office.works(at("2026-11-18 22:00:05"))
+    rollover.runs(at("2026-11-18 22:00:05"))
 
     assert [swaps(order)[0][1] for order in orders] == [-105, -105]
     assert found() == set()
@@ -108,14 +107,14 @@ def test_a_night_at_its_own_rates_to_its_end(alice: Customer, monkeypatch: pytes
 def test_what_closes_while_a_night_is_under_way_may_have_been_charged_or_not(
     alice: Customer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rollover, "SLICE", 1)
-    office = Office("2026-11-18 12:00")
+    monkeypatch.setattr("trades.engine.rollover.SLICE", 1)
+    rollover = RolloverEngine("2026-11-18 12:00")
     orders = [opens(alice, at("2026-11-18 15:00"), quantity="0.2") for _ in range(3)]
-    office.works_a_slice(at("2026-11-18 22:00"))
+    rollover.runs_a_slice(at("2026-11-18 22:00"))
     for order in orders[:2]:
         says(closing(alice, order.code), at("2026-11-18 22:00:01"))
     says(closing(alice, orders[2].code, quantity="0.1"), at("2026-11-18 22:00:01"))
-    office.works(at("2026-11-18 22:00:05"))
+    rollover.runs(at("2026-11-18 22:00:05"))
 
     assert sorted(len(swaps(order)) for order in orders) == [0, 1, 1]
     assert found() == set()

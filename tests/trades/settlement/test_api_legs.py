@@ -20,7 +20,7 @@ from tests.given import (
     usd,
     what_the_audit_finds,
 )
-from trades.api import nudge
+from trades.api import wake_worker
 from trades.corrections import decide, propose
 from trades.models import SettlementBatch, SettlementLeg
 from trades.settlement.approval import confirm
@@ -194,11 +194,11 @@ def test_reporting_needs_the_scope(batch):
     assert code(a_firm(frozenset({"trades:read"})).get(LEGS)) == (403, "invalid_scope")
 
 
-def test_the_workers_are_nudged_once_the_report_is_committed(
+def test_a_worker_is_woken_once_the_report_is_committed(
     machine, batch, monkeypatch, django_capture_on_commit_callbacks
 ):
     asked = []
-    monkeypatch.setattr(nudge, "_put", asked.append)
+    monkeypatch.setattr(wake_worker, "_put", asked.append)
 
     with django_capture_on_commit_callbacks(execute=True):
         machine.post(path_of(leg("BTC"), "settle"), {"actual_amount": btc("0.1")})

@@ -12,6 +12,7 @@ from accounts import audit, clock
 from accounts.errors import Malformed
 from accounts.identity import SYSTEM, Actor
 from accounts.models import Customer, User
+from tests.aged import aged
 from tests.given import (
     a_customer,
     a_cut,
@@ -32,13 +33,12 @@ from tests.given import (
     usd,
     what_the_audit_finds,
 )
-from tests.old import aged
 from trades.errors import FlagNotFound, TradeFlagged, TradeNotFound, TradeNotHoldable
 from trades.models import LeftOut, SettlementBatch, SettlementLeg, Trade
 from trades.settlement.approval import confirm
 from trades.settlement.cut import EVERY_KIND, preview
 from trades.settlement.flags import clear, flag
-from trades.settlement.low_water import MARGIN, highest, low_water, raise_low_water
+from trades.settlement.low_water import CLOCK_TOLERANCE, highest, low_water, raise_low_water
 from trades.settlement.membership import fingerprint
 from trades.settlement.settle import begin
 
@@ -224,7 +224,7 @@ def test_a_batch_whose_members_were_all_taken_out_completes_with_nothing(alice):
 
 def test_what_was_taken_out_is_found_by_the_next_cut_though_the_mark_had_passed_it(alice):
     """Guard: the low-water mark is lowered with it."""
-    bought = aged(executes(a_quote(alice, receive=btc("0.1"))), 2 * MARGIN)
+    bought = aged(executes(a_quote(alice, receive=btc("0.1"))), 2 * CLOCK_TOLERANCE)
     stores(bought)
     batch = a_cut()
     raise_low_water(["crypto"], highest(clock.now()))

@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from accounts import clock
 from accounts.models import Customer, User
+from tests.aged import aged
 from tests.given import (
     a_customer,
     a_cut,
@@ -29,7 +30,6 @@ from tests.given import (
     stores,
     what_the_audit_finds,
 )
-from tests.old import aged
 from trades.models import SettlementBatch, SettlementWindow, Trade
 from trades.settlement.cut import cut_due, cut_window
 from trades.settlement.low_water import STORING, highest, raise_low_water

@@ -31,7 +31,7 @@ from tests.given import (
 )
 from trades.models import Trade, TradeEvent
 from trades.spot.advance import advance
-from trades.spot.sweep import MARGIN, sweep
+from trades.spot.sweep import CLOCK_TOLERANCE, sweep
 
 pytestmark = pytest.mark.django_db
 
@@ -208,7 +208,7 @@ def test_a_set_costs_the_same_statements_however_many_trades_are_in_it(alice):
     assert statements(20) == statements(2) <= 13
 
 
-def test_the_sweep_finds_what_no_nudge_came_for(alice):
+def test_the_sweep_finds_what_no_worker_was_woken_for(alice):
     trades = [executes(a_quote(alice, receive=1000)) for _ in range(3)]
     now = timezone.now()
 
@@ -216,4 +216,4 @@ def test_the_sweep_finds_what_no_nudge_came_for(alice):
 
     assert set(Trade.objects.filter(pk__in=[t.pk for t in trades]).values_list("state", flat=True)) == {"settling"}
     assert mark < trades[0].pk  # ten minutes back: slow transactions may still bring older ids
-    assert sweep(low_water=mark, at=now + 2 * MARGIN, prices=nobody_knows) > trades[2].pk
+    assert sweep(low_water=mark, at=now + 2 * CLOCK_TOLERANCE, prices=nobody_knows) > trades[2].pk

@@ -1,6 +1,6 @@
 """The storing step beside a model of it in a few lines: the same outcomes, the same balances, the same movements.
 
-The crowd is small and its funds are short, so that trades of one customer compete; seeds make a failure repeatable.
+Customers are few and funds are short, so that trades of one customer compete; seeds make a failure repeatable.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from accounts.models import Customer, LedgerAccount, Transfer
 from quotes import prices
-from tests.export.second_eyes import beancount_agrees
+from tests.export.beancount_check import beancount_agrees
 from tests.given import (
     a_customer,
     a_quote,
@@ -92,21 +92,21 @@ def balances() -> dict[Place, int]:
     return found
 
 
-def a_crowd(dice: random.Random) -> list[Customer]:
-    crowd = [a_customer(f"customer{number}", with_usd=f"{dice.randint(500, 3000)}.00") for number in range(4)]
-    for customer in crowd:
+def some_customers(dice: random.Random) -> list[Customer]:
+    customers = [a_customer(f"customer{number}", with_usd=f"{dice.randint(500, 3000)}.00") for number in range(4)]
+    for customer in customers:
         deposit(customer, "BTC", f"0.{dice.randint(1, 9)}")
-    return crowd
+    return customers
 
 
-def some_originals(crowd: Sequence[Customer], dice: random.Random) -> list[Trade]:
-    bought = [a_settling_buy(customer, btc(f"0.00{dice.randint(1, 9)}")) for customer in crowd for _ in range(2)]
-    sold = [a_trade(customer, "sell", deliver=btc(f"0.0{dice.randint(1, 9)}")) for customer in crowd]
+def some_originals(customers: Sequence[Customer], dice: random.Random) -> list[Trade]:
+    bought = [a_settling_buy(customer, btc(f"0.00{dice.randint(1, 9)}")) for customer in customers for _ in range(2)]
+    sold = [a_trade(customer, "sell", deliver=btc(f"0.0{dice.randint(1, 9)}")) for customer in customers]
     return bought + sold
 
 
-def a_random_trade(crowd: Sequence[Customer], originals: list[Trade], dice: random.Random) -> Trade:
-    customer, turn = dice.choice(crowd), dice.random()
+def a_random_trade(customers: Sequence[Customer], originals: list[Trade], dice: random.Random) -> Trade:
+    customer, turn = dice.choice(customers), dice.random()
     if turn < 0.25 and originals:
         original = dice.choice(originals)
         if original.side == "sell":
@@ -126,11 +126,11 @@ def a_random_trade(crowd: Sequence[Customer], originals: list[Trade], dice: rand
 def test_any_mix_of_trades_comes_out_as_the_model_says(seed: int, in_small_sets: bool) -> None:
     dice = random.Random(seed)
     btc_at("40_000.00", "40_010.00")
-    crowd = a_crowd(dice)
-    originals = some_originals(crowd, dice)
+    customers = some_customers(dice)
+    originals = some_originals(customers, dice)
     btc_at(dice.choice(["38_500.00", "40_000.00", "42_500.00"]))  # exits of sells get cheaper or dearer
-    trades = [a_random_trade(crowd, originals, dice) for _ in range(40)]
-    frozen = crowd[0].pk if seed % 2 else None
+    trades = [a_random_trade(customers, originals, dice) for _ in range(40)]
+    frozen = customers[0].pk if seed % 2 else None
     Customer.objects.filter(pk=frozen).update(state="frozen")
     model, before = Model(balances()), set(Transfer.objects.values_list("pk", flat=True))
 

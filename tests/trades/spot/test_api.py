@@ -167,11 +167,11 @@ def test_without_fees_a_trader_pays_the_instruments_own_and_the_firm_sets_anothe
 @pytest.mark.parametrize(
     ("changed", "sentence"),
     [
-        ({"receive_amount": 10**38}, f"receive_amount must be a whole number of base units, {10**38 - 1} at the most."),
-        ({"receive_amount": 0}, "receive_amount must be a whole number of base units, 1 at the least."),
+        ({"receive_amount": 10**38}, f"receive_amount must be a whole number of base units, at most {10**38 - 1}."),
+        ({"receive_amount": 0}, "receive_amount must be a whole number of base units, at least 1."),
         (
             {"fees": [{"type": "spread", "spread_fee": 10_000}]},
-            "spread_fee must be a whole number of hundredths of a percent, 9999 at the most.",
+            "spread_fee must be a whole number of hundredths of a percent, at most 9999.",
         ),
     ],
 )

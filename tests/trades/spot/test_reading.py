@@ -23,7 +23,7 @@ from trades import tasks
 from trades.models import Trade, TradeEvent
 from trades.spot import advance as storing
 from trades.spot.advance import advance
-from trades.spot.reading import Reading
+from trades.spot.reading import PriceReading
 from trades.spot.sweep import sweep
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -87,12 +87,12 @@ def test_a_reading_is_good_until_the_oldest_price_in_use_reaches_its_limit_count
     }
     some = [Instrument(symbol=symbol, price_age_limit_seconds=10) for symbol in (*known, "EUR-USD")]
 
-    reading = Reading(Prices(now, known), asked)
+    reading = PriceReading(Prices(now, known), asked)
 
     assert reading.good_until(some) == asked + timedelta(seconds=6)
     assert reading.good_until(some[1:]) == asked + timedelta(seconds=8)
     assert reading.good_until(some[2:]) is None  # nothing is judged by a price that is too old, or by none
-    assert Reading(None, asked).good_until(some) is None
+    assert PriceReading(None, asked).good_until(some) is None
 
 
 # --- a process that stands still -------------------------------------------------------------------

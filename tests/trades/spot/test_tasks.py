@@ -16,8 +16,8 @@ from accounts import clock
 from accounts.identity import SYSTEM
 from brokerage.celery import app
 from quotes import prices
+from tests.aged import aged
 from tests.given import a_customer, a_cut, a_quote, a_settling_buy, an_exit_quote, btc, btc_at, executes, states
-from tests.old import aged
 from tests.races.together import together
 from trades import tasks
 from trades.models import SettlementBatch, SettlementLeg, SettlementWindow, Trade
@@ -25,7 +25,7 @@ from trades.settlement.approval import confirm
 from trades.settlement.cut import cut_now
 from trades.settlement.legs import fail_leg, settle_leg
 from trades.settlement.low_water import STORING, forget, highest, low_water
-from trades.settlement.seats import seat
+from trades.settlement.settler_slots import settler_slot
 
 pytestmark = pytest.mark.django_db
 
@@ -67,7 +67,7 @@ def test_the_sweeper_keeps_its_mark_and_does_without_it():
     assert states(second) == ["settling"]
 
 
-def test_a_nudge_for_a_trade_that_does_not_exist_does_nothing():
+def test_a_message_about_a_trade_that_does_not_exist_does_nothing():
     tasks.advance(["0" * 32])
 
 
@@ -112,12 +112,12 @@ def test_a_batch_that_nobody_confirmed_is_left_alone():
     assert states(bought) == ["completed"]
 
 
-# --- seats -----------------------------------------------------------------------------------------
+# --- settler slots ---------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def woken():
-    """The numbers of the helpers that were sent for."""
+    """The slot numbers of the workers that were woken."""
     numbers: list[int] = []
 
     def note(sender: str, body: tuple[list[int], ...], **_: object) -> None:
@@ -135,7 +135,7 @@ def two_settling_buys() -> Trade:
     return bought[0]
 
 
-def test_a_batch_with_work_for_two_wakes_one_helper_who_wakes_nobody(woken, monkeypatch):
+def test_a_batch_with_work_for_two_wakes_one_more_worker_who_wakes_nobody(woken, monkeypatch):
     monkeypatch.setattr(tasks, "CHUNK", 1)
     bought = two_settling_buys()
 
@@ -156,16 +156,16 @@ def test_a_batch_of_one_slice_wakes_nobody(woken):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_whoever_finds_its_seat_taken_leaves_the_batches_to_them():
-    """Guard: the seat. Without it each of the beat's turns would take one more worker from what clients wait for."""
+def test_a_worker_whose_slot_is_taken_leaves_the_batches_to_the_other():
+    """Guard: the slot. Without it each run by the beat would take one more worker from what clients wait for."""
     bought = two_settling_buys()
 
-    with seat(0):
+    with settler_slot(0):
         assert together([tasks.settle_open]) == [None]
         assert states(bought) == ["settling"]
         assert together([partial(tasks.settle_open, 1)]) == [None]
     assert states(bought) == ["completed"]
-    with seat(0) as is_free:
+    with settler_slot(0) as is_free:
         assert is_free
 
 

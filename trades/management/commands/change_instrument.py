@@ -11,13 +11,13 @@ from django.core.management.base import CommandError
 from accounts import clock
 from accounts.management import who
 from accounts.management.guids import guid_of
-from accounts.management.output import JSONCommand, politely
+from accounts.management.output import JSONCommand, as_command_errors
 from quotes import symbols
 from quotes.models import InstrumentChange
 from quotes.models.instrument import MOVING
 from trades.instruments import change
 from trades.instruments.selectors import changes, changes_shown
-from trades.instruments.statement import Statement, told
+from trades.instruments.statement import ChangeStatement, told
 
 
 class Command(JSONCommand):
@@ -40,7 +40,7 @@ class Command(JSONCommand):
         listing.add_argument("--state", choices=InstrumentChange.State.values, default="")
         super().add_arguments(listing)
 
-    @politely
+    @as_command_errors
     def handle(self, *args: Any, **options: Any) -> None:
         does = options["does"]
         if does == "preview":
@@ -116,4 +116,4 @@ def _written(one: InstrumentChange) -> str:
 
 
 def _stated(one: InstrumentChange) -> list[str]:
-    return told(Statement.read(one.stated_when_applied or one.stated))
+    return told(ChangeStatement.read(one.stated_when_applied or one.stated))

@@ -10,7 +10,7 @@ from accounts import selectors as people
 from accounts.identity import Actor
 from accounts.management import who
 from accounts.management.guids import guid_of
-from accounts.management.output import JSONCommand, politely
+from accounts.management.output import JSONCommand, as_command_errors
 from accounts.money import from_base_units
 from trades.corrections import decide, propose, selectors
 from trades.corrections.funding import OF_THE_FIRM, propose_firms_own
@@ -46,10 +46,10 @@ class Command(JSONCommand):
         own.add_argument("asset", help="e.g. USD")
         own.add_argument("amount", help="in units of the asset, e.g. 25000.00")
         self._says_why(own, with_reference=True)
-        mend = kinds.add_parser("break", help="a leg's difference was paid after all, or is written off")
-        mend.add_argument("guid")
-        mend.add_argument("how", choices=sorted(_BREAKS))
-        self._says_why(mend, with_reference=True)
+        resolved = kinds.add_parser("break", help="a leg's difference was paid after all, or is written off")
+        resolved.add_argument("guid")
+        resolved.add_argument("how", choices=sorted(_BREAKS))
+        self._says_why(resolved, with_reference=True)
         for name, whose in (("apply", "as the checker"), ("reject", "as the checker, or as the maker who withdraws")):
             one = does.add_parser(name, help=whose)
             one.add_argument("guid")
@@ -58,7 +58,7 @@ class Command(JSONCommand):
         listing.add_argument("--state", choices=CorrectionState.values, default="")
         super().add_arguments(listing)
 
-    @politely
+    @as_command_errors
     def handle(self, *args: Any, **options: Any) -> None:
         if options["does"] == "list":
             found = list(selectors.corrections(state=options["state"]))

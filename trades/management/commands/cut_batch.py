@@ -10,7 +10,7 @@ from django.core.management.base import CommandError
 from accounts import clock
 from accounts.identity import Actor
 from accounts.management import who
-from accounts.management.output import JSONCommand, politely
+from accounts.management.output import JSONCommand, as_command_errors
 from accounts.models import Asset
 from accounts.money import from_base_units
 from trades.models import SettlementBatch, SettlementWindow
@@ -29,7 +29,7 @@ class Command(JSONCommand):
             "--report-legs", action="store_true", help="its legs wait to be reported; a window says so itself"
         )
 
-    @politely
+    @as_command_errors
     def handle(self, *args: Any, **options: Any) -> None:
         window = _window(options["window"])
         if window and options["report_legs"]:

@@ -11,7 +11,7 @@ from django.core.management.base import CommandError
 from accounts import clock
 from accounts.ids import pasted_guid
 from accounts.management import who
-from accounts.management.output import JSONCommand, politely
+from accounts.management.output import JSONCommand, as_command_errors
 from trades.errors import TradeNotFound
 from trades.settlement import flags
 
@@ -26,7 +26,7 @@ class Command(JSONCommand):
         parser.add_argument("--clear", action="store_true", help="let it go again")
         who.add_by(parser)
 
-    @politely
+    @as_command_errors
     def handle(self, *args: Any, **options: Any) -> None:
         if options["clear"] == bool(options["reason"]):
             raise CommandError("Say --reason to hold a trade back, or --clear to let it go.")

@@ -10,7 +10,7 @@ from accounts import clock, services
 from accounts.identity import Actor
 from accounts.ids import pasted_guid
 from accounts.management import who
-from accounts.management.output import JSONCommand, politely
+from accounts.management.output import JSONCommand, as_command_errors
 from accounts.money import from_base_units
 from trades import selectors
 from trades.errors import LegNotFound
@@ -38,7 +38,7 @@ class Command(JSONCommand):
             who.add_by(one, "the member of staff who reports it")
             super().add_arguments(one)
 
-    @politely
+    @as_command_errors
     def handle(self, *args: Any, **options: Any) -> None:
         if options["does"] == "list":
             due = selectors.legs().filter(selectors.is_due(clock.now())).select_related("asset").order_by("pk")

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from accounts import clock, exact
+from accounts import clock, json_codec
 from trades.models import SettlementWindow
 from trades.settlement.windows import next_cuts
 
@@ -28,7 +28,7 @@ class Command(BaseCommand):
         windows = SettlementWindow.objects.filter(is_active=True).order_by("name")
         cuts = [{"window": window.name, "cuts": next_cuts(window, now, count)} for window in windows]
         if json:
-            self.stdout.write(exact.dumps(cuts).decode())
+            self.stdout.write(json_codec.dumps(cuts).decode())
             return
         for window in cuts:
             self.stdout.write(str(window["window"]))

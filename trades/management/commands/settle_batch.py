@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 
-from accounts import clock, exact
+from accounts import clock, json_codec
 from accounts.errors import Refusal
 from accounts.identity import Actor
 from accounts.ids import pasted_guid
@@ -61,7 +61,7 @@ class Command(BaseCommand):
             if not options["json"] and not why:
                 self.stdout.write(_written(batch, last))
         if options["json"]:
-            self.stdout.write(exact.dumps(told).decode())
+            self.stdout.write(json_codec.dumps(told).decode())
         if refused:
             raise CommandError("\n".join(refused))
 

@@ -22,7 +22,7 @@ from uuid import UUID
 
 import httpx
 
-from accounts import exact
+from accounts import json_codec
 from accounts.clock import uptime
 from accounts.models import Customer
 from tests.given import token_of
@@ -30,7 +30,7 @@ from tests.live import Live
 
 UNCLEAR = frozenset({0, 408, 500, 503})
 GIVES_UP_SECONDS = 6.5  # the impatient: longer than any answer should take
-PATIENCE_SECONDS = 45.0  # the patient: longer than anything stands still
+TIMEOUT_SECONDS = 45.0  # the patient: longer than anything stands still
 READ_SECONDS = 120.0  # for what must be read in the end
 BETWEEN_ATTEMPTS = 2.0  # seconds: twice what the time in an id may be off
 CREATE, PART, CLOSE, CHANGE, CANCEL, CLOSE_ALL = "create", "part", "close", "change", "cancel", "close_all"
@@ -39,7 +39,7 @@ NO_ANSWER = 0
 
 
 @dataclass
-class Said:
+class Attempt:
     """One command, its answer, and what was read right after it.
 
     `name` says which effect is this command's: see `judged.Effect`. `undone` are the orders (by code, or by
@@ -69,10 +69,10 @@ class Said:
 
 
 @dataclass
-class Book:
+class Records:
     """What all of them write down."""
 
-    said: list[Said] = field(default_factory=list)
+    said: list[Attempt] = field(default_factory=list)
     answers: Counter[str] = field(default_factory=Counter)
     unexpected: list[str] = field(default_factory=list)
 
@@ -80,16 +80,16 @@ class Book:
         self.answers[f"{what} {status or 'no answer'}"] += 1
 
 
-class Witness(threading.Thread):
+class RecordingTrader(threading.Thread):
     """One trader. `is_patient`: waits for every answer, however long it takes; else gives up after 6.5 s."""
 
     starts_with = "1_000_000.00"  # USD
 
-    def __init__(self, live: Live, book: Book, customer: Customer, number: int, seed: int) -> None:
-        super().__init__(name=f"witness-{number}", daemon=True)
+    def __init__(self, live: Live, records: Records, customer: Customer, number: int, seed: int) -> None:
+        super().__init__(name=f"trader-{number}", daemon=True)
         self.customer = customer
         self.is_patient = number % 2 == 0
-        self._live, self._book = live, book
+        self._live, self._records = live, records
         self.token = token_of(customer)
         self._number = number
         self._dice = random.Random(f"{seed}:{number}")
@@ -106,7 +106,7 @@ class Witness(threading.Thread):
                 while not self._halt.wait(self._dice.uniform(0.01, 0.1)):
                     self._do_something()
         except Exception:
-            self._book.unexpected.append(f"{self.name} broke off:\n{traceback.format_exc()}")
+            self._records.unexpected.append(f"{self.name} broke off:\n{traceback.format_exc()}")
 
     def _do_something(self) -> None:
         raise NotImplementedError
@@ -120,21 +120,21 @@ class Witness(threading.Thread):
     def _perhaps_a_key(self) -> str:
         return f"k-{self._next()}" if self._dice.random() < 0.5 else ""
 
-    def _ask(self, what: str, name: str, method: str, path: str, body: Mapping[str, Any], key: str = "") -> Said:
-        said = Said(self.customer.pk, what, name, key, time.time())
-        self._book.said.append(said)
+    def _ask(self, what: str, name: str, method: str, path: str, body: Mapping[str, Any], key: str = "") -> Attempt:
+        said = Attempt(self.customer.pk, what, name, key, time.time())
+        self._records.said.append(said)
         self._send(said, method, path, body)
-        self._book.count(what, said.status)
+        self._records.count(what, said.status)
         if key:
             self.last[key] = (method, path, body)
         return said
 
-    def _send(self, said: Said, method: str, path: str, body: Mapping[str, Any]) -> None:
+    def _send(self, said: Attempt, method: str, path: str, body: Mapping[str, Any]) -> None:
         headers = {"Idempotency-Key": said.key} if said.key else {}
-        timeout = PATIENCE_SECONDS if self.is_patient else GIVES_UP_SECONDS
+        timeout = TIMEOUT_SECONDS if self.is_patient else GIVES_UP_SECONDS
         try:
             answer = self._client.request(
-                method, path, content=exact.dumps(body), headers=headers | _JSON, timeout=timeout
+                method, path, content=json_codec.dumps(body), headers=headers | _JSON, timeout=timeout
             )
             said.status, said.text = answer.status_code, answer.text
             said.replayed = answer.headers.get("Idempotent-Replayed") == "true"
@@ -142,26 +142,26 @@ class Witness(threading.Thread):
             said.text = repr(lost)
         said.answered = time.time()
         if said.status not in _EXPECTED:
-            self._book.unexpected.append(f"{said}: {said.text[:300]}")
+            self._records.unexpected.append(f"{said}: {said.text[:300]}")
 
     def _read(self, path: str) -> Any:
         """What a GET says in the end: who is told to try again does."""
         began, status = uptime(), 0
         while uptime() - began < READ_SECONDS:
             try:
-                answer = self._client.get(path, timeout=PATIENCE_SECONDS)
+                answer = self._client.get(path, timeout=TIMEOUT_SECONDS)
                 status = answer.status_code
                 if status == 200:
-                    return exact.loads(answer.content)
+                    return json_codec.loads(answer.content)
             except httpx.TransportError:
                 status = 0
-            self._book.count("read", status)
+            self._records.count("read", status)
             if status not in UNCLEAR:
-                self._book.unexpected.append(f"GET {path}: {status}")
+                self._records.unexpected.append(f"GET {path}: {status}")
             time.sleep(0.1)
         raise AssertionError(f"GET {path} was not answered within {READ_SECONDS:.0f} s; lastly {status}")
 
-    def _after(self, said: Said, undone: frozenset[str], asked: float) -> None:
+    def _after(self, said: Attempt, undone: frozenset[str], asked: float) -> None:
         """Write down what was read, and wait so that another attempt can be told from this one."""
         said.read_asked, said.undone = asked, undone
         time.sleep(BETWEEN_ATTEMPTS)

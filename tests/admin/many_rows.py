@@ -1,4 +1,4 @@
-"""Many rows of everything the desk shows, written straight into the tables."""
+"""Many rows of everything the admin shows, written straight into the tables."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ from trades.models import (
 )
 
 
-def a_crowd(size: int, start: int = 0) -> None:
+def many_rows(size: int, start: int = 0) -> None:
     """`size` rows more of every table; each row belongs to another customer, order, trade or batch."""
     numbers = range(start, start + size)
     customers = _customers(numbers)
@@ -223,7 +223,7 @@ def _trades(customers: list[Customer], batches: list[SettlementBatch]) -> list[T
 
 
 def _control(numbers: range, customers: list[Customer], batches: list[SettlementBatch], trades: list[Trade]) -> None:
-    """Who was left out and held back, what was corrected, what doesn't fit: of each row other people's deeds."""
+    """Who was left out and held back, what was corrected, what doesn't fit: each row by other people."""
     at = timezone.now()
     makers = [User(email=f"maker{n}@firm.example", password="!", is_staff=True) for n in numbers]
     User.objects.bulk_create(makers)
@@ -260,7 +260,7 @@ def _control(numbers: range, customers: list[Customer], batches: list[Settlement
 
 
 def _markets(numbers: range) -> None:
-    at = datetime(2026, 1, 1, tzinfo=UTC)  # not now: two crowds made as a minute turns would share one
+    at = datetime(2026, 1, 1, tzinfo=UTC)  # not now: two calls as a minute turns would share one
     price = dict.fromkeys(("open", "high", "low", "close"), Decimal(42350))
     Candle.objects.bulk_create(
         Candle(instrument_id="BTC-USD", minute=at - timedelta(minutes=n), trade_count=240, **price) for n in numbers

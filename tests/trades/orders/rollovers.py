@@ -1,4 +1,4 @@
-"""An engine's night work without its loop, at prices of any moment."""
+"""An engine's rollovers without its loop, at prices of any time."""
 
 from __future__ import annotations
 
@@ -31,46 +31,46 @@ def rates(symbol: str, long: str, short: str, triple: int | None = None) -> None
     symbols.forget()
 
 
-def at(moment: str, **stands: str) -> Prices:
-    """The market at a moment of UTC: `at("2026-11-18 22:00", btc="42_000")`."""
-    when = datetime.fromisoformat(moment).replace(tzinfo=UTC)
+def at(time: str, **stands: str) -> Prices:
+    """The market at a time in UTC: `at("2026-11-18 22:00", btc="42_000")`."""
+    when = datetime.fromisoformat(time).replace(tzinfo=UTC)
     named = STANDS | {f"{name.upper()}-USD": price.replace("_", "") for name, price in stands.items()}
     return Prices(when, {s: Price(s, Decimal(p), Decimal(p), when) for s, p in named.items()})
 
 
-class Office:
-    """An engine's night work. Its first look notes the last night and charges nothing."""
+class RolloverEngine:
+    """An engine that only does rollovers. Its first look notes the last night and charges nothing."""
 
     def __init__(self, since: str = "") -> None:
-        EngineLease.objects.update(renewed_at=None)  # whoever was here before is dead
+        EngineLease.objects.update(renewed_at=None)  # the engine before is dead
         self.lease = Lease(0)
         assert self.lease.take()
         self.nights = Rollover(0, 1, self.lease)
         if since:
-            self.works(at(since))
+            self.runs(at(since))
 
-    def works(self, market: Prices) -> None:
-        """All that is due at this moment."""
+    def runs(self, market: Prices) -> None:
+        """Do every rollover that is due at this time."""
         self.nights.begin()
         while self.nights.turn(Reading(market, uptime()), market.now) is not None:
             pass
-        _takes_its_time()
+        _allow_more_time()
 
-    def works_without_rest(self, market: Prices) -> None:
-        """The same, and what is wrong is raised, which an engine only tells."""
+    def runs_and_raises(self, market: Prices) -> None:
+        """The same; a failure is raised, which an engine only logs."""
         self.nights.begin()
         while self.nights._go_on(Reading(market, uptime()), market.now) is not None:
             pass
 
-    def passes_the_next_night(self, **stands: str) -> date:
-        """Work through the first night that was not looked at yet, at these prices; which one it was."""
+    def runs_the_next_rollover(self, **stands: str) -> date:
+        """Do the first rollover that was not done yet, at these prices; gives its night."""
         night: date = SwapRun.objects.latest("night").night + timedelta(days=1)
         begins = cutoff(night, settings.SWAP_TIME, settings.SWAP_ZONE)
-        self.works(at(f"{begins:%Y-%m-%d %H:%M:%S}", **stands))
+        self.runs(at(f"{begins:%Y-%m-%d %H:%M:%S}", **stands))
         return night
 
-    def works_a_slice(self, market: Prices) -> None:
-        """One slice that had orders in it; sixteen partitions have a run of their own."""
+    def runs_a_slice(self, market: Prices) -> None:
+        """Do one slice that has orders in it; sixteen partitions have a run of their own."""
         self.nights.begin()
         before = Transfer.objects.filter(kind="order_swap").count()
         while Transfer.objects.filter(kind="order_swap").count() == before:
@@ -78,11 +78,11 @@ class Office:
 
     def is_killed_in_a_slice(self, market: Prices) -> None:
         with contextlib.suppress(KeyboardInterrupt), transaction.atomic():
-            self.works_a_slice(market)
+            self.runs_a_slice(market)
             raise KeyboardInterrupt
 
 
-def _takes_its_time() -> None:
+def _allow_more_time() -> None:
     """A test is one transaction, and goes on for longer than a slice of a night may take."""
     if connection.in_atomic_block:
         must_commit_by(clock_now() + timedelta(hours=1))

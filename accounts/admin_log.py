@@ -1,4 +1,4 @@
-"""The desk's own log, Django's LogEntry: rows that the tables never let go (migration 0013)."""
+"""The admin's own log, Django's LogEntry: rows that can't be deleted (migration 0013)."""
 
 from __future__ import annotations
 
@@ -13,4 +13,4 @@ def refuse_deletion(instance: Model, **_: Any) -> None:
     A receiver of this signal also makes Django look first whether there are entries, instead of deleting none: the
     application's role may not even ask for that.
     """
-    raise ProtectedError("Who did what at the desk is never removed.", {instance})
+    raise ProtectedError("Who did what in the admin is never removed.", {instance})

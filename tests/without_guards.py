@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db import connection
 
 
-def around_the_guards(table: str, sql: str, *parameters: object) -> None:
+def without_guards(table: str, sql: str, *parameters: object) -> None:
     """One statement about one table."""
     with connection.cursor() as cursor:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")

@@ -1,4 +1,4 @@
-"""Corrections, breaks and reconciliation at the desk: one proposes, another one decides."""
+"""Corrections, breaks and reconciliation in the admin: one proposes, another one decides."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from accounts.identity import SYSTEM
 from accounts.ids import uuid7
 from accounts.models import Break, Customer, ReconciliationRun, Transfer
 from accounts.services.reconciliation import LONGEST_STATEMENT
-from tests.admin.deeds import act, offers, page, said, shown, sits_down
+from tests.admin.actions import act, logged_in, offers, page, said, shown
 from tests.given import (
     a_customer,
     a_settling_buy,
@@ -27,7 +27,7 @@ from tests.given import (
     usd,
     what_the_audit_finds,
 )
-from tests.trades.corrections.desk import a_break
+from tests.trades.corrections.staff import a_break
 from trades.models import Correction, SettlementBatch, SettlementLeg
 from trades.settlement.approval import confirm
 from trades.settlement.cut import cut_now
@@ -87,7 +87,7 @@ def test_a_trade_is_reversed_by_two_persons_and_says_so(maker, checker, alice, c
     assert what_the_audit_finds() == []
 
 
-def test_what_one_proposed_oneself_one_can_not_apply_not_even_straight_at_the_address(maker, checker, completed):
+def test_a_maker_cannot_apply_their_own_proposal_not_even_by_its_url(maker, checker, completed):
     """Fault 34. Guard: the comparison of maker and checker in decide.apply; without it the constraint refuses."""
     act(maker, "trades_trade_propose_reversal", completed.pk, **WHY)
     proposed = Correction.objects.get()
@@ -203,7 +203,7 @@ def test_an_adjustment_from_the_list_names_its_customer_by_email_or_guid(maker, 
         ({"customer": "nobody@example.com"}, "There is no customer"),
     ],
 )
-def test_an_adjustment_that_nobody_could_mean_is_said_at_its_field(maker, alice, wrong, words):
+def test_an_invalid_adjustment_is_said_at_its_field(maker, alice, wrong, words):
     answer = act(maker, f"{CORRECTION}_propose_adjustment", **{**adjustment(customer=alice.pk.hex), **wrong})
 
     assert words in shown(answer).replace("&#x27;", "'")
@@ -330,13 +330,13 @@ def test_the_dashboard_says_what_waits_for_a_person(maker, broken, alice):
         (f"{BREAK}_propose_written_off", "trades.add_correction"),
     ],
 )
-def test_each_deed_takes_its_permission_and_looking_is_not_enough(maker, alice, broken, action, permission):
+def test_each_action_takes_its_permission_and_looking_is_not_enough(maker, alice, broken, action, permission):
     """Guard: `permissions` of each action. A POST straight to its address is refused, too."""
     act(maker, "accounts_customer_propose_adjustment", alice.pk, **adjustment(amount="5000.00"))
     rows = {CORRECTION: Correction.objects.get(), "accounts_customer": alice, BREAK: broken}
     subject = next(row for name, row in rows.items() if action.startswith(name))
     views = ("trades.view_correction", "accounts.view_customer", "accounts.view_break")
-    looker, doer = sits_down("looker@firm.example", *views), sits_down("doer@firm.example", *views, permission)
+    looker, doer = logged_in("looker@firm.example", *views), logged_in("doer@firm.example", *views, permission)
     args = [] if action == f"{CORRECTION}_propose_adjustment" else [subject.pk]
     address = reverse(f"admin:{action}", args=args)
 
@@ -345,8 +345,8 @@ def test_each_deed_takes_its_permission_and_looking_is_not_enough(maker, alice, 
 
 
 def test_reconciling_takes_its_permission():
-    looker = sits_down("looker@firm.example", "accounts.view_reconciliationrun")
-    doer = sits_down("doer@firm.example", "accounts.view_reconciliationrun", "accounts.add_reconciliationrun")
+    looker = logged_in("looker@firm.example", "accounts.view_reconciliationrun")
+    doer = logged_in("doer@firm.example", "accounts.view_reconciliationrun", "accounts.add_reconciliationrun")
 
     assert upload(looker, b"asset,balance\n").status_code == 403
     assert upload(doer, b"asset,balance\n").status_code == 200
@@ -355,7 +355,7 @@ def test_reconciling_takes_its_permission():
 
 @pytest.mark.parametrize("action", ["apply", "reject"])
 @pytest.mark.parametrize("pk", ["nonsense", "0" * 32])
-def test_a_decision_about_what_does_not_exist_never_breaks(maker, action, pk):
+def test_a_decision_about_a_missing_row_is_refused(maker, action, pk):
     address = reverse(f"admin:{CORRECTION}_{action}", args=["X"]).replace("X", pk)
 
     assert maker.post(address, {"_form_submitted": "True"}).status_code in {302, 404}

@@ -8,7 +8,7 @@ from accounts import ledger
 from accounts.ledger import Movement
 from tests.given import a_customer
 
-EVIL = [
+HOSTILE_TEXTS = [
     '" ; evil',
     '"\n  Assets:External:B00:USD  999.00 USD\n  Equity:Evil  -999.00 USD',
     'x\\" \\',

@@ -88,7 +88,7 @@ def _is_storable(value: Any) -> bool:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise NotJSON("A key stands twice in one object.")  # readers differ in which of the two they take
+        raise NotJSON("A key appears twice in one object.")  # readers differ in which of the two they take
     return found
 
 
@@ -102,7 +102,7 @@ def loads(body: bytes) -> Any:
     """Read JSON: fractions as Decimal, integers as int.
 
     Raises NotJSON for anything malformed: syntax, encoding, NaN, Infinity, absurd numbers, absurd
-    nesting, NUL characters and lone surrogates, a key that stands twice in one object.
+    nesting, NUL characters and lone surrogates, a key that appears twice in one object.
     """
     try:
         # Strictly UTF-8: json would guess UTF-16 and 32, and let bytes of lone surrogates through.

@@ -32,7 +32,7 @@ LATEST_ANSWER = 5.5  # seconds: the contract's five, and the way over a busy mac
 
 
 @dataclass(frozen=True)
-class Said:
+class RecordedAnswer:
     """An answer, and what the database said right after it: the order's status ("" for no such order)."""
 
     what: str  # create or close
@@ -44,23 +44,23 @@ class Said:
 
 
 @dataclass
-class Crowd:
+class TradingCustomers:
     """Trades in its `with` block. The price stays the same, so money is only ever moved back and forth."""
 
     live: Live
     people: int = 6
     pause: float = 0.0
-    said: list[Said] = field(default_factory=list)
-    customers: list[Customer] = field(default_factory=list)
+    said: list[RecordedAnswer] = field(default_factory=list)
+    rows: list[Customer] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
-        self.customers = [a_customer(f"trader-{n}", with_usd="1_000_000.00") for n in range(self.people)]
+        self.rows = [a_customer(f"trader-{n}", with_usd="1_000_000.00") for n in range(self.people)]
 
-    def __enter__(self) -> Crowd:
+    def __enter__(self) -> TradingCustomers:
         btc_at("42_000.00")
-        self._threads = [threading.Thread(target=self._trade, args=(one, token_of(one))) for one in self.customers]
+        self._threads = [threading.Thread(target=self._trade, args=(one, token_of(one))) for one in self.rows]
         self._threads.append(threading.Thread(target=self._keep_the_price_fresh))
         for thread in self._threads:
             thread.start()
@@ -101,7 +101,9 @@ class Crowd:
             code = opened.body["orderId"]
             self._ask(client, "close", code, "/api/v1/trade/close", {"orderId": code}, by)
 
-    def _ask(self, client: httpx.Client, what: str, name: str, path: str, body: dict[str, Any], by: Customer) -> Said:
+    def _ask(
+        self, client: httpx.Client, what: str, name: str, path: str, body: dict[str, Any], by: Customer
+    ) -> RecordedAnswer:
         began = time.monotonic()
         try:
             answer = client.post(path, json=body)
@@ -111,7 +113,7 @@ class Crowd:
         took = time.monotonic() - began
         found = {"client_order_id": name} if what == "create" else {"code": name}
         became = Order.objects.filter(customer=by, **found).values_list("status", flat=True).first() or ""
-        said = Said(what, name, status, text, took, became)
+        said = RecordedAnswer(what, name, status, text, took, became)
         self.said.append(said)
         return said
 
@@ -140,14 +142,14 @@ class Crowd:
             assert deals == (["open", "close"] if order.status == "CLOSED" else ["open"]), (order.code, deals)
         assert what_the_audit_finds() == []
 
-    def _now(self, said: Said) -> str:
+    def _now(self, said: RecordedAnswer) -> str:
         """What became of an order in the end; one that was open may have been closed by a later request."""
         found = {"client_order_id": said.name} if said.what == "create" else {"code": said.name}
-        status = Order.objects.filter(customer__in=self.customers, **found).values_list("status", flat=True).first()
+        status = Order.objects.filter(customer__in=self.rows, **found).values_list("status", flat=True).first()
         return status or ""
 
 
-def _is_excused(said: Said, allowed: Collection[int]) -> bool:
+def _is_excused(said: RecordedAnswer, allowed: Collection[int]) -> bool:
     return said.status in (200, *allowed) or (said.status == 400 and said.body["error"] == NO_PRICE)
 
 

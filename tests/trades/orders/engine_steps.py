@@ -1,4 +1,4 @@
-"""The engine without its loop: one tick on the test's database, at the prices in Redis or at given ones."""
+"""The engine's steps without its loop: one tick on the test's database, at the prices in Redis or at given ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The people at the desk, and what they do. Two of them: the maker proposes, the checker decides."""
+"""Members of staff, and what they do. Two of them: the maker proposes, the checker decides."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The system's own feed process, which also writes down each tick at the moment it comes from the venue.
 
-`python -m tests.faults.written_feed FILE`: a line a tick, "uptime symbol bid ask". What is published, by which
+`python -m tests.faults.recording_feed FILE`: a line a tick, "uptime symbol bid ask". What is published, by which
 code and when, is the system's own. A tick is written before it is handed on, so no price is younger than its line
 says by more than the writing takes. The times are of the clock of durations, which no wrong clock moves.
 """
@@ -45,13 +45,13 @@ def _write_down(venue: Any, file: Any) -> None:
 
 
 @dataclass
-class History:
+class PriceHistory:
     """Every price that came, by symbol, side of the market and price: when, epoch seconds, in the order of coming."""
 
     came: dict[tuple[str, str, Decimal], list[float]] = field(default_factory=dict)
 
     @classmethod
-    def read(cls, path: Path, epoch_of_uptime: float) -> History:
+    def read(cls, path: Path, epoch_of_uptime: float) -> PriceHistory:
         """`epoch_of_uptime`: the time of the calendar when `uptime` was 0."""
         found = cls()
         for line in path.read_text().splitlines():

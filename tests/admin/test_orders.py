@@ -1,4 +1,4 @@
-"""Margin orders at the desk: what happened to one, who is called, and every event there is."""
+"""Margin orders in the admin: what happened to one, who is called, and every event there is."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from django.utils import timezone
 
 from accounts.ids import floor_of, uuid7
 from quotes import prices
-from tests.admin.deeds import page, shown, sits_down
-from tests.given import a_customer, btc_at, deposit, price_at, rests, usd
-from tests.trades.orders.engine_room import (
+from tests.admin.actions import logged_in, page, shown
+from tests.given import a_customer, btc_at, deposit, market_closed_at, price_at, usd
+from tests.trades.orders.engine_steps import (
     cancelling,
     changing,
     closes,
@@ -43,44 +43,44 @@ def alice():
     return a_customer(with_usd="10_000.00")
 
 
-def the_list(desk, url: str, **query: str):
-    return desk.get(reverse(url), query)
+def the_list(browser, url: str, **query: str):
+    return browser.get(reverse(url), query)
 
 
 # --- orders ----------------------------------------------------------------------------------------
 
 
-def test_an_order_tells_what_happened_to_it_newest_first_and_names_its_parts(desk, alice):
+def test_an_order_tells_what_happened_to_it_newest_first_and_names_its_parts(browser, alice):
     order = opens(alice, quantity="0.1", leverage=10)
     btc_at("41_000.00")
     part = closes(alice, order, quantity="0.04")
 
-    text = shown(desk.get(page("trades_position", order.pk)))
+    text = shown(browser.get(page("trades_position", order.pk)))
 
     assert re.search(rf"reduced left 0\.06 · part {part.code} · quantity 0\.04 .* opened", text)
     assert f"{part.code} 0.04 41,000.00 +40.00 USD" in text
     assert "order_margin" in text
-    assert f"{order.code}</a>" in desk.get(page("trades_order", part.pk)).content.decode()
+    assert f"{order.code}</a>" in browser.get(page("trades_order", part.pk)).content.decode()
 
 
-def test_a_cancelled_order_says_why_and_what_was_changed_before(desk, alice):
+def test_a_cancelled_order_says_why_and_what_was_changed_before(browser, alice):
     said = says(placing(alice, "buy limit", "39_000".replace("_", "")))
     says(changing(alice, said["orderId"], takeProfit="45000"))
     says(cancelling(alice, said["orderId"]))
     order = Order.objects.get(code=said["orderId"])
 
-    text = shown(desk.get(page("trades_order", order.pk)))
+    text = shown(browser.get(page("trades_order", order.pk)))
 
     assert "cancelled manual" in text
     assert "take profit – → 45,000" in text
-    listed = shown(the_list(desk, "admin:trades_order_changelist", status__exact="CANCELLED"))
+    listed = shown(the_list(browser, "admin:trades_order_changelist", status__exact="CANCELLED"))
     assert "39,000.00 limit" in listed
 
 
-def test_a_trailing_stop_says_since_when_it_follows_and_where_it_would_fire(desk, alice):
+def test_a_trailing_stop_says_since_when_it_follows_and_where_it_would_fire(browser, alice):
     order = opens(alice, trailingStop="500")
 
-    text = shown(desk.get(page("trades_position", order.pk)))
+    text = shown(browser.get(page("trades_position", order.pk)))
 
     assert re.search(r"500\.00 behind the best price since [\d-]+ [\d:]+ : fires at 39,500\.00", text)
 
@@ -88,78 +88,78 @@ def test_a_trailing_stop_says_since_when_it_follows_and_where_it_would_fire(desk
 # --- margin accounts -------------------------------------------------------------------------------
 
 
-def test_margin_accounts_come_lowest_level_first_with_the_figures_that_the_customer_sees(desk, alice):
+def test_margin_accounts_come_lowest_level_first_with_the_figures_that_the_customer_sees(browser, alice):
     rich, poor = a_customer("rich", with_usd="9_000.00"), a_customer("poor", with_usd="1_000.00")
     for customer, quantity in ((rich, "0.1"), (poor, "0.2"), (alice, "0.5")):
         opens(customer, quantity=quantity, leverage=10)
     btc_at("39_000.00")
 
-    cl = the_list(desk, ACCOUNTS).context["cl"]
+    cl = the_list(browser, ACCOUNTS).context["cl"]
 
     assert [account.customer for account in cl.result_list] == [poor, alice, rich]
     for account in cl.result_list:
         assert account.figures == figures(account.customer.pk, prices.latest())
 
 
-def test_whoever_is_called_is_found_by_the_filter_and_an_account_without_anything_has_a_page(desk, alice):
+def test_whoever_is_called_is_found_by_the_filter_and_an_account_without_anything_has_a_page(browser, alice):
     opens(alice, quantity="2", leverage=10)
     opens(calm := a_customer("calm", with_usd="5_000.00"), quantity="0.1", leverage=10)
     btc_at("39_000.00")
     judges(alice, calm)
 
-    called = the_list(desk, ACCOUNTS, called="yes").context["cl"].result_list
+    called = the_list(browser, ACCOUNTS, called="yes").context["cl"].result_list
 
     assert [account.customer for account in called] == [alice]
     assert called[0].called_at == MarginAccount.objects.get(customer=alice).called_at
-    assert [a.customer for a in the_list(desk, ACCOUNTS, q=calm.user.email).context["cl"].result_list] == [calm]
-    assert the_list(desk, ACCOUNTS, q=calm.user.email, called="yes").context["cl"].result_count == 0
+    assert [a.customer for a in the_list(browser, ACCOUNTS, q=calm.user.email).context["cl"].result_list] == [calm]
+    assert the_list(browser, ACCOUNTS, q=calm.user.email, called="yes").context["cl"].result_count == 0
     newcomer = a_customer("newcomer")
-    assert "0.00 USD" in shown(desk.get(page("trades_marginaccount", newcomer.pk)))
+    assert "0.00 USD" in shown(browser.get(page("trades_marginaccount", newcomer.pk)))
 
 
-def test_a_level_is_judged_by_the_latest_price_however_old_and_by_none_where_there_is_none(desk, alice):
+def test_a_level_is_judged_by_the_latest_price_however_old_and_by_none_where_there_is_none(browser, alice):
     opens(alice, quantity="1", leverage=10)
     price_at("BTC-USD", "39_500.00", at=timezone.now() - timedelta(days=2))
-    (account,) = the_list(desk, ACCOUNTS).context["cl"].result_list
+    (account,) = the_list(browser, ACCOUNTS).context["cl"].result_list
     assert (account.figures.level, account.figures.unrealized) == (Decimal("237.50"), -50_000)
 
     prices.forget()
-    (account,) = the_list(desk, ACCOUNTS).context["cl"].result_list
+    (account,) = the_list(browser, ACCOUNTS).context["cl"].result_list
     assert (account.figures.level, account.figures.unrealized) == (Decimal("250.00"), 0)
 
 
-def test_what_the_firm_has_advanced_counts_against_an_account_and_is_on_its_page(desk, alice):
+def test_what_the_firm_has_advanced_counts_against_an_account_and_is_on_its_page(browser, alice):
     """Alice has less cash than the debtor, who owes a thousand of it."""
     debtor = a_customer("debtor", with_usd="1_000.00")
     price_at("ETH-USD", "2_000.00")
     opens(debtor, quantity="1", leverage=100)
     opens(debtor, symbol="eth", type="sell", quantity="10", leverage=100)
     opens(alice, symbol="eth", quantity="10", leverage=100)
-    rests("ETH-USD", "2_000.00")
+    market_closed_at("ETH-USD", "2_000.00")
     btc_at("38_000.00")
     judges(debtor)
     deposit(debtor, "USD", "10_500.00")
 
-    listed = the_list(desk, ACCOUNTS).context["cl"].result_list
+    listed = the_list(browser, ACCOUNTS).context["cl"].result_list
 
     assert [account.customer for account in listed] == [debtor, alice]
     assert listed[0].figures == figures(debtor.pk, prices.latest())
     assert [account.figures.balance for account in listed] == [usd("9_500.00"), usd("10_000.00")]
-    text = shown(desk.get(page("trades_marginaccount", debtor.pk)))
+    text = shown(browser.get(page("trades_marginaccount", debtor.pk)))
     since = MarginAccount.objects.get(customer=debtor).owed_at
     assert f"Advanced by the firm, not repaid yet 1,000.00 USD Last advanced {since:%Y-%m-%d %H:%M:%S}" in text
 
 
-def test_the_second_page_of_margin_accounts_goes_on_where_the_first_ended(desk):
+def test_the_second_page_of_margin_accounts_goes_on_where_the_first_ended(browser):
     btc_at("40_000.00")
     for number in range(53):
         opens(a_customer(f"trader{number}", with_usd=f"{1_000 + number}.00"), quantity="0.01", leverage=10)
 
-    first, second = (the_list(desk, ACCOUNTS, p=str(number)).context["cl"] for number in (1, 2))
+    first, second = (the_list(browser, ACCOUNTS, p=str(number)).context["cl"] for number in (1, 2))
 
     balances = [account.figures.balance for cl in (first, second) for account in cl.result_list]
     assert balances == [100_000 + 100 * number for number in range(53)]
-    assert the_list(desk, ACCOUNTS, p="9").status_code == 302  # as Django has it: back to a page that is there
+    assert the_list(browser, ACCOUNTS, p="9").status_code == 302  # as Django has it: back to a page that is there
 
 
 # --- events ----------------------------------------------------------------------------------------
@@ -178,48 +178,48 @@ def happenings(count: int, customer, kind: str = "opened", days_ago: int = 0) ->
     )
 
 
-def pages(desk, **query: str) -> list[list[UUID]]:
+def pages(browser, **query: str) -> list[list[UUID]]:
     """Every page of the list, by its own links."""
     url, found = f"{reverse(EVENTS)}?{'&'.join(f'{k}={v}' for k, v in query.items())}", []
     while url:
-        cl = desk.get(url).context["cl"]
+        cl = browser.get(url).context["cl"]
         found.append([event.pk for event in cl.result_list])
         url = f"{reverse(EVENTS)}{cl.older}" if cl.older else ""
     return found
 
 
-def test_events_are_paged_by_their_ids_and_never_counted(desk, alice):
+def test_events_are_paged_by_their_ids_and_never_counted(browser, alice):
     happenings(120, alice)
     all_ids = list(OrderEvent.objects.order_by("-pk").values_list("pk", flat=True))
 
     with CaptureQueriesContext(connection) as asked:
-        found = pages(desk)
+        found = pages(browser)
 
     assert [len(one) for one in found] == [50, 50, 20]
     assert [pk for one in found for pk in one] == all_ids
     assert not [query["sql"] for query in asked if "COUNT(" in query["sql"] and "orderevent" in query["sql"]]
 
 
-def test_a_kind_is_looked_for_no_further_than_a_page_may_and_the_next_page_goes_on(desk, alice, monkeypatch):
+def test_a_kind_is_looked_for_no_further_than_a_page_may_and_the_next_page_goes_on(browser, alice, monkeypatch):
     monkeypatch.setattr(keyset, "LOOK", 10)
     happenings(1, alice, "stop_out")
     happenings(14, alice)
     (wanted,) = OrderEvent.objects.filter(kind="stop_out").values_list("pk", flat=True)
 
-    first = the_list(desk, EVENTS, kind="stop_out")
+    first = the_list(browser, EVENTS, kind="stop_out")
 
     assert "Looked at 10 rows" in shown(first)
-    assert pages(desk, kind="stop_out") == [[], [wanted]]
+    assert pages(browser, kind="stop_out") == [[], [wanted]]
 
 
-def test_events_are_found_by_order_customer_day_and_several_of_them(desk, alice):
+def test_events_are_found_by_order_customer_day_and_several_of_them(browser, alice):
     order = opens(alice)
     other = opens(a_customer("bob", with_usd="5_000.00"))
     happenings(3, alice, "swapped", days_ago=2)
     day = (timezone.now() - timedelta(days=2)).date().isoformat()
 
     def found(sought: str, **query: str) -> tuple[set[str], int]:
-        cl = the_list(desk, EVENTS, q=sought, **query).context["cl"]
+        cl = the_list(browser, EVENTS, q=sought, **query).context["cl"]
         return {event.kind for event in cl.result_list if event.customer_id == alice.pk}, len(cl.result_list)
 
     assert found(order.code) == found(order.pk.hex) == ({"opened"}, 1)
@@ -230,7 +230,7 @@ def test_events_are_found_by_order_customer_day_and_several_of_them(desk, alice)
     assert found(alice.user.email, kind="swapped", day="week") == ({"swapped"}, 3)
 
 
-def test_an_event_shows_its_numbers_to_the_last_digit(desk, alice):
+def test_an_event_shows_its_numbers_to_the_last_digit(browser, alice):
     quantity = Decimal("0.123456789012345678")
     OrderEvent.objects.create(customer=alice, kind="reduced", detail={"left": 0}, at=timezone.now())
     with connection.cursor() as cursor:
@@ -239,13 +239,13 @@ def test_an_event_shows_its_numbers_to_the_last_digit(desk, alice):
             [uuid7(), alice.pk, f'{{"quantity": {quantity}}}'],
         )
 
-    assert f"quantity {quantity}" in shown(the_list(desk, EVENTS))
+    assert f"quantity {quantity}" in shown(the_list(browser, EVENTS))
 
 
 # --- the dashboard ---------------------------------------------------------------------------------
 
 
-def test_the_dashboard_counts_resting_orders_margin_calls_and_stop_outs_of_today(desk, alice):
+def test_the_dashboard_counts_resting_orders_margin_calls_and_stop_outs_of_today(browser, alice):
     opens(alice, quantity="2", leverage=10)
     opens(called := a_customer("called", with_usd="1_000.00"), quantity="0.2", leverage=10)
     happenings(2, called, "stop_out", days_ago=1)
@@ -255,7 +255,7 @@ def test_the_dashboard_counts_resting_orders_margin_calls_and_stop_outs_of_today
     btc_at("36_500.00")
     judges(alice)
 
-    cards = {card.title: card.value for card in desk.get("/admin/").context["cards"]}
+    cards = {card.title: card.value for card in browser.get("/admin/").context["cards"]}
 
     assert (cards["Margin calls"], cards["Stop-outs today"]) == ("1", "1")
     assert (cards["Open positions"], cards["Resting orders"]) == ("1", "1")  # alice's are gone
@@ -263,7 +263,7 @@ def test_the_dashboard_counts_resting_orders_margin_calls_and_stop_outs_of_today
 
 def test_the_dashboard_shows_each_person_only_what_they_may_look_into(alice):
     opens(alice)
-    trading = sits_down("trading@firm.example", "trades.view_order", "trades.view_position")
+    trading = logged_in("trading@firm.example", "trades.view_order", "trades.view_position")
 
     dashboard = trading.get("/admin/")
 
@@ -271,22 +271,22 @@ def test_the_dashboard_shows_each_person_only_what_they_may_look_into(alice):
     assert [title for title, _ in dashboard.context["panels"]] == ["Newest orders"]
 
 
-def test_a_stop_out_that_closed_everything_at_once_is_counted_too(desk, alice):
+def test_a_stop_out_that_closed_everything_at_once_is_counted_too(browser, alice):
     """No row of the margin account tells of it: called and over in the same tick."""
     order = opens(alice, quantity="2", leverage=10)
     btc_at("36_000.00")
     judges(alice)
     assert now(order).close_reason == "stop_out"
 
-    cards = {card.title: card.value for card in desk.get("/admin/").context["cards"]}
+    cards = {card.title: card.value for card in browser.get("/admin/").context["cards"]}
 
     assert (cards["Margin calls"], cards["Stop-outs today"]) == ("0", "1")
 
 
-def test_a_fired_order_shows_that_a_price_did_it(desk, alice):
+def test_a_fired_order_shows_that_a_price_did_it(browser, alice):
     order = opens(alice, takeProfit="41000")
     btc_at("41_500.00")
     fires(order)
     closed = OrderEvent.objects.get(order_id=order.pk, kind="closed")
 
-    assert "a price or the clock did it" in shown(desk.get(page("trades_orderevent", closed.pk)))
+    assert "a price or the clock did it" in shown(browser.get(page("trades_orderevent", closed.pk)))

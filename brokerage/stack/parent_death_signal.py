@@ -1,4 +1,4 @@
-"""Run a command that is told to stop (SIGTERM) when the process that started it dies. Linux only.
+"""Run a command with a parent-death signal: it gets SIGTERM when the process that started it dies. Linux only.
 
 A script of its own, run between fork and the command: the request must be made in the child, and a
 process with threads, as the supervisor is, should run no Python of its own between fork and exec.
@@ -16,7 +16,7 @@ def main(parent: int, command: list[str]) -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() != parent:  # it died before the request was made
         sys.exit(1)
-    os.execvp(command[0], command)  # noqa: S606 - to become the command is the point
+    os.execvp(command[0], command)  # noqa: S606 - this process becomes the command
 
 
 if __name__ == "__main__":

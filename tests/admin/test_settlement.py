@@ -1,4 +1,4 @@
-"""The operator's day at the desk: preview, cut, confirm, legs, who is left out; and who may do none of it."""
+"""The operator's day in the admin: preview, cut, confirm, legs, who is left out; and who may do none of it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from accounts.identity import SYSTEM
 from accounts.models import Break, Customer
-from tests.admin.deeds import act, offers, page, said, shown, sits_down
+from tests.admin.actions import act, logged_in, offers, page, said, shown
 from tests.given import a_customer, a_cut, a_settling_buy, btc, btc_at, exits, settles, states, what_the_audit_finds
 from trades.models import LeftOut, SettlementBatch, SettlementLeg, SettlementWindow, TradeFlag
 from trades.settlement import flags
@@ -52,7 +52,7 @@ def leg(asset: str) -> SettlementLeg:
 # --- preview and cut -------------------------------------------------------------------------------
 
 
-def test_the_desk_says_what_would_be_cut_and_cuts_nothing(maker, alice, bought):
+def test_the_admin_says_what_would_be_cut_and_cuts_nothing(maker, alice, bought):
     exits(bought)
     flags.flag(a_settling_buy(alice, btc("0.02")).pk, reason="odd", by=SYSTEM, at=timezone.now())
 
@@ -115,14 +115,14 @@ def test_a_batch_shows_its_progress_people_legs_and_fingerprint(maker, checker, 
     assert "100 % · 1 of 1" in shown(maker.get(page(BATCH, batch.pk)))
 
 
-def test_a_request_approved_by_oneself_is_refused_also_straight_at_the_actions_address(maker, checker, bought):
+def test_approving_ones_own_request_is_refused_also_by_the_actions_url(maker, checker, bought):
     """Fault 34. Guard: the comparison of maker and checker in approval.confirm; without it the constraint refuses."""
     act(maker, f"{BATCH}_cut_everything")
     batch = SettlementBatch.objects.get()
     address = reverse(f"admin:{BATCH}_confirm_batch", args=[batch.pk])
 
     answer = maker.post(address, {"_form_submitted": "True"}, follow=True)
-    assert said(answer) == ["Whoever cut a batch can't decide on it: a second person confirms it or gives it up."]
+    assert said(answer) == ["Whoever cut a batch can't decide on it: a second person confirms or cancels it."]
     batch.refresh_from_db()
     assert (batch.state, batch.confirmed_by) == (BatchState.CUT, None)
 
@@ -192,7 +192,7 @@ def test_a_leg_that_failed_says_why_and_when_it_is_due_again(maker, bought):
     "actual",
     ["", "much", "-1", "0.000000001", "1e400", "9" * 60, "NaN", " 0.1", "0.1 ", "\u0661", "\uff11", "1_0"],
 )
-def test_an_amount_that_is_none_is_said_in_the_dialog_and_changes_nothing(maker, bought, actual):
+def test_an_invalid_amount_is_said_in_the_dialog_and_changes_nothing(maker, bought, actual):
     waiting_for_its_legs()
 
     answer = act(maker, f"{LEG}_report_settled", leg("BTC").pk, actual=actual)
@@ -258,14 +258,14 @@ ACTIONS = [
 
 
 @pytest.mark.parametrize(("action", "permission"), ACTIONS)
-def test_each_deed_takes_its_permission_and_looking_is_not_enough(bought, action, permission):
+def test_each_action_takes_its_permission_and_looking_is_not_enough(bought, action, permission):
     """Guard: `permissions` of each action. A POST straight to its address is refused, too."""
     a_cut()
     rows = {BATCH: SettlementBatch.objects.get(), LEG: leg("BTC"), TRADE: bought}
     subject = next(row for name, row in rows.items() if action.startswith(name))
     views = ("view_settlementbatch", "view_settlementleg", "view_trade")
-    looker = sits_down("looker@firm.example", *(f"trades.{name}" for name in views))
-    doer = sits_down("doer@firm.example", *(f"trades.{name}" for name in (*views, permission)))
+    looker = logged_in("looker@firm.example", *(f"trades.{name}" for name in views))
+    doer = logged_in("doer@firm.example", *(f"trades.{name}" for name in (*views, permission)))
     args = [] if action.endswith("cut_everything") else [subject.pk]
     address = reverse(f"admin:{action}", args=args)
 

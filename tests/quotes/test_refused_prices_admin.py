@@ -1,4 +1,4 @@
-"""Refused prices at the operators' desk: seen in the list, accepted by a button, written down."""
+"""Refused prices in the admin: seen in the list, accepted by a button, written down."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django.test import Client
 from django.urls import reverse
 
 from quotes import prices
-from tests.admin.deeds import act, offers, page, said, shown, sits_down
+from tests.admin.actions import act, logged_in, offers, page, said, shown
 
 pytestmark = pytest.mark.django_db
 
@@ -30,9 +30,9 @@ def seen_by(client: Client) -> str:
 
 
 @pytest.fixture
-def desk() -> Client:
+def browser() -> Client:
     """At it sits somebody who may change instruments, and no more."""
-    return sits_down("ann@firm.example", "quotes.view_instrument", "quotes.change_instrument")
+    return logged_in("ann@firm.example", "quotes.view_instrument", "quotes.change_instrument")
 
 
 @pytest.fixture
@@ -42,46 +42,46 @@ def _refused() -> None:
 
 
 @pytest.mark.usefixtures("_refused")
-def test_a_refused_price_stands_in_the_list_and_on_the_instruments_page(desk):
-    text = shown(desk.get(reverse("admin:quotes_instrument_changelist")))
+def test_a_refused_price_stands_in_the_list_and_on_the_instruments_page(browser):
+    text = shown(browser.get(reverse("admin:quotes_instrument_changelist")))
     assert "refused 420000 / 420100" in text
     assert "42,000.00" in text
 
-    assert "refused 420000 / 420100" in shown(desk.get(page("quotes_instrument", "BTC-USD")))
-    assert "refused 4" not in shown(desk.get(page("quotes_instrument", "ETH-USD")))
+    assert "refused 420000 / 420100" in shown(browser.get(page("quotes_instrument", "BTC-USD")))
+    assert "refused 4" not in shown(browser.get(page("quotes_instrument", "ETH-USD")))
 
 
 @pytest.mark.usefixtures("_refused")
-def test_the_button_is_there_while_something_is_refused_and_for_whoever_may_press_it(desk):
-    assert offers(desk, "quotes_instrument", "BTC-USD") == {"accept_refused"}
-    assert offers(desk, "quotes_instrument", "ETH-USD") == set()
+def test_the_button_is_there_while_something_is_refused_and_for_whoever_may_press_it(browser):
+    assert offers(browser, "quotes_instrument", "BTC-USD") == {"accept_refused"}
+    assert offers(browser, "quotes_instrument", "ETH-USD") == set()
 
-    looker = sits_down("bob@firm.example", "quotes.view_instrument")
+    looker = logged_in("bob@firm.example", "quotes.view_instrument")
     assert offers(looker, "quotes_instrument", "BTC-USD") == set()
     assert looker.post(reverse(f"admin:{ACTION}", args=["BTC-USD"])).status_code == 403
 
 
 @pytest.mark.usefixtures("_refused")
-def test_the_dialog_shows_both_prices_and_accepting_makes_the_refused_one_count_and_is_written_down(desk):
-    text = shown(desk.get(reverse(f"admin:{ACTION}", args=["BTC-USD"])))
+def test_the_dialog_shows_both_prices_and_accepting_makes_the_refused_one_count_and_is_written_down(browser):
+    text = shown(browser.get(reverse(f"admin:{ACTION}", args=["BTC-USD"])))
     assert "42,000" in text
     assert "420,100" in text
 
-    answer = act(desk, ACTION, "BTC-USD", seen=seen_by(desk))
+    answer = act(browser, ACTION, "BTC-USD", seen=seen_by(browser))
 
     assert said(answer) == ["Accepted: the feed's next prices are compared with it."]
     assert prices.latest().by_symbol["BTC-USD"].bid == 420_000
     (entry,) = LogEntry.objects.all()
     assert (str(entry.user), entry.object_id) == ("ann@firm.example", "BTC-USD")
-    assert "420000 / 420100" in shown(desk.get(reverse("admin:quotes_instrument_history", args=["BTC-USD"])))
+    assert "420000 / 420100" in shown(browser.get(reverse("admin:quotes_instrument_history", args=["BTC-USD"])))
 
 
 @pytest.mark.usefixtures("_refused")
-def test_nobody_accepts_another_price_than_they_saw(desk):
-    seen = seen_by(desk)
+def test_nobody_accepts_another_price_than_they_saw(browser):
+    seen = seen_by(browser)
     feed_says("4.9", "5")
 
-    answer = act(desk, ACTION, "BTC-USD", seen=seen)
+    answer = act(browser, ACTION, "BTC-USD", seen=seen)
 
     assert said(answer) == ["The refused price has moved on since you saw it: look again."]
     assert prices.latest().by_symbol["BTC-USD"].bid == 42_000
@@ -89,26 +89,26 @@ def test_nobody_accepts_another_price_than_they_saw(desk):
 
 
 @pytest.mark.parametrize("seen", ["", "rubbish", "420000|420100|0"])
-def test_where_nothing_is_refused_the_dialog_says_so_and_changes_nothing(desk, seen):
+def test_where_nothing_is_refused_the_dialog_says_so_and_changes_nothing(browser, seen):
     feed_says("42000", "42010")
 
-    answer = act(desk, ACTION, "BTC-USD", seen=seen)
+    answer = act(browser, ACTION, "BTC-USD", seen=seen)
 
     assert said(answer) == ["No price of this symbol is refused at the moment."]
     assert prices.latest().by_symbol["BTC-USD"].bid == 42_000
     assert all("Not accepted" in entry.change_message for entry in LogEntry.objects.order_by("-pk")[:1])
 
 
-def test_the_swap_of_an_instrument_is_explained_where_it_is_set(desk):
-    text = shown(desk.get(page("quotes_instrument", "EUR-USD")))
+def test_the_swap_of_an_instrument_is_explained_where_it_is_set(browser):
+    text = shown(browser.get(page("quotes_instrument", "EUR-USD")))
 
     assert "Overnight swap" in text
     assert "Paid to a buy position held overnight" in text
     assert "no price until an operator accepts it" in text
 
 
-def test_an_instrument_that_does_not_exist_has_nothing_to_accept(desk):
-    answer = act(desk, ACTION, "NO-PE", seen="1|1|0")
+def test_an_instrument_that_does_not_exist_has_nothing_to_accept(browser):
+    answer = act(browser, ACTION, "NO-PE", seen="1|1|0")
 
     assert answer.status_code == 200
     assert not LogEntry.objects.exists()

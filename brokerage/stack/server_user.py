@@ -1,4 +1,4 @@
-"""Which user runs PostgreSQL. It refuses to run as root, so as root it runs as somebody harmless."""
+"""Which user runs PostgreSQL. It refuses to run as root, so as root it runs as an unprivileged user."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Any
 
 from brokerage.stack.failure import StackError
 
-HARMLESS = ("postgres", "nobody")
-EXPLORE = "/bin/sh"
+UNPRIVILEGED = ("postgres", "nobody")
+SHELL = "/bin/sh"
 
 
 @dataclass(frozen=True)
-class Account:
+class ServerUser:
     """A user of this machine that a server runs as; `dropped` when it isn't the one who started us."""
 
     name: str
@@ -25,21 +25,21 @@ class Account:
     dropped: bool
 
     def popen(self) -> dict[str, Any]:
-        """What `subprocess` needs to run a program as this account, and with nobody else's groups."""
+        """What `subprocess` needs to run a program as this user, and with nobody else's groups."""
         return {"user": self.uid, "group": self.gid, "extra_groups": []} if self.dropped else {}
 
     def reaches(self, directory: Path) -> bool:
-        """Whether this account may enter the directory: asked of the system, which knows every rule."""
+        """Whether this user may enter the directory: asked of the system, which knows every rule."""
         if not self.dropped:
             return os.access(directory, os.X_OK)
-        return self._can([EXPLORE, "-c", 'cd -- "$0"', str(directory)])
+        return self._can([SHELL, "-c", 'cd -- "$0"', str(directory)])
 
     def runs(self, program: Path) -> bool:
-        """Whether this account can run a program, the libraries beside it included."""
+        """Whether this user can run a program, the libraries beside it included."""
         return self._can([str(program), "--version"])
 
     def own(self, directory: Path) -> None:
-        """Make the directory, private to this account.
+        """Make the directory, private to this user.
 
         Raises:
             StackError: somebody else owns it: with a known name in a shared place it could be a trap.
@@ -71,16 +71,16 @@ class Account:
         return done.returncode == 0
 
 
-def server_account() -> Account:
-    """The account PostgreSQL runs as: ours, or as root the first harmless one that exists."""
+def server_user() -> ServerUser:
+    """The user PostgreSQL runs as: ours, or as root the first unprivileged one that exists."""
     if os.getuid() != 0:
-        return Account(_name(os.getuid()), os.getuid(), os.getgid(), dropped=False)
-    for name in HARMLESS:
+        return ServerUser(_name(os.getuid()), os.getuid(), os.getgid(), dropped=False)
+    for name in UNPRIVILEGED:
         try:
             entry = pwd.getpwnam(name)
         except KeyError:
             continue
-        return Account(name, entry.pw_uid, entry.pw_gid, dropped=True)
+        return ServerUser(name, entry.pw_uid, entry.pw_gid, dropped=True)
     raise StackError(
         "PostgreSQL refuses to run as root, and this machine has neither a user postgres nor nobody; "
         "start as an ordinary user, or set DATABASE_URL."

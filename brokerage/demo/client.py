@@ -1,4 +1,4 @@
-"""What the demo plays on: the system's own HTTP and commands, each call shown with its answer."""
+"""The demo's client: the system's own HTTP and commands, each call shown with its answer."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ import httpx
 from rich.console import Console
 from rich.markup import escape
 
-from accounts import exact
+from accounts import json_codec
 from brokerage.stack.processes import MANAGE
 
-PATIENCE_SECONDS = 20
+TIMEOUT_SECONDS = 20
 
 
-class NotAsTold(Exception):
+class UnexpectedAnswer(Exception):
     """The system answered something that the story doesn't allow."""
 
 
-class Stage:
+class DemoClient:
     """Makes calls and shows them; `expect` notes what is not as it should be, and the story goes on."""
 
     def __init__(self, url: str, console: Console) -> None:
@@ -38,20 +38,20 @@ class Stage:
         self.console.print(f"\n[bold]{escape(text)}[/bold]")
 
     def call(self, method: str, path: str, token: str = "", body: Any = None, *, quietly: bool = False) -> Any:
-        """Make one request and show it; gives the answer with exact numbers. Raises NotAsTold past 2xx."""
+        """Make one request and show it; gives the answer with exact numbers. Raises UnexpectedAnswer past 2xx."""
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         answer = self._http.request(method, path, headers=headers, json=body)
-        said = exact.loads(answer.content)
+        said = json_codec.loads(answer.content)
         if not quietly:
             self._show(method, path, body, answer.status_code, said)
         if not answer.is_success:
-            raise NotAsTold(f"{method} {path} answered {answer.status_code}: {answer.text}")
+            raise UnexpectedAnswer(f"{method} {path} answered {answer.status_code}: {answer.text}")
         return said
 
     def refused(self, method: str, path: str, token: str, body: Any, status: int) -> Any:
         """Make a request that must be refused with this status."""
         answer = self._http.request(method, path, headers={"Authorization": f"Bearer {token}"}, json=body)
-        said = exact.loads(answer.content)
+        said = json_codec.loads(answer.content)
         self._show(method, path, body, answer.status_code, said)
         self.expect(f"{method} {path} is refused", answer.status_code, status)
         return said
@@ -62,17 +62,18 @@ class Stage:
         run = subprocess.run(line, capture_output=True, text=True, check=False)  # noqa: S603 - our own words
         self.console.print(f"[cyan]$ manage.py {escape(' '.join(words))}[/cyan]")
         if run.returncode != 0:
-            raise NotAsTold(f"manage.py {' '.join(words)} ended with {run.returncode}: {run.stderr.strip()[-500:]}")
-        said = exact.loads(run.stdout.strip().splitlines()[-1].encode())
-        self.console.print(f"  [dim]{escape(exact.dumps(said).decode())}[/dim]", highlight=False, soft_wrap=True)
+            last = run.stderr.strip()[-500:]
+            raise UnexpectedAnswer(f"manage.py {' '.join(words)} ended with {run.returncode}: {last}")
+        said = json_codec.loads(run.stdout.strip().splitlines()[-1].encode())
+        self.console.print(f"  [dim]{escape(json_codec.dumps(said).decode())}[/dim]", highlight=False, soft_wrap=True)
         return said
 
     def until(self, what: str, look: Callable[[], Any], done: Callable[[Any], bool]) -> Any:
-        """Look again and again, quietly, until it is as awaited. Raises NotAsTold when patience runs out."""
-        give_up = time.monotonic() + PATIENCE_SECONDS
+        """Look again and again, quietly, until it is as awaited. Raises UnexpectedAnswer after TIMEOUT_SECONDS."""
+        give_up = time.monotonic() + TIMEOUT_SECONDS
         while not done(seen := look()):
             if time.monotonic() > give_up:
-                raise NotAsTold(f"{what} did not come about within {PATIENCE_SECONDS} s: {seen}")
+                raise UnexpectedAnswer(f"{what} did not come about within {TIMEOUT_SECONDS} s: {seen}")
             time.sleep(0.1)
         return seen
 
@@ -87,7 +88,7 @@ class Stage:
     def _show(self, method: str, path: str, body: Any, status: int, said: Any) -> None:
         shown = f" {json.dumps(body)}" if body is not None else ""
         self.console.print(f"[cyan]{method} {escape(path)}[/cyan]{escape(shown)}", highlight=False, soft_wrap=True)
-        text = exact.dumps(_without_secrets(said)).decode()
+        text = json_codec.dumps(_without_secrets(said)).decode()
         self.console.print(f"  [yellow]{status}[/yellow] {escape(text)}", highlight=False, soft_wrap=True)
 
 

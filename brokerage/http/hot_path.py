@@ -1,4 +1,4 @@
-"""The short way of the hot path: an order's POST goes to its view past what only people with a browser need."""
+"""The hot path: an order's POST goes to its view past what only people with a browser need."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from brokerage.http import arrival
 from trades.api.orders_urls import HOT
 
 
-class ExpressMiddleware:
+class HotPathMiddleware:
     """Stands behind the security headers and before static files, sessions, CSRF, messages and the URL patterns.
 
     A bearer token is sent by a program, never by a browser on its own, so none of those has anything to say; they

@@ -1,4 +1,4 @@
-"""An operator's walk through the desk with a real browser: styles, scripts and dialogs included."""
+"""An operator's walk through the admin with a real browser: styles, scripts and dialogs included."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from playwright.sync_api import Page, expect, sync_playwright
 
 from accounts.models import User
 from tests.given import a_customer, a_settling_buy, btc, btc_at, every_price_at_its_start, usd
-from tests.trades.orders.engine_room import closes, judges, opens
+from tests.trades.orders.engine_steps import closes, judges, opens
 from trades.admin.navigation import GROUPS
 
 WORD = "a long enough word"
@@ -69,7 +69,7 @@ def test_an_operator_logs_in_and_walks_every_list(operator, live_server, chromiu
         assert set(lists) <= set(links)
         for path in lists:
             page.goto(f"{live_server.url}{path}")
-            expect(page).to_have_title(re.compile(r"\| Brokerage desk$"))
+            expect(page).to_have_title(re.compile(r"\| Brokerage admin$"))
 
     assert troubles == []
 
@@ -159,10 +159,10 @@ def test_an_operator_follows_a_margin_call_from_the_dashboard_to_what_happened(o
 
     with a_browser(chromium, live_server.url, "light") as (page, troubles):
         log_in(page, live_server.url, operator.email)
-        page.locator(".desk-card", has_text="Margin calls").click()
+        page.locator(".admin-card", has_text="Margin calls").click()
         page.locator("#result_list th a", has_text="alice").click()
         expect(page.get_by_text("margin level", exact=False).first).to_be_visible()
-        page.locator(".desk-table a", has_text=order.code).first.click()
+        page.locator(".admin-table a", has_text=order.code).first.click()
         expect(page.get_by_text("behind the best price since")).to_be_visible()
         expect(page.get_by_role("link", name=part.code)).to_be_visible()
         page.goto(f"{live_server.url}{reverse('admin:trades_orderevent_changelist')}?kind=reduced")

@@ -1,4 +1,4 @@
-"""What people do at the desk in tests: each in a browser of their own, through the actions' dialogs."""
+"""What people do in the admin in tests: each in a browser of their own, through the actions' dialogs."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from django.urls import reverse
 from accounts.models import User
 
 
-def sits_down(email: str, *permissions: str) -> Client:
-    """A member of staff at the desk, logged in: a superuser, or somebody with just these of Django's permissions."""
+def logged_in(email: str, *permissions: str) -> Client:
+    """A browser of a new member of staff: a superuser, or somebody with just these of Django's permissions."""
     user = User.objects.create_user(email, "a long enough word", is_staff=True, is_superuser=not permissions)
     for name in permissions:
         app, codename = name.split(".")

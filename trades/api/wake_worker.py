@@ -1,7 +1,7 @@
-"""Telling the workers that there is something to do, without ever waiting for the broker.
+"""Wake a worker because there is something to do, without ever waiting for the broker.
 
-A nudge goes into a short queue; one thread per process sends what has gathered there as one message. A broker
-that hangs holds that thread and no request. What can't be queued or sent is dropped and said once: the state
+A wake-up goes into a short queue; one thread per process sends what has gathered there as one message. A broker
+that hangs blocks that thread and no request. What can't be queued or sent is dropped and logged once: the state
 column is the queue, and the sweeper on the beat finds what stands there.
 """
 
@@ -26,13 +26,13 @@ _lock = threading.Lock()
 _sender_of_process = 0
 
 
-def advance(trade_id: UUID) -> None:
-    """Ask for a stored trade to be moved. Call it after the commit that stored it."""
+def to_advance(trade_id: UUID) -> None:
+    """Wake a worker to move a stored trade. Call it after the commit that stored it."""
     _put(trade_id)
 
 
-def settle() -> None:
-    """Ask for the confirmed batches to be settled. Call it after the commit that confirmed one."""
+def to_settle() -> None:
+    """Wake a worker to settle the confirmed batches. Call it after the commit that confirmed one."""
     _put(None)
 
 
@@ -41,7 +41,7 @@ def _put(item: UUID | None) -> None:
     try:
         _waiting.put_nowait(item)
     except Full:
-        logger.warning("the broker is behind: a nudge was dropped, the sweeper will find it")
+        logger.warning("the broker is behind: a wake-up was dropped, the sweeper will find its work")
 
 
 def _start_sender() -> None:
@@ -51,7 +51,7 @@ def _start_sender() -> None:
         return
     with _lock:
         if _sender_of_process != os.getpid():
-            threading.Thread(target=_send_for_ever, name="nudges", daemon=True).start()
+            threading.Thread(target=_send_for_ever, name="wake-ups", daemon=True).start()
             _sender_of_process = os.getpid()
 
 
@@ -64,9 +64,9 @@ def _send_for_ever() -> None:
         try:
             _send(items)
             was_away = False
-        except Exception as reason:  # whatever the transport raises: the nudge is worth no more than a line
+        except Exception as reason:  # whatever the transport raises: a lost wake-up is worth no more than a line
             if not was_away:
-                logger.warning("no nudge could be sent (%s); the sweeper will find what waits", reason)
+                logger.warning("no worker could be woken (%s); the sweeper will find what waits", reason)
             was_away = True
 
 

@@ -1,0 +1,33 @@
+"""How many workers settle at once: each takes a settler slot, so the others are free for what clients wait for.
+
+Correctness doesn't rest on the slots: `settle.py` is right with any number of settlers.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Final
+
+from django.db import DatabaseError, InterfaceError, connection
+
+_LOCK: Final = 0x5EA7  # the first number of pg_advisory_lock; the second is the slot's
+
+
+@contextlib.contextmanager
+def settler_slot(number: int) -> Iterator[bool]:
+    """Take this slot for as long as the block runs; gives False where another worker has it.
+
+    A worker that dies frees its slot: the lock belongs to the connection.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [_LOCK, number])
+        is_mine = bool(cursor.fetchone()[0])
+    try:
+        yield is_mine
+    finally:
+        # A connection that was lost has lost the slot; the error that ended it is the one to raise.
+        with contextlib.suppress(DatabaseError, InterfaceError):
+            if is_mine:
+                with connection.cursor() as cursor:
+                    cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [_LOCK, number])
