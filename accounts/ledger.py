@@ -1,7 +1,9 @@
-"""The only code that writes transfers and balances.
+"""Transfers and balances are written here, and in three modules that post as the ledger does, and nowhere else.
+
+The three are `ledger_select.py`, `ledger_copy.py` and `ledger_pipeline.py`; each says in what it differs from `post`.
 
 A movement debits one account and credits another of the same asset, so the books balance by
-construction. Rules that hold here and nowhere else:
+construction. The rules:
 
 * Lock order: accounts are locked in primary-key order, after any orders or trades the caller locked.
 * A movement's `key` is unique per customer: posting it again changes nothing.

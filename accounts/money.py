@@ -58,7 +58,7 @@ def exact(function: Callable[P, R]) -> Callable[P, R]:
 
 @exact
 def rounded(value: Decimal, decimals: int, direction: str) -> Decimal:
-    """Round to so many decimals in a named direction (UP, DOWN, NEAREST). The only place that rounds.
+    """Round to so many decimals in a named direction (UP, DOWN, NEAREST). The only function that rounds money.
 
     UP and DOWN mean towards plus and minus infinity. Raises decimal.InvalidOperation for values
     past 120 digits.

@@ -1,4 +1,6 @@
-"""Every setting of the system, read from the environment here and nowhere else.
+"""Every setting of the application, read from the environment here and nowhere else (docs/settings.md has them all).
+
+What only `manage.py up` needs, as ports and numbers of processes, is read by it and by `brokerage/stack/`.
 
 Nothing has to be set to try it: without DATABASE_URL and REDIS_URL the servers that `manage.py up`
 started are found by themselves, and a secret key is made once and kept beside their data.

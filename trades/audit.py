@@ -1,7 +1,8 @@
 """What must be true of every spot trade, its money and its batch. Set-based; one finding per row that is wrong.
 
-The numbers are those of the invariants: a completed trade has all its movements once and a failed one none (I5),
-a batch's totals are its trades' (I6), every state was reached step by step (I7), an exit goes with its original (I8).
+A settling or completed trade has all its movements once, any other has none; an exit goes with its original; a batch's
+counts and payouts are its trades'; legs, corrections and money in or out moved what their rows say. Whether a trade is
+what its events made it is judged in `trades/recount/spot.py`.
 """
 
 from __future__ import annotations

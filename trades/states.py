@@ -1,7 +1,8 @@
 """The states of everything that moves, and the tables of legal moves. Nothing else.
 
-The database refuses every other move by triggers made from these same tables (migration 0002), so
-a state that is illegal here can't be written by anybody.
+The database refuses every other move by triggers, so nobody can write a move that is illegal here. The migrations
+`trades/migrations/0002_guards.py` and `trades/migrations/0005_settlement_guards.py` spell the moves out, and
+`tests/trades/test_states.py` holds them equal to these tables.
 """
 
 from __future__ import annotations

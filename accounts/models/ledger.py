@@ -1,4 +1,4 @@
-"""The ledger's tables. Only `accounts/ledger.py` writes them; see docs/ledger.md for every event."""
+"""The ledger's tables. `accounts/ledger.py` says who writes transfers and balances, docs/ledger.md at which events."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from accounts.models import Asset, Break, Customer, LedgerAccount, Transfer
 from quotes import prices, symbols
 from quotes.prices import Prices
 from quotes.quoting import FeeTerms
-from tests.docs.ledger_page import Example, Told, examples, number
+from tests.docs.ledger_page import PAGE, Example, Told, examples, number
 from tests.export.beancount_check import beancount_agrees
 from tests.given import (
     a_customer,
@@ -381,3 +381,12 @@ def test_only_the_modules_that_this_page_was_written_from_make_movements() -> No
         "trades/settlement/settle.py",
         "trades/spot/money.py",
     ]
+
+
+def test_only_the_modules_that_the_page_names_write_transfers_and_balances() -> None:
+    (said,) = re.findall(r"^Only the ledger writes these tables: (.+?)\. ", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    writes = re.compile(r"(?:INSERT INTO|UPDATE|DELETE FROM|COPY)\s+accounts_(?:transfer|ledgeraccount)\b")
+
+    writing = {str(path.relative_to(CHECKOUT)) for path in product_modules() if writes.search(path.read_text())}
+
+    assert writing == set(re.findall(r"`([^`]+)`", said))

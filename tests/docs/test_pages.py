@@ -16,17 +16,33 @@ PAGES = sorted(
         *(CHECKOUT / "benchmarks").glob("*.md"),
     ]
 )
-LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
+LINK = re.compile(r"\]\(([^)#\s]*)(?:#([^)\s]*))?\)")
+FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 NAMED = re.compile(r"`((?:accounts|quotes|trades|brokerage|tests|docs|benchmarks|templates)/[\w./-]*)`")
 INDEX = CHECKOUT / "docs" / "decisions" / "README.md"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=str)
 def test_the_links_of_a_page_lead_somewhere(page: Path) -> None:
-    text = (CHECKOUT / page).read_text()
-    for target in LINK.findall(text):
+    for target, anchor in LINK.findall((CHECKOUT / page).read_text()):
         if "://" not in target:
-            assert (CHECKOUT / page.parent / target).exists(), target
+            path = CHECKOUT / page.parent / target if target else CHECKOUT / page
+            assert path.exists(), target
+            assert not anchor or anchor in anchors(path), f"{target}#{anchor}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_no_two_headings_of_a_page_lead_to_the_same_place(page: Path) -> None:
+    found = anchors(CHECKOUT / page)
+
+    if page.name != "CHANGELOG.md":  # each version has the same headings
+        assert sorted(found) == sorted(set(found))
+
+
+def anchors(page: Path) -> list[str]:
+    """The headings of a page as links name them."""
+    headings = re.findall(r"^#+ (.+)$", FENCED.sub("", page.read_text()), re.MULTILINE)
+    return [re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=str)

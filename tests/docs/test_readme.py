@@ -1,124 +1,45 @@
-"""The README names every command and every setting there is, with its default, and no other."""
+"""The README is short, leads on, and its commands are the ones that CI runs."""
 
 from __future__ import annotations
 
-import ast
 import re
-from collections.abc import Iterator
-from pathlib import Path
 
-CHECKOUT = Path(__file__).resolve().parents[2]
+from tests.docs.test_pages import CHECKOUT, PAGES
+
 README = (CHECKOUT / "README.md").read_text()
-SAID_IN_WORDS = {
-    "DATABASE_URL",
-    "MIGRATION_DATABASE_URL",
-    "REDIS_URL",
-    "CACHE_URL",
-    "STREAM_URL",
-    "BROKER_URL",
-    "SECRET_KEY",
-    "JWT_SIGNING_KEY",
-    "ALLOWED_HOSTS",
-    "CSRF_TRUSTED_ORIGINS",
-    "TEST_DATABASE_NAME",
-    "STATIC_ROOT",
-    "FEED_SEED",
-    "BROKERAGE_DATA_DIR",
-    "BROKERAGE_BY",
-}
+MAKEFILE = (CHECKOUT / "Makefile").read_text()
+CI = (CHECKOUT / ".ci" / "run").read_text()
 
 
-def table_below(heading: str) -> list[list[str]]:
-    """The rows of the first table below a heading, their cells without the spaces around them."""
-    section = README.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
-    lines = [line for line in section.splitlines() if line.startswith("|")][2:]
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+def test_the_readme_fits_on_two_screens_and_ends_in_links() -> None:
+    lines = README.splitlines()
+
+    assert len(lines) <= 120
+    assert "](" in lines[-1]
 
 
-# --- commands --------------------------------------------------------------------------------------
+def test_every_page_can_be_reached_from_the_readme_at_once_or_by_the_decisions_index() -> None:
+    targets = set(re.findall(r"\]\(([^)#\s]+)", README))
+
+    missing = [str(page) for page in PAGES if str(page) not in targets | {"README.md"}]
+
+    assert [page for page in missing if not page.startswith("docs/decisions/0")] == []
 
 
-def commands() -> dict[str, Path]:
-    files = CHECKOUT.glob("*/management/commands/*.py")
-    return {path.stem: path for path in files if path.stem != "__init__"}
+def test_what_the_readme_calls_the_test_command_is_what_ci_runs() -> None:
+    section = README.partition("\n## Test\n")[2]
+    (whole, *_) = re.findall(r"^\$ (make test)\s", section, re.MULTILINE)
+
+    assert f"\n{whole}\n" in CI
+    # `make check` is the three that CI names one by one.
+    (checks,) = re.findall(r"^check: (.+)$", MAKEFILE, re.MULTILINE)
+    assert f"\nmake {checks}\n" in CI
+    assert "$ make check" in section
 
 
-def test_every_management_command_is_in_the_readme_and_every_one_there_exists() -> None:
-    told = {row[0].split("`")[1].split()[0] for row in table_below("Management commands")}
-
-    assert told == set(commands())
-
-
-def test_the_readme_marks_exactly_the_commands_that_answer_in_json() -> None:
-    marked = {row[0].split("`")[1].split()[0] for row in table_below("Management commands") if "◇" in row[0]}
-
-    in_json = {
-        name for name, path in commands().items() if re.search(r'"--json"|JSONCommand|FundingCommand', path.read_text())
-    }
-
-    assert marked == in_json
-
-
-def test_every_option_of_a_command_that_the_readme_names_exists() -> None:
-    shared = "".join(path.read_text() for path in CHECKOUT.glob("*/management/*.py"))
-    for row in table_below("Management commands"):
-        name = row[0].split("`")[1].split()[0]
-        for option in re.findall(r"--[a-z][a-z-]+", " ".join(row)):
-            assert f'"{option}"' in commands()[name].read_text() + shared, f"{name} {option}"
-
-
-# --- settings --------------------------------------------------------------------------------------
-
-
-def settings_in_code() -> Iterator[tuple[str, object]]:
-    """Every name that is read from the environment, and its default where the code has a plain one."""
-    for path in [CHECKOUT / "brokerage" / "settings.py", *(CHECKOUT / "brokerage" / "management").rglob("*.py")]:
-        yield from _read_in(path)
-    for path in (CHECKOUT / "brokerage" / "stack").glob("*.py"):
-        yield from _read_in(path)
-
-
-def _read_in(path: Path) -> Iterator[tuple[str, object]]:
-    ignored = {"NO_COLOR", "TERM", "PATH"}  # the terminal's own
-    for node in ast.walk(ast.parse(path.read_text())):
-        if not (isinstance(node, ast.Call) and node.args and isinstance(node.func, ast.Attribute)):
-            continue
-        first = node.args[0]
-        of_env = ast.unparse(node.func.value) in {"env", "environ", "os.environ"}
-        if of_env and isinstance(first, ast.Constant) and first.value not in ignored:
-            defaults = [keyword.value for keyword in node.keywords if keyword.arg == "default"] or node.args[1:2]
-            constant = defaults and isinstance(defaults[0], ast.Constant)
-            yield str(first.value), defaults[0].value if constant else None  # type: ignore[attr-defined]
-
-
-def settings_in_readme() -> dict[str, str]:
-    """Each name of the table with its default as it is told there."""
-    told = {}
-    for names, default, _ in table_below("Settings"):
-        found = re.findall(r"`([A-Z_]+)`", names)
-        parts = default.split(", ") if len(found) > 1 else [default]
-        for position, name in enumerate(found):
-            told[name] = parts[position] if len(parts) == len(found) else default
-    return told
-
-
-def test_every_setting_is_in_the_readme_and_every_one_there_is_read() -> None:
-    assert set(settings_in_readme()) == {name for name, _ in settings_in_code()}
-
-
-def test_the_defaults_in_the_readme_are_those_of_the_code() -> None:
-    told = settings_in_readme()
-    for name, default in settings_in_code():
-        if name in SAID_IN_WORDS or default is None:
-            continue
-        shown = {True: "on", False: "off"}.get(default, str(default)) if isinstance(default, bool) else str(default)
-        assert told[name] == shown, name
-
-
-def test_the_example_environment_names_no_setting_that_is_not_read() -> None:
-    example = (CHECKOUT / ".env.example").read_text()
-    named = set(re.findall(r"^#? ?([A-Z][A-Z_]+)=", example, re.MULTILINE))
-
-    of_compose = {"POSTGRES_PASSWORD", "POSTGRES_APP_PASSWORD", "VALKEY_PASSWORD"}
-    assert named - of_compose <= {name for name, _ in settings_in_code()}
-    assert of_compose <= named
+def test_every_target_of_make_that_a_page_names_exists() -> None:
+    targets = set(re.findall(r"^([a-z][a-z-]*):", MAKEFILE, re.MULTILINE))
+    for page in PAGES:
+        text = (CHECKOUT / page).read_text()
+        for said in re.findall(r"(?:`|^\$ (?:\w+=\S+ )*)make ([a-z][a-z-]*)", text, re.MULTILINE):
+            assert said in targets, f"{page}: make {said}"

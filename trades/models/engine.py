@@ -124,7 +124,7 @@ class PriceExtreme(models.Model):
 
 
 class SwapRun(FixedColumns):
-    """One night's swap of a partition's customers: at which prices, how far it came, and whether it is done.
+    """One rollover, a night's swap of a partition's customers: at which prices, how far it came, whether it is done.
 
     By the sixteen partitions that never change, so it holds whatever the number of engines becomes.
     """

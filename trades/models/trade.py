@@ -16,7 +16,8 @@ class Trade(FixedColumns):
     """A quote that was executed, on its way storing -> settling -> completed (or failed).
 
     HOT by design: no index covers a column that changes (state, failure_code, batch, taken_from_settling,
-    updated_at), and pages are filled to two fifths (migration 0007), so a step of a trade rewrites no index.
+    updated_at), and pages are filled to two fifths (`trades/migrations/0009_room_for_a_batch.py`), so a step of a trade
+    rewrites no index.
     What is due is found by ranges of the time-ordered primary key. The one exception is `exiting_trade`,
     written once for the few trades that are exits, because one live exit per trade must be a constraint.
 

@@ -1,4 +1,4 @@
-"""Low-water marks: where to begin looking for trades that wait. The only code that reads and writes them.
+"""Low-water marks: where to begin looking for trades that wait. The only code that writes them.
 
 No index says which trades wait, so they are looked for in ranges of the time-ordered primary key, from a mark on. A
 mark is a fact about a kind of asset, whoever cuts it, and one more about `storing`. It never passes the last ten
