@@ -187,6 +187,15 @@ def test_what_one_person_may_do_and_what_takes_two(alone: dict[str, Any] | None,
             assert getattr(now(), name) == Decimal(value), name
 
 
+def test_a_price_of_twelve_digits_is_proposed_and_applied():
+    """Guard: `exact` of `terms.kept`. With all its decimals it has more digits than Decimal's own 28."""
+    proposed = proposes(simulator_price="123456789012.5")
+
+    assert proposed.new == {"simulator_price": "123456789012.500000000000000000"}
+    applies(proposed)
+    assert now().simulator_price == Decimal("123456789012.5")
+
+
 def test_many_small_steps_do_not_walk_out_of_the_band():
     """Guard: `agreed`, from which the band is measured. Measured from what stands, 5 bps become 9999 in twenty steps,
     each of them narrow."""
