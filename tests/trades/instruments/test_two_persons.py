@@ -315,6 +315,24 @@ def test_a_dialog_answered_twice_proposes_once():
         proposes("ETH-USD", by=maker, once=once, **WIDE)
 
 
+def test_a_dialog_answered_with_something_else_is_refused():
+    """Guard: the comparisons in change._made_before. Without one somebody is told that what they said is proposed."""
+    maker, once = somebody(), uuid.uuid4()
+    proposes(by=maker, once=once, fee_bps="25", **WIDE)
+    says = {"reason": "the venue asks for it", "by": maker, "at": timezone.now(), "once": once}
+
+    for wanted, other in (
+        ({**WIDE, "fee_bps": "25"}, {"by": somebody()}),
+        ({**WIDE, "fee_bps": "25"}, {"reason": "another"}),
+        ({**WIDE, "fee_bps": "26"}, {}),
+        ({**WIDE, "leverage_cap": "50"}, {}),
+        ({"fee_bps": "25"}, {}),
+    ):
+        with pytest.raises(KeyReused):
+            change.propose(BTC, wanted, **says | other)
+    assert change.propose(BTC, {**WIDE, "fee_bps": "25"}, **says) == InstrumentChange.objects.get()
+
+
 # --- decimals ----------------------------------------------------------------------------------------
 
 
