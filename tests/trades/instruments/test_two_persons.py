@@ -15,7 +15,7 @@ from quotes import symbols
 from quotes.errors import UnknownSymbol
 from quotes.models import Instrument, InstrumentChange, TermBand
 from quotes.models.instrument import MOVING
-from tests.given import a_customer, a_quote, a_trade, btc, btc_at
+from tests.given import a_customer, a_quote, a_trade, btc, btc_at, executes
 from tests.trades.instruments.desk import BTC, a_hedger, applies, now, proposes, somebody
 from tests.trades.orders.engine_room import opens, places
 from trades.errors import MakerIsChecker
@@ -367,6 +367,18 @@ def test_decimals_do_not_change_while_anything_is_open(what: str):
     sql = "UPDATE quotes_instrumentchange SET state = 'applied', decided_at = now(), checked_by_id = %s WHERE id = %s"
     assert f"while there are 1 {what}" in refused_by(sql, somebody(), proposed.pk)
     assert now().price_decimals == 2
+
+
+@pytest.mark.parametrize("decimals", ["price_decimals", "quantity_decimals"])
+def test_neither_decimals_change_through_sql_once_a_trade_is_written_down(decimals: str):
+    """Guard: the trigger decimals_wait, for both columns; a trade in storing is under way."""
+    btc_at("40_000.00", "40_020.00")
+    trade = executes(a_quote(a_customer(with_usd="10_000.00"), receive=btc("0.01")))
+
+    said = refused_by(f"UPDATE quotes_instrument SET {decimals} = 1 WHERE symbol = %s", BTC)
+
+    assert trade.state == "storing"
+    assert "while there are 1 trades under way" in said
 
 
 # --- what the tables refuse by themselves ------------------------------------------------------------
