@@ -12,6 +12,7 @@ from django.db import connection, models
 
 from accounts import json_codec
 from accounts.errors import Malformed
+from accounts.money import exact as exact_digits
 from accounts.money import parse_decimal, printed
 from quotes.models import Instrument
 from quotes.models.instrument import MOVING
@@ -83,6 +84,7 @@ def with_terms(instrument: Instrument, wanted: Mapping[str, Term]) -> Instrument
     return would
 
 
+@exact_digits
 def kept(name: str, value: Term) -> str | None:
     """A term as a proposal's row keeps it: a number as a text, at its column's scale."""
     if value is None:

@@ -259,7 +259,7 @@ def test_a_leg_s_difference_is_not_explained_away():
 
 @pytest.mark.django_db(transaction=True)
 def test_ten_runs_at_once_open_one_break():
-    """Guard: the advisory lock in `reconcile`. Without it several runs find no break, and the unique index breaks
+    """Guard: the advisory lock in `_compared`. Without it several runs find no break, and the unique index breaks
     all but one of their transactions: the runs would be lost."""
     customer = a_customer(with_usd="10.00")
     assert customer

@@ -17,7 +17,7 @@ from django.test.utils import CaptureQueriesContext
 from accounts import streams
 from accounts.clock import uptime
 from accounts.models import User
-from quotes import candles, prices, references
+from quotes import candles, prices, references, symbols
 from quotes.errors import StalePrice
 from quotes.feeds.venue import VenueTick
 from quotes.judging import Fault
@@ -178,6 +178,17 @@ def test_a_hold_whose_instruments_greatest_spread_is_lowered_is_no_price_any_mor
     assert read() == Fault.SPREAD
 
 
+def test_forgetting_the_instruments_forgets_the_limits_of_their_prices():
+    """Guard: `references.forget` in `symbols.forget`. Without it this process reads the price for a second more."""
+    writes("100", "104")
+    assert isinstance(read(), Price)
+
+    Instrument.objects.filter(pk=BTC).update(max_spread_percent=3)
+    symbols.forget()
+
+    assert read() == Fault.SPREAD
+
+
 def test_the_feed_makes_a_candle_of_what_it_said_and_of_a_hold_that_is_a_row_and_of_nothing_else():
     """Guard: `_is_ours`. A hold that somebody writes into Redis stands until the feed's next look at the rows."""
     feed = Feed(1, 0.25, threading.Event())
@@ -204,7 +215,7 @@ def test_the_feed_makes_a_candle_of_what_it_said_and_of_a_hold_that_is_a_row_and
 
 
 def test_an_accepted_jump_is_in_its_minutes_candle_and_so_is_read():
-    """Guard: `candles.note` in `accept_price`."""
+    """Guard: `candles.note` in `services._recorded`."""
     ann = User.objects.create_user("ann@firm.example", "a long enough word", is_staff=True)
     was_seen_at("100", "100")
     prices.publish([(BTC, Decimal(100), Decimal(100))])

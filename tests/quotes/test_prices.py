@@ -13,6 +13,7 @@ from django.core.management import CommandError, call_command
 from accounts import streams
 from quotes import prices, symbols
 from quotes.errors import StalePrice, UnknownSymbol
+from quotes.price_scripts import AHEAD
 from quotes.prices import Prices, is_sound, parsed
 
 pytestmark = pytest.mark.django_db
@@ -71,6 +72,16 @@ def test_a_price_exactly_at_the_age_limit_is_fresh_and_a_millisecond_later_stale
     assert past_it.usable("BTC-USD", 10) is None
     with pytest.raises(StalePrice):
         past_it.require("BTC-USD", 10)
+
+
+def test_a_price_a_second_ahead_is_fresh_and_one_further_ahead_is_none():
+    """Guard: `AHEAD` in `Prices.usable`. Without it whoever keeps a price has it fresh for as long as Redis' clock was
+    set back."""
+    prices.publish([("BTC-USD", Decimal(100), Decimal(101))], at=MOMENT)
+    found = prices.latest().by_symbol
+
+    assert Prices(MOMENT - AHEAD, found).usable("BTC-USD", 10) is not None
+    assert Prices(MOMENT - AHEAD - timedelta(milliseconds=1), found).usable("BTC-USD", 10) is None
 
 
 def test_a_price_is_dated_and_judged_by_the_clock_of_redis():

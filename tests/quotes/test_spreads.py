@@ -146,6 +146,20 @@ def test_accepting_a_jump_does_not_accept_a_spread(ann):
     assert not LogEntry.objects.exists()
 
 
+def test_a_jump_is_accepted_by_the_instruments_own_limits(ann):
+    """Guard: `limits` in `accept_price`. By the defaults nothing of an instrument with a wider spread could be."""
+    Instrument.objects.filter(pk=BTC).update(max_spread_percent=20, jump_limit_percent=90)
+    wide = PriceLimits(Decimal(90), Decimal(20))
+    says("100", "101", wide)
+    says("9", "10", wide)
+    seen = prices.refused()[BTC]
+    says("4", "4.4", wide)  # from 9 and 10 that is more than the default jump, and 90 % at most
+
+    accept_price(Instrument.objects.get(pk=BTC), seen=seen, by=ann.pk)
+
+    assert stands() == (4, Decimal("4.4"))
+
+
 def test_a_crossed_price_that_somebody_wrote_there_can_not_be_accepted(ann):
     says("100", "101")
     streams.client().hset("prices:refused", BTC, "1100|900|1700000000000")

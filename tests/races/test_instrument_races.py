@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from functools import partial
+from uuid import uuid4
 
 import pytest
 from django.utils import timezone
 
+from accounts.errors import KeyReused
 from quotes.models import Instrument, InstrumentChange
 from tests.races.together import together
 from tests.trades.instruments.staff import BTC, any_spread_counts, now, proposes, somebody
@@ -74,3 +76,30 @@ def test_ten_proposals_at_once_are_one():
     results = together([partial(proposes, by=somebody(), spread_bps="9999") for _ in range(10)])
 
     assert Counter(type(result) for result in results) == {InstrumentChange: 1, ChangeWaits: 9}, results
+
+
+@pytest.mark.parametrize(("spread_bps", "state"), [("6", "applied"), ("9999", "proposed")])
+def test_a_dialog_that_is_answered_ten_times_at_once_makes_one_change(spread_bps, state):
+    """Guard: the dialog's key is looked for with the instrument's row locked. Without that a double click is told that
+    another change waits, or that nothing changes."""
+    answer = {"by": somebody(), "once": uuid4(), "spread_bps": spread_bps}
+
+    results = together([partial(proposes, **answer) for _ in range(10)])
+
+    assert {getattr(result, "pk", result) for result in results} == {InstrumentChange.objects.get().pk}
+    assert InstrumentChange.objects.get().state == state
+
+
+def test_a_dialog_that_is_answered_for_two_instruments_at_once_makes_one_change():
+    """Guard: `quotes_instrumentchange.once` is unique, and who it refuses is told of the reused key. Two instruments'
+    rows are locked, so nothing else is between the two."""
+    any_spread_counts("ETH-USD")
+    maker = somebody()
+    for _ in range(5):
+        calls = [partial(proposes, symbol, by=maker, spread_bps="9999") for symbol in (BTC, "ETH-USD")]
+        once = uuid4()
+
+        results = together([partial(call, once=once) for call in calls])
+
+        assert Counter(type(result) for result in results) == {InstrumentChange: 1, KeyReused: 1}, results
+        change.refuse(InstrumentChange.objects.get(once=once).pk, by=maker, at=timezone.now())

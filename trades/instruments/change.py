@@ -63,7 +63,7 @@ def propose(
     if not 0 < len(reason) <= LONGEST_REASON or not reason.isprintable():
         raise Malformed(f"A change has a reason of 1 to {LONGEST_REASON} characters on one line.")
     instrument = _locked_instrument(symbol)
-    if made := _made_before(once, symbol, parsed, reason, by):
+    if made := _made_before(once, instrument, parsed, reason, by):
         return made
     if InstrumentChange.objects.filter(instrument=symbol, state=State.PROPOSED).exists():
         raise ChangeWaits
@@ -164,14 +164,18 @@ def _locked_instrument(symbol: str) -> Instrument:
 
 
 def _made_before(
-    once: UUID | None, symbol: str, wanted: Mapping[str, Term], reason: str, by: UUID
+    once: UUID | None, instrument: Instrument, wanted: Mapping[str, Term], reason: str, by: UUID
 ) -> InstrumentChange | None:
-    """What the dialog with this one-time key made. Raises KeyReused where that was something else."""
+    """What the dialog with this one-time key made. Raises KeyReused where that was something else.
+
+    A change keeps the terms that it changes: of any other, what was said is what the instrument says.
+    """
     made = InstrumentChange.objects.filter(once=once).first() if once else None
     if made is None:
         return None
     said = {name: terms.kept(name, value) for name, value in wanted.items()}
-    same = (made.instrument_id, made.reason, made.made_by_id) == (symbol, reason, by)
-    if not same or any(said.get(name) != value for name, value in made.new.items()):
+    others = {name: terms.kept(name, getattr(instrument, name)) for name in said.keys() - made.new.keys()}
+    same = (made.instrument_id, made.reason, made.made_by_id) == (instrument.pk, reason, by)
+    if not same or said != others | made.new:
         raise KeyReused("This dialog was answered before, with something else: open it anew.")
     return made

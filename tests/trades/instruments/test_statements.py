@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+from django.utils import timezone
 
 from quotes import prices
-from quotes.judging import PriceLimits
-from quotes.models import InstrumentChange
+from quotes.judging import Fault, PriceLimits
+from quotes.models import Instrument, InstrumentChange
 from tests.given import a_customer, balance, btc_at, market_closed_at, price_at, usd, what_the_audit_finds
 from tests.trades.instruments.staff import BTC, a_hedger, now, proposes
 from tests.trades.orders.engine_steps import became, cash, fires, happened, judges, opens, places
@@ -102,6 +104,26 @@ def test_a_resting_market_hides_nothing():
     assert would_fire(BTC, WIDE)[0].stop_losses == 2
 
 
+def test_a_refused_price_hides_nothing_after_the_feed_fell_silent():
+    """Guard: a refused price that would count then counts as fresh, too. The feed's next one is as far away."""
+    a_hedger()
+    market_closed_at(BTC, "40010.00")
+    half_a_minute_ago = timezone.now() - timedelta(seconds=30)
+    assert prices.publish([(BTC, Decimal("15000"), Decimal("15010"))], at=half_a_minute_ago) == {BTC: Fault.JUMP}
+
+    assert would_fire(BTC, {"jump_limit_percent": "90"})[0].stop_losses == 1
+
+
+def test_a_raised_age_limit_states_what_an_old_price_would_fire():
+    """Guard: `AGES` in `FIRING`. Without it a price counts again that nobody was told of."""
+    a_hedger()
+    market_closed_at(BTC, "38000.00")
+
+    statement, is_narrow = would_fire(BTC, {"price_age_limit_seconds": 120})
+
+    assert (statement.bid, statement.stop_losses, is_narrow) == (Decimal("38000.00"), 1, False)
+
+
 def test_without_any_price_nobody_can_say_it():
     from quotes import prices
 
@@ -141,6 +163,17 @@ def test_a_raised_jump_limit_states_what_the_refused_price_would_fire():
     statement, is_narrow = would_fire(BTC, {"jump_limit_percent": "90"})
 
     assert (statement.bid, statement.stop_losses, is_narrow) == (Decimal("15000"), 1, False)
+
+
+def test_a_refused_price_that_stays_too_wide_is_not_what_is_stated():
+    """Guard: `_is_too_wide` in `preview._price`. Without it 2 stop losses are stated that nothing would fire."""
+    Instrument.objects.filter(pk=BTC).update(max_spread_percent=5)
+    a_hedger()
+    assert prices.publish([(BTC, Decimal("15000"), Decimal("62000"))]) == {BTC: Fault.SPREAD}
+
+    statement, _ = would_fire(BTC, {"jump_limit_percent": "90"})
+
+    assert (statement.bid, statement.fires) == (Decimal("40000.00"), False)
 
 
 def test_terms_that_move_no_price_fire_nothing():

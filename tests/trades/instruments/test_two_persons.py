@@ -15,7 +15,7 @@ from quotes import symbols
 from quotes.errors import UnknownSymbol
 from quotes.models import Instrument, InstrumentChange, TermBand
 from quotes.models.instrument import MOVING
-from tests.given import a_customer, a_quote, a_trade, btc, btc_at
+from tests.given import a_customer, a_quote, a_trade, btc, btc_at, executes
 from tests.trades.instruments.staff import BTC, a_hedger, applies, now, proposes, somebody
 from tests.trades.orders.engine_steps import opens, places
 from trades.errors import MakerIsChecker
@@ -187,6 +187,15 @@ def test_what_one_person_may_do_and_what_takes_two(alone: dict[str, Any] | None,
             assert getattr(now(), name) == Decimal(value), name
 
 
+def test_a_price_of_twelve_digits_is_proposed_and_applied():
+    """Guard: `exact` of `terms.kept`. With all its decimals it has more digits than Decimal's own 28."""
+    proposed = proposes(simulator_price="123456789012.5")
+
+    assert proposed.new == {"simulator_price": "123456789012.500000000000000000"}
+    applies(proposed)
+    assert now().simulator_price == Decimal("123456789012.5")
+
+
 def test_many_small_steps_do_not_walk_out_of_the_band():
     """Guard: `agreed`, from which the band is measured. Measured from what stands, 5 bps become 9999 in twenty steps,
     each of them narrow."""
@@ -306,6 +315,24 @@ def test_a_dialog_answered_twice_proposes_once():
         proposes("ETH-USD", by=maker, once=once, **WIDE)
 
 
+def test_a_dialog_answered_with_something_else_is_refused():
+    """Guard: the comparisons in change._made_before. Without one somebody is told that what they said is proposed."""
+    maker, once = somebody(), uuid.uuid4()
+    proposes(by=maker, once=once, fee_bps="25", **WIDE)
+    says = {"reason": "the venue asks for it", "by": maker, "at": timezone.now(), "once": once}
+
+    for wanted, other in (
+        ({**WIDE, "fee_bps": "25"}, {"by": somebody()}),
+        ({**WIDE, "fee_bps": "25"}, {"reason": "another"}),
+        ({**WIDE, "fee_bps": "26"}, {}),
+        ({**WIDE, "leverage_cap": "50"}, {}),
+        ({"fee_bps": "25"}, {}),
+    ):
+        with pytest.raises(KeyReused):
+            change.propose(BTC, wanted, **says | other)
+    assert change.propose(BTC, {**WIDE, "fee_bps": "25"}, **says) == InstrumentChange.objects.get()
+
+
 # --- decimals ----------------------------------------------------------------------------------------
 
 
@@ -340,6 +367,18 @@ def test_decimals_do_not_change_while_anything_is_open(what: str):
     sql = "UPDATE quotes_instrumentchange SET state = 'applied', decided_at = now(), checked_by_id = %s WHERE id = %s"
     assert f"while there are 1 {what}" in refused_by(sql, somebody(), proposed.pk)
     assert now().price_decimals == 2
+
+
+@pytest.mark.parametrize("decimals", ["price_decimals", "quantity_decimals"])
+def test_neither_decimals_change_through_sql_once_a_trade_is_written_down(decimals: str):
+    """Guard: the trigger decimals_wait, for both columns; a trade in storing is under way."""
+    btc_at("40_000.00", "40_020.00")
+    trade = executes(a_quote(a_customer(with_usd="10_000.00"), receive=btc("0.01")))
+
+    said = refused_by(f"UPDATE quotes_instrument SET {decimals} = 1 WHERE symbol = %s", BTC)
+
+    assert trade.state == "storing"
+    assert "while there are 1 trades under way" in said
 
 
 # --- what the tables refuse by themselves ------------------------------------------------------------

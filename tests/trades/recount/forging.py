@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from django.db import connection
 from django.utils import timezone
 
@@ -39,6 +41,23 @@ def found() -> set[tuple[str, str]]:
         (finding["check"], finding["row"])
         for finding in findings
         if not finding["check"].startswith(("sealed quotes_quote", "sealed trades_swaprun", "versions of "))
+    }
+
+
+def told(check: str, row: UUID) -> list[str]:
+    """What this check says of a row: a text for each thing that is wrong with it."""
+    findings = audit.run(timezone.now()).findings
+    sentences = [finding["sentence"] for finding in findings if (finding["check"], finding["row"]) == (check, row.hex)]
+    return [one for sentence in sentences for one in sentence.partition(": ")[2].removesuffix(".").split("; ")]
+
+
+def proven() -> set[tuple[str, str]]:
+    """What the recount's own checks name as tampered with, as (check, row): whole sealed rows say otherwise."""
+    findings = audit.run(timezone.now(), verify=True).findings
+    return {
+        (finding["check"], finding["row"])
+        for finding in findings
+        if finding["tampered"] and not finding["check"].startswith(("sealed ", "versions "))
     }
 
 

@@ -9,7 +9,7 @@ from accounts.identity import SYSTEM
 from accounts.models import Customer
 from quotes.quoting import FeeTerms
 from tests.given import a_customer, a_cut, a_quote, a_settling_buy, a_trade, btc, btc_at, deposit, exits, settles
-from tests.trades.recount.forging import forged, found, named
+from tests.trades.recount.forging import forged, found, named, proven
 from trades.models import SettlementBatch, SettlementLeg, Trade
 from trades.settlement.approval import cancel
 
@@ -171,6 +171,24 @@ def test_a_leg_that_was_changed_is_found(traded: dict[str, Trade], change: str, 
 
     assert (check, leg.pk.hex) in found()
     assert named() == {leg.pk.hex}
+
+
+@pytest.mark.parametrize(
+    ("sql", "check"),
+    [
+        ("UPDATE trades_trade SET fee = fee + 1 WHERE id = %s", "trade quotes"),
+        ("UPDATE trades_settlementleg SET settled_at = settled_at - interval '1 hour' WHERE id = %s", "leg times"),
+    ],
+)
+def test_what_a_sealed_row_contradicts_is_named_by_the_check_itself(
+    traded: dict[str, Trade], sql: str, check: str
+) -> None:
+    """Guards: the proofs of these two checks. The versions name a leg as well, where there are any."""
+    row = traded["waiting"].pk if check == "trade quotes" else SettlementLeg.objects.get(asset_id="USD").pk
+
+    forged(sql, row)
+
+    assert proven() == {(check, row.hex)}
 
 
 def test_a_deposit_changes_nothing_of_it(alice: Customer, traded: dict[str, Trade]) -> None:

@@ -90,6 +90,26 @@ def test_a_night_that_was_removed_is_found(held: Order) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("sql", "check"),
+    [
+        ("UPDATE trades_swaprun SET started_at = cutoff - interval '1 second' WHERE id = %s", "swap nights"),
+        ("UPDATE accounts_transfer SET at = at - interval '1 hour' WHERE id = %s", "swap movements"),
+        ("UPDATE trades_deal SET at = '2026-11-17 22:00:01Z' WHERE id = %s", "swap movements"),
+        ("UPDATE accounts_transfer SET amount = amount + 1 WHERE id = %s", "swap events"),
+    ],
+)
+def test_a_night_that_began_too_early_or_moved_what_it_may_not_is_found(held: Order, sql: str, check: str) -> None:
+    """Guards: the conditions of `_GAPS`, `_MOVED` and `_TOLD`."""
+    charged = Transfer.objects.get(kind="order_swap", key__endswith="2026-11-17")
+    night = SwapRun.objects.filter(night="2026-11-17").latest("id")
+    row = {"trades_swaprun": night.pk, "accounts_transfer": charged.pk, "trades_deal": held.deals.get().pk}
+
+    unsealed_forged(sql, row[sql.split()[1]])
+
+    assert (check, (night if check == "swap nights" else charged).pk.hex) in found()
+
+
 def test_a_night_at_its_own_rates_to_its_end(alice: Customer, monkeypatch: pytest.MonkeyPatch) -> None:
     """Guard: the run keeps its rates. With the instrument's of just now the two orders would pay differently, and the
     recount could name neither."""
@@ -101,6 +121,22 @@ def test_a_night_at_its_own_rates_to_its_end(alice: Customer, monkeypatch: pytes
     rollover.runs(at("2026-11-18 22:00:05"))
 
     assert [swaps(order)[0][1] for order in orders] == [-105, -105]
+    assert found() == set()
+
+
+def test_what_is_reduced_while_a_night_is_under_way_may_have_been_charged_as_a_whole(
+    alice: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Guard: `most` in `_HELD` has what was taken out since the run began."""
+    monkeypatch.setattr("trades.engine.rollover.SLICE", 1)
+    rollover = RolloverEngine("2026-11-18 12:00")
+    orders = [opens(alice, at("2026-11-18 15:00"), quantity="0.2") for _ in range(2)]
+    rollover.works_a_slice(at("2026-11-18 22:00"))
+    for order in orders:
+        says(closing(alice, order.code, quantity="0.1"), at("2026-11-18 22:00:01"))
+    rollover.works(at("2026-11-18 22:00:05"))
+
+    assert sorted(swaps(order)[0][1] for order in orders) == [-210, -105]
     assert found() == set()
 
 
