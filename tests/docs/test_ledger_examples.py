@@ -349,7 +349,7 @@ def writers() -> dict[str, ast.Module]:
         tree = ast.parse(path.read_text())
         calls = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
         called = {getattr(call, "attr", getattr(call, "id", "")) for call in calls}
-        in_a_tick = any(ast.unparse(call) == "tick.move" for call in calls)
+        in_a_tick = any(ast.unparse(call) == "session.move" for call in calls)
         if in_a_tick or called & {"Movement", "Posting", "post_selected"}:
             found[str(path.relative_to(CHECKOUT))] = tree
     found.pop("accounts/ledger.py", None)

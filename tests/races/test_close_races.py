@@ -32,7 +32,7 @@ NOT_FOUND = b'{"error":"Order not found or already closed","message":"Order not 
 
 
 def test_two_engines_that_close_one_order_at_once_close_it_once() -> None:
-    """Guard: `FOR NO KEY UPDATE` in reads.lock_orders.
+    """Guard: `FOR NO KEY UPDATE` in queries.lock_orders.
 
     Without it both engines read OPEN, and the later one breaks its whole tick at the guarded update.
     """
@@ -124,7 +124,7 @@ def test_many_closes_of_each_order_over_http_are_one_close_each(live: Live, orde
 @pytest.mark.xdist_group("live")
 @pytest.mark.parametrize("orders", [size(10, 1_000)])
 def test_one_key_per_order_closes_once_and_every_answer_is_the_same(live: Live, orders: int) -> None:
-    """quality.md, race 2. Guard: the stored answer (`reads.stored_answers`).
+    """quality.md, race 2. Guard: the stored answer (`queries.stored_answers`).
 
     Without it a retry is told "not found or already closed" about its own close.
     """

@@ -150,7 +150,7 @@ def buys_eth(customer: Customer, dollars: str) -> Trade:
 def test_a_spot_trade_delivers_no_more_than_losses_leave(
     alice: Customer, bid: str, ask: str, dollars: str, becomes: tuple[str, str | None]
 ) -> None:
-    """Guard: `_held_by_positions`. The first had settled, brought about the stop-out, and the house paid 1,757.50."""
+    """Guard: `held_by_positions`. The first had settled, brought about the stop-out, and the house paid 1,757.50."""
     btc_at(bid, ask)
 
     trade = buys_eth(alice, dollars)

@@ -193,7 +193,7 @@ class Margins:
         self._all_fresh = True
 
     def fill_symbol(self, symbol: str, orders: npt.NDArray[Any], is_buy: npt.NDArray[np.bool_]) -> None:
-        """Add a symbol's live orders to the accounts, as records of `book_triggers.RECORD`."""
+        """Add a symbol's live orders to the accounts, as records of `queues.RECORD`."""
         size = len(self._customers)
         self.orders += np.bincount(orders["account"], minlength=size)
         is_open = orders["quantity"] > 0

@@ -119,7 +119,7 @@ def _buckets(partition: int, partitions: int) -> list[int]:
 
 
 def extremes(symbols: list[str]) -> npt.NDArray[Any]:
-    """All rows of `extremes.py`, oldest first."""
+    """All rows of `price_extremes.py`, oldest first."""
     rows = _selected(_EXTREME_COLUMNS, _EXTREMES, {"symbols": symbols})
     return rows[np.argsort(rows["at"], kind="stable")]
 

@@ -37,7 +37,7 @@ if redis.call('TYPE', KEYS[1]).ok == 'string' and redis.call('GET', KEYS[1]) == 
 end
 return 0
 """
-"""Takes a request's mark away (`inflight.py`); only the request that set it does."""
+"""Takes a request's mark away (`idempotency.py`); only the request that set it does."""
 
 
 class Gateway:

@@ -159,7 +159,7 @@ def test_a_killed_engines_successor_knows_how_far_the_stop_had_come() -> None:
 
 
 def test_extremes_that_are_only_about_to_be_written_count() -> None:
-    """Guard: `Tick._read_more` gives `peaks` the rows of its own transaction.
+    """Guard: `load._load_more` gives `peaks` the rows of its own transaction.
 
     An engine's transaction was rolled back; the rows of its prices come with the next one.
     """
