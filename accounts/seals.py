@@ -24,6 +24,7 @@ from django.db import connection, transaction
 from django.utils.module_loading import import_string
 from psycopg.sql import SQL, Composable, Identifier
 
+from accounts.db import locks
 from accounts.ids import floor_of
 
 BLOCK_ROWS: Final = 10_000
@@ -32,7 +33,6 @@ MOST_NAMED: Final = 1000  # more would say no more
 BLOCKS: Final = "accounts_sealblock"
 FIRST: Final = "0" * 64  # what the first block names as the one before
 _PAGE: Final = 100  # blocks looked at in one statement
-_LOCK: Final = 0x5EA1  # of pg_advisory_xact_lock: one sealer at a time
 _ID, _DIGEST, _SIDES = 16, 32, 8  # bytes a row
 
 
@@ -138,7 +138,7 @@ def seal(at: datetime) -> Sealed:
 @transaction.atomic
 def _seal_block(table: str, at: datetime) -> int:
     """Seal the table's next rows, at most BLOCK_ROWS; how many. Two sealers take turns, so the chain never forks."""
-    _ask(SQL("SELECT pg_advisory_xact_lock(%(lock)s)"), lock=_LOCK)
+    locks.hold(locks.SEALING)
     horizon = _horizon(at)  # before the rows are looked at: who ended meanwhile is seen by the next statement
     if horizon is None:
         return 0

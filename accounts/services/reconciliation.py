@@ -18,6 +18,7 @@ from uuid import UUID
 from django.db import connection
 
 from accounts import conflicts
+from accounts.db import locks
 from accounts.errors import BadStatement, Malformed
 from accounts.identity import SYSTEM, Actor
 from accounts.ids import floor_of
@@ -32,7 +33,6 @@ LONGEST_STATEMENT: Final = 1_000_000  # bytes
 LONGEST_SOURCE: Final = 200
 MARGIN: Final = timedelta(minutes=10)  # a transfer's id may be this much older than its `at`: slow clocks
 _MOST: Final = 10**37  # base units: its difference to whatever the books hold still fits NUMERIC(38,0)
-_LOCK_NAME: Final = 0x4EC0  # of pg_advisory_xact_lock: runs take turns, so an asset's break is opened once
 
 # One statement, so one snapshot: balances and the transfers since are of the same moment.
 _OUTSIDE = """
@@ -75,8 +75,7 @@ def reconcile(statement: bytes, *, source: str, as_of: datetime, at: datetime, b
 def _compared(
     statement: bytes, said: Mapping[str, int], source: str, as_of: datetime, at: datetime, by: Actor
 ) -> ReconciliationRun:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK_NAME])
+    locks.hold(locks.RECONCILIATION)
     booked = ledger_outside(as_of)
     assets = sorted(said.keys() | {asset for asset, amount in booked.items() if amount})
     drifts = {asset: said.get(asset, 0) - booked.get(asset, 0) for asset in assets}

@@ -19,6 +19,7 @@ import pytest
 from django.db import InternalError, OperationalError, connection, transaction
 
 from accounts import clock
+from accounts.db.locks import TICK
 from quotes import symbols
 from quotes.models import Instrument, Quote
 from tests.caller import Api
@@ -32,7 +33,6 @@ from trades.orders import engine as engines
 from trades.orders import in_doubt
 from trades.orders.engine import Engine
 from trades.orders.in_doubt import decided
-from trades.orders.lease import TICK
 from trades.orders.tick import Tick
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("live")]

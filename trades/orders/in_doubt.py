@@ -21,9 +21,9 @@ from django.conf import settings
 from django.db import OperationalError, connection, transaction
 
 from accounts.clock import uptime
+from accounts.db.locks import TICK
 from accounts.ids import partition_of
 from trades.orders.commands import Command, remembered_by
-from trades.orders.lease import TICK
 
 UNTOLD_SECONDS: Final = 0.7  # less than COMMIT_ALLOWANCE, more than an engine takes to come round
 LOOK_SECONDS: Final = 0.3  # for a tick in flight, where a request with a deadline asks

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import Final
 
 from django.db import DatabaseError, InterfaceError, connection
 
-_SEATS: Final = 0x5EA7  # the first number of pg_advisory_lock, the second is the seat's
+from accounts.db.locks import SETTLERS_SEAT
 
 
 @contextlib.contextmanager
@@ -21,7 +20,7 @@ def seat(number: int) -> Iterator[bool]:
     Whoever dies leaves it: the lock belongs to the connection.
     """
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [_SEATS, number])
+        cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [SETTLERS_SEAT, number])
         is_mine = bool(cursor.fetchone()[0])
     try:
         yield is_mine
@@ -30,4 +29,4 @@ def seat(number: int) -> Iterator[bool]:
         with contextlib.suppress(DatabaseError, InterfaceError):
             if is_mine:
                 with connection.cursor() as cursor:
-                    cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [_SEATS, number])
+                    cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [SETTLERS_SEAT, number])
