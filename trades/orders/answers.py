@@ -5,7 +5,7 @@ The engine writes the body itself, because a stored answer must come back byte f
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Protocol
@@ -227,9 +227,5 @@ def _time(at: Any) -> str:
 
 
 def refusal_body(refusal: Refusal) -> str:
-    """A refusal in the orders' dialect; the engine's own say their sentence twice."""
-    said: dict[str, Any] = {"error": refusal.text}
-    if getattr(refusal, "twice", False):
-        said["message"] = refusal.text
-    extra: Mapping[str, Any] = getattr(refusal, "extra", {})
-    return exact.dumps(said | dict(extra)).decode()
+    """A refusal in the orders' dialect, as its bytes."""
+    return exact.dumps(refusal.order_body()).decode()

@@ -46,7 +46,8 @@ def numbers_of_its_own(text: str) -> list[str]:
     found = [node.value for node in ast.walk(tree) if is_text(node) and LITERAL.search(node.value)]
     for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
         parts = [part for given in (*call.args, *(word.value for word in call.keywords)) for part in ast.walk(given)]
-        if any(is_text(part) and "advisory_" in part.value for part in parts):
+        takes = any(is_text(part) and "advisory_" in part.value for part in parts)
+        if takes or ast.unparse(call.func) == "locks.hold":
             found += [part.id for part in parts if isinstance(part, ast.Name) and part.id in own]
             found += [ast.unparse(part) for part in parts if is_number(part)]
     return found
@@ -83,6 +84,7 @@ def test_no_other_module_and_no_migration_has_a_number_of_a_lock():
     [
         'cursor.execute("SELECT pg_advisory_xact_lock(7)")',
         'cursor.execute("SELECT pg_try_advisory_lock(%s, 0x7)", [lock])',
+        "locks.hold(7)",
         'cursor.execute("SELECT pg_advisory_xact_lock(%s)", [0x5EA1])',
         'LOCK: Final = 7\ncursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])',
         'SQL = "SELECT pg_advisory_xact_lock(hashtext(name), 3)"',
