@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -25,10 +25,10 @@ from django.utils.module_loading import import_string
 from psycopg.sql import SQL, Composable, Identifier
 
 from accounts.db import locks
-from accounts.ids import floor_of
+from accounts.ids import ID_LAG, floor_of
 
 BLOCK_ROWS: Final = 10_000
-MARGIN: Final = timedelta(minutes=10)  # by how much a host's clock may lag, or an id be older than its transaction
+MARGIN: Final = ID_LAG
 MOST_NAMED: Final = 1000  # more would say no more
 BLOCKS: Final = "accounts_sealblock"
 FIRST: Final = "0" * 64  # what the first block names as the one before

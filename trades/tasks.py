@@ -18,11 +18,11 @@ from django.db import IntegrityError, OperationalError
 from accounts import clock
 from accounts.errors import Refusal
 from quotes import prices
+from trades.low_water import STORING, low_water, raise_low_water
 from trades.models import SettlementBatch
 from trades.orders import extremes
 from trades.settlement.cut import cut_due as cut_due_windows
 from trades.settlement.legs import retry_due
-from trades.settlement.low_water import STORING, low_water, raise_low_water
 from trades.settlement.seats import seat
 from trades.settlement.settle import CHUNK, SETTLEABLE, Progress, settle
 from trades.spot.advance import advance as advance_trades

@@ -38,9 +38,9 @@ from accounts.ids import uuid7
 from accounts.models import Asset
 from quotes.models import Instrument
 from trades.errors import BadSchedule, NothingToCut
+from trades.low_water import highest, low_water, raise_low_water
 from trades.models import SettlementBatch, SettlementWindow
 from trades.settlement.legs import Net, write_legs
-from trades.settlement.low_water import highest, low_water, raise_low_water
 from trades.settlement.membership import (
     CANDIDATES,
     IS_HELD,
