@@ -198,7 +198,7 @@ def test_the_workers_are_nudged_once_the_report_is_committed(
     machine, batch, monkeypatch, django_capture_on_commit_callbacks
 ):
     asked = []
-    monkeypatch.setattr(nudge, "_put", asked.append)
+    monkeypatch.setattr(nudge.nudges, "put", asked.append)
 
     with django_capture_on_commit_callbacks(execute=True):
         machine.post(path_of(leg("BTC"), "settle"), {"actual_amount": btc("0.1")})
