@@ -151,7 +151,7 @@ def test_a_tick_paused_before_its_commit_is_refused_by_the_server_once_the_deadl
 
 
 def test_a_tick_whose_server_process_stood_still_is_refused_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Guard: the same, evaluated by the server with the write that it receives late; COMMIT comes in the same packet."""
+    """Guard: the same, evaluated by the server with the write that it gets late; COMMIT comes in the same packet."""
 
     def stop_the_backend() -> None:
         pid = connection.connection.info.backend_pid
