@@ -8,13 +8,8 @@ class AccountsConfig(AppConfig):
     verbose_name = "Customers and ledger"
 
     def ready(self) -> None:
-        from accounts import admin_log, clock, host_clock, versions
+        from accounts import admin_log, clock, host_clock
 
         connection_created.connect(clock.read_at_connection, dispatch_uid="clock")
         connection_created.connect(host_clock.look, dispatch_uid="host_clock")  # after it was read
         pre_delete.connect(admin_log.refuse_deletion, sender="admin.LogEntry", dispatch_uid="who did what")
-        versions.keep("accounts_asset", "code")
-        versions.keep("accounts_customer", "id", without=("updated_at",))
-        versions.keep("accounts_user", "id", without=("last_login",), hashed=("password",))
-        versions.keep("accounts_apiclient", "id", hashed=("secret_sha256",))
-        versions.keep("accounts_break", "id")

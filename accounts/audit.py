@@ -1,12 +1,14 @@
-"""The recount of the books: every balance from its transfers, and whatever other apps add to it.
+"""The recount of the books: every balance from its transfers, and whatever else is handed in to be checked.
 
-Each check is one set-based question to PostgreSQL, so memory stays flat however long the history is. All
-of them look at one snapshot: postings that go on meanwhile are no findings.
+Settings name the list of all checks (`AUDIT_CHECKS`), since most are about other apps' tables. Each is one set-based
+question to PostgreSQL, so memory stays flat however long the history is. All of them look at one snapshot: postings
+that go on meanwhile are no findings.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -14,7 +16,9 @@ from itertools import chain, islice
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
+from django.conf import settings
 from django.db import connection
+from django.utils.module_loading import import_string
 
 from accounts import kinds, seals, snapshot
 from accounts.models import LedgerAudit
@@ -43,73 +47,81 @@ class Looked(NamedTuple):
     findings: Iterable[Finding]
 
 
-Check = Callable[[], Looked]
+Look = Callable[[], Looked]
 Proof = Callable[[Collection[UUID]], Mapping[UUID, Collection[UUID]]]
 """Of rows that a check found wrong: the ids of the sealed rows that it compared each of them with."""
 
-CHECKS: Final[dict[str, Check]] = {}
-VERIFICATIONS: Final[dict[str, Check]] = {}
-PROOFS: Final[dict[str, Proof]] = {}
 
-
-def register(name: str, check: Check, *, only_verifying: bool = False, proof: Proof | None = None) -> None:
-    """Add a check. It runs with the others in one read-only snapshot and must not write.
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One question to the books. It looks in one read-only snapshot with the others, and must not write.
 
     `only_verifying`: it looks for tampering row by row, and runs only where that was asked for.
     `proof`: it compares rows that may change with sealed ones. Where those are all as they were sealed, the row that
     differs from them was itself changed.
     """
-    checks = VERIFICATIONS if only_verifying else CHECKS
-    if checks.get(name, check) is not check:
-        raise ValueError(f"There is a check named {name} already.")
-    checks[name] = check
-    if proof is not None:
-        PROOFS[name] = proof
+
+    name: str
+    look: Look
+    only_verifying: bool = False
+    proof: Proof | None = None
 
 
-def add(name: str, table: str, sql: str, sentence: str, proof: Proof | None = None) -> None:
-    """Add a check that is one statement: of the rows of `table`, those that are wrong (see `found_by`)."""
-    register(name, lambda: Looked(count_of(table), found_by(name, sql, sentence)), proof=proof)
+def statement(name: str, table: str, sql: str, sentence: str, proof: Proof | None = None) -> Check:
+    """A check that is one statement: of the rows of `table`, those that are wrong (see `found_by`)."""
+    return Check(name, lambda: Looked(count_of(table), found_by(name, sql, sentence)), proof=proof)
 
 
-def run(at: datetime, *, verify: bool = False, noted: str = "") -> LedgerAudit:
-    """Run every check, keep the result as a row, and give it back.
+def all_checks() -> tuple[Check, ...]:
+    """The checks that settings name."""
+    checks: tuple[Check, ...] = import_string(settings.AUDIT_CHECKS)
+    return checks
+
+
+def run(at: datetime, *, verify: bool = False, noted: str = "", checks: Sequence[Check] | None = None) -> LedgerAudit:
+    """Run every check, keep the result as a row, and give it back. `checks`: these instead of all.
 
     `verify`: compare sealed history with its blocks, too, and tell the rows that were tampered with from those that
     no longer add up in consequence. `noted` is a head of the chain that was kept elsewhere.
+
+    Raises:
+        ValueError: two checks have one name.
     """
-    counted, findings = _recount(verify, noted)
+    counted, findings = _recount(all_checks() if checks is None else checks, verify, noted)
     return LedgerAudit.objects.create(
         at=at, ok=not findings, counted=counted, findings=[asdict(finding) for finding in findings]
     )
 
 
-def _recount(verify: bool, noted: str) -> tuple[dict[str, int], list[Finding]]:
-    names = [*CHECKS, *(VERIFICATIONS if verify else ())]
-    jobs: list[Callable[[], Any]] = [partial(_look, (CHECKS | VERIFICATIONS)[name]) for name in names]
+def _recount(checks: Sequence[Check], verify: bool, noted: str) -> tuple[dict[str, int], list[Finding]]:
+    if twice := [name for name, count in Counter(it.name for it in checks).items() if count > 1]:
+        raise ValueError(f"There are two checks named {twice[0]}.")
+    always = [it for it in checks if not it.only_verifying]
+    verifying = [it for it in checks if it.only_verifying and verify]
+    jobs: list[Callable[[], Any]] = [partial(_look, it) for it in (*always, *verifying)]
     if verify:
         jobs.insert(0, lambda: seals.verify(noted))  # the longest first: the others then share what is left
     results = snapshot.ask(jobs)
     verified: seals.Verified | None = results.pop(0) if verify else None
-    looked: dict[str, Looked] = dict(zip(names, results, strict=True))
-    counted = {name: looked[name].counted for name in CHECKS}
-    findings = [it for name in CHECKS for it in looked[name].findings]
+    looked: dict[str, Looked] = dict(zip((it.name for it in (*always, *verifying)), results, strict=True))
+    counted = {it.name: looked[it.name].counted for it in always}
+    findings = [finding for it in always for finding in looked[it.name].findings]
     if verified is None:
         return counted, findings
     counted |= {f"sealed {table}": count for table, count in verified.rows.items()} | {"seals": verified.blocks}
-    counted |= {name: looked[name].counted for name in VERIFICATIONS}
+    counted |= {it.name: looked[it.name].counted for it in verifying}
     named = [Finding(f"sealed {it.table}", it.row, it.sentence, tampered=True) for it in verified.tampered]
-    named += [it for name in VERIFICATIONS for it in looked[name].findings]
-    changed = _changed_themselves(findings, verified)
+    named += [finding for it in verifying for finding in looked[it.name].findings]
+    changed = _changed_themselves(findings, checks, verified)
     return counted, named + [replace(it, tampered=True) if it in changed else it for it in findings]
 
 
 def _look(check: Check) -> Looked:
-    counted, findings = check()
+    counted, findings = check.look()
     return Looked(counted, list(islice(findings, MOST_FINDINGS)))
 
 
-def _changed_themselves(findings: list[Finding], verified: seals.Verified) -> set[Finding]:
+def _changed_themselves(findings: list[Finding], checks: Sequence[Check], verified: seals.Verified) -> set[Finding]:
     """Which findings name a row that was itself changed, because sealed history that is whole says otherwise.
 
     A balance differs from its transfers, none of which is named; a row differs from the sealed rows of its proof, all
@@ -120,11 +132,11 @@ def _changed_themselves(findings: list[Finding], verified: seals.Verified) -> se
     changed = {it for it in findings if it.check == "balances" and not verified.touches(UUID(it.row))}
     if verified.lacks_rows:
         return changed
-    for name, proof in PROOFS.items():
-        accused = {UUID(it.row): it for it in findings if it.check == name}
-        if not accused:
+    for check in checks:
+        accused = {UUID(it.row): it for it in findings if it.check == check.name} if check.proof else {}
+        if not check.proof or not accused:
             continue
-        facts = proof(accused.keys())
+        facts = check.proof(accused.keys())
         genuine = verified.genuine({fact for spoken in facts.values() for fact in spoken})
         changed |= {it for row, it in accused.items() if (spoken := facts.get(row)) and genuine.issuperset(spoken)}
     return changed
@@ -219,16 +231,6 @@ _SENTENCES = (
 _ACCOUNTS, _TRANSFERS = "accounts_ledgeraccount", "accounts_transfer"
 
 
-add("assets", _ACCOUNTS, _ASSETS, "All balances of {0} together are {1} instead of 0.")
-add(
-    "balances",
-    _ACCOUNTS,
-    _BALANCES,
-    "Account {0} says debits {1}, credits {2}; its transfers say debits {3}, credits {4}.",
-)
-add("floors", _ACCOUNTS, _FLOORS, "Account {0} of a customer is at {1}.")
-
-
 def _of_accounts() -> Iterator[Finding]:
     with connection.cursor() as cursor:
         cursor.execute(_OF_ACCOUNTS)
@@ -238,6 +240,16 @@ def _of_accounts() -> Iterator[Finding]:
             yield Finding(check, row[0].hex, sentence.format(row[0].hex, *row[4:]))
 
 
-register("sides", lambda: Looked(count_of(_TRANSFERS), _of_accounts()))
-for _name in ("owners", "kinds"):  # found by the same pass
-    register(_name, lambda: Looked(count_of(_TRANSFERS), ()))
+CHECKS: Final = (
+    statement("assets", _ACCOUNTS, _ASSETS, "All balances of {0} together are {1} instead of 0."),
+    statement(
+        "balances",
+        _ACCOUNTS,
+        _BALANCES,
+        "Account {0} says debits {1}, credits {2}; its transfers say debits {3}, credits {4}.",
+    ),
+    statement("floors", _ACCOUNTS, _FLOORS, "Account {0} of a customer is at {1}."),
+    Check("sides", lambda: Looked(count_of(_TRANSFERS), _of_accounts())),
+    Check("owners", lambda: Looked(count_of(_TRANSFERS), ())),  # found by the same pass as the sides
+    Check("kinds", lambda: Looked(count_of(_TRANSFERS), ())),  # so are these
+)

@@ -6,7 +6,11 @@ alone turns one into HTTP, by its kind. Other apps derive their own refusals fro
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, ClassVar
+
+ERROR_CODE = "Error-Code"  # the header that says a refusal's code, where its body has no place for it
 
 
 class Refusal(Exception):
@@ -15,10 +19,17 @@ class Refusal(Exception):
     status: ClassVar[int] = 422
     code: ClassVar[str] = "unprocessable_entity"
     sentence: ClassVar[str] = "The request can't be carried out."
+    twice: ClassVar[bool] = False  # a margin order's answer says the sentence once more, as `message`
+    extra: Mapping[str, Any] = MappingProxyType({})  # and has these further keys
 
     def __init__(self, sentence: str = "") -> None:
         self.text = sentence or self.sentence
         super().__init__(self.text)
+
+    def order_body(self) -> dict[str, Any]:
+        """The body of the margin orders' dialect; their engine writes it, too."""
+        said = {"error": self.text, "message": self.text} if self.twice else {"error": self.text}
+        return said | dict(self.extra)
 
 
 class Malformed(Refusal):

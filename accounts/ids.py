@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 from zlib import crc32
 
@@ -21,12 +21,18 @@ from accounts import clock
 PARTITIONS = 16  # fixed for good: a customer's partition never changes
 FIRM = PARTITIONS  # the bucket of house accounts for movements that belong to no customer
 
+# An id may be made so long before its row can be seen: hosts' clocks lag, and transactions are slow. Who looks for rows
+# by the time in their ids, seals them or passes over them for good, begins or ends this much earlier. The database
+# has it as well: `highest_low_water()`.
+ID_LAG = timedelta(minutes=10)
+
 _CLOSE_ENOUGH_SECONDS = 1.0
 
 _GUID = re.compile(r"[0-9a-f]{32}", re.ASCII)
 
 __all__ = [
     "FIRM",
+    "ID_LAG",
     "PARTITIONS",
     "floor_of",
     "order_code",

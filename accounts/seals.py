@@ -6,6 +6,8 @@ means: a row's digest is `sha256(record_send(ROW(…)))` over the block's column
 the same over `_HASH`'s columns. record_send is PostgreSQL's binary form of a row: it counts the columns, gives each
 its type and its length, and -1 for NULL, so no two rows look alike; a moment is microseconds and a numeric its
 digits, whatever the session's time zone, date style or locale.
+
+Settings name the list of the tables that are sealed (`SEALED_TABLES`), since most are other apps'.
 """
 
 from __future__ import annotations
@@ -13,48 +15,46 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
+from django.conf import settings
 from django.db import connection, transaction
+from django.utils.module_loading import import_string
 from psycopg.sql import SQL, Composable, Identifier
 
-from accounts.ids import floor_of
+from accounts.db import locks
+from accounts.ids import ID_LAG, floor_of
 
 BLOCK_ROWS: Final = 10_000
-CLOCK_TOLERANCE: Final = timedelta(minutes=10)  # how far a host's clock may lag, or an id be older than its transaction
+CLOCK_TOLERANCE: Final = ID_LAG  # how far a host's clock may lag, or an id be older than its transaction
 MOST_NAMED: Final = 1000  # more would say no more
 BLOCKS: Final = "accounts_sealblock"
 FIRST: Final = "0" * 64  # what the first block names as the one before
 _PAGE: Final = 100  # blocks looked at in one statement
-_LOCK: Final = 0x5EA1  # of pg_advisory_xact_lock: one sealer at a time
 _ID, _DIGEST, _SIDES = 16, 32, 8  # bytes a row
 
-# What is sealed: each table with the columns that name the two sides of a movement, if it has such.
-_TABLES: Final[dict[str, tuple[str, ...]]] = {}
-_ONLY: Final[dict[str, tuple[str, ...]]] = {}  # where not every column is sealed, those that are
-_NOT_ABOUT_OTHERS: Final[set[str]] = set()
 
+@dataclass(frozen=True, slots=True)
+class Table:
+    """An append-only table that is sealed: `id` must be a UUIDv7, `sides` two columns of ids or none.
 
-def register(
-    table: str, sides: tuple[str, ...] = (), *, columns: tuple[str, ...] = (), about_others: bool = True
-) -> None:
-    """Seal this append-only table from now on: `id` must be a UUIDv7, `sides` two columns of ids or none.
-
-    `columns`: only these are, of a table whose others go on changing. `about_others`: its rows say what became of other
-    rows, which a proof of the recount compares with them (accounts/audit.py).
+    `sides`: the columns that name the two sides of a movement. `columns`: only these are sealed, of a table whose
+    others go on changing; all where none are named. `about_others`: its rows say what became of other rows, which a
+    proof of the recount compares with them (accounts/audit.py).
     """
-    _TABLES[table] = sides
-    _ONLY[table] = columns
-    if not about_others:
-        _NOT_ABOUT_OTHERS.add(table)
+
+    name: str
+    sides: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+    about_others: bool = True
 
 
-register("accounts_transfer", ("debit_account_id", "credit_account_id"))
-register("accounts_ledgeraudit", about_others=False)
-register("accounts_funding")
-register("accounts_rowversion", about_others=False)
+def tables() -> dict[str, Table]:
+    """The tables that settings name, by their names, in the order in which they are sealed."""
+    listed: tuple[Table, ...] = import_string(settings.SEALED_TABLES)
+    return {table.name: table for table in listed}
 
 
 # --- the bytes --------------------------------------------------------------------------------------
@@ -69,7 +69,7 @@ _HASH = SQL(
 def _rows(table: str, columns: Sequence[str], after: Composable, through: Composable) -> Composable:
     """A query of one row: the count, ids, digests and sides of a range of a table, in the order of the ids."""
     end = SQL("substring(uuid_send({}) FROM 13)")
-    ends = [end.format(Identifier("r", name)) for name in _TABLES[table]]
+    ends = [end.format(Identifier("r", name)) for name in tables()[table].sides]
     sides = SQL(" || ").join(ends) if ends else SQL("''::bytea")
     return SQL(
         "SELECT count(*)::int AS rows_count, coalesce(string_agg(w.id, ''::bytea ORDER BY w.id), ''::bytea) AS ids,"
@@ -129,7 +129,7 @@ def head() -> Head | None:
 def seal(at: datetime) -> Sealed:
     """Seal what no transaction in flight can still add to, block by block; interrupted, the next run goes on."""
     blocks = rows = 0
-    for table in _TABLES:
+    for table in tables():
         while count := _seal_block(table, at):
             blocks, rows = blocks + 1, rows + count
     return Sealed(blocks, rows, head(), _horizon(at))
@@ -138,7 +138,7 @@ def seal(at: datetime) -> Sealed:
 @transaction.atomic
 def _seal_block(table: str, at: datetime) -> int:
     """Seal the table's next rows, at most BLOCK_ROWS; how many. Two sealers take turns, so the chain never forks."""
-    _ask(SQL("SELECT pg_advisory_xact_lock(%(lock)s)"), lock=_LOCK)
+    locks.hold(locks.SEALING)
     horizon = _horizon(at)  # before the rows are looked at: who ended meanwhile is seen by the next statement
     if horizon is None:
         return 0
@@ -178,7 +178,7 @@ RETURNING rows_count
 
 
 def _write_block(table: str, after: UUID, through: UUID, at: datetime) -> int:
-    columns = _ONLY[table] or _columns_of(table)
+    columns = tables()[table].columns or _columns_of(table)
     rows = _rows(table, columns, SQL("%(after)s"), SQL("%(through)s"))
     written = _ask(
         SQL(_INSERT).format(rows=rows, hash=_HASH),
@@ -244,7 +244,8 @@ class Verified:
     @property
     def lacks_rows(self) -> bool:
         """Whether a sealed row was removed that was about others: of which, nobody can tell any more."""
-        return any(it.what == "removed" and it.table not in _NOT_ABOUT_OTHERS for it in self.tampered)
+        sealed = tables()
+        return any(it.what == "removed" and sealed[it.table].about_others for it in self.tampered)
 
     def genuine(self, ids: Collection[UUID]) -> set[UUID]:
         """Those of these rows that are sealed, and as they were."""
@@ -260,7 +261,7 @@ def _sealed(ids: Collection[UUID]) -> list[UUID]:
         " AND b.after < w.id ORDER BY b.after DESC LIMIT 1) b ON w.id <= b.through"
         " WHERE position(uuid_send(w.id) IN b.ids) > 0"
     )
-    return [id_ for (id_,) in _ask(query, ids=list(ids), tables=list(_TABLES))] if ids else []
+    return [id_ for (id_,) in _ask(query, ids=list(ids), tables=list(tables()))] if ids else []
 
 
 @dataclass(slots=True)
@@ -344,7 +345,7 @@ def _name_block(result: Verified, number: int, what: str) -> None:
 
 def _compare(result: Verified, table: str, columns: list[str], blocks: list[_Block]) -> None:
     """Name the rows of these blocks that were changed, added or removed. One statement where there are none."""
-    if table not in _TABLES or not set(columns) <= set(_columns_of(table)):
+    if table not in tables() or not set(columns) <= set(_columns_of(table)):
         for block in blocks:
             _name_block(result, block.number, f"names columns that {table} hasn't got any more")
         return

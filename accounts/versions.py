@@ -3,18 +3,23 @@
 A trigger writes what a row says, whenever that changes, into `accounts_rowversion`, which is append-only and sealed
 (docs/decisions/0048-row-versions.md). So a row that somebody changed around the trigger no longer says what its last
 version does, and is named. What the versions leave out is what changes all day and decides nothing.
+
+Settings name the list of these tables (`VERSIONED_TABLES`), since most are other apps'. A migration of the table's app
+gives it the trigger, by the database's function `keep_versions`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from django.conf import settings
 from django.db import connection, transaction
+from django.utils.module_loading import import_string
 from psycopg.sql import SQL, Composable, Identifier, Literal
 
-from accounts.audit import MOST_FINDINGS, Check, Finding, Looked, count_of, register
+from accounts.audit import MOST_FINDINGS, Check, Finding, Looked, count_of
 
 VERSIONS: Final = "accounts_rowversion"
 TRIGGER: Final = "versioned"
@@ -42,18 +47,15 @@ class Versioned:
         return [self.key, ",".join(self.without), ",".join(self.hashed)]
 
 
-_TABLES: Final[dict[str, Versioned]] = {}
+def kept() -> tuple[Versioned, ...]:
+    """The tables that settings name."""
+    tables: tuple[Versioned, ...] = import_string(settings.VERSIONED_TABLES)
+    return tables
 
 
-def keep(table: str, key: str, *, without: tuple[str, ...] = (), hashed: tuple[str, ...] = ()) -> None:
-    """Judge this table's rows by their versions; a migration of its app's gives it the trigger (`keep_versions`)."""
-    versioned = Versioned(table, key, without, hashed)
-    _TABLES[table] = versioned
-    register(f"versions of {table}", _check(versioned), only_verifying=True)
-
-
-def kept() -> list[Versioned]:
-    return list(_TABLES.values())
+def checks(tables: Sequence[Versioned]) -> tuple[Check, ...]:
+    """Of each of these tables: that its rows say what their last versions do. Only where the audit verifies."""
+    return tuple(_check(one) for one in tables)
 
 
 # --- verifying --------------------------------------------------------------------------------------
@@ -83,11 +85,12 @@ WHERE t.tgrelid = to_regclass(%s) AND t.tgname = %s AND t.tgenabled = 'O' AND p.
 
 
 def _check(versioned: Versioned) -> Check:
-    return lambda: Looked(count_of(versioned.table), _found(versioned))
+    name = f"versions of {versioned.table}"
+    return Check(name, lambda: Looked(count_of(versioned.table), _found(name, versioned)), only_verifying=True)
 
 
-def _found(versioned: Versioned) -> Iterator[Finding]:
-    table, check = versioned.table, f"versions of {versioned.table}"
+def _found(check: str, versioned: Versioned) -> Iterator[Finding]:
+    table = versioned.table
     with connection.cursor() as cursor:
         cursor.execute(_GUARDED, [table, TRIGGER])
         if not cursor.fetchone():

@@ -314,6 +314,12 @@ def _hours_by_kind(text: str) -> dict[str, int]:
     return hours
 
 
+# What the audit looks at is listed in the wiring, since `accounts` knows no other app: its checks, the tables that are
+# sealed, and those whose rows have versions.
+AUDIT_CHECKS = "brokerage.audited.CHECKS"
+SEALED_TABLES = "brokerage.audited.SEALED"
+VERSIONED_TABLES = "brokerage.audited.VERSIONED"
+
 # How long a trade may wait before it counts as late: a sweep comes every ten seconds, and from the last cut before a
 # long weekend to the first after it is 88 hours.
 STORING_LATE_SECONDS = env.int("STORING_LATE_SECONDS", default=120)

@@ -8,13 +8,12 @@ them: it may be they that are old.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final, NamedTuple
 
 from django.db import connection
 
-from accounts.clock import uptime
+from accounts.kept import Kept
 from quotes.judging import PriceLimits, Range
 
 KEPT_SECONDS: Final = 1.0
@@ -53,32 +52,17 @@ UNKNOWN: Final = Reference(PriceLimits())
 """Of a symbol that is no instrument, or one for less than a second."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Known:
-    read: float  # by `uptime`, before it was asked for
-    by_symbol: Mapping[str, Reference]
-
-
-_known: _Known | None = None
-
-
 def known(at_most: float = KEPT_SECONDS) -> Mapping[str, Reference]:
     """By symbol, `at_most` so many seconds old. A query where what this process knows is older."""
-    global _known
-    found = _known  # one read: another thread may replace it meanwhile
-    now = uptime()
-    if found is None or not 0 <= now - found.read < at_most:
-        _known = found = _Known(now, _read())
-    return found.by_symbol
+    return _kept.get(at_most)
 
 
 def forget() -> None:
     """Read the rows again at the next question, e.g. right after this process changed one."""
-    global _known
-    _known = None
+    _kept.forget()
 
 
-def _read() -> dict[str, Reference]:
+def _read() -> Mapping[str, Reference]:
     with connection.cursor() as cursor:
         cursor.execute(LAST)
         rows = cursor.fetchall()
@@ -90,3 +74,6 @@ def _read() -> dict[str, Reference]:
         )
         for symbol, jump, spread, low, high, number, bid, ask in rows
     }
+
+
+_kept = Kept(_read)

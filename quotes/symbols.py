@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from django.conf import settings
 
-from accounts.clock import uptime
+from accounts.kept import Kept
 from quotes import references
 from quotes.errors import UnknownSymbol
 from quotes.models import Instrument
@@ -21,22 +21,18 @@ KEPT_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    until: float  # by `uptime`
     by_symbol: Mapping[str, Instrument]
     by_alias: Mapping[str, str]
 
 
-_known: _Known | None = None
-
-
 def canonical(text: object) -> str | None:
     """The symbol meant by `btc`, `BTC`, `BTCUSD`, `BTCUSDT` or `BTC-USD`: `BTC-USD`. None where there is none."""
-    return _lookup().by_alias.get(text.upper()) if isinstance(text, str) and len(text) <= 32 else None
+    return _kept.get(KEPT_SECONDS).by_alias.get(text.upper()) if isinstance(text, str) and len(text) <= 32 else None
 
 
 def instruments() -> dict[str, Instrument]:
     """All instruments by canonical symbol, the inactive too, with their two assets; as of a second ago at most."""
-    return dict(_lookup().by_symbol)
+    return dict(_kept.get(KEPT_SECONDS).by_symbol)
 
 
 def instrument(text: object) -> Instrument:
@@ -44,13 +40,12 @@ def instrument(text: object) -> Instrument:
     symbol = canonical(text)
     if symbol is None:
         raise UnknownSymbol
-    return _lookup().by_symbol[symbol]
+    return _kept.get(KEPT_SECONDS).by_symbol[symbol]
 
 
 def forget() -> None:
     """Read the rows again at the next question, e.g. right after this process changed one; prices' limits, too."""
-    global _known
-    _known = None
+    _kept.forget()
     references.forget()
 
 
@@ -70,11 +65,9 @@ def aliases(symbols: Collection[str], home_currency: str) -> dict[str, str]:
     return names | {symbol: symbol for symbol in symbols}
 
 
-def _lookup() -> _Known:
-    global _known
-    known = _known  # one read: another thread may replace it meanwhile
-    now = uptime()
-    if known is None or known.until < now:
-        rows = {row.symbol: row for row in Instrument.objects.select_related("base_asset", "counter_asset")}
-        _known = known = _Known(now + KEPT_SECONDS, rows, aliases(rows.keys(), settings.ACCOUNT_CURRENCY))
-    return known
+def _read() -> _Known:
+    rows = {row.symbol: row for row in Instrument.objects.select_related("base_asset", "counter_asset")}
+    return _Known(rows, aliases(rows.keys(), settings.ACCOUNT_CURRENCY))
+
+
+_kept = Kept(_read)

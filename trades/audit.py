@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from accounts.audit import add
+from accounts.audit import statement
 from accounts.kinds import FUNDING
 
 _MONEY = """
@@ -230,73 +230,72 @@ ORDER BY 1
 """
 
 _TRADES: Final = "trades_trade"
-_CHECKS: Final = (
-    ("trade money", _TRADES, _MONEY, "Trade {0} is {1}; its transfers delivered {2}, took a fee of {3}, received {4}."),
-    (
+CHECKS: Final = (
+    statement(
+        "trade money",
+        _TRADES,
+        _MONEY,
+        "Trade {0} is {1}; its transfers delivered {2}, took a fee of {3}, received {4}.",
+    ),
+    statement(
         "trade payouts",
         "trades_settlementbatch",
         _PAYOUTS,
         "Batch {0} owes customer {1} {3} of {2} for completed trades and paid {4}.",
     ),
-    (
+    statement(
         "trade settling",
         "accounts_ledgeraccount",
         _SETTLING,
         "Settling account {0} holds {2} of {1}; the customer's settling trades say {3}.",
     ),
-    ("trade exits", _TRADES, _EXITS, "Exit {0} ({2}) does not go with its original {1} ({3})."),
-    (
+    statement("trade exits", _TRADES, _EXITS, "Exit {0} ({2}) does not go with its original {1} ({3})."),
+    statement(
         "batches",
         "trades_settlementbatch",
         _BATCHES,
         "Batch {0} is {1} with {2} trades, {4} of them completed; there are {3}, {5} of them completed.",
     ),
-    (
+    statement(
         "leg money",
         "trades_settlementleg",
         _LEG_MONEY,
         "Leg {0} is {1}, {2} {3} of {5}, actual {4}; its transfers moved {6} of liquidity, {7} from outside.",
     ),
-    (
+    statement(
         "differences",
         "accounts_break",
         _DIFFERENCES,
         "The accounts `differences` of {0} hold {1}; the open breaks of legs say {2}.",
     ),
-    (
+    statement(
         "corrections",
         "trades_correction",
         _CORRECTIONS,
         "Correction {0} ({1}) is {2} with {3} movements; there are {4}.",
     ),
-    (
+    statement(
         "adjustments",
         "trades_correction",
         _ADJUSTED,
         "Correction {0} ({1}) is about {2} of {3}; its transfer moved {4} of {5} from {6} to {7}.",
     ),
-    (
+    statement(
         "fundings",
         "accounts_funding",
         _FUNDINGS,
         "{1} {0}: who moved money by a reference stands beside its transfer; here {2} beside {3} with the key {4}.",
     ),
-    (
+    statement(
         "reversals",
         "trades_correction",
         _REVERSALS,
         "Correction {0} owes customer {1} {3} of {2} and {5} of its fees; its transfers moved {4} and {6}.",
     ),
-    (
+    statement(
         "reversed trades",
         "trades_correction",
         _REVERSED,
         "Trade {0}: a reversal of it was applied: {1}; it has an event that says so: {2}.",
     ),
 )
-
-
-def register_checks() -> None:
-    """Add these checks to the recount of the books."""
-    for name, table, sql, sentence in _CHECKS:
-        add(name, table, sql, sentence)

@@ -6,7 +6,9 @@ order and its parts together: its family, named by the order that opened.
 
 from __future__ import annotations
 
-from accounts.audit import add
+from typing import Final
+
+from accounts.audit import statement
 from trades.rounding import nearest
 
 # A part was opened by its parent's deal.
@@ -191,68 +193,64 @@ WHERE coalesce(m.owed, 0) <> coalesce(t.owed, 0) OR m.owed > 0 AND NOT EXISTS (
 ORDER BY 1
 """
 
-_CHECKS = (
-    ("order deals", "trades_order", _DEALS, "Order {1} is {2} with {3} opening and {4} closing deals."),
-    (
+CHECKS: Final = (
+    statement("order deals", "trades_order", _DEALS, "Order {1} is {2} with {3} opening and {4} closing deals."),
+    statement(
         "deal terms",
         "trades_deal",
         _TERMS,
         "The {1} deal of order {2} says quantity {3}, price {4}, profit {5}; the order and its parts say otherwise.",
     ),
-    ("order parts", "trades_order", _PARTS, "Order {1} is no closed part of what order {2} opened."),
-    (
+    statement("order parts", "trades_order", _PARTS, "Order {1} is no closed part of what order {2} opened."),
+    statement(
         "order money",
         "trades_order",
         _MONEY,
         "Order {1} is {2} with margin {3} and profit {4}; its transfers released {5} and brought {6}.",
     ),
-    (
+    statement(
         "order families",
         "trades_order",
         _FAMILIES,
         "Order {1} and its parts have margin {2} and swap {3}; their transfers reserved {4} and swapped {5}.",
     ),
-    (
+    statement(
         "order profit",
         "trades_order",
         _ROUNDING,
         "Order {1} has profit {2}; its parts before brought exactly {3}, it itself {4}, which rounds otherwise.",
     ),
-    (
+    statement(
         "order results",
         "trades_order",
         _REALIZED,
         "Order {1} remembers {2} of its closed parts; they brought exactly {3}, of which {4} is booked.",
     ),
-    (
+    statement(
         "order swap",
         "trades_order",
         _ACCRUED,
         "Order {1} has accrued exactly {2} of swap; with its parts it was booked {3}.",
     ),
-    (
+    statement(
         "swap carried",
         "trades_marginaccount",
         _CARRIED,
         "Customer {0} carries {1} of swap on; closed orders accrued {2} more than they were booked.",
     ),
-    ("order movements", "accounts_transfer", _UNOPENED, "Transfer {0} ({1}) moved money for order {2}, which is {3}."),
-    (
+    statement(
+        "order movements", "accounts_transfer", _UNOPENED, "Transfer {0} ({1}) moved money for order {2}, which is {3}."
+    ),
+    statement(
         "order margin",
         "accounts_ledgeraccount",
         _RESERVED,
         "Margin account {0} holds {1}; the customer's open orders reserve {2}, of which losses have drawn {3}.",
     ),
-    (
+    statement(
         "order advances",
         "trades_marginaccount",
         _OWED,
         "Customer {0} owes {1} since {2}, or no position from before is open; the transfers advanced {3} on balance.",
     ),
 )
-
-
-def register_checks() -> None:
-    """Add these checks to the recount of the books."""
-    for name, table, sql, sentence in _CHECKS:
-        add(name, table, sql, sentence)

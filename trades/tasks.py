@@ -19,10 +19,10 @@ from accounts import clock
 from accounts.errors import Refusal
 from quotes import prices
 from trades.engine import price_extremes
+from trades.low_water import STORING, low_water, raise_low_water
 from trades.models import SettlementBatch
 from trades.settlement.cut import cut_due as cut_due_windows
 from trades.settlement.legs import retry_due
-from trades.settlement.low_water import STORING, low_water, raise_low_water
 from trades.settlement.settle import CHUNK, SETTLEABLE, Progress, settle
 from trades.settlement.settler_slots import settler_slot
 from trades.spot.advance import advance as advance_trades

@@ -11,16 +11,17 @@ import hashlib
 import io
 import logging
 from collections.abc import Iterator, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
 from django.db import connection
 
 from accounts import conflicts
+from accounts.db import locks
 from accounts.errors import BadStatement, Malformed
 from accounts.identity import SYSTEM, Actor
-from accounts.ids import floor_of
+from accounts.ids import ID_LAG, floor_of
 from accounts.models import Asset, Break, ReconciliationLine, ReconciliationRun
 from accounts.money import exact, parse_decimal, why_not_kept
 from accounts.services import breaks
@@ -30,9 +31,7 @@ log = logging.getLogger(__name__)
 HEADER: Final = ["asset", "balance"]
 LONGEST_STATEMENT: Final = 1_000_000  # bytes
 LONGEST_SOURCE: Final = 200
-CLOCK_TOLERANCE: Final = timedelta(minutes=10)  # a transfer's id may be this much older than its `at`: slow clocks
 _MOST: Final = 10**37  # base units: its difference to whatever the books hold still fits NUMERIC(38,0)
-_LOCK_NAME: Final = 0x4EC0  # of pg_advisory_xact_lock: runs take turns, so an asset's break is opened once
 
 # One statement, so one snapshot: balances and the transfers since are of the same moment.
 _OUTSIDE = """
@@ -53,7 +52,7 @@ SELECT asset_id, sum(amount) FROM (
 def ledger_outside(as_of: datetime) -> dict[str, int]:
     """What is outside by the books as of a moment, per asset in base units: today's less what moved since."""
     with connection.cursor() as cursor:
-        cursor.execute(_OUTSIDE, {"since": floor_of(as_of - CLOCK_TOLERANCE), "as_of": as_of})
+        cursor.execute(_OUTSIDE, {"since": floor_of(as_of - ID_LAG), "as_of": as_of})
         return {asset: int(amount) for asset, amount in cursor.fetchall()}
 
 
@@ -75,8 +74,7 @@ def reconcile(statement: bytes, *, source: str, as_of: datetime, at: datetime, b
 def _compared(
     statement: bytes, said: Mapping[str, int], source: str, as_of: datetime, at: datetime, by: Actor
 ) -> ReconciliationRun:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK_NAME])
+    locks.hold(locks.RECONCILIATION)
     booked = ledger_outside(as_of)
     assets = sorted(said.keys() | {asset for asset, amount in booked.items() if amount})
     drifts = {asset: said.get(asset, 0) - booked.get(asset, 0) for asset in assets}

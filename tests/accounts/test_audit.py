@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from importlib import import_module
 
 import pytest
 from django.core.management import call_command
@@ -12,6 +13,7 @@ from django.utils import timezone
 from accounts import audit, ledger, services
 from accounts.ledger import Movement
 from accounts.models import Customer, LedgerAccount, LedgerAudit, Transfer
+from brokerage.stack.where import CHECKOUT
 from tests.given import a_customer, deposit, usd
 
 pytestmark = pytest.mark.django_db
@@ -149,19 +151,39 @@ def test_the_findings_of_one_check_are_bounded(monkeypatch):
     assert len([finding for finding in result.findings if finding["check"] == "balances"]) == 1
 
 
-def test_another_apps_check_runs_with_the_others(monkeypatch):
-    monkeypatch.setattr(audit, "CHECKS", dict(audit.CHECKS))
+def test_a_check_that_is_handed_in_runs_with_the_others():
     finding = audit.Finding("orders", "ord_1", "Order ord_1 was closed twice.")
-    audit.register("orders of this test", lambda: audit.Looked(7, [finding]))
+    another = audit.Check("orders of this test", lambda: audit.Looked(7, [finding]))
 
-    result = audit.run(NOW)
+    result = audit.run(NOW, checks=[*audit.all_checks(), another])
 
     assert result.counted["orders of this test"] == 7
     assert result.findings == [
         {"check": "orders", "row": "ord_1", "sentence": "Order ord_1 was closed twice.", "tampered": False}
     ]
-    with pytest.raises(ValueError, match="already"):
-        audit.register("balances", lambda: audit.Looked(0, []))
+
+
+def test_every_check_of_every_app_is_listed():
+    """Guard: brokerage/audited.py. A check that nobody lists would never run, and nothing would say so."""
+    modules = [
+        ".".join(path.relative_to(CHECKOUT).with_suffix("").parts)
+        for app in ("accounts", "quotes", "trades")
+        for path in (CHECKOUT / app).rglob("*.py")
+        if "\nCHECKS: Final = (" in path.read_text()
+    ]
+    there = [check for module in modules for check in import_module(module).CHECKS]
+
+    listed = set(audit.all_checks())
+    assert len(modules) >= 10
+    assert [check.name for check in there if check not in listed] == []
+
+
+def test_two_checks_never_have_one_name():
+    """Guard: `run` refuses them. Without it the counts and findings of one would stand for both."""
+    another = audit.Check("balances", lambda: audit.Looked(0, []))
+
+    with pytest.raises(ValueError, match="balances"):
+        audit.run(NOW, checks=[*audit.all_checks(), another])
 
 
 def test_the_command_exits_with_1_on_a_break_and_says_which(capsys):

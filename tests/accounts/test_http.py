@@ -254,5 +254,7 @@ def test_a_transaction_that_postgresql_ended_by_its_limit_is_told_as_not_done(en
 
 
 def test_the_two_dialects_are_told_apart_by_the_path():
-    assert list(errors.body_of("/api/v1/x", 404, "No.")) == ["error"]
-    assert list(errors.body_of("/api/v2/x", 404, "No.")) == ["status", "error_message", "message_code"]
+    not_found = errors.of_status(404)
+
+    assert list(not_found.body("/api/v1/x")) == ["error"]
+    assert list(not_found.body("/api/v2/x")) == ["status", "error_message", "message_code"]

@@ -18,6 +18,7 @@ from trades.gateway import submit
 from trades.gateway.replies import gateway
 from trades.gateway.submit import Trader
 from trades.margin.commands import Answer, encode_answer
+from trades.margin.errors import OutcomeUnknown
 from trades.models import Order
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -39,8 +40,8 @@ def test_a_reply_after_the_deadline_is_dropped_and_leaves_nothing(half_a_second:
         gateway()
         began = threading.active_count()
         assert began - threads <= 1  # the reader, if this is the process' first request
-        reply = submit.close(Trader(alice.user_id, alice.pk), {"orderId": order.code}, "", time.monotonic())
-        assert reply.status == 500
+        with pytest.raises(OutcomeUnknown):
+            submit.close(Trader(alice.user_id, alice.pk), {"orderId": order.code}, "", time.monotonic())
 
         late = Answer(closing(alice, order.code).id, 200, "{}", order.code)
         for _ in range(3):

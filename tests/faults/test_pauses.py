@@ -19,6 +19,7 @@ import pytest
 from django.db import InternalError, OperationalError, connection, transaction
 
 from accounts import clock
+from accounts.db.locks import TICK
 from quotes import symbols
 from quotes.models import Instrument, Quote
 from tests.caller import Api
@@ -28,7 +29,6 @@ from tests.given import a_customer, a_quote, btc, btc_at, executes, price_at, st
 from tests.live import Live
 from tests.trades.orders.engine_steps import closing, now, opens, places
 from trades.engine import queries, store
-from trades.engine.lease import TICK
 from trades.engine.process import Engine
 from trades.models import Deal, Order, Trade
 from trades.reads import in_doubt

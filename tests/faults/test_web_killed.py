@@ -23,8 +23,8 @@ KEY = {"Idempotency-Key": "once and for all"}
 
 
 def test_a_keyed_retry_gets_the_answer_that_the_dead_process_did_not_pass_on(live: Live) -> None:
-    """Guard: the answer's row, written in the close's own transaction (`store.insert_answers`). Without it, the retry is told
-    that the order is "not found or already closed"."""
+    """Guard: the answer's row, written in the close's own transaction (`store.insert_answers`). Without it, the retry
+    is told that the order is "not found or already closed"."""
     alice = a_customer(with_usd="10_000.00")
     btc_at("42_000.00")
     order = opens(alice)

@@ -40,9 +40,9 @@ from tests.given import (
 )
 from tests.live import CHECKOUT, Live, environment
 from trades import tasks
+from trades.low_water import STORING, highest, low_water, marks_of
 from trades.models import SettlementBatch, SettlementWindow, Trade, TradeEvent
 from trades.settlement.cut import cut_due, cut_window
-from trades.settlement.low_water import STORING, highest, low_water, marks_of
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),

@@ -32,6 +32,7 @@ from trades.admin.navigation import may_see
 from trades.admin.order_columns import STATUSES
 from trades.admin.trades import STATES as TRADE_STATES
 from trades.engine.lease import LEASE_SECONDS
+from trades.low_water import STORING
 from trades.models import (
     Correction,
     EngineLease,
@@ -42,7 +43,6 @@ from trades.models import (
     SettlementLeg,
     Trade,
 )
-from trades.settlement.low_water import STORING
 from trades.settlement.waiting import Oldest, oldest
 from trades.states import BatchState, CorrectionState, LegStatus, OrderStatus, TradeState
 

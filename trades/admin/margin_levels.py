@@ -16,12 +16,13 @@ from django.db import connection
 from accounts.arrays import array
 from accounts.models import Asset
 from quotes.prices import Prices
+from trades.cash import CASH
 from trades.engine.queries import cash_of
 from trades.margin.pricing import NOTHING, profit
 from trades.models import MarginAccount, Position
 from trades.reads.figures import Figures
 
-_RANKED = """
+_RANKED = f"""
 WITH price AS (SELECT * FROM unnest(%(symbols)s::text[], %(bids)s::float8[], %(asks)s::float8[]) p(symbol, bid, ask)),
 held AS (
     SELECT o.customer_id, sum(o.margin)::float8 AS margin, %(unit)s * coalesce(sum(o.quantity::float8 *
@@ -30,17 +31,11 @@ held AS (
     WHERE o.status = 'OPEN' AND (%(only)s::uuid[] IS NULL OR o.customer_id = ANY(%(only)s::uuid[]))
     GROUP BY o.customer_id
 ),
-cash AS (
-    SELECT l.customer_id, (sum(l.credits - l.debits) - coalesce(min(m.owed), 0))::float8 AS cash
-    FROM accounts_ledgeraccount l LEFT JOIN trades_marginaccount m ON m.customer_id = l.customer_id
-    WHERE l.asset_id = %(currency)s AND l.type IN ('available', 'margin')
-        AND l.customer_id IN (SELECT customer_id FROM held)
-    GROUP BY l.customer_id
-)
+cash AS ({CASH.format(whose="l.customer_id IN (SELECT customer_id FROM held)")})
 SELECT customer_id, count(*) OVER () FROM held LEFT JOIN cash USING (customer_id)
-ORDER BY (coalesce(cash, 0) + floating) / nullif(margin, 0) NULLS LAST, customer_id
+ORDER BY (coalesce(cash::float8, 0) + floating) / nullif(margin, 0) NULLS LAST, customer_id
 LIMIT %(limit)s OFFSET %(offset)s
-"""
+"""  # noqa: S608 - our own text
 
 
 def lowest_first(

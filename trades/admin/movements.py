@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from uuid import UUID
 
 from django.db.models import QuerySet
 
 from accounts.admin import shown
-from accounts.ids import floor_of
+from accounts.ids import ID_LAG, floor_of
 from accounts.models import Transfer
 from trades.models import Correction
 
 MOST_SHOWN = 50
-CLOCK_TOLERANCE = timedelta(minutes=10)  # a transfer's id may be this much older than its moment
 
 
 def movements_of(customer_id: UUID, subject: UUID) -> str:
@@ -33,7 +31,7 @@ def movements_of_correction(correction: Correction) -> str:
     """
     if correction.decided_at is None or not correction.movements_count:
         return "No money moved."
-    since = floor_of(correction.decided_at - CLOCK_TOLERANCE)
+    since = floor_of(correction.decided_at - ID_LAG)
     count = min(MOST_SHOWN, correction.movements_count)
     table = _table(Transfer.objects.filter(pk__gte=since, subject=correction.pk), count)
     return table if count == correction.movements_count else shown.more(table, count, correction.movements_count)

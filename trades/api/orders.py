@@ -19,7 +19,7 @@ from rest_framework.response import Response
 
 from accounts import json_codec, tokens
 from accounts.api.lists import given, only, whole_number
-from accounts.errors import Malformed
+from accounts.errors import ERROR_CODE, Malformed
 from trades.api.trader import TraderView, text, timestamp_in
 from trades.gateway import submit
 from trades.gateway.requests import known_symbol
@@ -98,7 +98,7 @@ def _submitted(request: HttpRequest, service: Submit, *, has_body: bool = True) 
     if reply.replayed:
         response["Idempotent-Replayed"] = "true"
     if reply.status >= 400:
-        response["Error-Code"] = code_of(reply.status, reply.body)
+        response[ERROR_CODE] = code_of(reply.status, reply.body)
     return response
 
 

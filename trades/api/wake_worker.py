@@ -21,53 +21,57 @@ ADVANCE, SETTLE = "trades.tasks.advance", "trades.tasks.settle_open"
 MOST_WAITING = 10_000
 MOST_PER_MESSAGE = 500
 
-_waiting: Queue[UUID | None] = Queue(MOST_WAITING)  # a trade to advance; None: there is a batch to settle
-_lock = threading.Lock()
-_sender_of_process = 0
+
+class WakeUps:
+    """What waits to be sent, and the thread that sends it: a trade to advance, or None for a batch to settle."""
+
+    def __init__(self) -> None:
+        self._waiting: Queue[UUID | None] = Queue(MOST_WAITING)
+        self._starting = threading.Lock()
+        self._sender_of = 0  # the process whose thread sends
+
+    def put(self, item: UUID | None) -> None:
+        self._start_sender()
+        try:
+            self._waiting.put_nowait(item)
+        except Full:
+            logger.warning("the broker is behind: a wake-up was dropped, the sweeper will find its work")
+
+    def _start_sender(self) -> None:
+        """One thread per process; a forked child has none of its parent's threads and starts its own."""
+        if self._sender_of == os.getpid():
+            return
+        with self._starting:
+            if self._sender_of != os.getpid():
+                threading.Thread(target=self._send_for_ever, name="wake-ups", daemon=True).start()
+                self._sender_of = os.getpid()
+
+    def _send_for_ever(self) -> None:
+        was_away = False
+        while True:
+            items = {self._waiting.get()}
+            while len(items) < MOST_PER_MESSAGE and not self._waiting.empty():
+                items.add(self._waiting.get())
+            try:
+                _send(items)
+                was_away = False
+            except Exception as reason:  # whatever the transport raises: a lost wake-up is worth no more than a line
+                if not was_away:
+                    logger.warning("no worker could be woken (%s); the sweeper will find what waits", reason)
+                was_away = True
+
+
+wake_ups = WakeUps()
 
 
 def to_advance(trade_id: UUID) -> None:
-    """Wake a worker to move a stored trade. Call it after the commit that stored it."""
-    _put(trade_id)
+    """Ask for a stored trade to be moved. Call it after the commit that stored it."""
+    wake_ups.put(trade_id)
 
 
 def to_settle() -> None:
-    """Wake a worker to settle the confirmed batches. Call it after the commit that confirmed one."""
-    _put(None)
-
-
-def _put(item: UUID | None) -> None:
-    _start_sender()
-    try:
-        _waiting.put_nowait(item)
-    except Full:
-        logger.warning("the broker is behind: a wake-up was dropped, the sweeper will find its work")
-
-
-def _start_sender() -> None:
-    """One thread per process; a forked child has none of its parent's threads and starts its own."""
-    global _sender_of_process
-    if _sender_of_process == os.getpid():
-        return
-    with _lock:
-        if _sender_of_process != os.getpid():
-            threading.Thread(target=_send_for_ever, name="wake-ups", daemon=True).start()
-            _sender_of_process = os.getpid()
-
-
-def _send_for_ever() -> None:
-    was_away = False
-    while True:
-        items = {_waiting.get()}
-        while len(items) < MOST_PER_MESSAGE and not _waiting.empty():
-            items.add(_waiting.get())
-        try:
-            _send(items)
-            was_away = False
-        except Exception as reason:  # whatever the transport raises: a lost wake-up is worth no more than a line
-            if not was_away:
-                logger.warning("no worker could be woken (%s); the sweeper will find what waits", reason)
-            was_away = True
+    """Ask for the confirmed batches to be settled. Call it after the commit that confirmed one."""
+    wake_ups.put(None)
 
 
 def _send(items: set[UUID | None]) -> None:

@@ -14,6 +14,7 @@ from datetime import datetime
 from django.db import connection, transaction
 
 from accounts import clock, holders
+from accounts.db.locks import LEASE_TAKING, TICK
 from accounts.db.pipeline import Pending, Pipeline, Rows, pipeline
 
 log = logging.getLogger("engine")
@@ -21,8 +22,6 @@ log = logging.getLogger("engine")
 LEASE_SECONDS = 5
 RENEW_SECONDS = 0.4  # readers believe that no tick is in doubt for somewhat longer (in_doubt.py)
 LONGEST_TICK_SECONDS = 10  # until it has written and is bound more closely; enforced from PostgreSQL 17 on
-TICK = 0x7469636B  # class of advisory locks, by partition: held by a tick until its outcome can be seen
-_ONE_TAKER = 0x6C65617365  # an advisory lock's number: "lease"
 
 
 class LeaseLost(Exception):
@@ -49,7 +48,7 @@ class Lease:
                 " ON CONFLICT DO NOTHING",
                 [self.partition, self.partitions],
             )
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_ONE_TAKER])  # two takers would not see each other
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LEASE_TAKING])  # two takers would not see each other
             cursor.execute(
                 "SELECT holder, partitions FROM trades_enginelease WHERE partitions <> %s"
                 " AND renewed_at >= clock_timestamp() - make_interval(secs => %s)",

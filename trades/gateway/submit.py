@@ -4,7 +4,8 @@ Nothing here asks the database: the token names the customer, and the engine che
 the user may still trade. A request that waits holds a thread, and nothing else.
 
 All five answer by a deadline that counts from `arrived` (`uptime` seconds), and raise Malformed and its kind for a bad
-body, OrderNotFound, StillRunning, TooManyWaiting, redis.RedisError. A command whose deadline has passed is never
+body, OrderNotFound, StillRunning, TooManyWaiting, OrderIdMismatch, redis.RedisError, and where no answer came in time
+CreationTimedOut or OutcomeUnknown. A command whose deadline has passed is never
 executed, so a timeout's answer is final once the order has been read again.
 """
 
@@ -26,6 +27,7 @@ from trades.gateway import requests
 from trades.gateway.idempotency import alone
 from trades.gateway.replies import gateway
 from trades.margin.commands import CANCEL, CHANGE, CLOSE, CLOSE_ALL, CREATE, Answer, Command
+from trades.margin.errors import CreationTimedOut, OrderIdMismatch, OutcomeUnknown
 from trades.reads import in_doubt
 
 COMMIT_ALLOWANCE = 0.75  # seconds before the deadline by which a command is committed or never: see in_doubt.py
@@ -51,7 +53,10 @@ def create(by: Trader, body: Mapping[str, Any], key: str, arrived: float) -> Rep
     """Open a market order or place a pending one; answers within 3 s."""
     terms = requests.create_terms(body)
     deadline = arrived + settings.CREATE_DEADLINE_SECONDS
-    return _ask(by, CREATE, terms, key, deadline) or Reply(408, _CREATION_TIMED_OUT)
+    reply = _ask(by, CREATE, terms, key, deadline)
+    if reply is None:
+        raise CreationTimedOut
+    return reply
 
 
 def close(by: Trader, body: Mapping[str, Any], key: str, arrived: float) -> Reply:
@@ -76,9 +81,10 @@ def close_all(by: Trader, body: Mapping[str, Any], key: str, arrived: float) -> 
     """Close every open order, or those of one symbol, at the market price; answers within 5 s."""
     terms = requests.close_all_terms(body)
     reply = _ask(by, CLOSE_ALL, terms, key, arrived + settings.CLOSE_DEADLINE_SECONDS)
-    return reply or Reply(
-        500, _outcome_unknown("Failed to close orders", "Every order is now either closed or stays open; read them")
-    )
+    if reply is None:
+        either_way = "Every order is now either closed or stays open; read them"
+        raise OutcomeUnknown("Failed to close orders", either_way, {})
+    return reply
 
 
 def _named(
@@ -86,10 +92,9 @@ def _named(
 ) -> Reply:
     """Ask about one order; without an answer in time, say what can have become of it."""
     reply = _ask(by, kind, terms, key, arrived + settings.CLOSE_DEADLINE_SECONDS)
-    if reply is not None:
-        return reply
-    order_id = terms["orderId"]
-    return Reply(500, _outcome_unknown(failed, f"The order {either_way}; read it", {"orderId": order_id}))
+    if reply is None:
+        raise OutcomeUnknown(failed, f"The order {either_way}; read it", {"orderId": terms["orderId"]})
+    return reply
 
 
 def _ask(by: Trader, kind: str, terms: dict[str, Any], key: str, deadline: float) -> Reply | None:
@@ -115,7 +120,7 @@ def _ask(by: Trader, kind: str, terms: dict[str, Any], key: str, deadline: float
     if answer is None:
         return None
     if answer.order_code not in ("", terms.get("orderId", answer.order_code)):
-        return Reply(400, _MISMATCH)
+        raise OrderIdMismatch
     return Reply(answer.status, answer.body, answer.replayed)
 
 
@@ -132,24 +137,3 @@ def _sent(command: Command, deadline: float, commit_by: float) -> Answer | None:
 def digest(kind: str, terms: Mapping[str, Any]) -> str:
     """What makes two requests the same: their meaning, not their spelling."""
     return hashlib.sha256(kind.encode() + json_codec.dumps(sorted(terms.items()))).hexdigest()
-
-
-def _outcome_unknown(failed: str, either_way: str, named: Mapping[str, str] | None = None) -> str:
-    return json_codec.dumps(
-        {
-            "error": failed,
-            "message": f"No answer within 5 seconds: outcome unknown. {either_way} to see which.",
-            "timeout": True,
-            **(named or {}),
-        }
-    ).decode()
-
-
-_MISMATCH = '{"error":"Order ID mismatch"}'
-_CREATION_TIMED_OUT = json_codec.dumps(
-    {
-        "error": "Request timeout: Order creation took longer than 3 seconds",
-        "message": "Request timeout: Order creation took longer than 3 seconds",
-        "timeout": True,
-    }
-).decode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from accounts.errors import Conflict, Malformed, NotFound, Refusal, Unavailable
@@ -102,6 +103,37 @@ class UnsupportedContent(Refusal):
     sentence = "Content-Type must be application/json"
 
 
+# --- what a request is told, where the engine has not answered it ------------------------------------
+
+
+class CreationTimedOut(Refusal):
+    """No answer in time; the command is not executed any more, but may have been."""
+
+    status, code, twice = 408, "timeout", True
+    sentence = "Request timeout: Order creation took longer than 3 seconds"
+    extra = {"timeout": True}
+
+
+class OutcomeUnknown(Refusal):
+    """No answer in time, and either it was done or it never will be: a sentence says where to read which."""
+
+    status, code = 500, "timeout"
+
+    def __init__(self, failed: str, either_way: str, named: Mapping[str, str]) -> None:
+        super().__init__(failed)
+        message = f"No answer within 5 seconds: outcome unknown. {either_way} to see which."
+        self.extra = {"message": message, "timeout": True, **named}
+
+
+class OrderIdMismatch(Refusal):
+    """The engine's answer speaks of another order: it isn't passed on."""
+
+    status, code = 400, "order_id_mismatch"
+    sentence = "Order ID mismatch"
+
+
+# --- the engine's answers ----------------------------------------------------------------------------
+
 # How the engine's answers begin, and what they are. An answer is kept and given again as its bytes alone.
 BEGINNINGS = {
     OrderNotFoundOrClosed.sentence: OrderNotFoundOrClosed.code,
@@ -112,9 +144,6 @@ BEGINNINGS = {
     ClientOrderIdTaken.sentence: ClientOrderIdTaken.code,
     KeyUsedForAnother.sentence: KeyUsedForAnother.code,
     StillRunning.sentence: StillRunning.code,
-    "Order ID mismatch": "order_id_mismatch",
-    "Request timeout": "timeout",
-    "Failed to ": "timeout",
 }
 BY_STATUS = {400: AgainstTheRules.code, 503: Unavailable.code}
 

@@ -5,7 +5,6 @@ The engine writes the body itself, because a stored answer must come back byte f
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Protocol, assert_never
 from uuid import UUID
@@ -215,9 +214,5 @@ def _time(at: Any) -> str:
 
 
 def refusal_body(refusal: Refusal) -> str:
-    """A refusal in the orders' dialect; the engine's own say their sentence twice."""
-    said: dict[str, Any] = {"error": refusal.text}
-    if getattr(refusal, "twice", False):
-        said["message"] = refusal.text
-    extra: Mapping[str, Any] = getattr(refusal, "extra", {})
-    return json_codec.dumps(said | dict(extra)).decode()
+    """A refusal in the orders' dialect, as its bytes."""
+    return json_codec.dumps(refusal.order_body()).decode()

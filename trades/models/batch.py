@@ -48,7 +48,7 @@ class SettlementWindow(models.Model):
 
 
 class LowWater(models.Model):
-    """Where to begin looking for what waits: no trade below the mark does. Written by `trades/settlement/low_water.py`.
+    """Where to begin looking for what waits: no trade below the mark does. Written by `trades/low_water.py`.
 
     The mark of a kind of asset: no trade of that kind below it is storing, or settling without a batch. The one named
     STORING: no trade at all below it is storing. A kind without a row has the lowest mark there is.

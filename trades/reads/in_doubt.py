@@ -21,8 +21,8 @@ from django.conf import settings
 from django.db import OperationalError, connection, transaction
 
 from accounts.clock import uptime
+from accounts.db.locks import TICK
 from accounts.ids import partition_of
-from trades.engine.lease import TICK
 from trades.margin.commands import Command, remembered_by
 
 UNTOLD_SECONDS: Final = 0.7  # less than COMMIT_ALLOWANCE, more than an engine takes to come round

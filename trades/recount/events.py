@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from accounts.audit import add
+from typing import Final
+
+from accounts.audit import statement
 from trades.recount.checks import FACTS_OF_ORDERS, differs, wrong
 
 # A part that was closed has one event of its own; that it was taken out stands with the order it was taken from.
@@ -48,12 +50,12 @@ _HISTORY = wrong(
     ) p ON p.parent_id = o.id""",  # noqa: S608 - our own text
 )
 
-
-def register_checks() -> None:
-    add(
+CHECKS: Final = (
+    statement(
         "order history",
         "trades_order",
         _HISTORY,
         "Order {1} is not what its events made it: {2}.",
         FACTS_OF_ORDERS,
-    )
+    ),
+)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from accounts.audit import add
+from typing import Final
+
+from accounts.audit import statement
 from trades.recount.checks import differs, facts, wrong
 
 # Few groups come out of one pass over the members; each is two assets' sums. A buy's fee is inside what was delivered,
@@ -83,14 +85,14 @@ WHERE subject = ANY(%(rows)s::uuid[]) AND kind IN ('leg_settled', 'leg_differenc
 """)
 _FACTS_OF_BATCHES = facts("SELECT batch_id, id FROM trades_batchevent WHERE batch_id = ANY(%(rows)s::uuid[])")
 
-
-def register_checks() -> None:
-    add("batch legs", "trades_settlementleg", _LEGS, "The leg {0} of {2} in batch {1}, by its trades: {3}.")
-    add("leg times", "trades_settlementleg", _LEG_TIMES, "Leg {0}, by its transfers: {1}.", _FACTS_OF_LEGS)
-    add(
+CHECKS: Final = (
+    statement("batch legs", "trades_settlementleg", _LEGS, "The leg {0} of {2} in batch {1}, by its trades: {3}."),
+    statement("leg times", "trades_settlementleg", _LEG_TIMES, "Leg {0}, by its transfers: {1}.", _FACTS_OF_LEGS),
+    statement(
         "batch times",
         "trades_settlementbatch",
         _BATCHES,
         "Batch {0} is not what its events made it: {1}.",
         _FACTS_OF_BATCHES,
-    )
+    ),
+)

@@ -6,7 +6,9 @@ quantity is the least whole number that leverage makes at least as much as its v
 
 from __future__ import annotations
 
-from accounts.audit import add
+from typing import Final
+
+from accounts.audit import statement
 from trades.recount.checks import differs, wrong
 from trades.rounding import nearest
 
@@ -66,8 +68,10 @@ SELECT id, code, profit, result FROM (
 ) r WHERE r.profit <> {nearest("r.result")} ORDER BY 1
 """  # noqa: S608
 
-
-def register_checks() -> None:
-    add("order margins", "trades_order", _MARGINS, "Order {1}, by its open price and leverage: {2}.")
-    add("part margins", "trades_order", _PART_MARGINS, "Part {1}, by what was taken out of its order: {2}.")
-    add("order profit by itself", "trades_order", _BY_ITSELF, "Order {1} has profit {2}; it brought exactly {3}.")
+CHECKS: Final = (
+    statement("order margins", "trades_order", _MARGINS, "Order {1}, by its open price and leverage: {2}."),
+    statement("part margins", "trades_order", _PART_MARGINS, "Part {1}, by what was taken out of its order: {2}."),
+    statement(
+        "order profit by itself", "trades_order", _BY_ITSELF, "Order {1} has profit {2}; it brought exactly {3}."
+    ),
+)

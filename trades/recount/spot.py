@@ -7,7 +7,9 @@ cost and fee leave room for. Whole numbers throughout, so nothing is cut off.
 
 from __future__ import annotations
 
-from accounts.audit import add
+from typing import Final
+
+from accounts.audit import statement
 from trades.recount.checks import differs, facts, wrong
 
 # `gap`, in counter base units times 10 ^ decimals of the base asset, is what the customer pays beyond the worth of the
@@ -118,14 +120,14 @@ _FACTS = facts("SELECT trade_id, id FROM trades_tradeevent WHERE trade_id = ANY(
 
 _QUOTE_OF = facts("SELECT id, quote_id FROM trades_trade WHERE id = ANY(%(rows)s::uuid[]) AND quote_id IS NOT NULL")
 
-
-def register_checks() -> None:
-    add("trade events", "trades_trade", _STEPS, "Trade {0} is not what its events made it: {1}.", _FACTS)
-    add("exit amounts", "trades_trade", _TAKEN, "Exit {0}: {1}.")
-    add(
+CHECKS: Final = (
+    statement("trade events", "trades_trade", _STEPS, "Trade {0} is not what its events made it: {1}.", _FACTS),
+    statement("exit amounts", "trades_trade", _TAKEN, "Exit {0}: {1}."),
+    statement(
         "quotes",
         "quotes_quote",
         _QUOTES,
         "Quote {0} at the price {1} can't come to {2} received, {3} delivered and a fee of {4} ({5} bps and {6}).",
-    )
-    add("trade quotes", "trades_trade", _TRADES, "Trade {0} is not what its quote says: {1}.", _QUOTE_OF)
+    ),
+    statement("trade quotes", "trades_trade", _TRADES, "Trade {0} is not what its quote says: {1}.", _QUOTE_OF),
+)

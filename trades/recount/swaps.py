@@ -8,7 +8,9 @@ before it noted its rates went by the instrument's, and an order that it may hav
 
 from __future__ import annotations
 
-from accounts.audit import add
+from typing import Final
+
+from accounts.audit import statement
 
 # A partition's first run only notes that there was a night.
 _NIGHTS = """
@@ -97,19 +99,21 @@ WHERE t.amount::text IS DISTINCT FROM e.amount
 ORDER BY 1
 """
 
-
-def register_checks() -> None:
-    add(
+CHECKS: Final = (
+    statement(
         "order nights",
         "trades_order",
         _ACCRUED,
         "Order {1} has accrued {2} of swap; the nights it was held over come to between {3} and {4}.",
-    )
-    add("swap nights", "trades_swaprun", _GAPS, "Before the night {2} of partition {1} came {3}; nights are missing.")
-    add(
+    ),
+    statement(
+        "swap nights", "trades_swaprun", _GAPS, "Before the night {2} of partition {1} came {3}; nights are missing."
+    ),
+    statement(
         "swap movements",
         "accounts_transfer",
         _MOVED,
         "Transfer {0} is for the night {1}, which order {2} was not held over, or which was not under way.",
-    )
-    add("swap events", "trades_orderevent", _TOLD, "{0}: the night {1} moved {2}; its event says {3}.")
+    ),
+    statement("swap events", "trades_orderevent", _TOLD, "{0}: the night {1} moved {2}; its event says {3}."),
+)

@@ -6,7 +6,9 @@ judged by their changes alone.
 
 from __future__ import annotations
 
-from accounts.audit import add
+from typing import Final
+
+from accounts.audit import statement
 from trades.recount.checks import FACTS_OF_ORDERS, Difference, differs, wrong
 
 # All that was ever set of an order, in time. A part took over what its order had when it was taken out.
@@ -79,6 +81,6 @@ _TERMS = wrong(
     f"FROM trades_order o JOIN ({_SAID}) s ON s.subject = o.id",
 )  # fmt: skip
 
-
-def register_checks() -> None:
-    add("order terms", "trades_order", _TERMS, "Order {1} is not what was agreed: {2}.", FACTS_OF_ORDERS)
+CHECKS: Final = (
+    statement("order terms", "trades_order", _TERMS, "Order {1} is not what was agreed: {2}.", FACTS_OF_ORDERS),
+)

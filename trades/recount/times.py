@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from accounts.audit import add
+from typing import Final
+
+from accounts.audit import statement
 from trades.recount.checks import FACTS_OF_ORDERS, differs, facts, number, wrong
 
 _IS_CLOSED = "o.status = 'CLOSED' AND c.id IS NOT NULL"
@@ -56,14 +58,16 @@ UNION ALL
 SELECT customer_id, id FROM accounts_transfer WHERE customer_id = ANY(%(rows)s::uuid[]) AND kind = 'order_advance'
 """)
 
-
-def register_checks() -> None:
-    add("order times", "trades_order", _DEALS, "Order {1} is not what its deals say: {2}.", FACTS_OF_ORDERS)
-    add("part times", "trades_order", _PARTS, "Part {1} is not of the order it was taken from: {2}.", FACTS_OF_ORDERS)
-    add(
+CHECKS: Final = (
+    statement("order times", "trades_order", _DEALS, "Order {1} is not what its deals say: {2}.", FACTS_OF_ORDERS),
+    statement(
+        "part times", "trades_order", _PARTS, "Part {1} is not of the order it was taken from: {2}.", FACTS_OF_ORDERS
+    ),
+    statement(
         "margin account marks",
         "trades_marginaccount",
         _MARKS,
         "The margin account of customer {0} is not what its events say: {1}.",
         _FACTS_OF_ACCOUNTS,
-    )
+    ),
+)

@@ -14,9 +14,9 @@ from django.db import connection
 from accounts import conflicts
 from accounts.identity import Actor
 from trades.errors import BatchNotFound, BatchStateForbids, MakerIsChecker
+from trades.low_water import lower_water
 from trades.models import SettlementBatch
 from trades.settlement.cut import hold_membership
-from trades.settlement.low_water import lower_water
 from trades.states import BATCH_MOVES, BatchState
 
 _UNBATCH = """

@@ -5,14 +5,15 @@ what they said when they were cut.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
-from accounts.audit import Finding, Looked, register
+from accounts.audit import Check, Finding, Looked
 from trades.models import SettlementBatch
 from trades.settlement import waiting
 from trades.settlement.membership import fingerprint
 from trades.states import BatchState
 
-NAME = "batch fingerprints"
+NAME: Final = "batch fingerprints"
 
 
 def members() -> Looked:
@@ -28,8 +29,8 @@ def _changed(batches: Iterator[SettlementBatch]) -> Iterator[Finding]:
             yield Finding(NAME, batch.pk.hex, sentence, tampered=True)
 
 
-def register_checks() -> None:
-    """Add these checks to the audit, the last one to the audit that verifies."""
-    register(waiting.WAITING, waiting.check_trades)
-    register(waiting.WINDOWS, waiting.check_windows)
-    register(NAME, members, only_verifying=True)
+CHECKS: Final = (
+    Check(waiting.WAITING, waiting.check_trades),
+    Check(waiting.WINDOWS, waiting.check_windows),
+    Check(NAME, members, only_verifying=True),
+)

@@ -32,14 +32,15 @@ from django.db.models import F, Value
 from django.db.models.functions import Coalesce, Greatest
 
 from accounts import conflicts
+from accounts.db import locks
 from accounts.identity import SYSTEM, Actor
 from accounts.ids import uuid7
 from accounts.models import Asset
 from quotes.models import Instrument
 from trades.errors import BadSchedule, NothingToCut
+from trades.low_water import highest, low_water, raise_low_water
 from trades.models import SettlementBatch, SettlementWindow
 from trades.settlement.legs import Net, write_legs
-from trades.settlement.low_water import highest, low_water, raise_low_water
 from trades.settlement.membership import (
     CANDIDATES,
     IS_HELD,
@@ -61,7 +62,6 @@ from trades.states import BatchState
 logger = logging.getLogger(__name__)
 
 EVERY_KIND = tuple(sorted(Asset.Type.values))
-_LOCK_NAME = 0x5E771E  # of pg_advisory_xact_lock: whoever changes which trades are in which batch holds it
 
 _CLAIM = """
 INSERT INTO trades_settlementbatch
@@ -163,8 +163,7 @@ def preview(kinds: Sequence[str], at: datetime) -> CutPreview:
 
 def hold_membership() -> None:
     """Take the lock under which batch membership changes, until the transaction ends."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK_NAME])
+    locks.hold(locks.MEMBERSHIP)
 
 
 @dataclass(frozen=True, slots=True)

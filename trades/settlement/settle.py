@@ -33,11 +33,11 @@ from accounts.ids import stamp_of
 from accounts.ledger_select import post_selected
 from quotes.models import Instrument
 from trades.errors import BatchStateForbids
+from trades.low_water import lower_water
 from trades.models import SettlementBatch, SettlementLeg
 from trades.settlement.approval import locked_batch
 from trades.settlement.cut import count_members, hold_membership
 from trades.settlement.legs import settle_as_expected
-from trades.settlement.low_water import lower_water
 from trades.settlement.membership import expect_many, take_out_held
 from trades.states import BatchState, LegStatus
 

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import Final
 
 from django.db import DatabaseError, InterfaceError, connection
 
-_LOCK: Final = 0x5EA7  # the first number of pg_advisory_lock; the second is the slot's
+from accounts.db.locks import SETTLER_SLOT
 
 
 @contextlib.contextmanager
@@ -21,7 +20,7 @@ def settler_slot(number: int) -> Iterator[bool]:
     A worker that dies frees its slot: the lock belongs to the connection.
     """
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [_LOCK, number])
+        cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [SETTLER_SLOT, number])
         is_mine = bool(cursor.fetchone()[0])
     try:
         yield is_mine
@@ -30,4 +29,4 @@ def settler_slot(number: int) -> Iterator[bool]:
         with contextlib.suppress(DatabaseError, InterfaceError):
             if is_mine:
                 with connection.cursor() as cursor:
-                    cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [_LOCK, number])
+                    cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [SETTLER_SLOT, number])

@@ -18,14 +18,14 @@ from django.db.models import QuerySet
 
 from accounts.audit import Finding, Looked, count_of, found_by
 from accounts.models import Asset
+from trades.low_water import LOWEST, STORING, mark_of
 from trades.models import SettlementWindow
-from trades.settlement.low_water import LOWEST, STORING
 
 WAITING: Final = "waiting trades"
 WINDOWS: Final = "settlement windows"
 KINDS: Final = tuple(sorted(Asset.Type.values))
 
-_MARK = f"coalesce((SELECT mark FROM trades_lowwater WHERE kind = '{{what}}'), '{LOWEST}')"  # noqa: S608 - our own text
+_MARK = mark_of("'{what}'")
 
 _OLDEST_STORING = f"""
 (SELECT 'storing' AS what, id, created_at FROM trades_trade
@@ -55,14 +55,14 @@ _OLDEST = " UNION ALL ".join(
 )
 
 # Why no cut and no sweep will reach a trade, or for how long none has. One pass over the trades.
-_FINDINGS = """
+_FINDINGS = f"""
 SELECT t.id, t.state, k.type, w.why
 FROM trades_trade t
 JOIN (
-    SELECT i.symbol, a.type, coalesce(m.mark, '{lowest}') AS mark, late.limit_, o.is_taken, o.is_due
+    SELECT i.symbol, a.type, coalesce(m.mark, '{LOWEST}') AS mark, late.limit_, o.is_taken, o.is_due
     FROM quotes_instrument i
     JOIN accounts_asset a ON a.code = i.base_asset_id
-    JOIN (VALUES {limits}) late(kind, limit_) ON late.kind = a.type
+    JOIN (VALUES {{limits}}) late(kind, limit_) ON late.kind = a.type
     LEFT JOIN trades_lowwater m ON m.kind = a.type
     CROSS JOIN LATERAL (
         SELECT count(*) > 0 AS is_taken,
@@ -70,18 +70,18 @@ JOIN (
         FROM trades_settlementwindow WHERE is_active AND asset_kind = a.type
     ) o
 ) k ON k.symbol = t.instrument_id
-CROSS JOIN (SELECT coalesce((SELECT mark FROM trades_lowwater WHERE kind = 'storing'), '{lowest}') AS mark) s
+CROSS JOIN (SELECT {_MARK.format(what=STORING)} AS mark) s
 CROSS JOIN LATERAL (SELECT CASE
     WHEN t.state = 'storing' AND t.id < s.mark THEN 'it is below the mark at which the sweep begins to look'
     WHEN t.batch_id IS NULL AND t.id < k.mark THEN 'it is below the mark at which cuts of its kind begin to look'
     WHEN t.batch_id IS NULL AND NOT k.is_taken THEN 'no active window takes its kind'
     WHEN t.batch_id IS NULL AND NOT k.is_due THEN 'every window of its kind remembers a cut that is still to come'
-    WHEN t.created_at < clock_timestamp() - CASE t.state WHEN 'storing' THEN {storing} ELSE k.limit_ END
+    WHEN t.created_at < clock_timestamp() - CASE t.state WHEN 'storing' THEN {{storing}} ELSE k.limit_ END
         THEN 'it has waited since ' || to_char(t.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS') || ' UTC'
 END AS why) w
 WHERE t.state IN ('storing', 'settling') AND w.why IS NOT NULL
 ORDER BY t.id
-"""
+"""  # noqa: S608 - our own text
 
 _AHEAD = """
 SELECT id, name, to_char(last_cut_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS') FROM trades_settlementwindow
@@ -131,7 +131,7 @@ def windows_ahead(at: datetime) -> QuerySet[SettlementWindow]:
 def findings() -> Iterator[Finding]:
     """Every trade in storing or settling that no sweep or cut will reach, or that has waited longer than its limit."""
     limits = ", ".join(f"('{kind}', {_interval(kind)})" for kind in KINDS)
-    query = _FINDINGS.format(lowest=LOWEST, limits=limits, storing=_interval(STORING))
+    query = _FINDINGS.format(limits=limits, storing=_interval(STORING))
     return found_by(WAITING, query, "Trade {0}, {1}, {2}, is waiting: {3}.")
 
 

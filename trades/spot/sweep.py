@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import islice, zip_longest
 from uuid import UUID
 
@@ -21,7 +21,8 @@ from django.db.models import QuerySet
 
 from accounts import clock
 from accounts.errors import Refusal
-from accounts.ids import PARTITIONS, floor_of
+from accounts.ids import PARTITIONS
+from trades.low_water import LOWEST, highest
 from trades.models import Trade
 from trades.spot.advance import MOST_AT_ONCE, advance, is_session_over
 from trades.spot.reading import Source
@@ -29,7 +30,6 @@ from trades.states import TradeState
 
 logger = logging.getLogger(__name__)
 
-CLOCK_TOLERANCE = timedelta(minutes=10)  # ids of slow transactions may still appear below now
 MOST_LOOKS = 10
 
 
@@ -39,13 +39,13 @@ def sweep(*, low_water: UUID | None, prices: Source, at: datetime | None = None,
     The mark never passes a trade that is still in storing, nor the last ten minutes by PostgreSQL's clock, for which
     `at` stands in (tests), as in what is written.
     """
-    highest, left = floor_of((at or clock.now()) - CLOCK_TOLERANCE), set[UUID]()
-    start = low_water or UUID(int=0)
+    most, left = highest(at or clock.now()), set[UUID]()
+    start = low_water or LOWEST
     for _ in range(MOST_LOOKS):
         try:
             for some in _sets(start, at_once):
                 left.update(_advanced([id_ for id_ in some if id_ not in left], at, prices))
-            return min(highest, *left) if left else highest
+            return min(most, *left) if left else most
         except (DatabaseError, InterfaceError) as failure:
             if connection.in_atomic_block or not is_session_over(failure):
                 raise

@@ -17,9 +17,10 @@ from typing import Any, Final
 
 from django.conf import settings
 from django.core.management.base import BaseCommand
-from django.db import connection, transaction
+from django.db import transaction
 
 from accounts import clock, selectors, services
+from accounts.db import locks
 from accounts.identity import FIRM_SCOPES
 from accounts.models import ApiClient, User
 from brokerage.stack.where import data_dir, read_state
@@ -29,7 +30,6 @@ OPERATOR: Final = "operator@example.com"
 TRADER: Final = "trader@example.com"
 CLIENT: Final = "demo"
 DEMO_WINDOW: Final = "Demo, every minute"
-_LOCK = 0x5EED
 
 _TEXT = """
 What was made to try it with (kept in {path}, readable by you alone):
@@ -77,8 +77,7 @@ class Command(BaseCommand):
         path = data_dir() / "seed.json"
         kept = _read(path)
         with transaction.atomic():
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+            locks.hold(locks.SEED)
             made = _make(clock.now())
             known = {**kept, **made}
             if made:

@@ -115,7 +115,7 @@ def test_who_moved_it_never_changes_and_is_sealed(alice: Customer) -> None:
     for statement in ("UPDATE accounts_funding SET made_from = 'nobody'", "DELETE FROM accounts_funding"):
         with pytest.raises(IntegrityError), transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(statement)
-    assert "accounts_funding" in seals._TABLES
+    assert "accounts_funding" in seals.tables()
 
 
 def test_references_from_before_the_table_are_taken_as_well(alice: Customer) -> None:

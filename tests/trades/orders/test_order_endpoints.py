@@ -11,16 +11,20 @@ from django.http import HttpResponse
 from django.test import Client
 
 from accounts.errors import Refusal
+from brokerage import errors
 from tests.given import a_customer, token_of
 from trades.margin.errors import (
     BEGINNINGS,
     BY_STATUS,
     AgainstTheRules,
     ClientOrderIdTaken,
+    CreationTimedOut,
     InsufficientBalance,
     KeyUsedForAnother,
+    OrderIdMismatch,
     OrderNotFound,
     OrderNotFoundOrClosed,
+    OutcomeUnknown,
     PriceNotFound,
     StillRunning,
     code_of,
@@ -176,9 +180,38 @@ def test_the_engines_answers_have_a_code_by_their_bytes_alone(refusal: Refusal, 
         assert refusal.code == code
 
 
+UNANSWERED = [
+    (
+        CreationTimedOut(),
+        408,
+        b'{"error":"Request timeout: Order creation took longer than 3 seconds",'
+        b'"message":"Request timeout: Order creation took longer than 3 seconds","timeout":true}',
+    ),
+    (
+        OutcomeUnknown("Failed to close order", "The order is now either closed or stays open; read it",
+                       {"orderId": CODE}),
+        500,
+        b'{"error":"Failed to close order","message":"No answer within 5 seconds: outcome unknown. The order is now'
+        b' either closed or stays open; read it to see which.","timeout":true,"orderId":"ord_0123456789abcdef"}',
+    ),
+    (OrderIdMismatch(), 400, b'{"error":"Order ID mismatch"}'),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("refusal", "status", "body"), UNANSWERED)
+def test_what_the_engine_has_not_answered_is_told_to_the_byte(refusal: Refusal, status: int, body: bytes) -> None:
+    told = errors.told(refusal)
+    assert told is not None
+    answer = errors.answer(told, "/api/v1/trade/close")
+
+    assert (answer.status_code, answer.content) == (status, body)
+    assert dict(answer.headers) == {"Content-Type": JSON, "Error-Code": refusal.code}
+
+
 def test_every_code_of_an_order_is_in_the_docs() -> None:
     page = (settings.BASE_DIR / "docs" / "orders.md").read_text()
     said = {code for _, _, code in CODES} | set(BEGINNINGS.values()) | set(BY_STATUS.values())
+    said |= {refusal.code for refusal, _, _ in UNANSWERED}
     assert {code for code in said if f"`{code}`" not in page} == set()
 
 

@@ -198,7 +198,7 @@ def test_a_worker_is_woken_once_the_report_is_committed(
     machine, batch, monkeypatch, django_capture_on_commit_callbacks
 ):
     asked = []
-    monkeypatch.setattr(wake_worker, "_put", asked.append)
+    monkeypatch.setattr(wake_worker.wake_ups, "put", asked.append)
 
     with django_capture_on_commit_callbacks(execute=True):
         machine.post(path_of(leg("BTC"), "settle"), {"actual_amount": btc("0.1")})

@@ -40,10 +40,10 @@ from tests.given import (
     what_the_audit_finds,
 )
 from trades.errors import BatchStateForbids, MakerIsChecker, NothingToCut
+from trades.low_water import CLOCK_TOLERANCE, highest, low_water
 from trades.models import SettlementBatch, SettlementLeg, SettlementWindow, Trade, TradeEvent
 from trades.settlement.approval import cancel, confirm
 from trades.settlement.cut import cut_due, cut_window
-from trades.settlement.low_water import CLOCK_TOLERANCE, highest, low_water
 from trades.settlement.settle import settle_chunk
 
 pytestmark = pytest.mark.django_db

@@ -11,8 +11,7 @@ from django.db import IntegrityError, connection, transaction
 
 from accounts import clock
 from accounts.ids import floor_of
-from trades.models import LowWater, SettlementWindow
-from trades.settlement.low_water import (
+from trades.low_water import (
     LOWEST,
     STORING,
     forget,
@@ -21,6 +20,7 @@ from trades.settlement.low_water import (
     marks_of,
     raise_low_water,
 )
+from trades.models import LowWater, SettlementWindow
 
 pytestmark = pytest.mark.django_db
 

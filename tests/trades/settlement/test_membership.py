@@ -34,11 +34,11 @@ from tests.given import (
     what_the_audit_finds,
 )
 from trades.errors import FlagNotFound, TradeFlagged, TradeNotFound, TradeNotHoldable
+from trades.low_water import CLOCK_TOLERANCE, highest, low_water, raise_low_water
 from trades.models import LeftOut, SettlementBatch, SettlementLeg, Trade
 from trades.settlement.approval import confirm
 from trades.settlement.cut import EVERY_KIND, preview
 from trades.settlement.flags import clear, flag
-from trades.settlement.low_water import CLOCK_TOLERANCE, highest, low_water, raise_low_water
 from trades.settlement.membership import fingerprint
 from trades.settlement.settle import begin
 

@@ -30,9 +30,9 @@ from tests.given import (
     stores,
     what_the_audit_finds,
 )
+from trades.low_water import STORING, highest, raise_low_water
 from trades.models import SettlementBatch, SettlementWindow, Trade
 from trades.settlement.cut import cut_due, cut_window
-from trades.settlement.low_water import STORING, highest, raise_low_water
 from trades.settlement.waiting import oldest
 
 pytestmark = pytest.mark.django_db

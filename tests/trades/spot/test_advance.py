@@ -9,6 +9,7 @@ from django.db import IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from accounts.ids import ID_LAG
 from accounts.ledger import FEES, LIQUIDITY, SETTLING
 from accounts.models import Customer, LedgerAccount, Transfer
 from quotes import prices
@@ -31,7 +32,7 @@ from tests.given import (
 )
 from trades.models import Trade, TradeEvent
 from trades.spot.advance import advance
-from trades.spot.sweep import CLOCK_TOLERANCE, sweep
+from trades.spot.sweep import sweep
 
 pytestmark = pytest.mark.django_db
 
@@ -216,4 +217,4 @@ def test_the_sweep_finds_what_no_worker_was_woken_for(alice):
 
     assert set(Trade.objects.filter(pk__in=[t.pk for t in trades]).values_list("state", flat=True)) == {"settling"}
     assert mark < trades[0].pk  # ten minutes back: slow transactions may still bring older ids
-    assert sweep(low_water=mark, at=now + 2 * CLOCK_TOLERANCE, prices=nobody_knows) > trades[2].pk
+    assert sweep(low_water=mark, at=now + 2 * ID_LAG, prices=nobody_knows) > trades[2].pk

@@ -20,11 +20,11 @@ from tests.aged import aged
 from tests.given import a_customer, a_cut, a_quote, a_settling_buy, an_exit_quote, btc, btc_at, executes, states
 from tests.races.together import together
 from trades import tasks
+from trades.low_water import STORING, forget, highest, low_water
 from trades.models import SettlementBatch, SettlementLeg, SettlementWindow, Trade
 from trades.settlement.approval import confirm
 from trades.settlement.cut import cut_now
 from trades.settlement.legs import fail_leg, settle_leg
-from trades.settlement.low_water import STORING, forget, highest, low_water
 from trades.settlement.settler_slots import settler_slot
 
 pytestmark = pytest.mark.django_db

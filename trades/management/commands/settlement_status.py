@@ -13,8 +13,8 @@ from django.db.models.functions import Least
 
 from accounts import clock
 from accounts.management.output import JSONCommand
+from trades import low_water
 from trades.models import SettlementBatch
-from trades.settlement import low_water
 from trades.settlement.cut import hold_membership
 from trades.settlement.waiting import Oldest, findings, oldest, windows_ahead
 from trades.states import BatchState

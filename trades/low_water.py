@@ -9,17 +9,17 @@ is too low costs time and nothing else.
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
 from django.db import connection
 
-from accounts.ids import floor_of
+from accounts.ids import ID_LAG, floor_of
 from trades.models import LowWater, SettlementBatch
 
 STORING: Final = LowWater.STORING
-CLOCK_TOLERANCE: Final = timedelta(minutes=10)
+CLOCK_TOLERANCE: Final = ID_LAG
 LOWEST: Final = UUID(int=0)
 
 # Raised or left; and lowered where it lies in the future by now: the clock was wrong, or was set back.
@@ -45,6 +45,11 @@ def low_water(kinds: Collection[str]) -> UUID:
 def marks_of() -> dict[str, UUID]:
     """All marks that there are, by kind."""
     return dict(LowWater.objects.values_list("kind", "mark"))
+
+
+def mark_of(kind: str) -> str:
+    """SQL: the mark of a kind, which is an SQL expression itself; the lowest where nothing is known."""
+    return f"coalesce((SELECT mark FROM trades_lowwater WHERE kind = {kind}), '{LOWEST}')"  # noqa: S608 - our own text
 
 
 def highest(at: datetime) -> UUID:

@@ -1,0 +1,78 @@
+"""What the audit looks at: every check, every table that is sealed, every table whose rows have versions.
+
+Settings name these three lists, so `accounts`, which reads them, imports no other app.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from accounts import audit as ledger
+from accounts import versions
+from accounts.audit import Check
+from accounts.seals import Table
+from accounts.versions import Versioned
+from trades import audit as trades
+from trades import order_audit as orders
+from trades.recount import events, legs, spot, swaps, terms, times
+from trades.recount import orders as margins
+from trades.settlement import audit as settlement
+
+# A transfer's row is sealed with the two accounts that it touches: an account whose balance is wrong is so by itself
+# unless one of its transfers was tampered with. How far a night has come goes on changing; at which prices it began
+# doesn't.
+SEALED: Final = (
+    Table("accounts_transfer", sides=("debit_account_id", "credit_account_id")),
+    Table("accounts_ledgeraudit", about_others=False),
+    Table("accounts_funding"),
+    Table("accounts_rowversion", about_others=False),
+    Table("quotes_pricehold", about_others=False),
+    Table("quotes_quote"),
+    Table("trades_batchevent"),
+    Table("trades_deal"),
+    Table("trades_orderevent"),
+    Table("trades_tradeevent"),
+    Table(
+        "trades_swaprun",
+        columns=("id", "partition", "night", "cutoff", "prices", "rates", "started_at"),
+        about_others=False,
+    ),
+)
+
+# Of a batch: it moves with every slice, and the recount compares it with the trades.
+_PROGRESS: Final = (
+    *("state", "first_trade_id", "last_trade_id", "trades_count", "customers_count", "members_sha256"),
+    *("left_out_count", "completed_count", "symbols", "round", "round_symbols", "done_symbols", "slice_ends"),
+    *("slices_done", "updated_at"),
+)
+
+VERSIONED: Final = (
+    Versioned("accounts_asset", "code"),
+    Versioned("accounts_customer", "id", without=("updated_at",)),
+    Versioned("accounts_user", "id", without=("last_login",), hashed=("password",)),
+    Versioned("accounts_apiclient", "id", hashed=("secret_sha256",)),
+    Versioned("accounts_break", "id"),
+    Versioned("quotes_instrument", "symbol"),
+    Versioned("quotes_instrumentchange", "id"),
+    Versioned("quotes_termband", "term"),
+    Versioned("trades_settlementwindow", "id", without=("last_cut_at",)),
+    Versioned("trades_correction", "id"),
+    Versioned("trades_tradeflag", "id"),
+    Versioned("trades_settlementleg", "id", without=("updated_at",)),
+    Versioned("trades_settlementbatch", "id", without=_PROGRESS),
+)
+
+CHECKS: Final[tuple[Check, ...]] = (
+    *ledger.CHECKS,
+    *trades.CHECKS,
+    *orders.CHECKS,
+    *settlement.CHECKS,
+    *events.CHECKS,
+    *terms.CHECKS,
+    *times.CHECKS,
+    *margins.CHECKS,
+    *swaps.CHECKS,
+    *spot.CHECKS,
+    *legs.CHECKS,
+    *versions.checks(VERSIONED),
+)
