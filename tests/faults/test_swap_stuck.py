@@ -31,7 +31,7 @@ def test_a_swap_that_breaks_stops_no_trading_and_is_done_once_it_is_mended(
         without_guards(
             "trades_swaprun", """UPDATE trades_swaprun SET done_at = NULL, prices = '{"BTC-USD": "rubbish"}'"""
         )
-        engine.nights.begin()
+        engine.rollover.begin()
         send(closing(alice, order.code))
 
         assert [answer.status for answer in turns(engine)] == [200]

@@ -131,10 +131,10 @@ def test_what_is_reduced_while_a_night_is_under_way_may_have_been_charged_as_a_w
     monkeypatch.setattr("trades.engine.rollover.SLICE", 1)
     rollover = RolloverEngine("2026-11-18 12:00")
     orders = [opens(alice, at("2026-11-18 15:00"), quantity="0.2") for _ in range(2)]
-    rollover.works_a_slice(at("2026-11-18 22:00"))
+    rollover.runs_a_slice(at("2026-11-18 22:00"))
     for order in orders:
         says(closing(alice, order.code, quantity="0.1"), at("2026-11-18 22:00:01"))
-    rollover.works(at("2026-11-18 22:00:05"))
+    rollover.runs(at("2026-11-18 22:00:05"))
 
     assert sorted(swaps(order)[0][1] for order in orders) == [-210, -105]
     assert found() == set()
