@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from typing import Final
 
-# By customer; who has no account of the currency is left out. `{whose}` is a condition on `l.customer_id`,
-# `%(currency)s` a parameter.
-CASH: Final = """
-SELECT l.customer_id, sum(l.credits - l.debits) - coalesce(min(m.owed), 0) AS cash
+SUM: Final = "coalesce(sum(l.credits - l.debits), 0) - coalesce(min(m.owed), 0)"
+"""Over a customer's available and reserved account `l`, beside the row of notes `m`."""
+
+# By customer; who has no account of the currency is left out. `{whose}` is a condition on `l.customer_id`, `{currency}`
+# a parameter's place.
+CASH: Final = f"""
+SELECT l.customer_id, {SUM} AS cash
 FROM accounts_ledgeraccount l
 LEFT JOIN trades_marginaccount m ON m.customer_id = l.customer_id
-WHERE l.asset_id = %(currency)s AND l.type IN ('available', 'margin') AND {whose}
+WHERE l.asset_id = {{currency}} AND l.type IN ('available', 'margin') AND {{whose}}
 GROUP BY l.customer_id
-"""
+"""  # noqa: S608 - our own text

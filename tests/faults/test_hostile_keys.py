@@ -55,7 +55,7 @@ def answered_within_a_second(engine: Engine, command: Any) -> list[Answer]:
 
 @pytest.mark.parametrize("kind", ["string", "list", "set", "zset", "hash"])
 def test_another_type_in_the_streams_place_is_gone_within_a_second(kind: str) -> None:
-    """Guard: `stream_repair.mend`. Without it every read is WRONGTYPE, and the engine begins anew for ever."""
+    """Guard: `stream_repair.repair`. Without it every read is WRONGTYPE, and the engine begins anew for ever."""
     with an_engine() as engine:
         alice = a_customer(with_usd="10_000.00")
         btc_at("42_000.00")
@@ -90,8 +90,8 @@ def test_a_stream_without_its_group_and_one_that_is_emptied_are_served_on() -> N
 def test_an_entry_from_the_future_is_set_aside_and_those_that_stand_beside_it_are_executed(
     milliseconds: int | None, is_left: bool
 ) -> None:
-    """Guard: `is_ahead` in `stream_repair.mend`. Without it Redis takes no entry in after the highest id, for ever, and
-    dates all that follow by the future one, so that no deadline passes. `is_left`: or it was deleted, which changes
+    """Guard: `is_ahead` in `stream_repair.repair`. Without it Redis takes no entry in after the highest id, for
+    ever, and dates all that follow by the future one, so that no deadline passes. `is_left`: or it was deleted, which changes
     nothing.
     """
     with an_engine() as engine:
@@ -118,7 +118,7 @@ def test_an_entry_from_the_future_is_set_aside_and_those_that_stand_beside_it_ar
 
 
 def test_a_group_that_has_read_what_does_not_exist_yet_reads_on() -> None:
-    """Guard: `read` in `stream_repair.mend`. Without it every command waits behind the future, unseen."""
+    """Guard: `read` in `stream_repair.repair`. Without it every command waits behind the future, unseen."""
     with an_engine() as engine:
         alice = a_customer(with_usd="10_000.00")
         btc_at("42_000.00")
@@ -152,8 +152,8 @@ def test_rubbish_that_consumers_hold_is_taken_from_them() -> None:
 def test_another_type_in_the_place_of_a_reply_list_or_the_dead_letters_costs_nobody_an_answer(
     kind: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Guards: what `Stream.answer` and `stream_repair.bury` do with a refusal inside MULTI. Without them the engine
-    reads its whole book again, and the client waits in vain for what was done."""
+    """Guards: what `Stream.answer` and `stream_repair.to_dead_letters` do with a refusal inside MULTI. Without them the
+    engine reads its whole book again, and the client waits in vain for what was done."""
     with an_engine() as engine:
         alice = a_customer(with_usd="10_000.00")
         btc_at("42_000.00")

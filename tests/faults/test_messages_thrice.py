@@ -86,7 +86,7 @@ def _changes(chance: random.Random) -> Callable[[str], Step]:
 @pytest.mark.parametrize("seed", range(size(2, 100)))
 def test_three_times_and_shuffled_is_once_and_in_order(seed: int, settings: Any) -> None:
     """Guards: the order's row (create, close), the part's (partial close), `commands.remembered_by` (changes, cancels
-    and close-alls), `Repeats` (whatever was refused), each seen to fail."""
+    and close-alls), `Redeliveries` (whatever was refused), each seen to fail."""
     chance = random.Random(seed)
     settings.ENGINE_TICK_COMMANDS = chance.choice([3, 16, 256])
     with an_engine() as engine:

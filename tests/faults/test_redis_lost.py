@@ -54,7 +54,7 @@ def test_a_redis_that_restarts_under_load_costs_some_requests_their_answer_and_n
 def test_an_emptied_redis_costs_some_requests_their_answer_and_nothing_else(
     live: Live, redis_: OwnRedis, times: int
 ) -> None:
-    """Guard: `Stream._mend` where a read finds no group. Without it the engine never reads again."""
+    """Guard: `Stream._repair` where a read finds no group. Without it the engine never reads again."""
     with TradingCustomers(live) as customers:
         customers.wait_for(20)
         for _ in range(times):

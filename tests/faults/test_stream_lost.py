@@ -44,7 +44,7 @@ def _delete(consumer: str) -> object:
 def test_what_waits_is_executed_once_or_never_and_the_engine_goes_on(
     by_hand: Callable[[], object], is_lost: bool
 ) -> None:
-    """Guards: `Stream._mend`, from the stream's beginning: from its end, a new group would skip what waits."""
+    """Guards: `Stream._repair`, from the stream's beginning: from its end, a new group would skip what waits."""
     with an_engine() as engine:
         alice = a_customer(with_usd="10_000.00")
         btc_at("42_000.00")

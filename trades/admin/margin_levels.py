@@ -31,7 +31,7 @@ held AS (
     WHERE o.status = 'OPEN' AND (%(only)s::uuid[] IS NULL OR o.customer_id = ANY(%(only)s::uuid[]))
     GROUP BY o.customer_id
 ),
-cash AS ({CASH.format(whose="l.customer_id IN (SELECT customer_id FROM held)")})
+cash AS ({CASH.format(currency="%(currency)s", whose="l.customer_id IN (SELECT customer_id FROM held)")})
 SELECT customer_id, count(*) OVER () FROM held LEFT JOIN cash USING (customer_id)
 ORDER BY (coalesce(cash::float8, 0) + floating) / nullif(margin, 0) NULLS LAST, customer_id
 LIMIT %(limit)s OFFSET %(offset)s

@@ -16,6 +16,7 @@ from django.conf import settings
 from django.db import connection
 
 from accounts.ids import PARTITIONS
+from trades.cash import CASH
 from trades.margin.triggers import ENTRIES, EXITS, Bound
 
 _ARRAY_HEADER_BYTES = 20
@@ -63,23 +64,19 @@ GROUP BY c.partition
 
 _ACCOUNT_COLUMNS = {
     "customer": ("V16", "c.id"),
-    "cash": (">f8", "(coalesce(l.cash, 0) - coalesce(m.owed, 0))::float8"),
+    "cash": (">f8", "coalesce(l.cash, 0)::float8"),
     "called": ("?", "m.called_at IS NOT NULL"),
 }
-_ACCOUNTS = """
+_ACCOUNTS = f"""
 FROM accounts_customer c
 LEFT JOIN trades_marginaccount m ON m.customer_id = c.id
-LEFT JOIN (
-    SELECT customer_id, sum(credits - debits) AS cash FROM accounts_ledgeraccount
-    WHERE asset_id = %(currency)s AND type IN ('available', 'margin') AND customer_id IS NOT NULL
-    GROUP BY customer_id
-) l ON l.customer_id = c.id
+LEFT JOIN ({CASH.format(currency="%(currency)s", whose="l.customer_id IS NOT NULL")}) l ON l.customer_id = c.id
 WHERE c.partition = ANY(%(buckets)s::int[]) AND c.id IN (
     SELECT customer_id FROM trades_order WHERE status IN ('OPEN', 'PENDING')
     UNION SELECT customer_id FROM trades_marginaccount WHERE called_at IS NOT NULL
 )
 GROUP BY c.partition
-"""
+"""  # noqa: S608 - our own text
 
 _EXTREME_COLUMNS = {
     "symbol": (">i4", "s.number::int"),

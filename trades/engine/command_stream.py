@@ -57,7 +57,7 @@ class Stream:
 
     def begin(self) -> None:
         """At an engine's start, or after a failure in the middle: see to the group and take up what is pending."""
-        self._mend()
+        self._repair()
         self._cursor, self._all_at_once = START, True
 
     def read(self, *, wait: bool = True) -> tuple[list[Entry], Reading]:
@@ -71,14 +71,14 @@ class Stream:
         *new, rows, clock = self._line.call(*([] if raw else [self._reads(wait)]), *markets.LATEST)
         for answer in (*new, rows, clock):
             if new and answer is new[0] and stream_repair.is_about_keys(answer):
-                self._mend()  # somebody emptied Redis, or put something else into the stream's place
+                self._repair()  # somebody emptied Redis, or put something else into the stream's place
             elif isinstance(answer, Exception):
                 raise answer
         if new and new[0] and not isinstance(new[0], Exception):
             raw = _read(new[0], self.name)
         clock = [int(part) for part in clock]
         if raw and stream_repair.is_ahead(raw[-1][0], clock):
-            self._mend()
+            self._repair()
             raw = []  # what is good of it is read again
         return self._entries(raw), self._reading(markets.read_latest(streams.as_map(rows), clock), asked)
 
@@ -103,12 +103,12 @@ class Stream:
             return []
         self._looked = uptime()
         try:
-            stream_repair.mend(self.name)
+            stream_repair.repair(self.name)
             raw = self._claim(0 if self._all_at_once else LEFT_BEHIND_MILLISECONDS)
         except redis.ResponseError as lost:
             if not stream_repair.is_about_keys(lost):
                 raise
-            self._mend()
+            self._repair()
             return []
         self._all_at_once = self._all_at_once and self._cursor != START
         return raw
@@ -130,7 +130,7 @@ class Stream:
         )
         deliveries = {entry["message_id"]: entry["times_delivered"] for entry in pending}
         killers = [(id_, fields) for id_, fields in raw if deliveries.get(id_, 0) > MOST_DELIVERIES]
-        stream_repair.bury(
+        stream_repair.to_dead_letters(
             self.name,
             [(id_, fields, f"delivered {deliveries[id_]} times and never acknowledged") for id_, fields in killers],
         )
@@ -147,11 +147,11 @@ class Stream:
                 entries.append(Entry(id_, command, markets.from_milliseconds(deadline)))
             except (Poison, OverflowError, ValueError) as reason:  # the latter: a time that no calendar has
                 letters.append((id_, fields or {}, str(reason)))
-        stream_repair.bury(self.name, letters)
+        stream_repair.to_dead_letters(self.name, letters)
         return entries
 
-    def _mend(self) -> None:
-        stream_repair.mend(self.name)
+    def _repair(self) -> None:
+        stream_repair.repair(self.name)
         try:
             streams.client().xgroup_create(self.name, GROUP, id="0", mkstream=True)
         except redis.ResponseError as exists:
@@ -179,9 +179,9 @@ class Stream:
             if stream_repair.is_about_keys(answer):
                 _push_anew(channel, texts)
 
-    def bury(self, id_: str, fields: dict[str, str], reason: str) -> None:
+    def to_dead_letters(self, id_: str, fields: dict[str, str], reason: str) -> None:
         """Set an entry aside with a reason, out of the others' way."""
-        stream_repair.bury(self.name, [(id_, fields, reason)])
+        stream_repair.to_dead_letters(self.name, [(id_, fields, reason)])
 
     def leave(self) -> None:
         """Take this consumer's name off the group; what it holds pending, if anything, stays with its name."""

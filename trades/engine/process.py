@@ -36,7 +36,7 @@ from trades.engine.bounds import FIRST_SECONDS, LONGEST_SECONDS, Bound, Reading
 from trades.engine.command_stream import Entry, Stream
 from trades.engine.lease import RENEW_SECONDS, Lease, LeaseLost
 from trades.engine.price_extremes import ExtremeRow, Extremes
-from trades.engine.redeliveries import Repeats
+from trades.engine.redeliveries import Redeliveries
 from trades.engine.rollover import Rollover
 from trades.margin.commands import FIRE, JUDGE, Answer, Command
 
@@ -62,7 +62,7 @@ class Engine:
         self.book = Book(0)  # empty until there is a lease
         self.extremes = Extremes(partition)
         self.rollover = Rollover(partition, settings.ENGINE_PARTITIONS, self.lease)
-        self.repeats = Repeats()
+        self.redeliveries = Redeliveries()
         self._stopping = threading.Event()
         self._parent = parent
         self._renewed = 0.0
@@ -150,13 +150,13 @@ class Engine:
         in_time = _in_time(entries, now)
         if len(in_time) < len(entries):
             log.warning("%s commands were past their deadline and are dropped", len(entries) - len(in_time))
-        first, again = self.repeats.split(in_time, now)
+        first, again = self.redeliveries.split(in_time, now)
         applied = Applied()
         if first or fired or extreme:
             applied = self._tick([*fired, *first], reading, extreme)
             self._take_up(applied)
             self.extremes.written(applied.at)
-        self.stream.answer(entries, applied.answers + self.repeats.answered(first, again, applied.answers))
+        self.stream.answer(entries, applied.answers + self.redeliveries.answered(first, again, applied.answers))
         return len(fired) + len(in_time)
 
     def _fresh(self, reading: Reading) -> Reading:
@@ -259,7 +259,7 @@ class Engine:
         """A command that no tick can take: told, set aside, and never in the way of the others."""
         log.error("command %s of %s failed: %r", entry.command.kind, entry.command.customer_id.hex, failure)
         if entry.id:
-            self.stream.bury(entry.id, {"command": entry.command.id.hex}, repr(failure))
+            self.stream.to_dead_letters(entry.id, {"command": entry.command.id.hex}, repr(failure))
         code = entry.command.terms.get("orderId", "")
         return Applied(answers=[Answer(entry.command.id, 500, '{"error":"Internal server error"}', code)])
 

@@ -14,6 +14,7 @@ from django.db import connection
 from accounts.arrays import array
 from accounts.db.pipeline import Known, Pending, Pipeline, Rows, ask
 from quotes.prices import Price
+from trades.cash import CASH
 from trades.margin.commands import Command
 from trades.margin.pricing import NOTHING
 from trades.margin.rows import COLUMNS, CustomerRow, Loss, OrderRow, Stored
@@ -41,6 +42,7 @@ def by_index() -> None:
 
 
 LIVE_ORDERS = _SELECT + "WHERE o.customer_id = ANY(%s::uuid[]) AND o.status IN ('OPEN', 'PENDING') ORDER BY o.id"
+_CASH_OF = CASH.format(currency="%s", whose="l.customer_id = ANY(%s::uuid[])")
 _TYPES = {type_.value: type_ for type_ in OrderType}
 
 
@@ -184,15 +186,8 @@ def open_at(
 
 
 def cash_of(customers: Iterable[UUID], currency: str) -> dict[UUID, int]:
-    """Available and reserved money of these customers together, less what they owe; base units of the currency."""
-    return ask(
-        "SELECT l.customer_id, sum(l.credits - l.debits) - coalesce(min(m.owed), 0) FROM accounts_ledgeraccount l"
-        " LEFT JOIN trades_marginaccount m ON m.customer_id = l.customer_id"
-        " WHERE l.customer_id = ANY(%s::uuid[]) AND l.asset_id = %s AND l.type IN ('available', 'margin')"
-        " GROUP BY l.customer_id",
-        [array(customers), currency],
-        lambda rows: {customer: int(cash) for customer, cash in rows},
-    )
+    """The cash of these customers (`trades/cash.py`); who has no account of the currency is left out."""
+    return ask(_CASH_OF, [currency, array(customers)], lambda rows: {customer: int(cash) for customer, cash in rows})
 
 
 def whose_cash_moved(since: UUID, currency: str) -> list[UUID]:

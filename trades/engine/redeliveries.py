@@ -18,7 +18,7 @@ from trades.margin.commands import Answer
 _REFUSED = 400
 
 
-class Repeats:
+class Redeliveries:
     """One engine's refusals, by command."""
 
     def __init__(self) -> None:

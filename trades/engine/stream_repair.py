@@ -25,7 +25,7 @@ _KEPT_FIELDS: Final = 8
 
 # KEYS: stream, dead letters. ARGV: the group, how far ahead is too far (ms), dead letters kept, characters kept.
 # Answers what was wrong, in words, and nothing where nothing was.
-_MEND: Final = """
+_REPAIR: Final = """
 local stream, dead, group = KEYS[1], KEYS[2], ARGV[1]
 local wrong, letters = {}, {}
 local function kept(text) return string.sub(text, 1, tonumber(ARGV[4])) end
@@ -88,13 +88,13 @@ return wrong
 """
 
 
-def mend(stream: str) -> bool:
+def repair(stream: str) -> bool:
     """Take out of a stream's keys what no engine can serve. Says whether there was anything.
 
     Good commands that stand beside it are read again: applying one twice changes nothing. Raises redis.RedisError.
     """
     arguments = (GROUP, AHEAD_MILLISECONDS, DEAD_LETTERS_KEPT, _KEPT_CHARACTERS)
-    wrong: Any = streams.client().eval(_MEND, 2, stream, f"{stream}:dead", *map(str, arguments))
+    wrong: Any = streams.client().eval(_REPAIR, 2, stream, f"{stream}:dead", *map(str, arguments))
     if wrong:
         log.error("%s held what no engine can serve, which is taken out: %s", stream, "; ".join(wrong))
     return bool(wrong)
@@ -110,7 +110,7 @@ def is_about_keys(answer: object) -> bool:
     return isinstance(answer, redis.ResponseError) and str(answer).startswith(("NOGROUP", "WRONGTYPE", "UNBLOCKED"))
 
 
-def bury(stream: str, letters: Sequence[tuple[str, Mapping[str, str], str]]) -> None:
+def to_dead_letters(stream: str, letters: Sequence[tuple[str, Mapping[str, str], str]]) -> None:
     """Set entries (id, fields, reason) aside, out of the others' way. Raises redis.RedisError."""
     if not letters:
         return
@@ -125,7 +125,7 @@ def bury(stream: str, letters: Sequence[tuple[str, Mapping[str, str], str]]) -> 
     pipe.xdel(stream, *ids)
     answers = pipe.execute(raise_on_error=False)
     refused = [letter for letter, answer in zip(kept, answers, strict=False) if isinstance(answer, redis.ResponseError)]
-    if refused and mend(stream):
+    if refused and repair(stream):
         for letter in refused:
             streams.client().xadd(dead, letter, maxlen=DEAD_LETTERS_KEPT)
 

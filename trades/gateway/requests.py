@@ -81,7 +81,7 @@ def close_terms(body: Mapping[str, Any]) -> dict[str, Any]:
     if order_id is None or order_id == "":
         raise MissingParameters("orderId")
     if not isinstance(order_id, str):
-        raise Malformed("orderId must be a text")
+        raise Malformed("orderId must be a string")
     quantity = _positive(body, "quantity")
     if not ORDER_CODE.fullmatch(order_id):
         raise OrderNotFoundOrClosed
@@ -202,5 +202,5 @@ def _requested_price(body: Mapping[str, Any], order_type: str) -> str | None:
 def _text(body: Mapping[str, Any], name: str) -> str:
     value = body[name]
     if not isinstance(value, str) or not 1 <= len(value) <= LONGEST_NAME or not value.isprintable():
-        raise Malformed(f"{name} must be a text of 1 to {LONGEST_NAME} characters")
+        raise Malformed(f"{name} must be a string of 1 to {LONGEST_NAME} characters")
     return value

@@ -12,17 +12,18 @@ from django.db import connection
 
 from quotes.prices import Prices
 from quotes.symbols import instruments
+from trades.cash import SUM
 from trades.currency import in_currency
 from trades.margin import levels as figure
 from trades.margin import pricing
 from trades.spendable import Held, loss_of, lost, spendable
 
 # One statement, so that money and orders are of one moment: between two of them the engine may close an order.
-_ACCOUNT = """
+_ACCOUNT = f"""
 SELECT h.balance, h.is_called, h.available, h.held, o.instrument_id, o.side, o.quantity, o.open_price, o.margin,
     o.realized
 FROM (
-    SELECT coalesce(sum(l.credits - l.debits), 0) - coalesce(min(m.owed), 0) AS balance,
+    SELECT {SUM} AS balance,
         coalesce(bool_or(m.called_at IS NOT NULL), false) AS is_called,
         coalesce(sum(l.credits - l.debits) FILTER (WHERE l.type = 'available'), 0) AS available,
         coalesce(min(m.drawn + m.owed), 0) AS held
@@ -31,7 +32,7 @@ FROM (
     WHERE l.customer_id = %(customer)s AND l.asset_id = %(currency)s AND l.type IN ('available', 'margin')
 ) h
 LEFT JOIN trades_order o ON o.customer_id = %(customer)s AND o.status = 'OPEN'
-"""
+"""  # noqa: S608 - our own text
 
 
 @dataclass(frozen=True, slots=True)
