@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 
-from django.http import HttpRequest, HttpResponse
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, UnreadablePostError
 from django.http.response import HttpResponseBase
 
 from accounts import clock
@@ -18,6 +20,7 @@ from brokerage import errors
 log = logging.getLogger(__name__)
 
 _API_PREFIXES = ("/api/", "/oauth/")
+_CHUNK = 65_536
 
 
 class ArrivalMiddleware:
@@ -30,11 +33,26 @@ class ArrivalMiddleware:
         request.arrived = clock.uptime()  # type: ignore[attr-defined]
         response = self.get_response(request)
         if response.status_code >= 400 and _is_api(request) and not _is_json(response):
-            return _as_json(request, response)
+            response = _as_json(request, response)
+        _read_the_rest(request, response)
         return response
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         return answer_to(request, error)
+
+
+def _read_the_rest(request: HttpRequest, response: HttpResponseBase) -> None:
+    """Read a body that nobody has read: the server would close the connection without a word, and the next request on
+    it would fail, while its sender can't tell whether it arrived. One that is too large isn't read; then we say so."""
+    if request._read_started:  # type: ignore[attr-defined]
+        return
+    said = request.META.get("CONTENT_LENGTH") or "0"
+    if not said.isdecimal() or int(said) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+        response.headers["Connection"] = "close"
+        return
+    with suppress(UnreadablePostError):
+        while request.read(_CHUNK):
+            pass
 
 
 def answer_to(request: HttpRequest, error: Exception) -> HttpResponse | None:

@@ -91,8 +91,8 @@ def test_an_entry_from_the_future_is_set_aside_and_those_that_stand_beside_it_ar
     milliseconds: int | None, is_left: bool
 ) -> None:
     """Guard: `is_ahead` in `stream_repair.repair`. Without it Redis takes no entry in after the highest id, for
-    ever, and dates all that follow by the future one, so that no deadline passes. `is_left`: or it was deleted, which changes
-    nothing.
+    ever, and dates all that follow by the future one, so that no deadline passes. `is_left`: or it was deleted, which
+    changes nothing.
     """
     with an_engine() as engine:
         alice = a_customer(with_usd="10_000.00")
