@@ -34,7 +34,7 @@ from trades.margin.errors import KeyUsedForAnother
 from trades.margin.market import Market
 from trades.margin.presentation import body_of, code_of, refusal_body
 from trades.margin.rows import OrderRow, Stored
-from trades.margin.session import Session
+from trades.margin.session import Changed, Session
 from trades.states import LIVE
 
 NO_OTHERS: Final[Mapping[str, Instrument]] = MappingProxyType({})
@@ -72,10 +72,10 @@ def apply(
         tick = Tick(session)
         for command in commands:
             tick.take(command)
-        store.store(p, session, tick.kept, extremes, bound)
+        changes = store.store(p, session, tick.kept, extremes, bound)
         if bound is not None and is_outermost():
             p.commit()
-    return done(session, tick.answers)
+    return done(session, changes, tick.answers)
 
 
 def market_at(prices: Prices, would_be: Mapping[str, Instrument] = NO_OTHERS) -> Market:
@@ -120,10 +120,10 @@ class Tick:
         return answer
 
 
-def done(session: Session, answers: list[Answer]) -> Applied:
+def done(session: Session, changes: Sequence[Changed], answers: list[Answer]) -> Applied:
     """What the engine's book and its callers must know of a session that was stored."""
     applied = Applied(answers, trails_set=session.trails_set, at=session.at)
-    for order in (*session.new.values(), *(change.order for change in session.changed())):
+    for order in (*session.new.values(), *(change.order for change in changes)):
         (applied.live if order.status in LIVE else applied.ended).append(order)
     for account in session.accounts.values():
         applied.cash[account.customer_id] = account.balance

@@ -163,14 +163,14 @@ class Rollover:
             for order in held:
                 if order.status == OrderStatus.OPEN:  # another one's charge may have closed it
                     _charge(session, order, run)
-            store(p, session, (), bound=bound)
+            changes = store(p, session, (), bound=bound)
         is_done = len(held) < SLICE
         if held:
             run.through = held[-1].customer_id, held[-1].id
         _note(run, held, at if is_done else None)
         if is_done:
             log.info("swap of %s is done", run.night)
-        return done(session, []), is_done
+        return done(session, changes, []), is_done
 
 
 @exact

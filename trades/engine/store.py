@@ -17,6 +17,7 @@ from trades.engine.price_extremes import ExtremeRow
 from trades.margin.commands import Answer, Command
 from trades.margin.rows import COLUMNS, DealRow, EventRow, Noted, OrderRow
 from trades.margin.session import Changed, Session
+from trades.states import OrderStatus
 
 _NUMBERS = (
     "quantity",
@@ -40,8 +41,10 @@ _TYPES = {
     **dict.fromkeys(("trail_at", "created_at", "opened_at", "closed_at"), "timestamptz"),
     "leverage": "int",
 }
-# What a plain close changes, which is most of the work: a shorter statement than the one for whatever else.
+# What a plain close changes, which is most of the work. It has a statement of its own that says once what all closes of
+# a tick have in common, state and time.
 CLOSED: Final = ("status", "close_price", "profit", "close_reason", "closed_at")
+_CLOSES: Final = frozenset(CLOSED)
 MUTABLE: Final = (*_NUMBERS, "status", "opened_at", "trail_at", "closed_at", "close_reason")
 
 
@@ -51,22 +54,24 @@ def store(
     kept: Sequence[tuple[Command, str, Answer]],
     extremes: Sequence[ExtremeRow] = (),
     bound: Bound | None = None,
-) -> None:
+) -> list[Changed]:
     """Send everything to be written down: it fails where a row is not as it was read. Rows of `kept` are answers.
 
     The extremes go first, so that the tick's time is bound by its last statement. Raises ValueError where a rule has
-    changed what never changes about an order.
+    changed what never changes about an order. Gives the orders that were different.
     """
     price_extremes.write(p, extremes, session.at)
     changes = list(session.changed())
-    closed = [change for change in changes if change.columns <= set(CLOSED)]
-    others = [change for change in changes if not change.columns <= set(CLOSED)]
+    closed: list[Changed] = []
+    others: list[Changed] = []
+    for change in changes:
+        (closed if _is_plain_close(change, session.at) else others).append(change)
     write(
         p,
         [
             insert_orders(list(session.new.values())),
-            update_orders(closed, CLOSED),
-            update_orders(others, MUTABLE),
+            close_orders(closed, session.at),
+            update_orders(others),
             insert_deals(session.deals, session.at),
             insert_events(session.events, session.at),
             *ledger_pipeline.posting(session.postings, at=session.at),
@@ -75,6 +80,7 @@ def store(
         ],
         bound.commit_by(session.market.until) if bound is not None and is_outermost() else None,
     )
+    return changes
 
 
 def _notes(session: Session) -> list[tuple[object, *Noted]]:
@@ -89,16 +95,24 @@ def _unnested(names: Sequence[str]) -> str:
 _INSERT = f"INSERT INTO trades_order ({', '.join(COLUMNS)}) SELECT * FROM unnest({_unnested(COLUMNS)})"  # noqa: S608
 
 
-def _update(columns: Sequence[str]) -> str:
-    """Only rows in the state that was read change. A literal state would let the planner go through all live orders."""
-    return (
-        f"UPDATE trades_order o SET {', '.join(f'{name} = w.{name}' for name in columns)}"  # noqa: S608
-        f" FROM unnest(%s::uuid[], %s::text[], {_unnested(columns)}) AS w(id, was, {', '.join(columns)})"
-        " WHERE o.id = w.id AND o.status = w.was"
-    )
+# Only rows in the state that was read change. A literal state would let the planner go through all live orders.
+_UPDATE = (
+    f"UPDATE trades_order o SET {', '.join(f'{name} = w.{name}' for name in MUTABLE)}"  # noqa: S608
+    f" FROM unnest(%s::uuid[], %s::text[], {_unnested(MUTABLE)}) AS w(id, was, {', '.join(MUTABLE)})"
+    " WHERE o.id = w.id AND o.status = w.was"
+)
+_CLOSE = (
+    "UPDATE trades_order o SET status = 'CLOSED', close_price = w.price, profit = w.profit, close_reason = w.reason,"
+    " closed_at = %s"
+    " FROM unnest(%s::uuid[], %s::text[], %s::numeric[], %s::numeric[], %s::text[])"
+    " AS w(id, was, price, profit, reason)"
+    " WHERE o.id = w.id AND o.status = w.was"
+)
 
 
-_UPDATES: dict[tuple[str, ...], str] = {columns: _update(columns) for columns in (CLOSED, MUTABLE)}
+def _is_plain_close(change: Changed, at: datetime) -> bool:
+    order = change.order
+    return order.status == OrderStatus.CLOSED and order.closed_at == at and change.columns <= _CLOSES
 
 
 def insert_orders(orders: Sequence[OrderRow]) -> Part | None:
@@ -107,20 +121,39 @@ def insert_orders(orders: Sequence[OrderRow]) -> Part | None:
     return Part(_INSERT, [array(getattr(order, name) for order in orders) for name in COLUMNS])
 
 
-def update_orders(changes: Sequence[Changed], columns: tuple[str, ...]) -> Part | None:
-    """Write these columns of orders that were read; all of the rows must be in the state that they had."""
+def close_orders(closed: Sequence[Changed], at: datetime) -> Part | None:
+    """Write down orders of which nothing but `CLOSED` changed, all of them closed at `at`."""
+    if not closed:
+        return None
+    orders = [change.order for change in closed]
+    return Part(
+        _CLOSE,
+        [
+            at,
+            array([order.id for order in orders]),
+            array([change.was for change in closed]),
+            array([order.close_price for order in orders]),
+            array([order.profit for order in orders]),
+            array([order.close_reason for order in orders]),
+        ],
+        expected=len(orders),
+    )
+
+
+def update_orders(changes: Sequence[Changed]) -> Part | None:
+    """Write down whatever else became of orders that were read; all of the rows must be in the state that they had."""
     if not changes:
         return None
     for change in changes:
-        if not change.columns <= set(columns):
-            raise ValueError(f"{change.order.code}: {sorted(change.columns - set(columns))} never change")
+        if not change.columns <= set(MUTABLE):
+            raise ValueError(f"{change.order.code}: {sorted(change.columns - set(MUTABLE))} never change")
     orders = [change.order for change in changes]
     return Part(
-        _UPDATES[columns],
+        _UPDATE,
         [
             array([order.id for order in orders]),
             array([change.was for change in changes]),
-            *(array([getattr(order, name) for order in orders]) for name in columns),
+            *(array([getattr(order, name) for order in orders]) for name in MUTABLE),
         ],
         expected=len(orders),
     )

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Set
 from datetime import datetime
 from decimal import Decimal
-from operator import attrgetter
+from itertools import compress
+from operator import attrgetter, ne
 from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
@@ -160,7 +161,7 @@ class Session:
             order = self.by_id[id_]
             after = _values(order)
             if after != before:
-                columns = {name for name, was, is_ in zip(COLUMNS, before, after, strict=True) if was != is_}
+                columns = frozenset(compress(COLUMNS, map(ne, before, after)))
                 yield Changed(order, before[_STATUS], columns)
 
     def was(self, order: OrderRow) -> str | None:

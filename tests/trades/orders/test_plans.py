@@ -7,12 +7,13 @@ from itertools import count
 
 import pytest
 from django.db import connection
+from django.utils import timezone
 
 from tests.given import a_customer, btc_at
 from tests.pipelines import in_a_pipeline
 from tests.trades.orders.engine_steps import opens
 from trades.engine import queries
-from trades.engine.store import CLOSED, update_orders
+from trades.engine.store import close_orders
 from trades.margin.session import Changed
 
 pytestmark = pytest.mark.django_db
@@ -33,7 +34,7 @@ def test_a_close_is_written_by_the_orders_keys() -> None:
     btc_at("42_000.00")
     order = opens(a_customer(with_usd="10_000.00"))
     (row,) = in_a_pipeline(queries.lock_orders, [(order.customer_id, order.code)]).result()
-    close = update_orders([Changed(row, row.status, {"status"})], CLOSED)
+    close = close_orders([Changed(row, row.status, {"status"})], timezone.now())
     assert close is not None
 
     queries.by_index()
