@@ -43,7 +43,11 @@ class ArrivalMiddleware:
 
 def _read_the_rest(request: HttpRequest, response: HttpResponseBase) -> None:
     """Read a body that nobody has read: the server would close the connection without a word, and the next request on
-    it would fail, while its sender can't tell whether it arrived. One that is too large isn't read; then we say so."""
+    it would fail, while its sender can't tell whether it arrived. One that is too large isn't read, nor one in chunks,
+    which Django takes for none; then we say that the connection is closed."""
+    if "HTTP_TRANSFER_ENCODING" in request.META:
+        response.headers["Connection"] = "close"
+        return
     if request._read_started:  # type: ignore[attr-defined]
         return
     said = request.META.get("CONTENT_LENGTH") or "0"

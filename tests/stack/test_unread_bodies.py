@@ -49,5 +49,15 @@ def test_a_body_that_is_too_large_to_be_read_closes_the_connection_and_says_so(l
             assert client.get("/api/v1/account").status_code == 200
 
 
+@pytest.mark.parametrize("path", ["/api/v1/trade/close", "/api/v1/nowhere", "/api/quotes", "/oauth/token"])
+def test_a_body_in_chunks_leaves_the_connection_usable_too(live: Live, path: str) -> None:
+    """Guard: what `_read_the_rest` says of a body without a length, which Django takes for none."""
+    with live.client(token_of(a_customer())) as client:
+        for _ in range(TIMES):
+            answer = client.post(path, content=iter([b'{"a": ', b"1}"]), headers={"Content-Type": "application/json"})
+            assert 400 <= answer.status_code < 500
+            assert client.get("/api/v1/account").status_code == 200
+
+
 def refused(client: httpx.Client, body: bytes) -> Any:
     return client.post("/api/v1/trade/close", content=body, headers={"Content-Type": "application/json"})
