@@ -49,16 +49,12 @@ class Line:
 
         Raises another redis.RedisError when not all were answered; then nobody knows which of them were done.
         """
-        connection = self._connected()
-        try:
-            connection.send_packed_command(connection.pack_commands(commands))
-            return [_answer(connection) for _ in commands]
-        except OSError as failure:
-            connection.disconnect()
-            raise redis.ConnectionError(str(failure)) from failure
-        except BaseException:
-            connection.disconnect()
-            raise
+        answers, broke = self._exchange(self._connected(), commands)
+        if isinstance(broke, OSError):
+            raise redis.ConnectionError(str(broke)) from broke
+        if broke is not None:
+            raise broke
+        return answers
 
     def transact(self, *commands: Sequence[str | int]) -> list[Any]:
         """All or none of these, in one round trip: their answers, as `call` gives them."""
@@ -79,19 +75,26 @@ class Line:
         except (redis.RedisError, OSError) as failure:
             kind = redis.TimeoutError if isinstance(failure, redis.TimeoutError) else redis.ConnectionError
             return [kind(str(failure)) for _ in entries]
-        receipts: list[str | redis.RedisError] = []
+        added = [("XADD", stream, "*", *chain.from_iterable(fields.items())) for stream, fields in entries]
+        receipts, broke = self._exchange(connection, added)
+        return receipts + [Unanswered(str(broke)) for _ in entries[len(receipts) :]]
+
+    def _exchange(
+        self, connection: Any, commands: Sequence[Sequence[str | int]]
+    ) -> tuple[list[Any], redis.RedisError | OSError | None]:
+        """Send these and read their answers: those that came, and what broke off where some did not."""
+        answers: list[Any] = []
         try:
-            connection.send_packed_command(
-                connection.pack_commands(
-                    ("XADD", stream, "*", *chain.from_iterable(fields.items())) for stream, fields in entries
-                )
-            )
-            for _ in entries:
-                receipts.append(_answer(connection))
+            connection.send_packed_command(connection.pack_commands(commands))
+            for _ in commands:
+                answers.append(_answer(connection))
         except (redis.RedisError, OSError) as failure:
             connection.disconnect()
-            receipts.extend(Unanswered(str(failure)) for _ in range(len(entries) - len(receipts)))
-        return receipts
+            return answers, failure
+        except BaseException:
+            connection.disconnect()
+            raise
+        return answers, None
 
     def _connected(self) -> Any:
         """The connection, made anew where Redis has closed it: what is sent into a closed one might be lost."""
