@@ -70,7 +70,7 @@ class Known(Generic[T]):
 
 
 class _Sent(Generic[T]):
-    """A statement on its way; `name` is the one under which it is being prepared, where that is what it does."""
+    """A statement on its way, or one that is being prepared: then `preparing` is its SQL."""
 
     __slots__ = ("_pipeline", "answer", "failure", "into", "preparing")
 

@@ -5,13 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import lru_cache
-from typing import Final, NamedTuple
-
-from django.db import DatabaseError
+from typing import NamedTuple
 
 from accounts.db.pipeline import Pipeline, Value
-
-_CHANGED: Final = "BR001"  # refuse_changed_rows()
 
 
 class Part(NamedTuple):
@@ -25,8 +21,8 @@ class Part(NamedTuple):
 def write(p: Pipeline, parts: Iterable[Part | None], commit_by: datetime | None = None) -> None:
     """Send parts that are written together; `commit_by` as in `clock.must_commit_by`, without a wait of its own.
 
-    The statement fails where a part writes another number of rows than expected (`is_changed`): somebody else changed
-    one that was locked. So nothing that is sent after it is done, COMMIT included.
+    The statement fails where a part writes another number of rows than expected (`refuse_changed_rows`): somebody else
+    changed one that was locked. So nothing that is sent after it is done, COMMIT included.
     """
     said = [part for part in parts if part is not None]
     if not said:
@@ -37,11 +33,6 @@ def write(p: Pipeline, parts: Iterable[Part | None], commit_by: datetime | None 
     if commit_by is not None:
         parameters.append(commit_by)
     p.send(sql, parameters)
-
-
-def is_changed(failure: DatabaseError) -> bool:
-    """Whether `write` found a row that was not as it was read: nothing of the transaction was done."""
-    return getattr(failure.__cause__, "sqlstate", None) == _CHANGED
 
 
 @lru_cache(maxsize=256)

@@ -8,12 +8,10 @@ what happened, so the stream may deliver it as often as it likes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import localcontext
-from types import MappingProxyType
-from typing import Final
 from uuid import UUID
 
 from django.conf import settings
@@ -36,8 +34,6 @@ from trades.margin.presentation import body_of, code_of, refusal_body
 from trades.margin.rows import OrderRow, Stored
 from trades.margin.session import Changed, Session
 from trades.states import LIVE
-
-NO_OTHERS: Final[Mapping[str, Instrument]] = MappingProxyType({})
 
 
 @dataclass(slots=True)
@@ -78,9 +74,10 @@ def apply(
     return done(session, changes, tick.answers)
 
 
-def market_at(prices: Prices, would_be: Mapping[str, Instrument] = NO_OTHERS) -> Market:
+def market_at(prices: Prices, *would_be: Instrument) -> Market:
     """These prices with the instruments as they stand, or as some of them would be. May read them from PostgreSQL."""
-    return Market(prices, instruments() | dict(would_be), canonical, settings.ACCOUNT_CURRENCY)
+    by_symbol = instruments() | {one.symbol: one for one in would_be}
+    return Market(prices, by_symbol, canonical, settings.ACCOUNT_CURRENCY)
 
 
 class Tick:

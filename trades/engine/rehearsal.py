@@ -28,7 +28,7 @@ from trades.engine.load import accounts_of, open_accounts
 from trades.margin.commands import FIRE, JUDGE, Command
 from trades.margin.decide import act, finish
 from trades.margin.rows import OrderRow
-from trades.margin.session import Session
+from trades.margin.session import Changed, Session
 from trades.states import OrderStatus
 
 AT_ONCE = 500  # customers whose rows are in memory together
@@ -38,19 +38,11 @@ _BORNE = frozenset({"order_protection", "order_advance"})
 
 
 @dataclass(frozen=True, slots=True)
-class Fate:
-    """What became of an order: its row at the end, and its status before."""
-
-    order: OrderRow
-    was: str
-
-
-@dataclass(frozen=True, slots=True)
 class Rehearsed:
-    """What would become of some customers: their orders that change, the kinds of events of their accounts, and what
-    the house would bear of their losses, base units."""
+    """What would become of some customers: their orders that get another status, the kinds of events of their accounts,
+    and what the house would bear of their losses, base units."""
 
-    fates: list[Fate]
+    changed: list[Changed]
     events: list[str]
     borne: int
 
@@ -67,7 +59,7 @@ class UnlockedSource:
 
 def look(prices: Prices, would_be: Instrument, customers: Collection[UUID]) -> Session:
     """A session with these customers' live orders and money, read without locks, by an instrument as it would be."""
-    market = market_at(prices, {would_be.symbol: would_be})
+    market = market_at(prices, would_be)
     session = Session(market, prices.now, UnlockedSource())
     balances = ledger.as_they_stand(accounts_of(customers, market.currency))
     with pipeline() as p:
@@ -105,9 +97,9 @@ def _rehearsed(session: Session, customers: Sequence[UUID], codes: Collection[st
                 act(session, command)
                 finish(session, command)
             codes = set()
-    fates = [Fate(change.order, change.was) for change in session.changed() if change.order.status != change.was]
+    changed = [change for change in session.changed() if change.order.status != change.was]
     events = [event.kind for event in session.events if event.order_id is None]
-    return Rehearsed(fates, events, sum(p.amount for p in session.postings if p.kind in _BORNE))
+    return Rehearsed(changed, events, sum(p.amount for p in session.postings if p.kind in _BORNE))
 
 
 def _next_commands(session: Session, customers: Collection[UUID], codes: Collection[str]) -> list[Command]:

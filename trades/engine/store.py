@@ -46,6 +46,7 @@ _TYPES = {
 CLOSED: Final = ("status", "close_price", "profit", "close_reason", "closed_at")
 _CLOSES: Final = frozenset(CLOSED)
 MUTABLE: Final = (*_NUMBERS, "status", "opened_at", "trail_at", "closed_at", "close_reason")
+_MUTABLE: Final = frozenset(MUTABLE)
 
 
 def store(
@@ -93,8 +94,6 @@ def _unnested(names: Sequence[str]) -> str:
 
 
 _INSERT = f"INSERT INTO trades_order ({', '.join(COLUMNS)}) SELECT * FROM unnest({_unnested(COLUMNS)})"  # noqa: S608
-
-
 # Only rows in the state that was read change. A literal state would let the planner go through all live orders.
 _UPDATE = (
     f"UPDATE trades_order o SET {', '.join(f'{name} = w.{name}' for name in MUTABLE)}"  # noqa: S608
@@ -145,8 +144,8 @@ def update_orders(changes: Sequence[Changed]) -> Part | None:
     if not changes:
         return None
     for change in changes:
-        if not change.columns <= set(MUTABLE):
-            raise ValueError(f"{change.order.code}: {sorted(change.columns - set(MUTABLE))} never change")
+        if fixed := change.columns - _MUTABLE:
+            raise ValueError(f"{change.order.code}: {sorted(fixed)} never change")
     orders = [change.order for change in changes]
     return Part(
         _UPDATE,

@@ -109,10 +109,10 @@ def stated(price: Price | None, parts: Iterable[Rehearsed]) -> ChangeStatement:
     for part in parts:
         borne += part.borne
         counts.update(_EVENTS[kind] for kind in part.events)
-        for fate in part.fates:
-            order = fate.order
+        for change in part.changed:
+            order = change.order
             touched.add(order.customer_id)
-            if fate.was == OrderStatus.PENDING:
+            if change.was == OrderStatus.PENDING:
                 counts["cancelled" if order.status == OrderStatus.CANCELLED else "opened"] += 1
             if order.status == OrderStatus.CLOSED:
                 counts[_REASONS[order.close_reason]] += 1

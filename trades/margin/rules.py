@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
 from accounts.money import EXACT, parse_decimal, printed
 from quotes.models import Instrument
 from quotes.prices import Price
 from trades.margin.errors import AgainstTheRules
 from trades.margin.rows import OrderRow
+from trades.margin.session import Session
 from trades.margin.triggers import ENTRIES
-
-if TYPE_CHECKING:
-    from trades.margin.session import Session
 
 PRICES = {
     "takeProfit": "Take profit",
