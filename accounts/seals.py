@@ -28,7 +28,6 @@ from accounts.db import locks
 from accounts.ids import ID_LAG, floor_of
 
 BLOCK_ROWS: Final = 10_000
-CLOCK_TOLERANCE: Final = ID_LAG  # how far a host's clock may lag, or an id be older than its transaction
 MOST_NAMED: Final = 1000  # more would say no more
 BLOCKS: Final = "accounts_sealblock"
 FIRST: Final = "0" * 64  # what the first block names as the one before
@@ -195,7 +194,7 @@ def _write_block(table: str, after: UUID, through: UUID, at: datetime) -> int:
 def _horizon(at: datetime) -> datetime | None:
     """The moment before which no id can appear any more; None while that can't be told.
 
-    An id is as old as its transaction, give or take CLOCK_TOLERANCE: the start of the oldest one that is open. Of
+    An id is as old as its transaction, give or take ID_LAG: the start of the oldest one that is open. Of
     another role's sessions PostgreSQL shows no start: while one of those has written something, nobody can tell.
     """
     ((unknown, oldest),) = _ask(
@@ -205,7 +204,7 @@ def _horizon(at: datetime) -> datetime | None:
             " WHERE datname = current_database() AND usesysid IS NOT NULL AND pid <> pg_backend_pid()"
         )
     )
-    return None if unknown else min(at, oldest or at) - CLOCK_TOLERANCE
+    return None if unknown else min(at, oldest or at) - ID_LAG
 
 
 # --- verifying --------------------------------------------------------------------------------------

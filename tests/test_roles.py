@@ -235,7 +235,7 @@ def test_what_another_role_has_written_and_not_committed_holds_the_sealer_up(app
         deposit(a_customer(), "BTC", "1")
         assert _horizon_as(application, at) is None
 
-    assert _horizon_as(application, at) == at - seals.CLOCK_TOLERANCE
+    assert _horizon_as(application, at) == at - seals.ID_LAG
 
 
 def _horizon_as(application: psycopg.Connection, at: object) -> object:

@@ -19,7 +19,6 @@ from accounts.ids import ID_LAG, floor_of
 from trades.models import LowWater, SettlementBatch
 
 STORING: Final = LowWater.STORING
-CLOCK_TOLERANCE: Final = ID_LAG
 LOWEST: Final = UUID(int=0)
 
 # Raised or left; and lowered where it lies in the future by now: the clock was wrong, or was set back.
@@ -54,7 +53,7 @@ def mark_of(kind: str) -> str:
 
 def highest(at: datetime) -> UUID:
     """The highest mark that anybody may think of at this moment."""
-    return floor_of(at - CLOCK_TOLERANCE)
+    return floor_of(at - ID_LAG)
 
 
 def raise_low_water(kinds: Collection[str], mark: UUID) -> None:

@@ -34,7 +34,7 @@ def seal() -> seals.Sealed:
 def in_ten_minutes() -> datetime:
     """When all that was written until this very millisecond may be sealed."""
     time.sleep(0.002)
-    return datetime.now(UTC) + seals.CLOCK_TOLERANCE
+    return datetime.now(UTC) + seals.ID_LAG
 
 
 def tampered(sql: str, *parameters: object) -> None:

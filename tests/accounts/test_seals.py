@@ -225,7 +225,7 @@ def test_a_transfer_that_was_given_other_sides_explains_the_accounts_it_had_and_
 def test_rows_of_the_last_ten_minutes_are_not_sealed_yet(alice):
     tampered("DELETE FROM accounts_rowversion")  # those of the migrations may be older
     at = timezone.now()
-    assert seals.seal(at) == seals.Sealed(0, 0, None, at - seals.CLOCK_TOLERANCE)
+    assert seals.seal(at) == seals.Sealed(0, 0, None, at - seals.ID_LAG)
 
     assert seal().rows > 0
     assert seal().rows == 0, "once is enough"
@@ -245,7 +245,7 @@ def test_sealing_goes_on_where_it_stopped(alice):
 def test_a_transfer_of_a_transaction_that_is_still_open_while_the_sealer_runs_is_sealed_later(monkeypatch):
     """Guard: the horizon is not past the oldest open transaction. Without it the block is sealed past the row that
     isn't visible yet, and verifying names it as added."""
-    monkeypatch.setattr(seals, "CLOCK_TOLERANCE", timedelta(0))
+    monkeypatch.setattr(seals, "ID_LAG", timedelta(0))
     alice, bob = a_customer("alice", with_usd="5.00"), a_customer("bob")
     written, sealed = threading.Event(), threading.Event()
     older = sum(audit.count_of(table) for table in TABLES)
@@ -279,7 +279,7 @@ def test_two_sealers_at_once_make_one_chain(monkeypatch):
     for _ in range(40):
         deposit(alice, "USD", "1.00")
     monkeypatch.setattr(seals, "BLOCK_ROWS", 1)
-    monkeypatch.setattr(seals, "CLOCK_TOLERANCE", timedelta(0))
+    monkeypatch.setattr(seals, "ID_LAG", timedelta(0))
 
     results = together([seal] * 4)
 

@@ -15,6 +15,7 @@ from django.utils import timezone
 from accounts import clock, ledger
 from accounts.errors import KeyReused
 from accounts.identity import SYSTEM, Actor
+from accounts.ids import ID_LAG
 from accounts.ledger import AVAILABLE, SETTLING
 from accounts.ledger_select import post_selected
 from accounts.models import Customer, LedgerAccount, Transfer, User
@@ -40,7 +41,7 @@ from tests.given import (
     what_the_audit_finds,
 )
 from trades.errors import BatchStateForbids, MakerIsChecker, NothingToCut
-from trades.low_water import CLOCK_TOLERANCE, highest, low_water
+from trades.low_water import highest, low_water
 from trades.models import SettlementBatch, SettlementLeg, SettlementWindow, Trade, TradeEvent
 from trades.settlement.approval import cancel, confirm
 from trades.settlement.cut import cut_due, cut_window
@@ -171,7 +172,7 @@ def test_trades_of_a_frozen_customer_wait_for_a_later_batch(alice):
 
 def test_the_low_water_mark_never_passes_a_trade_that_waits(alice):
     window, now = window_of("crypto"), timezone.now()
-    stored = aged(executes(a_quote(alice, receive=1000)), 2 * CLOCK_TOLERANCE)
+    stored = aged(executes(a_quote(alice, receive=1000)), 2 * ID_LAG)
 
     cut_window(window, now, now)
     assert low_water(["crypto"]) == stored.pk
@@ -290,7 +291,7 @@ def test_a_batch_that_is_only_cut_does_not_settle(alice):
 @pytest.mark.parametrize("was_confirmed", [False, True])
 def test_cancelling_gives_the_trades_back_to_be_exited_or_cut_again(alice, was_confirmed):
     window, now = window_of("crypto", is_automatic=was_confirmed), timezone.now()
-    first, second = (aged(executes(a_quote(alice, receive=btc("0.1"))), 2 * CLOCK_TOLERANCE) for _ in range(2))
+    first, second = (aged(executes(a_quote(alice, receive=btc("0.1"))), 2 * ID_LAG) for _ in range(2))
     stores(first, second)
     batch = cut_window(window, now - timedelta(hours=1), now)
     assert low_water(["crypto"]) > second.pk

@@ -11,6 +11,7 @@ from django.utils import timezone
 from accounts import audit, clock
 from accounts.errors import Malformed
 from accounts.identity import SYSTEM, Actor
+from accounts.ids import ID_LAG
 from accounts.models import Customer, User
 from tests.aged import aged
 from tests.given import (
@@ -34,7 +35,7 @@ from tests.given import (
     what_the_audit_finds,
 )
 from trades.errors import FlagNotFound, TradeFlagged, TradeNotFound, TradeNotHoldable
-from trades.low_water import CLOCK_TOLERANCE, highest, low_water, raise_low_water
+from trades.low_water import highest, low_water, raise_low_water
 from trades.models import LeftOut, SettlementBatch, SettlementLeg, Trade
 from trades.settlement.approval import confirm
 from trades.settlement.cut import EVERY_KIND, preview
@@ -224,7 +225,7 @@ def test_a_batch_whose_members_were_all_taken_out_completes_with_nothing(alice):
 
 def test_what_was_taken_out_is_found_by_the_next_cut_though_the_mark_had_passed_it(alice):
     """Guard: the low-water mark is lowered with it."""
-    bought = aged(executes(a_quote(alice, receive=btc("0.1"))), 2 * CLOCK_TOLERANCE)
+    bought = aged(executes(a_quote(alice, receive=btc("0.1"))), 2 * ID_LAG)
     stores(bought)
     batch = a_cut()
     raise_low_water(["crypto"], highest(clock.now()))
