@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -16,7 +17,7 @@ from trades.engine.apply import apply, market_at
 from trades.engine.load import load
 from trades.engine.store import MUTABLE, store
 from trades.margin.rows import COLUMNS
-from trades.models import Order
+from trades.models import MarginAccount, Order
 
 pytestmark = pytest.mark.django_db
 
@@ -73,6 +74,32 @@ def test_a_change_to_what_is_there_already_writes_no_order() -> None:
     before = row_version(order)
     apply([changing(order.customer, order.code, stopLoss="40000")], prices.latest())
     assert row_version(order) == before
+
+
+NOTES = {
+    "called_at": datetime(2026, 1, 2, tzinfo=UTC),
+    "drawn": 7,
+    "owed": 500,
+    "owed_at": datetime(2026, 1, 3, tzinfo=UTC),
+    "swap_carried": Decimal("0.25"),
+}
+
+
+def test_what_is_noted_about_a_margin_account_is_stored_each_column_of_it() -> None:
+    """Guard: `AccountState.noted`, `CustomerRow.noted` and `note_margin_accounts` name the same columns. One that is
+    left out would be decided by in this tick and forgotten by the next."""
+    order = an_open_order()
+    with transaction.atomic(), pipeline() as p:
+        session = load(p, [closing(order.customer, order.code)], market_at(prices.latest()))
+        for name, value in NOTES.items():
+            setattr(session.accounts[order.customer_id], name, value)
+        store(p, session, ())
+    with transaction.atomic(), pipeline() as p:
+        again = load(p, [closing(order.customer, order.code)], market_at(prices.latest()))
+
+    assert {name: getattr(again.accounts[order.customer_id], name) for name in NOTES} == NOTES
+    assert MarginAccount.objects.values(*NOTES).get(customer=order.customer_id) == NOTES
+    assert {field.attname for field in MarginAccount._meta.get_fields()} == {*NOTES, "customer_id", "updated_at"}
 
 
 def row_version(order: Order) -> str:
