@@ -6,16 +6,26 @@
 PY := .venv/bin/python
 ARGS ?=
 
-.PHONY: help run demo test faults bench bench-settlement bench-orders lint types contracts check clean env env-dev
+.PHONY: help run demo openapi fuzz test faults bench bench-settlement bench-orders bench-door bench-events bench-feed bench-candles client collection sdks extras lint types contracts check clean env env-dev
 
 help:
-	@echo "make run        start everything: PostgreSQL, Valkey, web, engine, worker, beat, feed (PORT=8000)"
+	@echo "make run        start everything: PostgreSQL, Valkey, HAProxy, web, engine, worker, beat, feed (PORT=8000)"
 	@echo "make demo       play the stories through HTTP and audit the ledger"
 	@echo "make test       the whole test suite (ARGS='-k exits' for some of it)"
 	@echo "make faults     races, killed processes and forgeries at full size (hours)"
 	@echo "make bench      measure, beside pgbench on the same PostgreSQL"
 	@echo "make bench-orders  margin orders over HTTP, the engines alone, a book of a million"
+	@echo "make bench-door  one trader beside idle connections, bodies that never end, and logins"
+	@echo "make bench-events  the event stream before ten thousand connections, and webhooks to a hundred endpoints"
+	@echo "make bench-feed  the feed before three live venues of 500 symbols each"
+	@echo "make bench-candles  ten million candles: written, read, brought in"
 	@echo "make bench-settlement  a million trades, beside bare SQL on the same rows"
+	@echo "make openapi    write openapi.yaml anew, from the viewsets"
+	@echo "make client     write a typed Python client into build/client, from openapi.yaml"
+	@echo "make collection write build/brokerage.postman_collection.json, for Postman and Bruno, from openapi.yaml"
+	@echo "make sdks       the contract's checks with the newest published Python client, too"
+	@echo "make extras     the tests of sources and files that need an extra package: ccxt, pyarrow"
+	@echo "make fuzz       100,000 made-up requests against the whole system (CASES=1000, SEED=7)"
 	@echo "make check      lint, types and import contracts"
 	@echo "make clean      remove what the tools left behind; never .data"
 
@@ -38,8 +48,51 @@ bench: env-dev
 bench-orders: env-dev
 	@exec $(PY) -m benchmarks engine
 
+bench-door: env-dev
+	@exec $(PY) -m benchmarks door
+
+bench-events: env-dev
+	@exec $(PY) -m benchmarks events
+
+bench-feed: env-dev
+	@exec $(PY) -m benchmarks feed
+
+bench-candles: env-dev
+	@exec $(PY) -m benchmarks candles
+
 bench-settlement: env-dev
 	@exec $(PY) -m benchmarks million
+
+# The API's document, made of the viewsets.
+openapi: env-dev
+	@exec $(PY) -m tests.embedded $(PY) manage.py spectacular --fail-on-warn --validate --file openapi.yaml
+
+# A typed Python client, and a collection of requests; neither is committed, for both say what openapi.yaml says.
+client: env-dev
+	@$(PY) -m tests.contract.python_client build/client
+
+collection: env-dev
+	@$(PY) -m tests.contract.collection build/brokerage.postman_collection.json
+
+# `make test` has the release that the contract names; this puts the newest one before it, for the same checks.
+NEWEST := build/newest-sdk
+sdks: env-dev
+	@test "$$(cat $(NEWEST)/stamp 2>/dev/null)" = "$$(cksum < tests/contract/newest_sdk.lock)" || { rm -rf $(NEWEST) && \
+		$(PY) -m pip install --quiet --disable-pip-version-check --no-input --no-deps --require-hashes \
+			--target $(NEWEST) -r tests/contract/newest_sdk.lock && cksum < tests/contract/newest_sdk.lock > $(NEWEST)/stamp; }
+	@PYTHONPATH=$(NEWEST) SDK_LOCK=tests/contract/newest_sdk.lock exec $(PY) -m pytest tests/contract/test_sdk.py tests/contract/test_sdk_sandbox.py $(ARGS)
+
+# Packages that only some firms need, beside the environment that everybody has.
+EXTRAS := build/extras
+extras: env-dev
+	@test "$$(cat $(EXTRAS)/stamp 2>/dev/null)" = "$$(cksum < tests/feeds/extras.lock)" || { rm -rf $(EXTRAS) && \
+		$(PY) -m pip install --quiet --disable-pip-version-check --no-input --no-deps --no-compile --require-hashes \
+			--target $(EXTRAS) -r tests/feeds/extras.lock && cksum < tests/feeds/extras.lock > $(EXTRAS)/stamp; }
+	@PYTHONPATH=$(EXTRAS) exec $(PY) -m pytest tests/feeds/test_ccxt.py tests/feeds/test_replay.py tests/quotes/test_backfill.py $(ARGS)
+
+# schemathesis against all of `make run`, on data of its own: CASES=1000 for fewer, SEED=7 for others.
+fuzz: env-dev
+	@exec $(PY) -m tests.contract.fuzz $(if $(CASES),--cases $(CASES)) $(if $(SEED),--seed $(SEED))
 
 lint: env-dev
 	@$(PY) -m ruff check .

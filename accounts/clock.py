@@ -3,15 +3,23 @@
 A host's own clock may be wrong, and a process may stand still between any two of its lines. So a reading counts from
 before it was asked for, and what must not happen after a moment is refused by the server that would make it happen,
 not by a look before (docs/decisions/0035-which-clock-decides.md).
+
+In a sandbox the firm's time may have been moved ahead of it (docs/decisions/0076-the-sandbox-by-api.md). By
+`firm_now` is decided what is due in the firm's business, and what it writes down is dated; by `now` all that somebody
+outside compares with a clock of their own, and all that is about processes. Elsewhere both are one.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from django.conf import settings
 from django.db import OperationalError, connection
 from django.db.backends.base.base import BaseDatabaseWrapper
 
@@ -33,6 +41,8 @@ class _Reading:
 
 
 _reading: _Reading | None = None
+_ahead = timedelta(0)  # of the firm's time before PostgreSQL's clock, as this process heard last
+_together: ContextVar[bool] = ContextVar("together", default=False)
 
 
 def uptime() -> float:
@@ -43,6 +53,72 @@ def uptime() -> float:
 def now() -> datetime:
     """The time by the database's host, whatever transaction this is in. One query."""
     return _ask(connection)
+
+
+# --- the firm's time --------------------------------------------------------------------------------
+
+
+def firm_now() -> datetime:
+    """The firm's time, whatever transaction this is in. One query."""
+    return both()[1]
+
+
+def both() -> tuple[datetime, datetime]:
+    """PostgreSQL's clock, and the firm's time at that moment. One query."""
+    if not settings.SANDBOX:
+        at = now()
+        return at, at
+    asked = uptime()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp(), firm_ahead()")
+        at, ahead = cursor.fetchone()
+    keep(at, asked)
+    keep_ahead(ahead)
+    return at, at + ahead
+
+
+def about_firm_now() -> datetime:
+    """The same without asking: it is behind where the clock was moved since this process asked."""
+    return about_now() + _ahead
+
+
+def ahead_known() -> timedelta:
+    """How far the firm's time is ahead of PostgreSQL's clock, as this process heard last."""
+    return _ahead
+
+
+def keep_ahead(ahead: timedelta) -> None:
+    """Remember what PostgreSQL's `firm_ahead()` said."""
+    global _ahead
+    _ahead = ahead
+
+
+def ahead_in_sql() -> str:
+    """An expression of SQL for it, for a query that asks something else as well."""
+    return "firm_ahead()" if settings.SANDBOX else "interval '0'"
+
+
+def real_of(moment: datetime) -> datetime:
+    """What PostgreSQL's clock said when the firm's time first was this moment or later. In a sandbox one query.
+
+    Ids and the notes of transactions keep the real time, and what the firm does is dated by its own: who looks for the
+    one by the other asks this first. What is dated at a moment or later was written at `real_of` it or later.
+    """
+    if not settings.SANDBOX:
+        return moment
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT real_of(%s)", [moment])
+        (real,) = cursor.fetchone()
+    at: datetime = real
+    return at
+
+
+def real_of_in_sql(moment: str) -> str:
+    """An expression of SQL for it; `moment` is one as well."""
+    return f"real_of({moment})" if settings.SANDBOX else moment
+
+
+# --- PostgreSQL's clock -----------------------------------------------------------------------------
 
 
 def _ask(database: BaseDatabaseWrapper) -> datetime:
@@ -64,15 +140,16 @@ def keep(at: datetime, asked: float) -> None:
 
 def about_now() -> datetime:
     """PostgreSQL's clock without asking it: what it said last and the time since. The host's own until then."""
-    return datetime.fromtimestamp(_about_now(), UTC)
+    return datetime.fromtimestamp(about_now_seconds(), UTC)
 
 
 def ahead_seconds() -> float:
     """How far this host's own clock is ahead of PostgreSQL's; negative: behind. 0 while nobody has asked."""
-    return 0.0 if _reading is None else time.time() - _about_now()
+    return 0.0 if _reading is None else time.time() - about_now_seconds()
 
 
-def _about_now() -> float:
+def about_now_seconds() -> float:
+    """The same as seconds since 1970."""
     reading = _reading
     return time.time() if reading is None else reading.at + (uptime() - reading.asked)
 
@@ -91,9 +168,10 @@ def must_commit_by(moment: datetime) -> None:
     ended, or is_too_late, and nothing was done. (On PostgreSQL 15 and 16 a server process that stands still is caught
     only by tables with the trigger `late_commit`.)
 
-    Inside another transaction nothing is set: when that one is committed is its own business.
+    Inside another transaction nothing is set, for when that one is committed is its own business; unless it said
+    `committed_together`.
     """
-    if not is_outermost():
+    if not (is_outermost() or _together.get()):
         return
     with connection.cursor() as cursor:
         try:
@@ -102,6 +180,16 @@ def must_commit_by(moment: datetime) -> None:
             if is_too_late(failure):
                 raise TooLate(str(failure)) from failure.__cause__
             raise
+
+
+@contextmanager
+def committed_together() -> Iterator[None]:
+    """The outermost transaction says that it ends with the services inside it: a bound of theirs is its own."""
+    before = _together.set(True)
+    try:
+        yield
+    finally:
+        _together.reset(before)
 
 
 def is_outermost() -> bool:

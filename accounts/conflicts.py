@@ -18,7 +18,7 @@ from typing import Any, Final, ParamSpec, TypeVar
 
 from django.db import DatabaseError, InternalError, OperationalError, connection, transaction
 
-from accounts import clock
+from accounts import clock, request_id
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +26,15 @@ SQLSTATES: Final = frozenset({"40001", "40P01"})  # serialization failure, deadl
 ENDED: Final = frozenset({"25P03", "25P04"})  # the session was ended for a transaction that took too long
 TRIES: Final = 10  # with one statement in twenty failing, not one transaction in a million fails ten times
 LONGEST_PAUSE: Final = 0.02  # seconds, times the tries so far; random, so that two who met don't meet again
+
+# Of a Celery task whose every step may be made twice: what undid its transaction lets it begin anew, lock timeouts too.
+AGAIN: Final[dict[str, Any]] = {
+    "autoretry_for": (OperationalError,),
+    "retry_backoff": True,
+    "retry_backoff_max": 5,
+    "max_retries": 5,
+    "ignore_result": True,
+}
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -51,7 +60,7 @@ def atomic(service: Callable[P, T]) -> Callable[P, T]:
     itself, changes no argument in a way that another try would see, and writes to nobody but PostgreSQL. An argument
     `at` is what was the time at the first try: each further one gets it as much later as it is.
     """
-    whole = transaction.atomic(service)
+    whole = transaction.atomic(_named(service))
 
     @wraps(service)
     def tried(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -68,6 +77,19 @@ def atomic(service: Callable[P, T]) -> Callable[P, T]:
         return later(*args, **kwargs)
 
     return tried
+
+
+def _named(service: Callable[P, T]) -> Callable[P, T]:
+    """In the name of the HTTP request, where there is one: what triggers write down about it says so."""
+
+    @wraps(service)
+    def begun(*args: P.args, **kwargs: P.kwargs) -> T:
+        if (name := request_id.current()) and clock.is_outermost():
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT set_config('brokerage.request_id', %s, true)", [name])
+        return service(*args, **kwargs)
+
+    return begun
 
 
 def _may_be_tried_again(failure: DatabaseError) -> bool:

@@ -20,7 +20,9 @@ class Refusal(Exception):
     code: ClassVar[str] = "unprocessable_entity"
     sentence: ClassVar[str] = "The request can't be carried out."
     twice: ClassVar[bool] = False  # a margin order's answer says the sentence once more, as `message`
-    extra: Mapping[str, Any] = MappingProxyType({})  # and has these further keys
+    extra: Mapping[str, Any] = MappingProxyType({})  # further keys of the body
+    challenge: ClassVar[str] = "Bearer"  # of a 401: how to say who one is
+    wait: int | None = None  # seconds until it is worth trying again, where they are known
 
     def __init__(self, sentence: str = "") -> None:
         self.text = sentence or self.sentence
@@ -65,12 +67,30 @@ class TooMany(Refusal):
     status, code = 429, "too_many_requests"
     sentence = "Too many requests; try again later."
 
+    def __init__(self, sentence: str = "", wait: int | None = None) -> None:
+        super().__init__(sentence)
+        self.wait = wait
+
 
 class Unavailable(Refusal):
     """A part of the system can't be reached; nothing was done, the same call may be made again."""
 
     status, code = 503, "unavailable"
     sentence = "The service is temporarily unavailable; try again."
+
+
+# --- idempotency -----------------------------------------------------------------------------------
+
+
+class KeyUsedForAnother(Refusal):
+    status, code = 422, "idempotency_key_reused"
+    sentence = "Idempotency-Key was used with another request"
+
+
+class StillRunning(Conflict):
+    code = "in_flight"
+    wait = 1
+    sentence = "A request with this Idempotency-Key is still running"
 
 
 # --- ledger ----------------------------------------------------------------------------------------
@@ -98,6 +118,22 @@ class WrongAccountType(Refusal):
     sentence = "This asset is not kept in an account of this type."
 
 
+# --- bank accounts outside -------------------------------------------------------------------------
+
+
+class BankAccountNotFound(NotFound):
+    sentence = "There is no such external bank account."
+
+
+class BankAccountExists(Conflict):
+    sentence = "The customer has this bank account already."
+
+
+class BankAccountNotOffered(Refusal):
+    code = "external_bank_account_not_offered"
+    sentence = "This kind of bank account isn't offered: raw_routing_details with ABA, BIC or CPA is."
+
+
 # --- second persons -------------------------------------------------------------------------------
 
 
@@ -106,6 +142,10 @@ class ActorRequired(Refusal):
 
     code = "actor_required"
     sentence = "A person or a program must be named for this."
+
+
+class SecondPersonNeeded(Refusal):
+    """Whoever made it can't decide on it: it waits for another person."""
 
 
 # --- breaks and reconciliation ---------------------------------------------------------------------
@@ -144,9 +184,16 @@ class BadStatement(Malformed):
 # --- identity --------------------------------------------------------------------------------------
 
 
-class EmailTaken(Malformed):
-    code = "email_taken"
-    sentence = "A user with this email already exists"
+class SignupRefused(Malformed):
+    """Somebody has an account with this address; whoever asks need not hear that."""
+
+    code = "signup_refused"
+    sentence = "An account can't be opened with this email and password"
+
+
+class WrongPassword(Malformed):
+    code = "wrong_password"
+    sentence = "The old password is wrong"
 
 
 class InvalidCredentials(Unauthorized):
@@ -165,3 +212,55 @@ class UserNotFound(NotFound):
 
 class CustomerNotFound(NotFound):
     sentence = "There is no such customer."
+
+
+class CustomerNotVerified(Refusal):
+    """Only a verified customer is quoted, trades, and has money moved in and out. The sentence says the state."""
+
+    code = "customer_not_verified"
+    sentence = "The customer is not verified."
+
+    def __init__(self, state: str) -> None:
+        super().__init__(f"The customer is {state}, not verified.")
+
+
+class CustomerStateForbids(Refusal):
+    """A move that the table of legal moves doesn't have, or that isn't this caller's to make."""
+
+    code = "customer_state"
+    sentence = "The customer's state doesn't allow this."
+
+
+class SandboxOnly(Refusal):
+    code = "sandbox_only"
+    sentence = "expected_error and expected_behaviours work in the sandbox only."
+
+
+class SubscriptionNotFound(NotFound):
+    sentence = "There is no such subscription."
+
+
+class SubscriptionEnds(Refusal):
+    code = "subscription_ends"
+    sentence = "The subscription is deleted, or will be; it can't be changed any more."
+
+
+class SubscriptionGone(Refusal):
+    code = "subscription_failed"
+    sentence = "The endpoint answered 410, so it is told nothing any more: make another subscription."
+
+
+class TooManySubscriptions(Refusal):
+    code = "too_many_subscriptions"
+    sentence = "An API client has at most 50 subscriptions; delete one."
+
+
+class TooManyToReplay(Refusal):
+    code = "too_many_to_replay"
+    sentence = "More than 10000 deliveries are of that time; ask for less of it at once."
+
+
+class BadEndpoint(Malformed):
+    """A URL that no webhook is ever sent to."""
+
+    code = "bad_endpoint"

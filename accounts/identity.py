@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
+READ_ORDERS: Final = "orders:read"
+EXECUTE_ORDERS: Final = "orders:execute"
 CUSTOMER_SCOPES: Final = frozenset(
     {
         "quotes:read",
@@ -18,19 +20,32 @@ CUSTOMER_SCOPES: Final = frozenset(
         "trades:execute",
         "transfers:read",
         "transfers:execute",
+        "external_bank_accounts:read",
+        "external_bank_accounts:pii:read",
+        "external_bank_accounts:execute",
+        READ_ORDERS,
+        EXECUTE_ORDERS,
         "customers:read",
         "accounts:read",
         "accounts:execute",
         "prices:read",
     }
 )
+SANDBOX: Final = "sandbox:execute"  # worth nothing elsewhere: there are no such paths
 FIRM_SCOPES: Final = CUSTOMER_SCOPES | {
+    SANDBOX,
+    "accounts:write",
     "customers:write",
     "customers:execute",
     "settlements:read",
     "settlements:execute",
+    "subscriptions:read",
+    "subscriptions:write",
+    "subscriptions:execute",
+    "subscription_events:read",
+    "subscription_events:execute",
 }
-MARGIN_TRADING: Final = "orders"  # only a trader's own token has it
+OWN_LOGIN: Final = "login"  # only a trader's own token has it
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +68,13 @@ SYSTEM: Final = Actor()
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """`customer_id` limits everything to that customer; None means the whole firm."""
+    """`customer_id` limits everything to that customer; None means the whole firm. `generation` is the token's."""
 
     scopes: frozenset[str]
     user_id: UUID | None = None
     client_id: UUID | None = None
     customer_id: UUID | None = None
+    generation: int = 0
 
     @property
     def is_authenticated(self) -> bool:

@@ -30,10 +30,17 @@ KINDS: Final[dict[str, tuple[str, ...]]] = {
     "order_advance_waived": ("protection>advances",),
     "order_protection": ("protection>available",),
     "deposit": ("external>available",),
-    "withdrawal": ("available>external",),
+    "withdrawal": ("available>external", "leaving>external"),
     "capital_in": ("external>capital",),
     "profit_out": ("profit>external",),
     "fees_out": ("fees>external",),
+    "payment_held": ("available>leaving",),
+    "payment_given_back": ("leaving>available",),
+    "payment_fee": ("available>fees", "leaving>fees"),
+    "payment_sent": ("available>between",),
+    "payment_received": ("between>available",),
+    "payment_returned": ("available>external", "external>available"),
+    "payment_return_borne": ("adjustments>available",),
     "leg_settled": _BETWEEN_PROVIDERS,
     "leg_difference": _UNEXPECTED,
     "leg_reopened": (*_BETWEEN_PROVIDERS, *_UNEXPECTED),
@@ -43,7 +50,7 @@ KINDS: Final[dict[str, tuple[str, ...]]] = {
     "break_written_off": ("adjustments>differences", "differences>adjustments"),
 }
 
-FUNDING: Final = ("deposit", "withdrawal", "capital_in", "profit_out", "fees_out")
+FUNDING: Final = ("deposit", "withdrawal", "payment_returned", "capital_in", "profit_out", "fees_out")
 """Kinds that bring money into the firm or take it out: beside each stands a row that says who did it."""
 
 

@@ -21,7 +21,7 @@ _NAMED = """coalesce(
         (SELECT id FROM accounts_ledgeraccount a
          WHERE (a.customer_id, a.asset_id, a.type) = (w.customer_id, w.asset_id, {type})),
         (SELECT id FROM accounts_ledgeraccount a
-         WHERE (a.bucket, a.asset_id, a.type) = (w.bucket, w.asset_id, {type}))
+         WHERE a.customer_id IS NULL AND (a.bucket, a.asset_id, a.type) = (w.bucket, w.asset_id, {type}))
     )"""
 _SELECTED = f"""
 WITH selected AS MATERIALIZED (

@@ -18,11 +18,12 @@ from django.db.models import (
 )
 from django.db.models.functions import Coalesce
 
-from accounts.errors import CustomerNotFound, NotFound, UserNotFound
+from accounts.errors import CustomerNotFound, CustomerNotVerified, Malformed, UserNotFound
 from accounts.identity import Caller
 from accounts.ids import pasted_guid
-from accounts.ledger import AVAILABLE, SETTLING
-from accounts.models import Asset, Break, Customer, LedgerAccount, User
+from accounts.ledger import AVAILABLE, LEAVING, SETTLING
+from accounts.models import Asset, Break, Customer, CustomerDetails, KnownAddress, LedgerAccount, User
+from accounts.states import CustomerState
 
 
 def assets() -> QuerySet[Asset]:
@@ -43,27 +44,57 @@ def customer_seen_by(caller: Caller, guid: UUID) -> Customer:
     return customer
 
 
-def accounts_seen_by(caller: Caller) -> QuerySet[LedgerAccount]:
-    """Customers' `available` accounts, newest first, each with `settling`: what the same asset has on its way."""
-    on_its_way = LedgerAccount.objects.filter(
-        customer=OuterRef("customer"), asset=OuterRef("asset"), type=SETTLING
-    ).values(balance_=F("credits") - F("debits"))
+def customer_meant_by(caller: Caller, named: UUID | None) -> Customer:
+    """Whom a call is about: the one that it names, else the one that its token is limited to.
+
+    Raises CustomerNotFound, also for somebody else's; Malformed where a firm's client names none.
+    """
+    wanted = named or caller.customer_id
+    if wanted is None:
+        raise Malformed("customer_guid is required.")
+    return customer_seen_by(caller, wanted)
+
+
+def with_details(customers: QuerySet[Customer]) -> QuerySet[Customer]:
+    """Each with its personal data, in two queries for all of them: `details_of` then asks nothing."""
+    return customers.select_related("details").prefetch_related("details__identification_numbers")
+
+
+def details_of(customer: Customer) -> CustomerDetails | None:
+    """A customer's personal data; None where none was given, or it was erased."""
+    return getattr(customer, "details", None)
+
+
+def state_of(customer_id: UUID) -> str:
+    """As of now. Raises CustomerNotFound."""
+    state = Customer.objects.filter(pk=customer_id).values_list("state", flat=True).first()
+    if state is None:
+        raise CustomerNotFound
+    return state
+
+
+def refuse_unverified(customer_id: UUID) -> None:
+    """Raises CustomerNotVerified for whoever may not trade, CustomerNotFound."""
+    state = state_of(customer_id)
+    if state != CustomerState.VERIFIED:
+        raise CustomerNotVerified(state)
+
+
+def accounts() -> QuerySet[LedgerAccount]:
+    """Customers' `available` accounts, newest first, each with `platform_balance`: what is available and what the same
+    asset has on its way, in or out."""
     amount: DecimalField[object, object] = DecimalField(max_digits=38, decimal_places=0)
-    accounts = (
+
+    def on_its_way(type_: str) -> Coalesce:
+        rows = LedgerAccount.objects.filter(customer=OuterRef("customer"), asset=OuterRef("asset"), type=type_)
+        return Coalesce(Subquery(rows.values(balance_=F("credits") - F("debits"))), 0, output_field=amount)
+
+    return (
         LedgerAccount.objects.filter(customer__isnull=False, type=AVAILABLE)
         .select_related("asset")
-        .annotate(settling=Coalesce(Subquery(on_its_way), 0, output_field=amount))
+        .annotate(platform_balance=F("credits") - F("debits") + on_its_way(SETTLING) + on_its_way(LEAVING))
         .order_by("-pk")
     )
-    return accounts if caller.customer_id is None else accounts.filter(customer_id=caller.customer_id)
-
-
-def account_seen_by(caller: Caller, guid: UUID) -> LedgerAccount:
-    """Raises NotFound for an unknown account and for one that this caller may not see."""
-    account = accounts_seen_by(caller).filter(pk=guid).first()
-    if account is None:
-        raise NotFound
-    return account
 
 
 def customer_named(text: str) -> Customer:
@@ -88,6 +119,11 @@ def staff_named(text: str) -> User:
     if user is None:
         raise UserNotFound(f"There is no active staff user {text!r}.")
     return user
+
+
+def is_known_address(email: str, address: str) -> bool:
+    """Whether the user with this e-mail address has logged in from this network address."""
+    return KnownAddress.objects.filter(user__email=email, address=address).exists()
 
 
 def breaks(at: datetime, *, only_open: bool = True) -> QuerySet[Break]:

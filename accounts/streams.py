@@ -10,6 +10,7 @@ from functools import cache
 from itertools import chain
 from typing import Any
 
+import hiredis
 import redis
 from django.conf import settings
 from redis.backoff import NoBackoff
@@ -85,7 +86,7 @@ class Line:
         """Send these and read their answers: those that came, and what broke off where some did not."""
         answers: list[Any] = []
         try:
-            connection.send_packed_command(connection.pack_commands(commands))
+            connection.send_packed_command([_packed(commands)], check_health=False)
             for _ in commands:
                 answers.append(_answer(connection))
         except (redis.RedisError, OSError) as failure:
@@ -107,8 +108,14 @@ class Line:
             is_over = True
         if is_over:
             self._connection.disconnect()
-        self._connection.connect()
+        if not self._connection.is_connected:
+            self._connection.connect()
         return self._connection
+
+
+def _packed(commands: Sequence[Sequence[str | int]]) -> bytes:
+    """As they go over the wire; redis-py looks through each argument of each command first."""
+    return b"".join([hiredis.pack_command(tuple(command)) for command in commands])  # type: ignore[arg-type]  # any length
 
 
 def _answer(connection: Any) -> Any:

@@ -27,12 +27,17 @@ TRIGGER: Final = "versioned"
 
 @dataclass(frozen=True, slots=True)
 class Versioned:
-    """A table whose rows have versions: its key, the columns left out of them, and those of which a digest is kept."""
+    """A table whose rows have versions: its key, the columns left out of them, and those of which a digest is kept.
+
+    `salted`: personal data, of which a digest with the row's `salt` is kept, as `<name>_sha256`. When the data is
+    erased, the salt goes with it.
+    """
 
     table: str
     key: str
     without: tuple[str, ...] = ()
     hashed: tuple[str, ...] = ()
+    salted: tuple[str, ...] = ()
 
     def says(self) -> Composable:
         """What a row `r` says, as the trigger writes it."""
@@ -40,11 +45,18 @@ class Versioned:
         for name in self.hashed:
             digest = SQL("encode(sha256(convert_to(r.{}, 'UTF8')), 'hex')").format(Identifier(name))
             said = SQL("({}) || jsonb_build_object({}::text, {})").format(said, Literal(name), digest)
-        return said
+        for name in self.salted:
+            salted = SQL("encode(sha256(convert_to(r.salt::text || coalesce(to_jsonb(r) ->> {}, ''), 'UTF8')), 'hex')")
+            digest = salted.format(Literal(name))
+            said = SQL("(({}) - {}::text) || jsonb_build_object({}::text, {})").format(
+                said, Literal(name), Literal(f"{name}_sha256"), digest
+            )
+        return SQL("({}) - 'salt'").format(said) if self.salted else said
 
     def arguments(self) -> list[str]:
         """The trigger's."""
-        return [self.key, ",".join(self.without), ",".join(self.hashed)]
+        salted = [",".join(self.salted)] if self.salted else []
+        return [self.key, ",".join(self.without), ",".join(self.hashed), *salted]
 
 
 def kept() -> tuple[Versioned, ...]:

@@ -24,7 +24,8 @@ from brokerage.stack.where import embedded_urls
 from quotes import prices
 from trades.engine import queries
 from trades.engine.apply import apply
-from trades.margin.commands import CLOSE, Command
+from trades.margin.commands import Command
+from trades.margin.kinds import CLOSE
 
 Statement = tuple[str, list[Any]]
 Tick = list[Statement]

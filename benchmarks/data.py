@@ -15,9 +15,11 @@ from accounts import ledger, services, tokens
 from accounts.ids import uuid7
 from accounts.models import Customer, Funding, Transfer, User
 from accounts.services import NewCustomer
+from accounts.states import CustomerState
 from quotes import prices
 from trades.engine.apply import apply
-from trades.margin.commands import CREATE, Command
+from trades.margin.commands import Command
+from trades.margin.kinds import CREATE
 
 AT_ONCE = 250
 PRICES = (("BTC-USD", Decimal("42000.00"), Decimal("42010.00")),)
@@ -28,7 +30,7 @@ def customers(count: int) -> list[Customer]:
     at = timezone.now()
     users = [User(email=f"bench-{uuid7().hex}@example.com", password="!") for _ in range(count)]
     User.objects.bulk_create(users, batch_size=1000)
-    made = services.open_customers([NewCustomer(user=user) for user in users], at)
+    made = services.open_customers([NewCustomer(user=user, state=CustomerState.VERIFIED) for user in users], at)
     for batch in _batched(made, 1000):
         _give(batch, at)
     return made

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 
@@ -76,7 +76,12 @@ def post(path: str, token: str, body: bytes) -> bytes:
     ).encode() + body
 
 
-def run(port: int, clients: int, requests: Sequence[bytes]) -> Load:
+def get(path: str) -> bytes:
+    """A request without a body, as it goes over the wire."""
+    return f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+
+
+def run(port: int, clients: int, requests: Iterable[bytes]) -> Load:
     """Let `clients` connections share the requests; returns when the last answer is in."""
 
     async def everybody() -> Load:

@@ -168,8 +168,8 @@ def _closed_per_s(system: System, partitions: int, opened: Callable[[], list]) -
     from accounts import streams
     from accounts.ids import partition_of, uuid7
     from benchmarks import data
-    from trades.margin.commands import CLOSE as CLOSE_COMMAND
     from trades.margin.commands import Command, encode, stream_name
+    from trades.margin.kinds import CLOSE as CLOSE_COMMAND
 
     pipe = streams.client().pipeline(transaction=False)
     dead = [f"{stream_name(partition)}:dead" for partition in range(partitions)]

@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import subprocess
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,6 +31,12 @@ class Row:
 def rounded(value: float) -> float:
     """Three significant digits are more than a noisy machine can promise."""
     return float(f"{value:.3g}") if abs(value) < 1000 else round(value)
+
+
+def percentile(values: Sequence[float], percent: int) -> float:
+    """The value that so many of a hundred don't exceed."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, len(ordered) * percent // 100)]
 
 
 def show(name: str, rows: list[Row]) -> list[Row]:

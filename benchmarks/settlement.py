@@ -113,6 +113,7 @@ def measure(system: System, sizes: Sizes = Sizes()) -> list[Row]:
     batch = SettlementBatch.objects.get(pk=batch.pk)
     if batch.completed_count != sizes.trades + sizes.trades // EXITS_EVERY or not books.ok:
         raise RuntimeError(f"the batch is not complete, or the books don't balance: {books.findings[:3]}")
+    reversing = _reverse(batch.pk)
     now, count, audited = median(tps), batch.trades_count, int(books.counted["sides"])
     return [
         Row("pgbench_tps", now, "transactions/s"),
@@ -126,11 +127,40 @@ def measure(system: System, sizes: Sizes = Sizes()) -> list[Row]:
             "bare SQL",
             settling / median(bare_seconds),
         ),
+        Row("reverse_over_settle", reversing / settling, "times", "settling", reversing / settling),
         Row("settle_hot_updates", hot, "rows", "updates of trades", hot / max(updates, 1)),
         Row("audit_transfers_per_s", audited / auditing, "transfers/s", "pgbench_tps", audited / auditing / now),
         Row("verify_transfers_per_s", audited / verifying, "transfers/s", "pgbench_tps", audited / verifying / now),
         Row("peak_memory_mb", peak, "MB"),
     ]
+
+
+def _reverse(batch_id: UUID) -> float:
+    """Take the whole batch back, as two persons decide it; the seconds from the second one's word to the end."""
+    from django.utils import timezone
+
+    from accounts import audit
+    from accounts.identity import Actor
+    from accounts.models import User
+    from trades.corrections import decide
+    from trades.corrections.batch_reversal import carry_on
+    from trades.corrections.propose import propose_batch_reversal
+
+    maker, checker = (
+        Actor(user_id=User.objects.create_user(f"{name}@bench.example", is_staff=True).pk)
+        for name in ("maker", "checker")
+    )
+    proposed = propose_batch_reversal(batch_id, reason="a benchmark", by=maker, at=timezone.now())
+    _sql("CHECKPOINT")
+    started = time.perf_counter()
+    decide.apply(proposed.pk, by=checker, at=timezone.now())
+    for _ in carry_on(proposed.pk, clock=timezone.now):
+        pass
+    took = time.perf_counter() - started
+    proposed.refresh_from_db()
+    if proposed.state != "applied" or not audit.run(timezone.now()).ok:
+        raise RuntimeError(f"the batch isn't reversed, or the books don't balance: {proposed.state}")
+    return took
 
 
 def _verify() -> float:

@@ -5,11 +5,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.identity import MARGIN_TRADING
+from accounts.identity import OWN_LOGIN
 
 
 class Empty(APIView):
-    scopes = {"POST": MARGIN_TRADING}
+    scopes = {"POST": OWN_LOGIN}
 
     def post(self, request: Request) -> Response:
         return Response({})

@@ -8,10 +8,16 @@ class BrokerageConfig(AppConfig):
 
     def ready(self) -> None:
         from accounts import versions
-        from brokerage import grants
+        from brokerage import grants, left_behind
+        from trades.payments.unknown_assets import rails_of_unknown_assets
 
         # Of the last app that has tables: when its signal comes, all of them are there.
         post_migrate.connect(grants.after_migrating, sender=apps.get_app_config("trades"))
         post_migrate.connect(versions.after_migrating, sender=apps.get_app_config("trades"))
-        for check in (grants.the_application_cannot_rewrite_history, grants.the_application_stores_nothing_aside):
+        for check in (
+            grants.the_application_cannot_rewrite_history,
+            grants.the_application_stores_nothing_aside,
+            rails_of_unknown_assets,
+        ):
             checks.register(check, checks.Tags.database, deploy=True)
+        checks.register(left_behind.a_clock_that_was_moved, checks.Tags.database)

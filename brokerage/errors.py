@@ -2,7 +2,7 @@
 
 Under `/api/v1/` an error is `{"error": sentence}`, and a refusal of the order engine, which says so by
 `twice = True`, repeats its sentence as `message`. Everywhere else it is `{"status", "error_message",
-"message_code"}`. A refusal may carry `extra`, further keys of its body in the first dialect.
+"message_code"}`. A refusal may carry `extra`, further keys of its body.
 An error of the first dialect says its code in the header `Error-Code`, for its body has no place for it.
 
 `told` looks up by an error's class what it is to a caller, whoever raised it where. (What the engine answered is kept
@@ -12,7 +12,7 @@ and passed on as its bytes, made by the same `Refusal.order_body`: `trades/margi
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -36,7 +36,6 @@ _CODES = {
     403: "invalid_scope",
     404: "not_found",
     405: "method_not_allowed",
-    409: "data_exists",
     413: "payload_too_large",
     415: "unsupported_media_type",
     429: "too_many_requests",
@@ -64,20 +63,22 @@ class Told:
     code: str = ""
     order_body: Mapping[str, Any] | None = None
     wait: int | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    challenge: str = "Bearer"  # how to say who one is, in an answer of 401
 
     def body(self, path: str) -> Mapping[str, Any]:
         """Its body in the dialect of this path."""
         if path.startswith(ORDERS_PREFIX):
             return self.order_body or {"error": self.text}
-        code = _CODES.get(self.status, self.code or "unprocessable_entity")
-        return {"status": self.status, "error_message": self.text, "message_code": code}
+        code = _CODES.get(self.status) or self.code or "unprocessable_entity"
+        return {"status": self.status, "error_message": self.text, "message_code": code, **self.extra}
 
     def headers(self, path: str) -> dict[str, str]:
         said = {}
         if path.startswith(ORDERS_PREFIX):
             said[ERROR_CODE] = self.code or _CODES.get(self.status, "error")
         if self.status == HTTPStatus.UNAUTHORIZED:
-            said["WWW-Authenticate"] = "Bearer"
+            said["WWW-Authenticate"] = self.challenge
         elif self.status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}:
             said["Retry-After"] = str(RETRY_AFTER_SECONDS)
         if self.wait is not None:
@@ -95,7 +96,15 @@ UNREACHABLE: Final = Told(503, "The service is temporarily unavailable; try agai
 
 
 def _refused(refusal: Refusal) -> Told:
-    return Told(refusal.status, refusal.text, refusal.code, refusal.order_body())
+    return Told(
+        refusal.status,
+        refusal.text,
+        refusal.code,
+        refusal.order_body(),
+        refusal.wait,
+        extra=refusal.extra,
+        challenge=refusal.challenge,
+    )
 
 
 def _drf(error: exceptions.APIException) -> Told:
@@ -158,11 +167,9 @@ def exception_handler(error: Exception, context: Mapping[str, Any]) -> Response 
 
 
 def _sentence(detail: Any) -> str:
-    """The first complaint of a DRF error, with its field's name where it has one."""
+    """The first complaint of a DRF error; our fields name themselves in it (`accounts.rest.fields`)."""
     if isinstance(detail, Mapping):
-        field, inner = next(iter(detail.items()))
-        text = _sentence(inner)
-        return text if field == "non_field_errors" else f"{field}: {text}"
+        return _sentence(next(iter(detail.values())))
     if isinstance(detail, list):
         return _sentence(detail[0])
     return str(detail)

@@ -9,6 +9,8 @@ that is guarded like the others is granted like them, and none can be forgotten.
 | `never_deleted` | delete |
 | `never_changed`, `changed_by_owner`: UPDATE OF columns | name these columns in an UPDATE |
 | `made_by_owner` | insert |
+
+What only the owner can do and the application needs is a function that runs as the owner; nobody else may call it.
 """
 
 from __future__ import annotations
@@ -23,6 +25,9 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg.sql import SQL, Identifier, Literal
 
 from brokerage.stack.large_objects import OF_LARGE_OBJECTS
+
+CALLED = ("make_candle_month",)
+"""Functions that run as their owner, taken from PUBLIC by their migration, and called by the application."""
 
 WHO = ("USER", "PASSWORD", "HOST", "PORT")  # and not NAME: a test's database has another one
 
@@ -64,11 +69,16 @@ CROSS JOIN LATERAL (
         WHERE a.attrelid = c.oid AND p.grantee IN (%(role)s::regrole, 0)
     ) AS columns
 ) by_column
-WHERE c.relkind IN ('r', 'p') AND c.relnamespace = current_schema()::regnamespace
+WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relnamespace = current_schema()::regnamespace
   AND pg_has_role(c.relowner, 'USAGE')
   AND NOT (wanted.privileges @> given.privileges AND given.privileges @> wanted.privileges
            AND wanted.columns @> by_column.columns AND by_column.columns @> wanted.columns)
 ORDER BY c.relname
+"""
+_UNCALLABLE = """
+SELECT p.oid::regprocedure::text FROM pg_proc p
+WHERE p.pronamespace = current_schema()::regnamespace AND p.proname = ANY(%(names)s)
+  AND pg_has_role(p.proowner, 'USAGE') AND NOT has_function_privilege(%(role)s, p.oid, 'EXECUTE')
 """
 
 
@@ -112,6 +122,9 @@ def grant(connection: BaseDatabaseWrapper, role: str, password: str = "") -> Non
             if names := [column.removeprefix("UPDATE ") for column in columns]:
                 places = ", ".join("{}" for _ in names)
                 cursor.execute(_text(f"GRANT UPDATE ({places}) ON {{}} TO {{}}", *names, table, role))
+        cursor.execute(_UNCALLABLE, {"names": list(CALLED), "role": role})
+        for (function,) in cursor.fetchall():
+            cursor.execute(f"GRANT EXECUTE ON FUNCTION {function} TO " + _text("{}", role))
     _revoke_what_nothing_needs(connection, role)
 
 

@@ -18,7 +18,7 @@ from celery import current_app
 from django.conf import settings
 
 MOST_BYTES: Final = 1_000_000
-MOST_TRADES: Final = 1000
+MOST_IDS: Final = 1000
 MOST_SETTLER_SLOTS: Final = 100
 MOST_ROUNDS: Final = 10
 MOST_TRIES: Final = 100
@@ -198,10 +198,12 @@ def _none(*arguments: Any) -> bool:
     return not arguments
 
 
+def _some_ids(ids: Any) -> bool:
+    return type(ids) is list and 0 < len(ids) <= MOST_IDS and all(_is_hex32(id_) for id_ in ids)
+
+
 def _advance(ids: Any, rounds: Any = 0) -> bool:
-    if type(ids) is not list or type(rounds) is not int:
-        return False
-    return 0 < len(ids) <= MOST_TRADES and 0 <= rounds <= MOST_ROUNDS and all(_is_hex32(id_) for id_ in ids)
+    return _some_ids(ids) and type(rounds) is int and 0 <= rounds <= MOST_ROUNDS
 
 
 def _settle_open(number: Any = 0) -> bool:
@@ -209,6 +211,8 @@ def _settle_open(number: Any = 0) -> bool:
 
 
 _ARGUMENTS: Final[Mapping[str, Callable[..., bool]]] = {
+    "accounts.tasks.check_customers": _some_ids,
     "trades.tasks.advance": _advance,
+    "trades.tasks.carry_payments": _some_ids,
     "trades.tasks.settle_open": _settle_open,
 }

@@ -9,33 +9,43 @@ A production start (SANDBOX=0) refuses to make up a secret.
 
 from __future__ import annotations
 
+import os
 import secrets
 from datetime import datetime, time, timedelta
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 from zoneinfo import ZoneInfo
 
-import environ
+import limits
+from csp.constants import NONE, SELF, UNSAFE_EVAL, UNSAFE_INLINE
 from django.core.exceptions import ImproperlyConfigured
 
+from brokerage.environment import Environment
 from brokerage.stack.where import data_dir, embedded_urls
+from quotes.made_of import NAME
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
-env = environ.Env()
+env = Environment()
 env.read_env(BASE_DIR / ".env")
 
 # --- what this installation is ---------------------------------------------------------------------
 
 DEBUG = env.bool("DEBUG", default=False)
-SANDBOX = env.bool("SANDBOX", default=True)  # accepts PostTrade.expected_error, seeds demo data
+SANDBOX = env.bool("SANDBOX", default=True)  # /api/sandbox, PostTrade.expected_error, demo data
 BROKERAGE_BY = env.str("BROKERAGE_BY", default="")  # who runs commands, where --by doesn't say it
+# Customers are verified by a check that looks at nothing; off, each waits for an operator.
+SIMULATED_CHECKS = env.bool("SIMULATED_CHECKS", default=SANDBOX)
 DEMO = SANDBOX and env.bool("DEMO", default=False)  # a window that cuts crypto trades every minute
 # This machine itself may always ask: `up` and health checks do.
 ALLOWED_HOSTS = [*env.list("ALLOWED_HOSTS", default=["testserver"]), "localhost", "127.0.0.1", "[::1]"]
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
-HTTPS = env.bool("HTTPS", default=False)  # behind TLS: secure cookies, HSTS, redirects
+# Whose pages in a browser may call the API: https://shop.example, separated by commas. Nobody's, unless they are named.
+CORS_ALLOWED_ORIGINS = env.list("CORS_ALLOWED_ORIGINS", default=[])
+HTTPS = env.bool("HTTPS", default=False)  # behind TLS: secure cookies, HSTS, redirects; the API refuses what isn't
+PROXIES = env.int("PROXIES", default=0)  # how many of X-Forwarded-For's last addresses our own proxies wrote
 
 
 def _kept_secret(name: str) -> str:
@@ -68,6 +78,18 @@ if not (SECRET_KEY and JWT_SIGNING_KEY):
     JWT_SIGNING_KEY = JWT_SIGNING_KEY or _kept_secret("jwt")
 if len(JWT_SIGNING_KEY.encode()) < 32:
     raise ImproperlyConfigured("JWT_SIGNING_KEY must be at least 32 bytes long.")
+
+
+def _can_be_guessed(secret: str) -> bool:
+    """By Django's own measure (its check security.W009), which nobody has to run."""
+    return len(secret) < 50 or len(set(secret)) < 5 or secret.startswith("django-insecure-")
+
+
+if not SANDBOX:
+    if _can_be_guessed(SECRET_KEY):
+        raise ImproperlyConfigured("With SANDBOX=0, SECRET_KEY must have at least 50 characters, 5 different ones.")
+    if len(set(JWT_SIGNING_KEY)) < 5:
+        raise ImproperlyConfigured("With SANDBOX=0, JWT_SIGNING_KEY must have at least 5 different characters.")
 
 # --- where the servers are -------------------------------------------------------------------------
 
@@ -151,8 +173,12 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "rest_framework",
+    "django_filters",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
     "rest_framework_simplejwt.token_blacklist",
     "django_celery_beat",
+    *(["corsheaders"] if CORS_ALLOWED_ORIGINS else []),
     "accounts",
     "quotes",
     "trades",
@@ -160,20 +186,34 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "brokerage.http.request_id.RequestIdMiddleware",
+    *(["corsheaders.middleware.CorsMiddleware"] if CORS_ALLOWED_ORIGINS else []),
+    "brokerage.http.api_answers.ApiAnswersMiddleware",
     "brokerage.http.arrival.ArrivalMiddleware",
-    "django.middleware.security.SecurityMiddleware",
-    "brokerage.http.hot_path.HotPathMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
-    "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.middleware.common.CommonMiddleware",
-    "django.middleware.csrf.CsrfViewMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "django.contrib.messages.middleware.MessageMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "brokerage.http.limits.ApiLimits",
+    *(["brokerage.sandbox.forcing.ForcedFaults"] if SANDBOX else []),
+    "brokerage.http.pages.Health",  # from here on: not the API's
+    "brokerage.http.pages.Security",
+    "brokerage.http.pages.LoginLimits",
+    "brokerage.http.pages.Common",
+    "brokerage.http.pages.Policies",
+    "brokerage.http.pages.StaticFiles",
+    "brokerage.http.pages.Methods",
+    "brokerage.http.pages.Sessions",
+    "brokerage.http.pages.Csrf",
+    "brokerage.http.pages.Logins",
+    "brokerage.http.pages.Uploads",
+    "brokerage.http.pages.Messages",
+    "brokerage.http.pages.Frames",
+    "brokerage.http.pages.OddAddresses",
 ]
+
+# They look for Django's own classes by name; ours derive from them (brokerage/http/pages.py).
+SILENCED_SYSTEM_CHECKS = ["security.W001", "security.W002", "security.W003"]
 
 ROOT_URLCONF = "brokerage.urls"
 WSGI_APPLICATION = "brokerage.wsgi.application"
+FORCE_SCRIPT_NAME = ""  # its paths begin at the root; Django would work that out twice a request
 APPEND_SLASH = False  # a redirect would turn a POST into a GET; API paths take both forms themselves
 TEMPLATES = [
     {
@@ -190,10 +230,32 @@ TEMPLATES = [
     },
 ]
 AUTH_USER_MODEL = "accounts.User"
-AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 8}},
-    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+PASSWORD_HASHERS = [
+    "accounts.passwords.Hasher",  # Django's first, in its turn; who has a hash by another gets one by this at a login
+    "django.contrib.auth.hashers.PBKDF2SHA1PasswordHasher",
+    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "django.contrib.auth.hashers.BCryptSHA256PasswordHasher",
+    "django.contrib.auth.hashers.ScryptPasswordHasher",
 ]
+AUTH_PASSWORD_VALIDATORS = [
+    {
+        "NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator",
+        "OPTIONS": {"user_attributes": ("email", "name")},
+    },
+    {"NAME": "accounts.passwords.MinimumLengthValidator", "OPTIONS": {"min_length": 8}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+# Hashing takes a third of a second of a core. All web processes together hash on half of the cores, at least one each;
+# the others wait so many seconds, and so many of them.
+WEB_WORKERS = env.int("WEB_WORKERS", default=1)
+if WEB_WORKERS < 1:
+    raise ImproperlyConfigured("WEB_WORKERS must be at least 1.")
+PASSWORD_HASHES_AT_ONCE = env.int("PASSWORD_HASHES_AT_ONCE", default=max(1, (os.cpu_count() or 1) // (2 * WEB_WORKERS)))
+PASSWORD_WAIT_SECONDS = env.int("PASSWORD_WAIT_SECONDS", default=10)
+if PASSWORD_HASHES_AT_ONCE < 1:
+    raise ImproperlyConfigured("PASSWORD_HASHES_AT_ONCE must be at least 1.")
+MAX_WAITING_PASSWORDS = env.int("MAX_WAITING_PASSWORDS", default=64)
 LOGIN_REDIRECT_URL = "/admin/"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 LANGUAGE_CODE = "en-us"
@@ -204,15 +266,24 @@ STATIC_URL = "/static/"
 STATIC_ROOT = env.str("STATIC_ROOT", default="") or None  # where collectstatic writes, if somebody wants that
 WHITENOISE_USE_FINDERS = True  # no collectstatic step between a checkout and a running admin
 WHITENOISE_AUTOREFRESH = DEBUG
-DATA_UPLOAD_MAX_MEMORY_SIZE = 1_000_000
+DATA_UPLOAD_MAX_MEMORY_SIZE = 65_536  # a body that HAProxy holds until it is whole (brokerage/stack/haproxy/)
 
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
 SECURE_SSL_REDIRECT = HTTPS
-SECURE_REDIRECT_EXEMPT = [r"^livez$", r"^readyz$"]  # asked from inside, without TLS
+SECURE_REDIRECT_EXEMPT = [r"^api/", r"^oauth/"]  # refused (brokerage/http/request_bytes.py)
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
 SECURE_HSTS_PRELOAD = HTTPS
+# What a page may load: nothing, and by its path what is listed. The admin's Alpine.js (Unfold) evaluates what stands in
+# attributes, so it needs eval; no page of it has a script of its own. Styles stand in attributes and in one element.
+_NOBODY_FRAMES_IT = {"base-uri": [NONE], "frame-ancestors": [NONE]}
+CONTENT_SECURITY_POLICY = {"DIRECTIVES": {"default-src": [NONE], "form-action": [NONE], **_NOBODY_FRAMES_IT}}
+_OUR_OWN = {"style-src": [SELF, UNSAFE_INLINE], "img-src": [SELF, "data:"], "connect-src": [SELF], "font-src": [SELF]}
+PAGE_POLICIES = {
+    "/admin/": {**_OUR_OWN, "script-src": [SELF, UNSAFE_EVAL], "form-action": [SELF]},
+    "/api/docs": {**_OUR_OWN, "script-src": [SELF]},
+}
 SESSION_COOKIE_SECURE = HTTPS
 CSRF_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_AGE = 8 * 3600
@@ -254,12 +325,32 @@ UNFOLD = {
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["brokerage.http.tokens.BearerAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["brokerage.http.scopes.ScopeRequired"],
+    "DEFAULT_THROTTLE_CLASSES": ["brokerage.http.limits.LoginThrottle"],
     "DEFAULT_RENDERER_CLASSES": ["brokerage.http.exact_json.ExactJSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["brokerage.http.exact_json.ExactJSONParser"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "brokerage.http.exact_json.AlwaysJSON",
     "EXCEPTION_HANDLER": "brokerage.errors.exception_handler",
+    "DEFAULT_SCHEMA_CLASS": "brokerage.openapi.schema.ExactSchema",
     "UNAUTHENTICATED_USER": None,
     "UNAUTHENTICATED_TOKEN": None,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Brokerage",
+    "DESCRIPTION": "Margin orders (/api/v1); quotes, trades, exits, settlement (/api). Any path may end in a slash.\n\n"
+    "Numbers are exact: read them as decimals, and as integers of any size. Whose JSON parser makes floats of them "
+    "sends `Accept: application/json;numbers=text`: every number of the answer, an error's too, is a string of its "
+    "digits, and the schemas' `integer` and `number` are `string`. In a body that is sent, amounts stay integers.",
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.1",
+    "SCHEMA_PATH_PREFIX": r"/api(/v1)?",
+    "PREPROCESSING_HOOKS": ["brokerage.openapi.schema.without_slash"],
+    "POSTPROCESSING_HOOKS": ["brokerage.openapi.schema.with_errors"],
+    "COMPONENT_SPLIT_PATCH": False,
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_AUTHENTICATION": [],
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": f"{STATIC_URL}brokerage/icon.svg",
 }
 SIMPLE_JWT = {
     "ALGORITHM": "HS256",
@@ -272,10 +363,68 @@ SIMPLE_JWT = {
     "BLACKLIST_AFTER_ROTATION": True,
     "UPDATE_LAST_LOGIN": False,
 }
+CORS_URLS_REGEX = r"^/(?:api|oauth)/"  # never the admin
+CORS_ALLOW_HEADERS = (
+    *("authorization", "content-type", "idempotency-key", "if-none-match"),
+    *("x-customer-guid", "x-request-id"),
+)
+CORS_ALLOW_METHODS = ("GET", "POST", "PATCH", "DELETE")
+CORS_EXPOSE_HEADERS = ("ETag", "Error-Code", "Idempotent-Replayed", "Retry-After", "X-Request-ID", "Sandbox-Fault")
 CLIENT_TOKEN_SECONDS = env.int("CLIENT_TOKEN_SECONDS", default=1800)
+INVITATION_DAYS = env.int("INVITATION_DAYS", default=7)
+
+# --- limits ----------------------------------------------------------------------------------------
+
+
+def _limits(text: str) -> list[limits.RateLimitItem]:
+    """Such as `10/minute;50/hour`; "" for none."""
+    try:
+        return limits.parse_many(text) if text else []
+    except ValueError:
+        raise ImproperlyConfigured(f"{text!r} is no limit such as 10/minute;50/hour.") from None
+
+
+def _limit(text: str) -> list[limits.RateLimitItem]:
+    if len(found := _limits(text)) > 1:
+        raise ImproperlyConfigured(f"{text!r} must be one limit such as 600/minute.")
+    return found
+
+
+LIMITS_URL = env.str("LIMITS_URL", default="") or CACHE_URL
+LIMITS = {
+    # Of every call of the API, by who makes it; `address`: of those without a good token.
+    "customer": _limit(env.str("LIMIT_CUSTOMER", default="30000/minute")),
+    "client": _limit(env.str("LIMIT_CLIENT", default="120000/minute")),
+    "address": _limit(env.str("LIMIT_ADDRESS", default="6000/minute")),
+    # Of what asks for a password or a secret, and of new accounts.
+    "login_address": _limits(env.str("LIMIT_LOGIN_ADDRESS", default="60/minute;600/hour")),
+    "login_account": _limits(env.str("LIMIT_LOGIN_ACCOUNT", default="10/minute;50/hour")),
+    "signup_address": _limits(env.str("LIMIT_SIGNUP_ADDRESS", default="20/minute;100/hour")),
+    "token_address": _limits(env.str("LIMIT_TOKEN_ADDRESS", default="300/minute")),
+    "token_client": _limits(env.str("LIMIT_TOKEN_CLIENT", default="60/minute")),
+}
+
+
+def _network(text: str) -> IPv4Network | IPv6Network:
+    try:
+        return ip_network(text.strip())
+    except ValueError as wrong:
+        raise ImproperlyConfigured(
+            f"WEBHOOK_ALLOWED_NETWORKS must name networks such as 10.1.0.0/16: {wrong}"
+        ) from None
+
 
 # --- the firm's rules ------------------------------------------------------------------------------
 
+# Where webhooks may be sent besides the public internet, and over http: CIDRs, for tests and on-premises.
+WEBHOOK_ALLOWED_NETWORKS = [_network(text) for text in env.list("WEBHOOK_ALLOWED_NETWORKS", default=[])]
+_RAILS = ("sandbox", "manual", "bank_file") if SANDBOX else ("manual", "bank_file")
+PAYMENT_RAIL = env.str("PAYMENT_RAIL", default="") or ("sandbox" if SANDBOX else "manual")  # of new payments
+PAYMENT_RAILS = env.dict("PAYMENT_RAILS", default={})  # and by asset, where that is another: EUR=bank_file,USD=manual
+if not {PAYMENT_RAIL, *PAYMENT_RAILS.values()} <= {*_RAILS}:
+    raise ImproperlyConfigured(
+        "PAYMENT_RAIL and those of PAYMENT_RAILS must be manual, bank_file or, in a sandbox, sandbox."
+    )
 BANK_GUID = env.str("BANK_GUID", default="018f0000000070008000000000000001")  # this firm, to API clients
 ACCOUNT_CURRENCY = "USD"  # margin accounts are kept in it
 MARGIN_CALL_PERCENT = env.int("MARGIN_CALL_PERCENT", default=100)  # margin level at or below which it is called
@@ -324,12 +473,55 @@ VERSIONED_TABLES = "brokerage.audited.VERSIONED"
 # long weekend to the first after it is 88 hours.
 STORING_LATE_SECONDS = env.int("STORING_LATE_SECONDS", default=120)
 SETTLING_LATE_HOURS = _hours_by_kind(env.str("SETTLING_LATE_HOURS", default="crypto=96,fiat=96,metal=96"))
+# How long a cut that is due waits for trades accepted before it that are storing, as where a market has no price.
+CUT_WAIT_SECONDS = env.int("CUT_WAIT_SECONDS", default=180)
 CLOSE_DEADLINE_SECONDS = 5  # contract: POST /trade/close
 CREATE_DEADLINE_SECONDS = 3  # contract: POST /trade/create
 MAX_WAITING_REQUESTS = env.int("MAX_WAITING_REQUESTS", default=320)  # per web process; past it 503 at once
+STREAM_CONNECTIONS = env.int("STREAM_CONNECTIONS", default=12000)  # per stream process; past it 503 at once
+STREAM_CONNECTIONS_OF_CALLER = env.int("STREAM_CONNECTIONS_OF_CALLER", default=20)  # of these; past it 429
+STREAM_PATIENCE_SECONDS = env.int("STREAM_PATIENCE_SECONDS", default=10)  # for a request, a token, a slow reader
+if min(STREAM_CONNECTIONS, STREAM_CONNECTIONS_OF_CALLER, STREAM_PATIENCE_SECONDS) < 1:
+    raise ImproperlyConfigured("What begins with STREAM_CONNECTIONS, and STREAM_PATIENCE_SECONDS, must be at least 1.")
 ENGINE_TICK_COMMANDS = env.int("ENGINE_TICK_COMMANDS", default=256)
 FEED_TICK_MILLISECONDS = env.int("FEED_TICK_MILLISECONDS", default=250)
 FEED_SEED = env.int("FEED_SEED", default=None)  # the same seed, the same simulated prices
+FEED_CANDLE_FILES = Path(env.str("FEED_CANDLE_FILES", default=str(data_dir() / "feed")))  # gathered, not written yet
+
+
+def _sources(text: str) -> dict[str, int]:
+    """`coinbase=3,kraken`: names with how much each counts, 1 unless said, at most 1000; at most 16 of them."""
+    parts = [part.strip().partition("=") for part in text.split(",")]
+    weights = {name: weight if mark else "1" for name, mark, weight in parts}
+    are_weights = all(
+        weight.isascii() and weight.isdecimal() and 0 < int(weight) <= 1000 for weight in weights.values()
+    )
+    if len(weights) != len(parts) or not are_weights or "" in weights or len(weights) > 16:
+        raise ImproperlyConfigured("FEED_SOURCES must name sources as in coinbase=3,kraken.")
+    if unsound := [name for name in weights if not NAME.fullmatch(name)]:
+        raise ImproperlyConfigured(
+            f"FEED_SOURCES: {unsound[0][:60]!r} can't name a source;"
+            " that is a small letter and at most 27 small letters, digits and _ more."
+        )
+    return {name: int(weight) for name, weight in weights.items()}
+
+
+FEED_SOURCES = _sources(env.str("FEED_SOURCES", default="simulator"))  # quotes/feeds/venues/
+FEED_SIMULATOR = env.str("FEED_SIMULATOR", default="")  # correlation=0.6,gap_percent=1: what else a market may do
+COINBASE_URL = env.str("COINBASE_URL", default="wss://advanced-trade-ws.coinbase.com")
+KRAKEN_URL = env.str("KRAKEN_URL", default="wss://ws.kraken.com/v2")
+OANDA_URL = env.str("OANDA_URL", default="https://stream-fxtrade.oanda.com")
+OANDA_API_URL = env.str("OANDA_API_URL", default="https://api-fxtrade.oanda.com")  # which instruments there are
+OANDA_ACCOUNT = env.str("OANDA_ACCOUNT", default="")
+OANDA_TOKEN = env.str("OANDA_TOKEN", default="")
+CCXT_URL = env.str("CCXT_URL", default="")
+CCXT_SECONDS = env.int("CCXT_SECONDS", default=2)  # between two questions
+if CCXT_SECONDS < 1:
+    raise ImproperlyConfigured("CCXT_SECONDS must be at least 1.")
+REPLAY_FILE = env.str("REPLAY_FILE", default="")
+REPLAY_SPEED = env.int("REPLAY_SPEED", default=1)  # 0: as fast as possible
+if REPLAY_SPEED < 0:
+    raise ImproperlyConfigured("REPLAY_SPEED must not be negative.")
 ENGINE_PARTITIONS = env.int("ENGINE_PARTITIONS", default=1)  # streams, and so engines; customers are spread over them
 
 # --- Celery ----------------------------------------------------------------------------------------
@@ -359,14 +551,20 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 4
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULER = "brokerage.beat:Scheduler"
 CELERY_BEAT_SCHEDULE = {
+    "carry payments on": {"task": "trades.tasks.sweep_payments", "schedule": 10.0},
+    "check customers who stand in storing": {"task": "accounts.tasks.sweep_customers", "schedule": 10.0},
+    "send webhooks": {"task": "accounts.tasks.send_webhooks", "schedule": 1.0},
+    "note the oldest transaction": {"task": "accounts.tasks.note_horizon", "schedule": 5.0},
     "advance what stands in storing": {"task": "trades.tasks.sweep", "schedule": 10.0},
     "cut the windows that are due": {"task": "trades.tasks.cut_due", "schedule": 10.0},
     "settle the batches that were cut": {"task": "trades.tasks.settle_open", "schedule": 15.0},
+    "carry reversals of batches on": {"task": "trades.tasks.carry_reversals_on", "schedule": 15.0},
     "make failed legs due again": {"task": "trades.tasks.retry_legs", "schedule": 30.0},
     "forget price extremes": {"task": "trades.tasks.forget_old_extremes", "schedule": 86400.0},
     "audit the ledger": {"task": "accounts.tasks.audit", "schedule": 3600.0},
     "seal history": {"task": "accounts.tasks.seal", "schedule": 300.0},
     "verify sealed history": {"task": "accounts.tasks.verify", "schedule": 86400.0},
+    "forget answered requests": {"task": "accounts.tasks.forget_answered_requests", "schedule": 3600.0},
     "forget expired tokens": {"task": "accounts.tasks.forget_expired_tokens", "schedule": 86400.0},
 }
 
@@ -375,8 +573,11 @@ CELERY_BEAT_SCHEDULE = {
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"()": "brokerage.stack.masking.Masked", "format": "%(levelname)-7s %(name)s: %(message)s"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "formatters": {
+        "line": {"()": "brokerage.stack.masking.Masked", "format": "%(levelname)-7s %(name)s:%(request)s %(message)s"}
+    },
+    "filters": {"named": {"()": "brokerage.http.request_id.Named"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["named"]}},
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
     "loggers": {
         "django.request": {"level": "ERROR"},  # a 4xx is the caller's news, not ours

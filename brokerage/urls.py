@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.contrib import admin
-from django.urls import URLPattern, URLResolver, include, path
+from django.urls import URLPattern, URLResolver, include, path, re_path
 from django.views.generic import RedirectView
+from drf_spectacular.views import SpectacularSwaggerSplitView
 
-from brokerage.observe import health
+import trades.api.urls
+from brokerage.openapi.views import schema
+
+# Without OPTIONS, as the document: REST framework's own description of a page can't be shown as one.
+docs = SpectacularSwaggerSplitView.as_view(
+    url="/api/schema", template_name="docs.html", http_method_names=["get", "head"]
+)
 
 urlpatterns: list[URLPattern | URLResolver] = [
-    path("", RedirectView.as_view(url="/admin/")),
-    path("livez", health.livez),
-    path("readyz", health.readyz),
-    path("admin/", admin.site.urls),
+    *trades.api.urls.urlpatterns,  # the orders' first: they are asked for most
     path("", include("accounts.api.urls")),
     path("", include("quotes.api.urls")),
-    path("", include("trades.api.urls")),
+    *([path("", include("brokerage.sandbox.api.urls"))] if settings.SANDBOX else []),
+    path("", RedirectView.as_view(url="/admin/")),
+    path("admin/", admin.site.urls),
+    re_path("^api/schema/?$", schema),
+    # Its script is a file of its own: the page may run no other (PAGE_POLICIES).
+    re_path("^api/docs/?$", docs),
 ]

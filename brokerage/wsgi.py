@@ -3,11 +3,14 @@
 import gc
 import os
 
-from django.core.wsgi import get_wsgi_application
+import django
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "brokerage.settings")
+django.setup(set_prefix=False)
 
-application = get_wsgi_application()
+from brokerage.http.handler import Handler  # noqa: E402 - it loads middleware, which needs the apps
+
+application = Handler()
 
 # What is there by now stays for good: looking through it at every full collection makes some requests wait.
 gc.collect()

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from accounts.errors import Malformed, NotFound, Refusal
+from datetime import datetime
+
+from accounts.errors import Conflict, Malformed, NotFound, Refusal
+from accounts.json_codec import timestamp
+from quotes.hours import MarketState, Phase
 
 
 class StalePrice(Refusal):
@@ -52,6 +56,58 @@ class AcceptedTooLate(Refusal):
     sentence = "It took too long, and nothing was accepted: look again."
 
 
+# --- hours ---------------------------------------------------------------------------------------------
+
+
+class MarketClosed(Refusal):
+    """Outside its hours. The sentence ends with the next opening, where there is one, in both dialects:
+    `Market closed for symbol: EUR-USD. Next opening: 2026-11-29T22:00:00.000Z`.
+    """
+
+    code = "market_closed"
+
+    def __init__(self, symbol: str, next_open: datetime | None) -> None:
+        opening = f". Next opening: {timestamp(next_open)}" if next_open else ""
+        super().__init__(f"Market closed for symbol: {symbol}{opening}")
+
+
+class MarketHalted(Refusal):
+    """An operator has halted it."""
+
+    code = "market_halted"
+
+    def __init__(self, symbol: str) -> None:
+        super().__init__(f"Market halted for symbol: {symbol}")
+
+
+class MarketCloseOnly(Refusal):
+    """An operator lets it be closed only, and this would open something."""
+
+    code = "market_close_only"
+
+    def __init__(self, symbol: str) -> None:
+        super().__init__(f"Market takes closing orders only for symbol: {symbol}")
+
+
+Rests = tuple[type[MarketClosed], type[MarketHalted], type[MarketCloseOnly]]
+
+
+def market_rests(
+    symbol: str, state: MarketState, kinds: Rests = (MarketClosed, MarketHalted, MarketCloseOnly)
+) -> Refusal:
+    """Why something can't be done in this market now, as one of `kinds`."""
+    closed, halted, close_only = kinds
+    if state.phase is Phase.HALTED:
+        return halted(symbol)
+    if state.phase is Phase.CLOSE_ONLY:
+        return close_only(symbol)
+    return closed(symbol, state.next_open)
+
+
+class SwitchedAlready(Conflict):
+    sentence = "The market is like that already."
+
+
 # --- quotes ----------------------------------------------------------------------------------------
 
 
@@ -80,4 +136,4 @@ class SymbolNotTraded(Refusal):
 
 class ProductNotOffered(Refusal):
     code = "product_not_offered"
-    sentence = "This product is not offered yet; trading and trading_exit are."
+    sentence = "This product is not offered; trading, trading_exit and funding are."

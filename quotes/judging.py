@@ -24,6 +24,9 @@ class Fault(StrEnum):
     JUMP = "jump"  # a side is further from the one before than the instrument's limit
     LATE = "late"  # older than the one that stands: a shuffled feed
     FUTURE = "future"  # dated later than Redis' clock says it is
+    HOLD = "hold"  # Redis says that an operator holds it there, and no row says so
+    OUTLIER = "outlier"  # a source's, too far from what the other sources say
+    FEW = "few"  # fewer sources agree than the instrument wants
 
 
 class PriceLimits(NamedTuple):

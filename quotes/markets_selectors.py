@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final, NamedTuple
 
+from django.conf import settings
 from django.db import connection
 
-from quotes.models import Instrument
+from accounts import clock
+from quotes.hours import MarketState
+from quotes.models import Candle, Instrument
 from quotes.prices import Price, Prices
-from quotes.symbols import instruments
+from quotes.symbols import instruments, market_hours
 
 INTERVALS: Final = {
     "1m": timedelta(minutes=1),
@@ -25,17 +29,24 @@ INTERVALS: Final = {
 MOST_CANDLES: Final = 1000
 
 # The inner LIMIT bounds the work by what is asked for and not by the history: so many minutes fill at least
-# so many candles, and only a candle past the last one wanted can lack some of its minutes.
+# so many candles, and only a candle past the last one wanted can lack some of its minutes. The open and the close are
+# looked up by the first and the last minute: sorting for them took as long as all the rest.
 _CANDLES = """
-SELECT date_bin(make_interval(mins => %(width)s), minute, 'epoch') AS time,
-       (array_agg(open ORDER BY minute))[1], max(high), min(low), (array_agg(close ORDER BY minute DESC))[1],
-       sum(volume), sum(trade_count)
+SELECT g.time, f.open, g.high, g.low, l.close, g.volume, g.updates
 FROM (
-    SELECT * FROM quotes_candle
-    WHERE instrument_id = %(symbol)s AND minute >= %(since)s AND minute < %(until)s
-    ORDER BY minute {direction} LIMIT %(minutes)s
-) minutes
-GROUP BY time ORDER BY time {direction} LIMIT %(limit)s
+    SELECT date_bin(make_interval(mins => %(width)s), minute, 'epoch') AS time,
+        min(minute) AS first, max(minute) AS last,
+        max(high) AS high, min(low) AS low, sum(volume) AS volume, sum(trade_count) AS updates
+    FROM (
+        SELECT minute, high, low, volume, trade_count FROM quotes_candle
+        WHERE instrument_id = %(symbol)s AND minute >= %(since)s AND minute < %(until)s
+        ORDER BY minute {direction} LIMIT %(minutes)s
+    ) minutes
+    GROUP BY time ORDER BY time {direction} LIMIT %(limit)s
+) g
+JOIN quotes_candle f ON f.instrument_id = %(symbol)s AND f.minute = g.first
+JOIN quotes_candle l ON l.instrument_id = %(symbol)s AND l.minute = g.last
+ORDER BY g.time {direction}
 """
 _EARLIEST = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
@@ -74,6 +85,19 @@ def fresh(prices: Prices) -> list[Fresh]:
     ]
 
 
+def states() -> dict[str, MarketState]:
+    """By symbol whether each market trades now. Without a query, but in a sandbox, where another process may have moved
+    the firm's clock."""
+    at = clock.firm_now() if settings.SANDBOX else clock.about_firm_now()
+    return {symbol: hours.state_at(at) for symbol, hours in market_hours().items()}
+
+
+def all_are_closed() -> bool:
+    """Whether no tradable market has prices now, so that none is missed."""
+    told = states()
+    return all(not told[instrument.symbol].has_prices for instrument in tradable() if instrument.symbol in told)
+
+
 def bars(symbol: str, interval: str, *, since: datetime | None, until: datetime, limit: int) -> list[Bar]:
     """Candles whose time is at or after `since` and before `until`, oldest first; intervals start at UTC midnight.
 
@@ -96,6 +120,14 @@ def bars(symbol: str, interval: str, *, since: datetime | None, until: datetime,
         )
         found = [Bar(*row) for row in cursor.fetchall()]
     return found if since is not None else found[::-1]
+
+
+def bars_of(symbol: str, minutes: Collection[datetime]) -> dict[datetime, Bar]:
+    """The candles of these minutes, by minute; where no price came there is none."""
+    found = Candle.objects.filter(instrument_id=symbol, minute__in=[*minutes]).values_list(
+        "minute", "open", "high", "low", "close", "volume", "trade_count"
+    )
+    return {row[0]: Bar(*row) for row in found}
 
 
 def _boundary(at: datetime, width: timedelta) -> datetime:

@@ -3,6 +3,8 @@
 Atomic, so that a tick computed before a hold was set can't overwrite the held price, and so that of two feeds the one
 that no longer publishes is refused, whenever its call arrives. A price is written `bid|ask|milliseconds`, and
 `bid|ask|milliseconds|number` while it is held: the number is the hold's row in PostgreSQL, 0 where that isn't known.
+Behind the feed's own stands `~` with what it was made of (`made_of.py`), where the feed says so: one text, so that
+whoever reads the price has its sources with it.
 
 Prices stay texts and are stored digit for digit. Only the questions whether a side jumps too far and whether the
 spread is too wide are answered with Lua's doubles: a guard of fifteen digits, no amount of money. The rule is that of
@@ -36,7 +38,7 @@ EPOCHS: Final = 1_000_000
 
 _COMMON = (
     f"""
-local widened = {WIDENED}
+local widened, ahead = {WIDENED}, {AHEAD // timedelta(milliseconds=1)}
 """
     + """
 local prices, held, behind, refused, epoch_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
@@ -49,9 +51,9 @@ for i, key in ipairs(KEYS) do
     if type ~= 'none' and type ~= (key == epoch_key and 'string' or 'hash') then redis.call('DEL', key) end
 end
 
--- A price as {bid, ask}, and its time; nil where it is none.
+-- A price as {bid, ask}, and its time; nil where it is none. What it was made of is nothing to judge by here.
 local function read(text)
-    local bid, ask, at = string.match(text or '', '^([%d.]+)|([%d.]+)|(%d+)$')
+    local bid, ask, at = string.match(string.match(text or '', '^[^~]*'), '^([%d.]+)|([%d.]+)|(%d+)$')
     bid, ask = tonumber(bid or ''), tonumber(ask or '')
     if not bid or not ask or bid <= 0 or bid > ask then return nil end
     return {bid, ask}, tonumber(at)
@@ -102,12 +104,13 @@ end
 
 # ARGV: the epoch of the feed, or '' (not checked); then by symbol: symbol, bid, ask, time in ms or '', jump limit
 # and greatest spread in percent, and whether PostgreSQL has it held: the number of the last hold or release or '', its
-# price, the number in Redis that PostgreSQL doesn't know or ''.
+# price, the number in Redis that PostgreSQL doesn't know or ''; and '~' with what the price was made of, or ''.
+# Bid and ask are '' where no source says anything of it: then the time is as of when a hold is fresh.
 # Answers: the time in ms and, by symbol, '' or the fault, what stands, the last hold's number; or {'fenced', epoch}.
 PUBLISH: Final = (
     _COMMON
     + f"""
-local ahead, pause = {AHEAD // timedelta(milliseconds=1)}, {PAUSE // timedelta(milliseconds=1)}
+local pause = {PAUSE // timedelta(milliseconds=1)}
 local epochs = {EPOCHS}
 """
     + """
@@ -137,9 +140,15 @@ local function update_hold(symbol, number, price, unknown)
     end
 end
 
-local function one(symbol, bid, ask, given, limit, widest)
+local function one(symbol, bid, ask, given, limit, widest, made_of)
     local stood, hold, number = redis.call('HGET', prices, symbol), hold_of(symbol)
     local at = now
+    if bid == '' then -- an operator's word stays fresh while a feed speaks
+        if hold and not fault_of_time(tonumber(given), stood) then
+            redis.call('HSET', prices, symbol, held_text(hold, math.min(tonumber(given), now), number))
+        end
+        return ''
+    end
     if given ~= '' then
         local fault = fault_of_time(tonumber(given), stood)
         if fault then return fault end
@@ -148,7 +157,7 @@ local function one(symbol, bid, ask, given, limit, widest)
     local own = redis.call('HGET', behind, symbol)
     local last, said = read(own or (not hold and stood))
     local has_paused = last and at - said > pause and redis.call('HEXISTS', refused, symbol) == 0
-    local text = bid .. '|' .. ask .. '|' .. string.format('%.0f', at)
+    local text = bid .. '|' .. ask .. '|' .. string.format('%.0f', at) .. made_of
     local said_now, fault = {tonumber(bid), tonumber(ask)}, nil
     if is_wide(said_now, widest) then
         fault = 'spread'
@@ -172,10 +181,11 @@ local function one(symbol, bid, ask, given, limit, widest)
 end
 
 local answers = {string.format('%.0f', now)}
-for i = 2, #ARGV, 9 do
+for i = 2, #ARGV, 10 do
     local symbol = ARGV[i]
     if ARGV[i + 6] ~= '' then update_hold(symbol, ARGV[i + 6], ARGV[i + 7], ARGV[i + 8]) end
-    answers[#answers + 1] = one(symbol, ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], ARGV[i + 5])
+    local said = one(symbol, ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], ARGV[i + 5], ARGV[i + 9])
+    answers[#answers + 1] = said
     answers[#answers + 1] = redis.call('HGET', prices, symbol) or ''
     answers[#answers + 1] = string.format('%.0f', select(2, hold_of(symbol)))
 end
@@ -198,15 +208,19 @@ return string.format('%.0f', number)
 )
 
 # ARGV: symbol, what was seen of it or '', jump limit and greatest spread in percent, until when in ms or ''.
-# Answers the price, '', 'moved', 'wide' or 'late'.
+# Answers the price, '', 'moved', 'wide' or 'late'. One of a time to come no feed has said: it goes, and there is none.
 ACCEPT: Final = (
     _COMMON
     + """
 local symbol, seen, limit, widest = ARGV[1], read(ARGV[2]), ARGV[3], ARGV[4]
 if ARGV[5] ~= '' and now > tonumber(ARGV[5]) then return 'late' end
 local wanted = redis.call('HGET', refused, symbol)
-local price = read(wanted)
+local price, at = read(wanted)
 if not price then return '' end
+if at > now + ahead then
+    redis.call('HDEL', refused, symbol)
+    return ''
+end
 if is_wide(price, widest) then return 'wide' end
 if seen and jumps(price, seen, limit) then return 'moved' end
 if hold_of(symbol) then

@@ -9,9 +9,9 @@ What happens to a price on its way into the hash is in `price_scripts.py`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
@@ -19,7 +19,8 @@ import redis
 
 from accounts import streams
 from accounts.money import parse_decimal, printed
-from quotes import price_scripts, references
+from accounts.timestamps import from_milliseconds
+from quotes import made_of, price_scripts, references
 from quotes.errors import (
     AcceptedTooLate,
     NoRefusedPrice,
@@ -28,8 +29,9 @@ from quotes.errors import (
     StalePrice,
 )
 from quotes.judging import Fault, PriceLimits, fault_of, is_sound
+from quotes.made_of import SourcePrice
 from quotes.price_scripts import AHEAD, HOLDS, KEYS, PRICES, REFUSED
-from quotes.references import LOOK_AGAIN_SECONDS, UNKNOWN, Reference
+from quotes.references import LOOK_AGAIN_SECONDS, Hold, Reference
 
 MOST_DIGITS: Final = 14  # of milliseconds, to the year 5138, and of a hold's number
 
@@ -39,6 +41,7 @@ class Price:
     """What one whole base unit costs (`ask`) and brings (`bid`), in the counter asset, as of `at`.
 
     `hold` is None unless an operator holds it there: then the number of the hold's row, 0 where that isn't known.
+    `made_of` is as the feed wrote it (`made_of.py`): '' of a held price, and where the feed didn't say.
     """
 
     symbol: str
@@ -46,10 +49,16 @@ class Price:
     ask: Decimal
     at: datetime
     hold: int | None = None
+    made_of: str = ""
 
     @property
     def is_held(self) -> bool:
         return self.hold is not None
+
+    @property
+    def sources(self) -> tuple[SourcePrice, ...]:
+        """What it was made of. To be shown, never to be decided by: the price alone is judged."""
+        return made_of.read(self.made_of)
 
     @property
     def mid(self) -> Decimal:
@@ -100,11 +109,6 @@ class Prices:
         return replace(self, by_symbol={**self.by_symbol, **{symbol: before.by_symbol[symbol] for symbol in gone}})
 
 
-def from_milliseconds(milliseconds: int) -> datetime:
-    """A time on Redis' clock, exact to the millisecond."""
-    return datetime.fromtimestamp(milliseconds // 1000, UTC) + timedelta(milliseconds=milliseconds % 1000)
-
-
 def parsed(rows: Mapping[str, str]) -> dict[str, Price]:
     """The hash as prices; what isn't a sound price is left out, whoever wrote it."""
     found = ((symbol, _parsed(symbol, text)) for symbol, text in rows.items())
@@ -112,14 +116,17 @@ def parsed(rows: Mapping[str, str]) -> dict[str, Price]:
 
 
 def _parsed(symbol: str, text: str) -> Price | None:
+    text, mark, made = text.partition("~")
     parts = text.split("|", 4)
     count = len(parts)
+    if mark and (count != 3 or not made_of.is_written(made)):
+        return None
     if count not in (3, 4) or not _is_whole(parts[2]) or (count == 4 and not _is_whole(parts[3])):
         return None
     bid, ask = parse_decimal(parts[0]), parse_decimal(parts[1])
     if bid is None or ask is None or not is_sound(bid, ask):
         return None
-    return Price(symbol, bid, ask, from_milliseconds(int(parts[2])), int(parts[3]) if count == 4 else None)
+    return Price(symbol, bid, ask, from_milliseconds(int(parts[2])), int(parts[3]) if count == 4 else None, made)
 
 
 def _is_whole(text: str) -> bool:
@@ -152,12 +159,13 @@ LATEST: Final = (("HGETALL", PRICES), ("TIME",))
 
 def read_latest(rows: Mapping[str, str], clock: Sequence[int]) -> Prices:
     """The answers as prices. What doesn't fit what PostgreSQL knows is judged again by what it knows now, and then
-    is no price: whoever wrote it, a feed didn't. A query a second at most, while everything fits.
+    is no price: whoever wrote it, a feed didn't. A query a second at most, while everything fits; a hold that wasn't
+    looked for yet is looked for at once, for it may just have been made.
     """
     now = from_milliseconds(clock[0] * 1000 + clock[1] // 1000)
     read = _judged(rows, now, references.known())
     if read is None:
-        read = _judged(rows, now, references.known(at_most=LOOK_AGAIN_SECONDS), is_final=True)
+        read = _judged(rows, now, references.known(0.0 if _is_new_hold(rows) else LOOK_AGAIN_SECONDS), is_final=True)
     assert read is not None
     return read
 
@@ -176,19 +184,40 @@ _last: dict[str, _Judged] = {}
 """By symbol, of instruments only: most reads find the texts of the read before."""
 
 
+_sought: dict[str, str] = {}
+"""By symbol the text whose hold was last looked for in PostgreSQL, because nobody here knew it."""
+
+
+def _is_new_hold(rows: Mapping[str, str]) -> bool:
+    """Whether a price is of a hold that isn't known and wasn't looked for. Each text is looked for once in a row."""
+    found = {
+        symbol: done.text
+        for symbol, done in list(_last.items())
+        if done.fault is Fault.HOLD and rows.get(symbol) == done.text
+    }
+    is_new = any(_sought.get(symbol) != text for symbol, text in found.items())
+    _sought.update(found)
+    return is_new
+
+
 def _judged(
     rows: Mapping[str, str], now: datetime, known: Mapping[str, Reference], *, is_final: bool = False
 ) -> Prices | None:
-    """None where another look at PostgreSQL might find a price good, unless this is it."""
+    """None where another look at PostgreSQL might find a price good, unless this is it.
+
+    What stands under a name that is no instrument's is left out whole: others hand the names on to PostgreSQL.
+    """
     prices: dict[str, Price] = {}
     faults: dict[str, Fault] = {}
     for symbol, text in rows.items():
+        reference = known.get(symbol)
+        if reference is None:
+            if is_final:
+                continue
+            return None
         done = _last.get(symbol)
-        reference = known.get(symbol, UNKNOWN)
         if done is None or done.text != text or done.reference is not reference:
-            done = _judge(symbol, text, reference)
-            if reference is not UNKNOWN:
-                _last[symbol] = done
+            done = _last[symbol] = _judge(symbol, text, reference)
         if not (done.is_certain or is_final):
             return None
         if done.price is not None and done.fault is None and done.price.at - now > AHEAD:
@@ -201,14 +230,17 @@ def _judged(
 
 
 def _judge(symbol: str, text: str, reference: Reference) -> _Judged:
-    """A held price is trusted however far it is, if a row says the same; its spread is judged all the same."""
+    """A held price is trusted however far it is, if a row says the same; its spread is judged all the same. One of a
+    hold that has ended is judged like any, and of a hold that never was none is a price."""
     price = _parsed(symbol, text)
     if price is None:
         return _Judged(text, reference, None, Fault.UNSOUND, True)
-    is_true = price.hold is None or (price.hold, price.bid, price.ask) == reference.hold
-    trusted = price.hold is not None and is_true
+    held = None if price.hold is None else Hold(price.hold, price.bid, price.ask)
+    trusted = held is not None and held == reference.hold
     fault = fault_of(price.bid, price.ask, reference.limits, None if trusted else reference.seen)
-    return _Judged(text, reference, price, fault, is_certain=is_true and fault is None)
+    if fault is None and held not in (None, reference.hold, reference.ended):
+        fault = Fault.HOLD
+    return _Judged(text, reference, price, fault, is_certain=fault is None and (held is None or trusted))
 
 
 def _purged(error: redis.ResponseError, *keys: str) -> bool:
@@ -237,12 +269,14 @@ def _rows(key: str) -> dict[str, str]:
 
 
 class PriceTick(NamedTuple):
-    """A venue's bid and ask of a symbol, as of a moment in milliseconds of Redis' clock; None: as of now."""
+    """A feed's bid and ask of a symbol, as of a moment in milliseconds of Redis' clock; None: as of now. `made_of` is
+    what `made_of.written` gives."""
 
     symbol: str
     bid: Decimal
     ask: Decimal
     at: int | None = None
+    made_of: str = ""
 
 
 class HoldState(NamedTuple):
@@ -291,19 +325,21 @@ def publish_ticks(
     limits: Mapping[str, PriceLimits],
     states: Mapping[str, HoldState] | None = None,
     epoch: int | None = None,
+    held: Mapping[str, int] | None = None,
 ) -> Published:
     """Make these the latest prices, in one round trip.
 
     `limits` are by symbol. Refused is what is unsound, has too wide a spread, jumps too far with either side, is
     older than what stands, or comes from the future: then the price before stands and grows old. The first price of
     a symbol isn't judged by its distance, nor the first after PAUSE without any.
-    A held symbol keeps its held price and gets the new time; a newer hold state takes effect.
+    A held symbol keeps its held price and gets the new time; a newer hold state takes effect. `held` are symbols of
+    which no source says anything, with a time: of these a hold is as fresh as that, and nothing else changes.
     Raises Fenced, redis.RedisError.
     """
     faults: dict[str, Fault] = {}
     judged: list[str] = []
     arguments: list[str] = ["" if epoch is None else str(epoch)]
-    for symbol, bid, ask, at in ticks:
+    for symbol, bid, ask, at, sources in ticks:
         if not is_sound(parse_decimal(bid), parse_decimal(ask)):
             faults[symbol] = Fault.UNSOUND
             continue
@@ -312,6 +348,11 @@ def publish_ticks(
         arguments += [symbol, f"{bid:f}", f"{ask:f}", "" if at is None else str(at)]
         arguments += [f"{limit.jump:f}", f"{limit.spread:f}"]
         arguments += _written(states.get(symbol) if states is not None else None)
+        arguments.append(f"~{sources}" if sources else "")
+    for symbol, as_of in (held or {}).items():
+        judged.append(symbol)
+        state = states.get(symbol) if states is not None else None
+        arguments += [symbol, "", "", str(as_of), "", "", *_written(state), ""]
     answer = streams.client().eval(price_scripts.PUBLISH, len(KEYS), *KEYS, *arguments)
     if answer[0] == "fenced":
         raise Fenced(int(answer[1]))
@@ -337,6 +378,11 @@ def refused() -> dict[str, Price]:
     """The prices that jumped too far, or were too wide, by symbol, the latest of each, until the feed is back or one
     is accepted."""
     return parsed(_rows(REFUSED))
+
+
+def forget_refused(symbols: Collection[str]) -> None:
+    """Drop what was refused of these. Raises redis.RedisError."""
+    streams.client().hdel(REFUSED, *symbols)
 
 
 def accept(

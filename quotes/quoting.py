@@ -88,6 +88,25 @@ def sell_receiving(receive: int, bid: Decimal, pair: PairDecimals, fees: FeeTerm
     return _sound(Amounts(receive, _bought_for(proceeds, bid, pair, UP), proceeds - receive))
 
 
+@exact
+def moving_receiving(receive: int, fees: FeeTerms) -> Amounts:
+    """Move money of one asset so that exactly `receive` base units arrive: the fee comes on top."""
+    fee = _fee_on(receive, fees)
+    return _sound(Amounts(receive, receive + fee, fee))
+
+
+@exact
+def moving_delivering(deliver: int, fees: FeeTerms) -> Amounts:
+    """Move exactly `deliver` base units, fee included; what arrives is the most that leaves room for the fee.
+
+    For the same reason as in `buy_delivering`.
+    """
+    receive = int(rounded((deliver - fees.fixed) / (1 + fees.share), 0, DOWN))
+    if receive <= 0:
+        raise AmountTooSmall
+    return _sound(Amounts(receive, deliver, deliver - receive))
+
+
 def amounts(
     side: str,
     price: Decimal,

@@ -19,17 +19,32 @@ from quotes.judging import PriceLimits, Range
 KEPT_SECONDS: Final = 1.0
 LOOK_AGAIN_SECONDS: Final = 0.2
 
+# A price is judged by what a feed has said, not by what a file brought, nor by what somebody has dated in the future.
+IS_SEEN: Final = "backfill_id IS NULL AND minute <= now() + interval '1 minute'"
+
+
+def last_seen(columns: str) -> str:
+    """SQL: of the last candle by which prices of an instrument `i` are judged."""
+    return (
+        f"SELECT {columns} FROM quotes_candle WHERE instrument_id = i.symbol AND {IS_SEEN}"  # noqa: S608 - our own names
+        " ORDER BY minute DESC LIMIT 1"
+    )
+
+
 # The last row of each, found by their indexes: the histories may be long.
-LAST: Final = """
-SELECT i.symbol, i.jump_limit_percent, i.max_spread_percent, c.low, c.high, h.number, h.bid, h.ask
+LAST: Final = f"""
+SELECT i.symbol, i.jump_limit_percent, i.max_spread_percent, c.low, c.high,
+    h.number, h.bid, h.ask, b.number, b.bid, b.ask
 FROM quotes_instrument i
-LEFT JOIN LATERAL (
-    SELECT low, high FROM quotes_candle WHERE instrument_id = i.symbol ORDER BY minute DESC LIMIT 1
-) c ON true
+LEFT JOIN LATERAL ({last_seen("low, high")}) c ON true
 LEFT JOIN LATERAL (
     SELECT number, bid, ask FROM quotes_pricehold WHERE instrument_id = i.symbol ORDER BY number DESC LIMIT 1
 ) h ON true
-"""
+LEFT JOIN LATERAL (
+    SELECT number, bid, ask FROM quotes_pricehold
+    WHERE instrument_id = i.symbol AND number < h.number AND bid IS NOT NULL ORDER BY number DESC LIMIT 1
+) b ON true
+"""  # noqa: S608 - our own condition
 
 
 class Hold(NamedTuple):
@@ -41,15 +56,15 @@ class Hold(NamedTuple):
 
 
 class Reference(NamedTuple):
-    """`seen` is the range of the last candle, None before the first; `hold` None while the feed is followed."""
+    """`seen` is the range of the feed's last candle, None before the first; `hold` None while the feed is followed.
+
+    `ended` is the hold before that, or the one that was released last: its price stands until the feed's next one.
+    """
 
     limits: PriceLimits
     seen: Range | None = None
     hold: Hold | None = None
-
-
-UNKNOWN: Final = Reference(PriceLimits())
-"""Of a symbol that is no instrument, or one for less than a second."""
+    ended: Hold | None = None
 
 
 def known(at_most: float = KEPT_SECONDS) -> Mapping[str, Reference]:
@@ -71,8 +86,9 @@ def _read() -> Mapping[str, Reference]:
             PriceLimits(jump, spread),
             None if low is None else Range(low, high),
             None if bid is None else Hold(number, bid, ask),
+            None if before is None else Hold(before, *its),
         )
-        for symbol, jump, spread, low, high, number, bid, ask in rows
+        for symbol, jump, spread, low, high, number, bid, ask, before, *its in rows
     }
 
 

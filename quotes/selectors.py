@@ -33,16 +33,15 @@ def instruments_named(symbols: Sequence[str]) -> dict[str, Instrument]:
     return {one.symbol: one for one in found}
 
 
-def quotes_of(caller: Caller) -> QuerySet[Quote]:
-    """The quotes this caller may see, newest first, each with the trade that used it."""
-    mine = Quote.objects.select_related("instrument", "trade").order_by("-pk")
-    if caller.customer_id is not None:
-        mine = mine.filter(customer_id=caller.customer_id)
-    return mine
+def quotes() -> QuerySet[Quote]:
+    """Newest first, each with the trade or the payment that used it."""
+    return Quote.objects.select_related("instrument", "trade", "payment").order_by("-pk")
 
 
 def quote_of(caller: Caller, quote_id: UUID) -> Quote | None:
-    return quotes_of(caller).filter(pk=quote_id).first()
+    """A quote that this caller may use."""
+    mine = quotes() if caller.customer_id is None else quotes().filter(customer_id=caller.customer_id)
+    return mine.filter(pk=quote_id).first()
 
 
 def hold_states(seen: Mapping[str, int]) -> dict[str, HoldState]:
@@ -66,12 +65,20 @@ def holds_behind(prices: Iterable[Price]) -> dict[str, PriceHold]:
     held = [Q(instrument_id=price.symbol, number=price.hold) for price in prices if price.hold]
     if not held:
         return {}
-    found = PriceHold.objects.select_related("by").filter(_any(held), bid__isnull=False)
+    found = PriceHold.objects.select_related("by", "by_client").filter(_any(held), bid__isnull=False)
     return {hold.instrument_id: hold for hold in found}
+
+
+def holds_that_stand() -> list[PriceHold]:
+    """The holds of now, by symbol: of each instrument its last row, where that is no release. One query."""
+    last = PriceHold.objects.order_by("instrument_id", "-number").distinct("instrument_id")
+    return [hold for hold in last if hold.is_held]
 
 
 def who(hold: PriceHold) -> str:
     """Who holds a price, as the staff are told."""
+    if hold.by_client is not None:
+        return f"API client {hold.by_client.name}"
     return hold.by.email if hold.by else "the command line"
 
 

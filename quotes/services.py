@@ -17,17 +17,25 @@ from django.db import DatabaseError
 from django.db.models import Max
 
 from accounts import clock, conflicts
-from accounts.errors import Refusal, Unavailable
+from accounts.errors import Refusal, Unavailable, UnknownAsset
+from accounts.identity import SYSTEM, Actor
+from accounts.models import Asset
 from accounts.money import printed
-from quotes import candles, symbols
+from accounts.selectors import refuse_unverified
+from accounts.timestamps import in_milliseconds
+from quotes import candles, references, symbols
 from quotes import prices as market
-from quotes.errors import HoldTooWide, RefusedPriceTooWide, SymbolNotTraded
+from quotes.errors import HoldTooWide, RefusedPriceTooWide, StalePrice, SymbolNotTraded, market_rests
+from quotes.hours import is_after_gap
 from quotes.judging import PriceLimits, is_too_wide
 from quotes.models import Instrument, PriceHold, Quote
 from quotes.prices import Price, Prices
-from quotes.quoting import FeeTerms, PairDecimals, amounts
+from quotes.quoting import FeeTerms, PairDecimals, amounts, moving_delivering, moving_receiving
 
 ACCEPT_MILLISECONDS: Final = 2000  # less than this process waits for Redis' answer
+MOVING_LIFE: Final = timedelta(seconds=30)  # of a quote to move money; one to trade has its instrument's
+NO_FEE: Final = FeeTerms(Decimal(0))
+LONGEST_REASON: Final = 200  # characters of why a price is held
 MOST_KNOWN: Final = 10**12  # a number beyond it in Redis is nobody's: it must not use up what a column holds
 
 
@@ -41,10 +49,11 @@ def quote_trading(
     fees: FeeTerms | None,
     prices: Prices,
     at: datetime,
+    external_id: str = "",
 ) -> Quote:
     """Offer a customer to buy or sell; exactly one amount (base units, > 0) is given and kept exactly.
 
-    Raises UnknownSymbol, SymbolNotTraded, StalePrice, AmountTooSmall, AmountOutOfRange.
+    Raises UnknownSymbol, CustomerNotVerified, SymbolNotTraded, StalePrice, AmountTooSmall, AmountOutOfRange.
     """
     return issue(
         symbols.instrument(symbol),
@@ -55,6 +64,7 @@ def quote_trading(
         fees=fees,
         prices=prices,
         at=at,
+        external_id=external_id,
     )
 
 
@@ -70,22 +80,32 @@ def issue(
     prices: Prices,
     at: datetime,
     reference_trade_id: UUID | None = None,
+    external_id: str = "",
 ) -> Quote:
-    """Write down an offer at the current price. Without `fees` the instrument's own apply.
+    """Write down an offer at the current price, to a verified customer. Without `fees` the instrument's own apply.
 
+    `external_id` is the partner's own name of it, at most 64 characters.
     With a trade that it takes back it is made for a symbol that is switched off, too: no new risk, and the way out
     stays open.
+    Nor is it made at a price that was said before the market opened or was resumed, as nothing executes at one.
     The times are cut to milliseconds, because that is what the customer sees: a quote expires at the
-    moment its answer says. Raises SymbolNotTraded, StalePrice, AmountTooSmall, AmountOutOfRange.
+    moment its answer says. Raises CustomerNotVerified, SymbolNotTraded, MarketClosed, MarketHalted, MarketCloseOnly,
+    StalePrice, AmountTooSmall, AmountOutOfRange.
     """
+    refuse_unverified(customer_id)
     if not instrument.is_active and reference_trade_id is None:
         raise SymbolNotTraded
+    state = symbols.hours_of(instrument.symbol).state_at(at)
+    if not (state.opens if reference_trade_id is None else state.closes):
+        raise market_rests(instrument.symbol, state)
     latest = prices.require(instrument.symbol, instrument.price_age_limit_seconds)
+    if not is_after_gap(latest.at, state, at, prices.now):
+        raise StalePrice
     price = latest.entry(side)
     pair = PairDecimals(instrument.base_asset.decimals, instrument.counter_asset.decimals)
     terms = fees or FeeTerms(Decimal(instrument.fee_bps))
     offered = amounts(side, price, pair, terms, receive=receive, deliver=deliver)
-    issued_at = at.replace(microsecond=at.microsecond // 1000 * 1000)
+    issued_at = in_milliseconds(at)
     return Quote.objects.create(
         customer_id=customer_id,
         product_type=Quote.Product.TRADING if reference_trade_id is None else Quote.Product.TRADING_EXIT,
@@ -98,8 +118,57 @@ def issue(
         fee_bps=terms.bps,
         fee_fixed=terms.fixed,
         reference_trade_id=reference_trade_id,
+        external_id=external_id or None,
         issued_at=issued_at,
         expires_at=issued_at + timedelta(seconds=instrument.quote_life_seconds),
+    )
+
+
+@conflicts.atomic
+def quote_funding(
+    *,
+    customer_id: UUID,
+    asset: str,
+    side: str,
+    receive: int | None,
+    deliver: int | None,
+    fees: FeeTerms | None,
+    at: datetime,
+    external_id: str = "",
+    product: str = Quote.Product.FUNDING,
+) -> Quote:
+    """Offer a verified customer to bring money in (deposit) or to take it out (withdrawal).
+
+    With the product BOOK_TRANSFER: to deliver money to another customer; its side is always deposit.
+
+    Exactly one amount (base units, > 0) is given and kept exactly. Without `fees` it costs nothing. A quote promises no
+    money: whether there is enough is judged when it is used.
+    Raises UnknownAsset, CustomerNotVerified, AmountTooSmall, AmountOutOfRange.
+    """
+    refuse_unverified(customer_id)
+    if not Asset.objects.filter(pk=asset).exists():
+        raise UnknownAsset
+    terms = fees or NO_FEE
+    if receive is not None:
+        offered = moving_receiving(receive, terms)
+    elif deliver is not None:
+        offered = moving_delivering(deliver, terms)
+    else:
+        raise ValueError("one of receive and deliver must be given")
+    issued_at = in_milliseconds(at)
+    return Quote.objects.create(
+        customer_id=customer_id,
+        product_type=product,
+        asset_id=asset,
+        side=side,
+        receive_amount=offered.receive,
+        deliver_amount=offered.deliver,
+        fee=offered.fee,
+        fee_bps=terms.bps,
+        fee_fixed=terms.fixed,
+        external_id=external_id or None,
+        issued_at=issued_at,
+        expires_at=issued_at + MOVING_LIFE,
     )
 
 
@@ -168,31 +237,54 @@ class RecordedHold:
 
 
 def hold_price(
-    instrument: Instrument, bid: Decimal, ask: Decimal, *, by: UUID | None = None, reason: str = ""
+    instrument: Instrument,
+    bid: Decimal,
+    ask: Decimal,
+    *,
+    by: Actor = SYSTEM,
+    reason: str = "",
 ) -> RecordedHold:
     """Hold an instrument at a price (0 < bid <= ask), from now on and until it is released.
 
-    The row comes first: Redis only copies it, at once and then with each price that a feed publishes.
-    Raises HoldTooWide.
+    The row comes first: Redis only copies it, at once and then with each price that a feed publishes. In a transaction
+    that is undone, Redis has a number for a while that nobody else knows, and the feed takes it away again. Raises
+    HoldTooWide.
     """
     if is_too_wide(bid, ask, instrument.max_spread_percent):
         raise HoldTooWide
     return _hold_or_release(instrument, bid, ask, by, reason)
 
 
-def release_price(instrument: Instrument, *, by: UUID | None = None, reason: str = "") -> RecordedHold:
+def release_price(instrument: Instrument, *, by: Actor = SYSTEM, reason: str = "") -> RecordedHold:
     """Let the feed's own price through again."""
     return _hold_or_release(instrument, None, None, by, reason)
 
 
+def may_be_held(instrument: Instrument) -> bool:
+    """Whether a hold stands, or Redis may keep one: it can't be asked, or knows another number than PostgreSQL."""
+    last = PriceHold.objects.filter(instrument=instrument).order_by("-number").first()
+    number = last.number if last else None
+    try:
+        known = market.hold_numbers().get(instrument.symbol, number)
+    except redis.RedisError:
+        return True
+    return known != number or (last is not None and last.is_held)
+
+
 def _hold_or_release(
-    instrument: Instrument, bid: Decimal | None, ask: Decimal | None, by: UUID | None, reason: str
+    instrument: Instrument,
+    bid: Decimal | None,
+    ask: Decimal | None,
+    by: Actor,
+    reason: str,
 ) -> RecordedHold:
     try:
         known = market.hold_numbers().get(instrument.symbol, 0)
     except redis.RedisError:
         known = 0
-    hold = _write_hold(instrument, bid, ask, by, reason, known if known < MOST_KNOWN else 0)
+    number_known = known if known < MOST_KNOWN else 0
+    hold = _write_hold(instrument, bid, ask, by, reason, number_known)
+    references.forget()
     try:
         if bid is None or ask is None:
             market.release(instrument.symbol, hold.number)
@@ -205,7 +297,12 @@ def _hold_or_release(
 
 @conflicts.atomic
 def _write_hold(
-    instrument: Instrument, bid: Decimal | None, ask: Decimal | None, by: UUID | None, reason: str, known: int
+    instrument: Instrument,
+    bid: Decimal | None,
+    ask: Decimal | None,
+    by: Actor,
+    reason: str,
+    known: int,
 ) -> PriceHold:
     """The next row, with a number above PostgreSQL's own and above what Redis may remember of a lost future."""
     Instrument.objects.select_for_update(no_key=True).get(pk=instrument.pk)  # one number after the other
@@ -215,7 +312,8 @@ def _write_hold(
         number=max(last, known) + 1,
         bid=bid,
         ask=ask,
-        by_id=by,
+        by_id=by.user_id,
+        by_client_id=by.client_id,
         reason=reason,
         at=clock.now(),
     )

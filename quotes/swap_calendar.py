@@ -6,12 +6,15 @@ unless set otherwise. A position that is open at the cut-off is held overnight.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Final, Literal
+from typing import Final
 from zoneinfo import ZoneInfo
 
 SATURDAY, SUNDAY = 5, 6
+_FRIDAY: Final = 4
 _DAY: Final = timedelta(days=1)
+_FAR: Final = 60  # days
 
 
 def cutoff(night: date, at: time, zone: ZoneInfo) -> datetime:
@@ -38,14 +41,33 @@ def nights(after: date | None, until: datetime, at: time, zone: ZoneInfo) -> lis
     return [(night, cutoff(night, at, zone)) for night in (first + _DAY * number for number in range(days))]
 
 
-def times_counted(night: date, triple_weekday: int | None) -> Literal[0, 1, 3]:
+def times_counted(night: date, triple_weekday: int | None, trades_on: Callable[[date], bool] | None = None) -> int:
     """How many times a night counts for an instrument; `triple_weekday` 0 is Monday.
 
-    A market that rests at weekends counts the weekend's two nights in advance, on the night of its triple day,
-    because that is the one whose settlement reaches over the weekend. Seven nights count seven times either way.
+    `trades_on` says of a day whether the market trades on it; None: it never rests, and then every night counts once
+    unless it has a triple day, which counts its weekends. Of a market that rests only trading days' nights count, and
+    each as many days as its settlement is put off by being held: from the value date of this trading day to that of
+    the next one. The value date is as many trading days later as the triple day is before Friday (of Wednesday: two, as
+    of currencies; without one none). So Wednesday's night counts three times, holidays move what they must, and all
+    nights together are as many as the days that passed.
     """
-    if triple_weekday is None:
-        return 1
-    if night.weekday() in (SATURDAY, SUNDAY):
+    if trades_on is None:
+        if triple_weekday is None:
+            return 1
+        trades_on = _is_weekday
+    if not trades_on(night):
         return 0
-    return 3 if night.weekday() == triple_weekday else 1
+    lag = 0 if triple_weekday is None else _FRIDAY - triple_weekday
+    following = _later(night, 1, trades_on)
+    return (_later(following, lag, trades_on) - _later(night, lag, trades_on)).days
+
+
+def _is_weekday(day: date) -> bool:
+    return day.weekday() not in (SATURDAY, SUNDAY)
+
+
+def _later(day: date, count: int, trades_on: Callable[[date], bool]) -> date:
+    """So many trading days later; a market that trades no more for long counts days."""
+    for _ in range(count):
+        day = next((later for number in range(1, _FAR) if trades_on(later := day + number * _DAY)), day + _DAY)
+    return day

@@ -6,15 +6,21 @@ in the admin is seen everywhere one second later.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import cast
 
 from django.conf import settings
+from django.db.models import OuterRef, Subquery
 
 from accounts.kept import Kept
 from quotes import references
 from quotes.errors import UnknownSymbol
-from quotes.models import Instrument
+from quotes.hours import NEVER_CLOSES, NEVER_OPENS, BadHours, Hours, MarketHours, Switch
+from quotes.models import Instrument, MarketSwitch, TradingHours
+
+log = logging.getLogger(__name__)
 
 KEPT_SECONDS = 1.0
 
@@ -23,6 +29,7 @@ KEPT_SECONDS = 1.0
 class _Known:
     by_symbol: Mapping[str, Instrument]
     by_alias: Mapping[str, str]
+    hours: Mapping[str, MarketHours]
 
 
 def canonical(text: object) -> str | None:
@@ -41,6 +48,16 @@ def instrument(text: object) -> Instrument:
     if symbol is None:
         raise UnknownSymbol
     return _kept.get(KEPT_SECONDS).by_symbol[symbol]
+
+
+def market_hours() -> Mapping[str, MarketHours]:
+    """By symbol when each market trades, with what an operator has said of it; as of a second ago at most."""
+    return _kept.get(KEPT_SECONDS).hours
+
+
+def hours_of(symbol: str) -> MarketHours:
+    """The same of one market; of a symbol that is no instrument, that it never closes."""
+    return market_hours().get(symbol, NEVER_CLOSES)
 
 
 def forget() -> None:
@@ -66,8 +83,25 @@ def aliases(symbols: Collection[str], home_currency: str) -> dict[str, str]:
 
 
 def _read() -> _Known:
-    rows = {row.symbol: row for row in Instrument.objects.select_related("base_asset", "counter_asset")}
-    return _Known(rows, aliases(rows.keys(), settings.ACCOUNT_CURRENCY))
+    """One query: each instrument with its hours and its last switch, found by an index however long the history is."""
+    last = MarketSwitch.objects.filter(instrument_id=OuterRef("symbol")).order_by("-number")
+    found = Instrument.objects.select_related("base_asset", "counter_asset", "trading_hours").annotate(
+        last_switch=Subquery(last.values("switch")[:1]), switched_at=Subquery(last.values("at")[:1])
+    )
+    rows = {row.symbol: row for row in found}
+    hours = {
+        symbol: MarketHours(_readable(row), Switch(row.last_switch or Switch.NONE), row.switched_at)
+        for symbol, row in rows.items()
+    }
+    return _Known(rows, aliases(rows.keys(), settings.ACCOUNT_CURRENCY), hours)
+
+
+def _readable(row: Instrument) -> Hours:
+    try:
+        return cast(TradingHours, row.trading_hours).as_hours()
+    except BadHours as bad:
+        log.error("%s can't be traded: its hours, %s, can't be read: %s", row.symbol, row.trading_hours_id, bad)
+        return NEVER_OPENS
 
 
 _kept = Kept(_read)

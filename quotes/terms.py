@@ -14,17 +14,19 @@ from accounts import json_codec
 from accounts.errors import Malformed
 from accounts.money import exact as exact_digits
 from accounts.money import parse_decimal, printed
-from quotes.models import Instrument
+from quotes.models import Instrument, TradingHours
 from quotes.models.instrument import MOVING
 
-Term = Decimal | int | None
+Term = Decimal | int | str | None
 NONE: Final = "none"  # how a term without a value is said
-_ABOVE_ZERO: Final = ("simulator_price", "min_quantity", "jump_limit_percent", "max_spread_percent")
-_BASIS_POINTS: Final = ("spread_bps", "fee_bps", "simulator_step_bps")
+_ABOVE_ZERO: Final = ("simulator_price", "min_quantity", "jump_limit_percent", "max_spread_percent", "outlier_percent")
+_BASIS_POINTS: Final = ("spread_bps", "markup_bps", "fee_bps", "simulator_step_bps")
 _SIGNED_BASIS_POINTS: Final = ("swap_long_bps", "swap_short_bps")
 _DECIMALS: Final = ("price_decimals", "quantity_decimals")
 _SPREADS: Final = frozenset({"spread_bps", "max_spread_percent"})
 DECIMALS: Final = frozenset(_DECIMALS)
+HOURS: Final = "trading_hours_id"
+"""The one term that is no number: the name of trading hours."""
 
 
 def out_of_bounds(given: Mapping[str, Any]) -> dict[str, str]:
@@ -41,6 +43,8 @@ def out_of_bounds(given: Mapping[str, Any]) -> dict[str, str]:
             found[name] = "Must be above -10000 and below 10000."
         elif name in _DECIMALS and value > 18:
             found[name] = "At most 18."
+        elif name == "least_sources" and not 1 <= value <= 16:
+            found[name] = "From 1 to 16."
     spread, widest = given.get("spread_bps"), given.get("max_spread_percent")
     if spread is not None and widest is not None and spread > widest * 100:
         found["spread_bps"] = "Wider than the greatest spread: none of its prices would count."
@@ -55,6 +59,8 @@ def parsed(said: Mapping[str, object]) -> dict[str, Term]:
 def _parsed(name: str, said: object) -> Term:
     if name not in MOVING:
         raise Malformed(f"{name[:40]!r} is none of the terms that are changed this way: {', '.join(MOVING)}.")
+    if name == HOURS:
+        return _hours(said)
     if isinstance(said, str) and said == NONE:
         return None
     number = parse_decimal(said)
@@ -65,6 +71,13 @@ def _parsed(name: str, said: object) -> Term:
     if number != number.to_integral_value() or abs(number) > 32767:
         raise Malformed(f"{name}: a whole number of at most 32767.")
     return int(number)
+
+
+def _hours(said: object) -> str:
+    found = TradingHours.objects.filter(pk=said).first() if isinstance(said, str) and "\0" not in said else None
+    if found is None:
+        raise Malformed(f"{HOURS}: there are no trading hours named {str(said)[:40]!r}.")
+    return str(found.pk)
 
 
 def with_terms(instrument: Instrument, wanted: Mapping[str, Term]) -> Instrument:
@@ -102,7 +115,10 @@ def of_kept(new: Mapping[str, str | None]) -> dict[str, Term]:
 
 def shown(value: str | None) -> str:
     """A kept term for people: 9, and not 9.000."""
-    return NONE if value is None else printed(Decimal(value))
+    if value is None:
+        return NONE
+    number = parse_decimal(value)
+    return value if number is None else printed(number)
 
 
 def beyond_band(symbol: str, new: Mapping[str, str | None]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -45,10 +46,13 @@ def environment() -> dict[str, str]:
 
 
 class Live:
-    """web, engine and worker; `url` is where the web process answers, `commands` by name what is started."""
+    """proxy, web, engine and worker; `url` is where they answer, `commands` by name what is started.
+
+    Without the proxy the web process answers there itself.
+    """
 
     def __init__(
-        self, names: tuple[str, ...] = ("web", "engine", "worker"), extra: Mapping[str, str] | None = None
+        self, names: tuple[str, ...] = ("proxy", "web", "engine", "worker"), extra: Mapping[str, str] | None = None
     ) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -58,7 +62,11 @@ class Live:
         self.environment = environment() | dict(extra or {})
         self.log = Path(tempfile.mkstemp(prefix="brokerage-live-", suffix=".log")[1])
         self._running: dict[str, subprocess.Popen[bytes]] = {}
-        self.commands = {c.name: c.command for c in children("127.0.0.1", self.port, self.environment)}
+        self.home = Path(tempfile.mkdtemp(prefix="live-"))
+        socket_path = self.home / "web.sock" if "proxy" in names else None
+        table = children("127.0.0.1", self.port, self.environment, socket=socket_path)
+        self.commands = {child.name: child.command for child in table}
+        self._children = {child.name: child for child in table}
 
     def start(self) -> None:
         for name in self.names:
@@ -72,10 +80,13 @@ class Live:
 
     def start_one(self, name: str, *, called: str = "", extra: Mapping[str, str] | None = None) -> None:
         """`called`: under another name, beside the first; `extra`: with an environment of its own."""
+        child = self._children.get(name)
+        if child is not None and not called:
+            child.make_room()
         self._running[called or name] = subprocess.Popen(
             self.commands[name],
             cwd=CHECKOUT,
-            env=self.environment | dict(extra or {}),
+            env=self.environment | dict(child.environ if child else {}) | dict(extra or {}),
             stdout=self.log.open("ab"),
             stderr=subprocess.STDOUT,
             start_new_session=True,
@@ -111,6 +122,7 @@ class Live:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait(5)
         self._running.clear()
+        shutil.rmtree(self.home, ignore_errors=True)
         self.log.unlink(missing_ok=True)
 
     def client(self, token: str = "", **options: Any) -> httpx.Client:

@@ -7,6 +7,7 @@ names it) and its own Redis database (by the worker's number), so tests never se
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
@@ -32,9 +33,18 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Iterator[Any]:
     if worker:
         # By hand: urlunsplit drops the slashes of unix:///path on some Pythons.
         os.environ["REDIS_URL"] = f"{parts.scheme}://{parts.netloc}{path}" + (f"?{query}" if query else "")
+    os.environ.setdefault("FEED_CANDLE_FILES", f"{tempfile.gettempdir()}/candles-of-tests-{os.getpid()}")
     os.environ.setdefault("SECRET_KEY", "only for tests " * 4)
     os.environ.setdefault("JWT_SIGNING_KEY", "only for tests " * 4)
     yield
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """A group of tests shares its processes: a release of pytest under which pytest-xdist groups nothing is refused."""
+    if session.config.getoption("loadgroup", False) and "PYTEST_XDIST_WORKER" in os.environ:
+        for item in session.items:
+            if item.get_closest_marker("xdist_group") and "@" not in item.nodeid:
+                raise pytest.UsageError(f"pytest-xdist groups no tests: {item.nodeid}")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import uuid
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -18,11 +18,13 @@ from brokerage.stack.processes import MANAGE
 from tests.accounts.sealing import in_ten_minutes
 from tests.given import a_customer, balance, deposit, usd
 from tests.live import environment
-from tests.roles import ONE_ROLE, application, refuses
+from tests.roles import ONE_ROLE, application, refuses, urls_role
 
 __all__ = ["application"]
 
 APPEND_ONLY = {
+    "accounts_clockmove",
+    "accounts_event",
     "accounts_funding",
     "accounts_ledgeraudit",
     "accounts_reconciliationline",
@@ -30,29 +32,50 @@ APPEND_ONLY = {
     "accounts_rowversion",
     "accounts_sealblock",
     "accounts_transfer",
+    "accounts_webhookattempt",
     "django_admin_log",
+    "quotes_backfill",
+    "quotes_marketswitch",
     "quotes_pricehold",
     "quotes_quote",
     "trades_batchevent",
     "trades_deal",
     "trades_idempotentanswer",
     "trades_leftout",
+    "trades_legreference",
+    "trades_legreport",
     "trades_orderevent",
+    "trades_paymentevent",
+    "trades_paymentfile",
+    "trades_statementfile",
+    "trades_statementrelease",
     "trades_tradeevent",
 }
 NEVER_DELETED = {
     "accounts_asset",
     "accounts_break",
     "accounts_customer",
+    "accounts_eventshift",
+    "accounts_externalbankaccount",
     "accounts_ledgeraccount",
+    "accounts_webhookdelivery",
+    "accounts_webhooksubscription",
     "quotes_feedlease",
     "quotes_instrumentchange",
     "quotes_termband",
+    "quotes_tradinghours",
     "trades_correction",
+    "trades_counterparty",
+    "trades_instructionleg",
+    "trades_erasure",
     "trades_marginaccount",
     "trades_order",
+    "trades_payment",
     "trades_settlementbatch",
+    "trades_settlementinstruction",
     "trades_settlementleg",
+    "trades_standinginstruction",
+    "trades_statemententry",
     "trades_swaprun",
     "trades_trade",
     "trades_tradeflag",
@@ -76,7 +99,8 @@ def test_these_are_the_tables_whose_rows_are_guarded():
 
 def test_the_application_cannot_change_what_is_append_only(application):
     for table in APPEND_ONLY:
-        column = "number" if table == "accounts_sealblock" else "id"
+        keys = {"accounts_sealblock": "number", "trades_legreference": "key", "accounts_event": "kind"}
+        column = keys.get(table, "id")
         assert refuses(application, f"UPDATE {table} SET {column} = {column}"), table
         assert refuses(application, f"SELECT FROM {table} FOR UPDATE"), table
 
@@ -166,6 +190,25 @@ def test_granting_again_changes_nothing_and_mends_what_was_granted_by_hand(appli
     application.execute("SELECT FROM accounts_user")
 
 
+def test_months_of_candles_are_made_by_the_application_and_by_nobody_else(application):
+    """Guard: REVOKE in quotes 0053, and CALLED in grants.py."""
+    made = "make_candle_month(timestamptz)"
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT EXISTS (SELECT FROM pg_proc, aclexplode(proacl) WHERE oid = %s::regprocedure AND grantee = 0),"
+            " proacl IS NULL FROM pg_proc WHERE oid = %s::regprocedure",
+            [made, made],
+        )
+        assert cursor.fetchone() == (False, False)
+    application.execute("SELECT make_candle_month(now())")
+
+    with connection.cursor() as cursor:
+        cursor.execute(f"REVOKE EXECUTE ON FUNCTION {made} FROM {settings.APPLICATION_ROLE}")
+    assert refuses(application, "SELECT make_candle_month(now())")
+    grants.grant(connection, settings.APPLICATION_ROLE)
+    application.execute("SELECT make_candle_month(now())")
+
+
 def test_a_new_table_is_granted_by_its_own_triggers(application):
     try:
         with connection.cursor() as cursor:
@@ -213,12 +256,6 @@ def test_a_missing_role_is_made_by_an_owner_that_may_and_its_password_never_cros
             superuser.execute(f"ALTER ROLE {owner} NOCREATEROLE")
             superuser.execute(f"DROP OWNED BY {name}")
             superuser.execute(f"DROP ROLE {name}")
-
-
-def urls_role(url: str, role: str) -> str:
-    """The same database as somebody else, without a password."""
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=f"{role}@{parts.netloc.rpartition('@')[2]}"))
 
 
 def test_the_deploy_check_warns_of_a_role_that_may_rewrite_history(application):

@@ -96,16 +96,16 @@ WHERE b.id IS NULL
 ORDER BY 1
 """
 
-# A leg's movements are found by their keys: those that reopen it belong to a correction. Settled, they come to what was
-# expected through liquidity and to what really came from outside; otherwise to nothing. (A leg without settled_at was
-# settled by a version that moved no money for it.)
+# A leg's movements are found by their keys: those that reopen it belong to a correction. They come to what really
+# came from outside; through liquidity to the same, and once the leg is settled to what was expected. (A leg without
+# settled_at was settled by a version that moved no money for it.)
 _LEG_MONEY = """
 SELECT coalesce(l.leg, m.leg), l.status, l.direction, l.expected, l.actual, l.asset_id, coalesce(m.liquidity, 0),
        coalesce(m.outside, 0)
 FROM (
     SELECT replace(id::text, '-', '') AS leg, status, direction, expected, actual, asset_id,
-           CASE WHEN status = 'settled' AND settled_at IS NOT NULL
-                THEN CASE WHEN direction = 'incoming' THEN 1 ELSE -1 END ELSE 0 END AS sign
+           CASE WHEN status = 'settled' AND settled_at IS NULL THEN 0
+                WHEN direction = 'incoming' THEN 1 ELSE -1 END AS sign
     FROM trades_settlementleg
 ) l
 FULL JOIN (
@@ -117,7 +117,9 @@ FULL JOIN (
     JOIN accounts_ledgeraccount c ON c.id = t.credit_account_id
     WHERE t.kind IN ('leg_settled', 'leg_difference', 'leg_reopened') GROUP BY 1
 ) m ON m.leg = l.leg
-WHERE l.leg IS NULL OR coalesce(m.liquidity, 0) <> l.sign * l.expected
+WHERE l.leg IS NULL
+   OR coalesce(m.liquidity, 0) <>
+      l.sign * CASE l.status WHEN 'settled' THEN l.expected ELSE coalesce(l.actual, 0) END
    OR coalesce(m.outside, 0) <> l.sign * coalesce(l.actual, 0)
 ORDER BY 1
 """
@@ -138,10 +140,11 @@ FROM trades_correction c
 FULL JOIN (
     SELECT subject, count(*) AS count FROM accounts_transfer
     WHERE kind IN ('reversal', 'adjustment', 'break_paid', 'break_written_off', 'leg_reopened',
-                   'capital_in', 'profit_out', 'fees_out')
-       OR kind IN ('deposit', 'withdrawal') AND subject IS NOT NULL GROUP BY subject
+                   'capital_in', 'profit_out', 'fees_out', 'payment_returned', 'payment_return_borne')
+       OR kind IN ('deposit', 'withdrawal') AND subject IS NOT NULL
+          AND NOT EXISTS (SELECT FROM trades_payment p WHERE p.id = subject) GROUP BY subject
 ) m ON m.subject = c.id
-WHERE c.id IS NULL OR c.movements_count <> coalesce(m.count, 0) OR c.state <> 'applied' AND m.count > 0
+WHERE c.id IS NULL OR c.movements_count <> coalesce(m.count, 0) OR c.state IN ('proposed', 'rejected') AND m.count > 0
 ORDER BY 1
 """
 
@@ -154,11 +157,14 @@ LEFT JOIN accounts_transfer t ON t.subject = c.id AND t.kind = c.kind
 LEFT JOIN accounts_ledgeraccount d ON d.id = t.debit_account_id
 LEFT JOIN accounts_ledgeraccount k ON k.id = t.credit_account_id
 WHERE c.state = 'applied' AND c.kind IN ('adjustment', 'break_paid', 'break_written_off', 'deposit',
-                                             'withdrawal', 'capital_in', 'profit_out', 'fees_out')
+                                             'withdrawal', 'capital_in', 'profit_out', 'fees_out',
+                                             'payment_returned')
   AND (t.amount IS DISTINCT FROM c.amount OR t.asset_id <> c.asset_id OR t.customer_id IS DISTINCT FROM c.customer_id
        OR c.kind IN ('break_paid', 'break_written_off')
           AND (b.state IS DISTINCT FROM 'resolved' OR abs(b.amount) <> c.amount)
        OR d.type || ' ' || k.type <> CASE
+           WHEN c.kind = 'payment_returned' AND c.direction = 'credit' THEN 'external available'
+           WHEN c.kind = 'payment_returned' THEN 'available external'
            WHEN c.direction = 'credit' THEN 'adjustments available'
            WHEN c.direction = 'debit' THEN 'available adjustments'
            WHEN c.kind = 'deposit' THEN 'external available'
@@ -223,9 +229,24 @@ FROM (
     UNION
     SELECT t.id FROM trades_trade t JOIN trades_correction c ON c.subject = t.batch_id
     WHERE c.kind = 'reverse_batch' AND c.state = 'applied'
+    UNION
+    SELECT e.trade_id FROM trades_tradeevent e
+    JOIN trades_correction c ON replace(c.id::text, '-', '') = e.detail
+    JOIN trades_trade t ON t.id = e.trade_id AND t.batch_id = c.subject
+    WHERE e.became = 'reversed' AND c.kind = 'reverse_batch' AND c.state = 'applying'
 ) w
 FULL JOIN (SELECT trade_id FROM trades_tradeevent WHERE became = 'reversed') e ON e.trade_id = w.trade
 WHERE w.trade IS NULL OR e.trade_id IS NULL
+ORDER BY 1
+"""
+
+# How far a batch's reversal says that it came. (Those that were applied before they went by slices don't say.)
+_REVERSING = """
+SELECT c.id, c.state, c.trades_done, c.trades_count, coalesce(e.count, 0)
+FROM trades_correction c
+LEFT JOIN (SELECT detail, count(*) AS count FROM trades_tradeevent WHERE became = 'reversed' GROUP BY detail) e
+    ON e.detail = replace(c.id::text, '-', '')
+WHERE c.kind = 'reverse_batch' AND cardinality(c.slice_ends) > 0 AND c.trades_done <> coalesce(e.count, 0)
 ORDER BY 1
 """
 
@@ -297,5 +318,11 @@ CHECKS: Final = (
         "trades_correction",
         _REVERSED,
         "Trade {0}: a reversal of it was applied: {1}; it has an event that says so: {2}.",
+    ),
+    statement(
+        "reversals under way",
+        "trades_correction",
+        _REVERSING,
+        "Correction {0} is {1} and says that it reversed {2} of {3} trades; {4} have an event that says so.",
     ),
 )

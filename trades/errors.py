@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from accounts.errors import Conflict, NotFound, Refusal
+from accounts.errors import Conflict, NotFound, Refusal, SecondPersonNeeded
 
 # --- trades ----------------------------------------------------------------------------------------
 
@@ -22,6 +22,43 @@ class TradeTypeDoesNotFit(Refusal):
     sentence = "The trade_type does not fit the quote's product_type."
 
 
+class PaymentNotFound(NotFound):
+    sentence = "There is no such transfer."
+
+
+class PaymentStateForbids(Refusal):
+    """What has ended can't be completed or refused; what a second person must see can't be skipped."""
+
+    code = "payment_state"
+    sentence = "The payment is past that step, or not yet there."
+
+
+class TransferTypeDoesNotFit(Refusal):
+    """A funding transfer needs a funding quote, a book transfer a book_transfer quote."""
+
+    code = "transfer_type_mismatch"
+    sentence = "The transfer_type does not fit the quote's product_type."
+
+
+class TransferNotOffered(Refusal):
+    code = "transfer_not_offered"
+    sentence = "This transfer_type is not offered; funding and book are."
+
+
+class AccountNotFound(NotFound):
+    sentence = "There is no such account."
+
+
+class AccountsDoNotFit(Refusal):
+    """A book transfer moves money from the account of its quote's customer to another customer's, in one asset."""
+
+    code = "account_mismatch"
+    sentence = (
+        "source_account_guid must be the account of the quote's customer in the quote's asset, destination_account_guid"
+        " another customer's in the same asset."
+    )
+
+
 class ReferenceNotExitable(Refusal):
     """Unknown, another customer's, itself an exit, or no longer settling: the same bytes for all."""
 
@@ -29,9 +66,18 @@ class ReferenceNotExitable(Refusal):
     sentence = "The reference trade is not a settling trade of this customer that can be exited."
 
 
-class SandboxOnly(Refusal):
-    code = "sandbox_only"
-    sentence = "expected_error works in the sandbox only."
+class BankAccountRequired(Refusal):
+    """On this rail a bank is told where to pay."""
+
+    code = "external_bank_account_required"
+    sentence = "external_bank_account_guid is required: the customer's bank account that this is paid to."
+
+
+class BankAccountDoesNotFit(Refusal):
+    """Another asset's, or deleted."""
+
+    code = "external_bank_account_mismatch"
+    sentence = "This external bank account isn't in the quote's asset, or was deleted."
 
 
 class CustomerIsFrozen(Refusal):
@@ -40,6 +86,10 @@ class CustomerIsFrozen(Refusal):
 
 
 # --- settlement ------------------------------------------------------------------------------------
+
+
+class WindowNotFound(NotFound):
+    sentence = "There is no such settlement window."
 
 
 class BatchNotFound(NotFound):
@@ -58,7 +108,7 @@ class BatchStateForbids(Refusal):
     sentence = "The batch is past that step."
 
 
-class MakerIsChecker(Refusal):
+class MakerIsChecker(SecondPersonNeeded):
     code = "maker_is_checker"
     sentence = "Whoever cut a batch can't decide on it: a second person confirms or cancels it."
 
@@ -72,6 +122,13 @@ class LegStateForbids(Refusal):
 
     code = "leg_state"
     sentence = "The leg is past that step, or not yet there."
+
+
+class ReferenceUsed(Refusal):
+    """An outside reference names one movement of one leg, for ever: one payment never counts for two legs."""
+
+    code = "reference_used"
+    sentence = "The reference has settled another leg."
 
 
 class FlagNotFound(NotFound):

@@ -9,7 +9,19 @@ from __future__ import annotations
 from typing import Final
 
 from accounts.audit import statement
-from trades.rounding import nearest
+from quotes import made_of
+from trades.currency import ASSET, CONVERTS
+from trades.rounding import converted, nearest
+
+
+def _side(side: str) -> str:
+    """SQL: whether a deal's currency was converted at this side of it: of a price that divides, at the other one."""
+    other = "bid" if side == "ask" else "ask"
+    named = f"CASE WHEN starts_with(d.rate_path, '1/') THEN '{other}' ELSE '{side}' END"
+    return f"split_part(d.rate_path, ' ', 2) = {named}"
+
+
+_AT = "(extract(epoch FROM d.priced_at) * 1000)::bigint"
 
 # A part was opened by its parent's deal.
 _DEALS = """
@@ -33,13 +45,43 @@ LEFT JOIN (
     SELECT parent_id, sum(quantity) AS quantity FROM trades_order WHERE parent_id IS NOT NULL GROUP BY parent_id
 ) parts ON parts.parent_id = o.id
 WHERE d.customer_id <> o.customer_id OR CASE d.kind
-    WHEN 'open' THEN d.quantity <> o.quantity + coalesce(parts.quantity, 0)
+    WHEN 'open' THEN (d.rate_multiplier, d.rate_divisor) IS DISTINCT FROM (o.open_multiplier, o.open_divisor)
+        OR d.quantity <> o.quantity + coalesce(parts.quantity, 0)
         OR d.price IS DISTINCT FROM o.open_price OR d.profit <> 0
     ELSE d.quantity <> o.quantity OR d.price IS DISTINCT FROM o.close_price OR d.profit IS DISTINCT FROM o.profit
         OR d.reason <> o.close_reason
     END
 ORDER BY d.id
 """
+
+# Whoever buys pays the ask, whoever sells gets the bid. The price lies within what its sources said, widened by the
+# mark-up, and was dated by the oldest of them, by a second more at the most; the engine had read it after all of them.
+# A held one is that of the row of its hold.
+# No deal since the first that says its price is without.
+_PRICES = f"""
+SELECT d.id, d.kind, o.code, d.price, CASE
+    WHEN d.bid IS NULL THEN 'none'
+    WHEN d.sources <> '' AND d.sources !~ '{made_of.FORM_IN_SQL}' THEN 'sources that no feed writes'
+    ELSE concat_ws(' ', d.bid, d.ask, d.priced_at, d.price_age_ms, 'held by ' || d.hold, nullif(d.sources, '')) END
+FROM trades_deal d
+JOIN trades_order o ON o.id = d.order_id
+LEFT JOIN LATERAL (
+    SELECT max(split_part(one, ',', 2)::numeric) AS bid, min(split_part(one, ',', 3)::numeric) AS ask,
+        min(split_part(one, ',', 4)::bigint) AS oldest, max(split_part(one, ',', 4)::bigint) AS newest
+    FROM unnest(string_to_array(d.sources, ';')) AS one
+    WHERE d.sources ~ '{made_of.FORM_IN_SQL}'
+) s ON true
+WHERE CASE WHEN d.bid IS NULL THEN d.id > (SELECT id FROM trades_deal WHERE bid IS NOT NULL ORDER BY id LIMIT 1)
+    ELSE d.price <> CASE WHEN (o.side = 'buy') = (d.kind = 'open') THEN d.ask ELSE d.bid END
+        OR d.price_age_ms < -1000
+        OR d.hold IS NOT NULL AND (d.sources <> '' OR NOT EXISTS (
+            SELECT FROM quotes_pricehold h
+            WHERE (h.instrument_id, h.number, h.bid, h.ask) = (o.instrument_id, d.hold, d.bid, d.ask)))
+        OR d.sources <> '' AND (s.oldest IS NULL OR d.bid > s.bid OR d.ask < s.ask
+            OR {_AT} NOT BETWEEN s.oldest AND s.oldest + 1000 OR s.newest > {_AT} + d.price_age_ms + 1000)
+    END
+ORDER BY d.id
+"""  # noqa: S608 - our own names
 
 _PARTS = """
 SELECT o.id, o.code, coalesce(p.code, o.parent_id::text)
@@ -49,6 +91,7 @@ WHERE o.parent_id IS NOT NULL AND (
     p.id IS NULL OR o.status <> 'CLOSED' OR p.status NOT IN ('OPEN', 'CLOSED') OR p.parent_id IS NOT NULL
     OR (o.customer_id, o.instrument_id, o.side, o.leverage, o.open_price, o.opened_at)
         IS DISTINCT FROM (p.customer_id, p.instrument_id, p.side, p.leverage, p.open_price, p.opened_at)
+    OR (o.open_multiplier, o.open_divisor) IS DISTINCT FROM (p.open_multiplier, p.open_divisor)
 )
 ORDER BY o.id
 """
@@ -95,15 +138,34 @@ ORDER BY 1
 """
 
 # Closed orders and parts with what they brought exactly, in base units; none that ended before docs/decisions/0040.
-_RESULTS = """
+_RESULTS = f"""
     SELECT o.id, o.code, o.parent_id, o.profit, o.realized,
-        (CASE o.side WHEN 'buy' THEN o.close_price - o.open_price ELSE o.open_price - o.close_price END)
-            * o.quantity * 10::numeric ^ a.decimals AS result
+        {converted("r.amount", "k.rate_multiplier", "k.rate_divisor")} AS result
     FROM trades_order o
-    JOIN quotes_instrument i ON i.symbol = o.instrument_id
-    JOIN accounts_asset a ON a.code = i.counter_asset_id
+    LEFT JOIN trades_deal k ON k.order_id = o.id AND k.kind = 'close'
+    {ASSET}
+    CROSS JOIN LATERAL (
+        SELECT (CASE o.side WHEN 'buy' THEN o.close_price - o.open_price ELSE o.open_price - o.close_price END)
+            * o.quantity * 10::numeric ^ a.decimals AS amount
+    ) r
     WHERE o.status = 'CLOSED' AND o.realized IS NOT NULL
-"""
+"""  # noqa: S608 - our own text
+
+# What is counted in another currency was converted, by a rate whose path ends in a side; nothing else was.
+_CONVERTED = f"""
+SELECT d.id, d.kind, o.code, coalesce(nullif(d.rate_path, ''), 'nothing'), i.counter_asset_id
+FROM trades_deal d
+JOIN trades_order o ON o.id = d.order_id
+JOIN quotes_instrument i ON i.symbol = o.instrument_id
+WHERE (d.rate_divisor IS NOT NULL) <> ({CONVERTS})
+    OR NOT CASE
+        WHEN d.rate_divisor IS NULL THEN d.rate_path = ''
+        WHEN d.kind = 'open' THEN {_side("ask")}
+        WHEN CASE o.side WHEN 'buy' THEN o.close_price < o.open_price ELSE o.close_price > o.open_price END
+            THEN {_side("ask")}
+        ELSE {_side("bid")} END
+ORDER BY d.id
+"""  # noqa: S608
 
 _ROUNDING = f"""
 SELECT r.id, r.code, r.profit, r.realized, r.result
@@ -201,6 +263,12 @@ CHECKS: Final = (
         _TERMS,
         "The {1} deal of order {2} says quantity {3}, price {4}, profit {5}; the order and its parts say otherwise.",
     ),
+    statement(
+        "deal prices",
+        "trades_deal",
+        _PRICES,
+        "The {1} deal of order {2} was executed at {3}; the price that it names is another, or can't be: {4}.",
+    ),
     statement("order parts", "trades_order", _PARTS, "Order {1} is no closed part of what order {2} opened."),
     statement(
         "order money",
@@ -219,6 +287,12 @@ CHECKS: Final = (
         "trades_order",
         _ROUNDING,
         "Order {1} has profit {2}; its parts before brought exactly {3}, it itself {4}, which rounds otherwise.",
+    ),
+    statement(
+        "deal rates",
+        "trades_deal",
+        _CONVERTED,
+        "The {1} deal of order {2} was converted by {3}; the order is counted in {4}.",
     ),
     statement(
         "order results",

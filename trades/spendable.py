@@ -32,17 +32,23 @@ from accounts.errors import InsufficientFunds
 from accounts.ledger import Locked
 from accounts.money import UP, exact, printed_amount, to_base_units
 from quotes import prices as markets
+from quotes.conversion import ONE, Rate, Rates, converted_down
 from quotes.prices import Price
+from quotes.symbols import instruments
 from trades.currency import decimals
 
-# Exact: rounded once, at the end. `unpriced` names a symbol that has no price.
+# Exact: rounded once, at the end; what is converted is cut off after 36 decimals, as `loss_of` has it. The last column
+# names a symbol that has no price.
 LOSSES: Final = """
 SELECT o.customer_id,
-       coalesce(sum(greatest(0, CASE o.side WHEN 'buy' THEN o.open_price - p.bid ELSE p.ask - o.open_price END
-                                * o.quantity)), 0),
-       min(CASE WHEN p.symbol IS NULL THEN o.instrument_id END)
+       coalesce(sum(greatest(0, CASE WHEN p.divisor IS NULL THEN l.loss
+           ELSE trunc(round(l.loss * p.multiplier, 100) / p.divisor, 36) END)), 0),
+       min(CASE WHEN p.symbol IS NULL THEN o.instrument_id ELSE p.lacks END)
 FROM trades_order o
-LEFT JOIN unnest(%s::text[], %s::numeric[], %s::numeric[]) AS p(symbol, bid, ask) ON p.symbol = o.instrument_id
+LEFT JOIN unnest(%s::text[], %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[], %s::text[])
+    AS p(symbol, bid, ask, multiplier, divisor, lacks) ON p.symbol = o.instrument_id
+CROSS JOIN LATERAL (SELECT
+    CASE o.side WHEN 'buy' THEN o.open_price - p.bid ELSE p.ask - o.open_price END * o.quantity AS loss) l
 WHERE o.customer_id = ANY(%s::uuid[]) AND o.status = 'OPEN'
 GROUP BY o.customer_id
 """
@@ -81,7 +87,9 @@ def held_by_positions(customers: Collection[UUID], prices: Mapping[str, Price]) 
     """
     with connection.cursor() as cursor:
         cursor.execute(LOSSES, [*columns(prices), array(customers)])
-        losses = {customer: Held(lost(exactly), unpriced) for customer, exactly, unpriced in cursor.fetchall()}
+        losses = {
+            customer: Held(lost(exactly, decimals()), unpriced) for customer, exactly, unpriced in cursor.fetchall()
+        }
         cursor.execute(_NOTED, [array(customers)])
         for customer, noted in cursor.fetchall():
             before = losses.get(customer, NOTHING)
@@ -96,17 +104,48 @@ def refuse_beyond(debited: Sequence[Locked]) -> None:
     matter. Prices are read here, and the transaction must be committed soon after.
     Raises InsufficientFunds, redis.RedisError where positions are open and no price can be read, clock.TooLate.
     """
+    for kept in beyond(debited).values():
+        raise InsufficientFunds(sentence(kept))
+
+
+def beyond(debited: Sequence[Locked]) -> dict[UUID, Held]:
+    """Of whose available accounts more was taken than could be spent, and what their positions keep.
+
+    As `refuse_beyond`, which refuses where there is any.
+    """
     own = {row.account.customer_id: row for row in debited if row.account.asset == settings.ACCOUNT_CURRENCY}
     customers = [customer for customer in own if customer is not None]
     if not has_something_held(customers):
-        return
+        return {}
     asked = clock.now()
     held = held_by_positions(customers, markets.latest().by_symbol)
-    for customer in customers:
-        left, kept = own[customer].balance, held.get(customer, NOTHING)
-        if kept.unpriced is not None or left < kept.amount:
-            raise InsufficientFunds(_sentence(kept))
+    found = {customer: held.get(customer, NOTHING) for customer in customers}
+    spent = {customer: kept for customer, kept in found.items() if not covers(own[customer].balance, kept)}
+    if not spent:
+        clock.must_commit_by(asked + LONGEST)
+    return spent
+
+
+def spendable_now(row: Locked) -> int:
+    """What can be spent of a locked available account. The transaction must be committed soon after.
+
+    Raises InsufficientFunds where a position has no price, so that nobody knows; redis.RedisError where positions are
+    open and no price can be read.
+    """
+    customer = row.account.customer_id
+    if customer is None or row.account.asset != settings.ACCOUNT_CURRENCY or not has_something_held([customer]):
+        return row.balance
+    asked = clock.now()
+    kept = held_by_positions([customer], markets.latest().by_symbol).get(customer, NOTHING)
+    if kept.unpriced is not None:
+        raise InsufficientFunds(sentence(kept))
     clock.must_commit_by(asked + LONGEST)
+    return spendable(row.balance, kept)
+
+
+def covers(available: int, held: Held) -> bool:
+    """Whether an available balance is no less than what positions keep, as far as that is known."""
+    return held.unpriced is None and available >= held.amount
 
 
 def has_something_held(customers: Sequence[UUID]) -> bool:
@@ -116,26 +155,51 @@ def has_something_held(customers: Sequence[UUID]) -> bool:
         return bool(cursor.fetchone()[0])
 
 
-def _sentence(kept: Held) -> str:
+def sentence(kept: Held) -> str:
+    """Why a balance that is less, or nobody knows how much less, is refused."""
     if kept.unpriced is not None:
         return f"What can be spent isn't known: there is no price of {kept.unpriced}."
     return f"Open positions need {printed_amount(kept.amount, decimals())} {settings.ACCOUNT_CURRENCY} of the balance."
 
 
-def columns(prices: Mapping[str, Price]) -> tuple[str, str, str]:
-    """Symbols, bids and asks, as array literals."""
-    rows = list(prices.values())
-    return array([p.symbol for p in rows]), array([p.bid for p in rows]), array([p.ask for p in rows])
+def columns(prices: Mapping[str, Price]) -> tuple[str, str, str, str, str, str]:
+    """Symbols, bids, asks, and of those counted in another currency the rate of a loss, multiplier and divisor, or the
+    symbol whose price lacks for it; as array literals."""
+    rows, known = list(prices.values()), instruments()
+    rates = rates_by(prices)
+    counted_in = [known[p.symbol].counter_asset_id if p.symbol in known else rates.target for p in rows]
+    found = [rates.of(currency) for currency in counted_in]
+    converted = [None if one is None or one.loss.is_one else one.loss for one in found]
+    return (
+        array([p.symbol for p in rows]),
+        array([p.bid for p in rows]),
+        array([p.ask for p in rows]),
+        array([None if rate is None else rate.multiplier for rate in converted]),
+        array([None if rate is None else rate.divisor for rate in converted]),
+        array(
+            [rates.lacking(currency) if one is None else None for one, currency in zip(found, counted_in, strict=True)]
+        ),
+    )
+
+
+def rates_by(prices: Mapping[str, Price]) -> Rates:
+    """The rates into the account currency at these prices, however old."""
+    return Rates(instruments(), settings.ACCOUNT_CURRENCY, prices.get)
 
 
 @exact
-def loss_of(side: str, open_price: Decimal, quantity: Decimal, latest: Price) -> Decimal:
-    """What one position has lost, exactly; 0 for one that has not."""
+def loss_of(side: str, open_price: Decimal, quantity: Decimal, latest: Price, rate: Rate = ONE) -> Decimal:
+    """What one position has lost, exactly, in the account currency; 0 for one that has not.
+
+    What is converted, at the rate of a loss, is cut off after 36 decimals: all losses together are rounded up.
+    """
     price = latest.exit(side)
-    return max(Decimal(0), (open_price - price if side == "buy" else price - open_price) * quantity)
+    return max(
+        Decimal(0), converted_down((open_price - price if side == "buy" else price - open_price) * quantity, rate)
+    )
 
 
 @exact
-def lost(exactly: Decimal) -> int:
-    """The losses of all positions together, in base units, rounded up."""
-    return to_base_units(exactly, decimals(), UP)
+def lost(exactly: Decimal, decimals: int) -> int:
+    """The losses of all positions together, in base units of a currency with so many decimals, rounded up."""
+    return to_base_units(exactly, decimals, UP)

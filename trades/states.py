@@ -1,7 +1,9 @@
 """The states of everything that moves, and the tables of legal moves. Nothing else.
 
 The database refuses every other move by triggers, so nobody can write a move that is illegal here. The migrations
-`trades/migrations/0002_guards.py` and `trades/migrations/0005_settlement_guards.py` spell the moves out, and
+`trades/migrations/0002_guards.py`, `trades/migrations/0005_settlement_guards.py`, of legs
+`trades/migrations/0078_parts_of_legs.py`, of corrections `trades/migrations/0087_batches_are_reversed_in_slices.py` and
+of payments `trades/migrations/0094_payments.py` and `trades/migrations/0096_book_transfers.py` spell the moves out, and
 `tests/trades/test_states.py` holds them equal to these tables.
 """
 
@@ -36,6 +38,17 @@ class TradeState(TextChoices):
     FAILED = "failed"
 
 
+class PaymentState(TextChoices):
+    STORING = "storing"
+    PENDING = "pending"
+    SETTLING = "settling"
+    COMPLETED = "completed"
+    FAILED = "failed"
+
+
+PAYMENTS_UNDER_WAY: Final = (PaymentState.STORING, PaymentState.PENDING, PaymentState.SETTLING)
+
+
 class BatchState(TextChoices):
     CUT = "cut"
     CONFIRMED = "confirmed"
@@ -45,16 +58,39 @@ class BatchState(TextChoices):
     CANCELLED = "cancelled"
 
 
+# Its trades complete, its legs are reported.
+BATCHES_UNDER_WAY: Final = (BatchState.SETTLING, BatchState.PARTIALLY_SETTLED)
+
+
 class LegStatus(TextChoices):
     PENDING = "pending"
+    PARTIALLY_SETTLED = "partially_settled"
     SETTLED = "settled"
     FAILED = "failed"
 
 
 class CorrectionState(TextChoices):
     PROPOSED = "proposed"
+    APPLYING = "applying", "being applied"
     APPLIED = "applied"
     REJECTED = "rejected"
+
+
+class StandingState(TextChoices):
+    PROPOSED = "proposed"
+    APPROVED = "approved"
+    REFUSED = "refused"
+
+
+class InstructionState(TextChoices):
+    MADE = "made"
+    SENT = "sent"
+    CONFIRMED = "confirmed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+CARRIED_OUT: Final = (CorrectionState.APPLYING, CorrectionState.APPLIED)
 
 
 class FailureCode(TextChoices):
@@ -64,6 +100,16 @@ class FailureCode(TextChoices):
     MARKET_VOLATILITY = "market_volatility"
     LIMIT_EXCEEDED = "limit_exceeded"
     UNSUPPORTED = "unsupported"
+
+
+class PaymentFailure(TextChoices):
+    """Named as the published clients name them, where they have a name."""
+
+    NON_SUFFICIENT_FUNDS = "non_sufficient_funds"
+    LIMIT_EXCEEDED = "limit_exceeded"
+    EXPIRED = "expired"
+    REFUSED = "refused"
+    REVERSED = "reversed"
 
 
 class CloseReason(TextChoices):
@@ -101,6 +147,23 @@ TRADE_MOVES: Final[Moves] = {
     TradeState.FAILED: frozenset(),
 }
 
+PAYMENT_MOVES: Final[Moves] = {
+    PaymentState.STORING: frozenset({PaymentState.PENDING, PaymentState.FAILED}),
+    PaymentState.PENDING: frozenset({PaymentState.SETTLING, PaymentState.FAILED}),
+    PaymentState.SETTLING: frozenset({PaymentState.COMPLETED, PaymentState.FAILED}),
+    PaymentState.COMPLETED: frozenset(),
+    PaymentState.FAILED: frozenset(),
+}
+
+# Money between two customers passes through nobody's hands: it has moved at once, or not at all.
+BOOK_MOVES: Final[Moves] = {
+    PaymentState.STORING: frozenset({PaymentState.COMPLETED, PaymentState.FAILED}),
+    PaymentState.PENDING: frozenset(),
+    PaymentState.SETTLING: frozenset(),
+    PaymentState.COMPLETED: frozenset(),
+    PaymentState.FAILED: frozenset(),
+}
+
 BATCH_MOVES: Final[Moves] = {
     BatchState.CUT: frozenset({BatchState.CONFIRMED, BatchState.CANCELLED}),
     BatchState.CONFIRMED: frozenset({BatchState.SETTLING, BatchState.CANCELLED}),
@@ -111,13 +174,37 @@ BATCH_MOVES: Final[Moves] = {
 }
 
 LEG_MOVES: Final[Moves] = {
-    LegStatus.PENDING: frozenset({LegStatus.SETTLED, LegStatus.FAILED}),
-    LegStatus.FAILED: frozenset({LegStatus.PENDING, LegStatus.SETTLED}),
-    LegStatus.SETTLED: frozenset({LegStatus.PENDING}),  # a reversal opens it again, by a correction only
+    LegStatus.PENDING: frozenset({LegStatus.PARTIALLY_SETTLED, LegStatus.SETTLED, LegStatus.FAILED}),
+    LegStatus.FAILED: frozenset({LegStatus.PENDING, LegStatus.PARTIALLY_SETTLED, LegStatus.SETTLED}),
+    # A reversal opens it again, by a correction only.
+    LegStatus.PARTIALLY_SETTLED: frozenset({LegStatus.SETTLED, LegStatus.FAILED, LegStatus.PENDING}),
+    LegStatus.SETTLED: frozenset({LegStatus.PENDING}),
 }
 
 CORRECTION_MOVES: Final[Moves] = {
-    CorrectionState.PROPOSED: frozenset({CorrectionState.APPLIED, CorrectionState.REJECTED}),
+    CorrectionState.PROPOSED: frozenset({CorrectionState.APPLYING, CorrectionState.APPLIED, CorrectionState.REJECTED}),
+    CorrectionState.APPLYING: frozenset({CorrectionState.APPLIED}),  # of a batch's reversal, once all of it is done
     CorrectionState.APPLIED: frozenset(),
     CorrectionState.REJECTED: frozenset(),
+}
+
+STANDING_MOVES: Final[Moves] = {
+    StandingState.PROPOSED: frozenset({StandingState.APPROVED, StandingState.REFUSED}),
+    StandingState.APPROVED: frozenset(),
+    StandingState.REFUSED: frozenset(),
+}
+
+INSTRUCTION_MOVES: Final[Moves] = {
+    InstructionState.MADE: frozenset(
+        {
+            InstructionState.SENT,
+            InstructionState.CONFIRMED,  # what is incoming, or nets to nothing, is sent to nobody
+            InstructionState.FAILED,
+            InstructionState.CANCELLED,
+        }
+    ),
+    InstructionState.SENT: frozenset({InstructionState.CONFIRMED, InstructionState.FAILED}),
+    InstructionState.CONFIRMED: frozenset(),
+    InstructionState.FAILED: frozenset(),
+    InstructionState.CANCELLED: frozenset(),
 }

@@ -7,38 +7,32 @@ says why that is harmless. None relies on being redelivered: the beat asks again
 from __future__ import annotations
 
 import logging
-from typing import Any
 from uuid import UUID
 
 import redis
 from celery import shared_task
 from django.conf import settings
-from django.db import IntegrityError, OperationalError
+from django.db import IntegrityError
 
 from accounts import clock
+from accounts.conflicts import AGAIN
 from accounts.errors import Refusal
 from quotes import prices
+from trades.corrections.batch_reversal import carry_on
 from trades.engine import price_extremes
 from trades.low_water import STORING, low_water, raise_low_water
-from trades.models import SettlementBatch
+from trades.models import Correction, SettlementBatch
+from trades.payments import carry as payments
 from trades.settlement.cut import cut_due as cut_due_windows
 from trades.settlement.legs import retry_due
 from trades.settlement.settle import CHUNK, SETTLEABLE, Progress, settle
-from trades.settlement.settler_slots import settler_slot
+from trades.settlement.settler_slots import REVERSING, settler_slot
 from trades.spot.advance import advance as advance_trades
 from trades.spot.sweep import sweep as sweep_trades
-from trades.states import BatchState
+from trades.states import BatchState, CorrectionState
 
 logger = logging.getLogger(__name__)
 
-# Deadlocks, lock timeouts and serialization failures undo their transaction: the same call may be made again.
-AGAIN: dict[str, Any] = {
-    "autoretry_for": (OperationalError,),
-    "retry_backoff": True,
-    "retry_backoff_max": 5,
-    "max_retries": 5,
-    "ignore_result": True,
-}
 _LOCKED_RETRY_SECONDS = 0.2
 _MOST_ROUNDS = 10
 
@@ -66,12 +60,29 @@ def sweep() -> None:
 
 
 @shared_task(**AGAIN)  # type: ignore[untyped-decorator]
+def carry_payments(ids: list[str]) -> None:
+    """Take these payments on as far as their rail goes by itself.
+
+    Twice at once: each step is a transaction under the payment's lock, and the second passes over what is locked; a
+    payment that has moved on takes its next step once.
+    """
+    payments.carry(UUID(hex=id_) for id_ in ids)
+
+
+@shared_task(**AGAIN)  # type: ignore[untyped-decorator]
+def sweep_payments() -> None:
+    """Take on whatever payment is under way. Twice at once: like `carry_payments`."""
+    if taken := payments.sweep():
+        logger.info("payments: %d steps were left to take", taken)
+
+
+@shared_task(**AGAIN)  # type: ignore[untyped-decorator]
 def cut_due() -> None:
     """Cut the settlement windows that are due, and have the batches settled.
 
     Twice at once: a batch is unique per window and cut time, the second finds it made.
     """
-    if cut_due_windows(clock.now()):
+    if cut_due_windows(clock.firm_now()):
         settle_open.delay()
 
 
@@ -99,15 +110,40 @@ def retry_legs() -> None:
 
     Twice at once: one statement, and a leg that is pending already is not failed any more.
     """
-    if due := retry_due(clock.now()):
+    if due := retry_due(clock.firm_now()):
         logger.info("%d failed legs are due again", due)
+
+
+@shared_task(**AGAIN)  # type: ignore[untyped-decorator]
+def carry_reversals_on() -> None:
+    """Carry on the reversals of batches that were begun, also one that was left in the middle.
+
+    Twice at once: the second finds the slot taken and leaves; a slice is done once, whoever does it. One that only
+    waits for customers who can't pay back costs a few queries and is not logged.
+    """
+    with settler_slot(REVERSING) as is_mine:
+        if not is_mine:
+            return
+        for correction in Correction.objects.filter(state=CorrectionState.APPLYING).order_by("pk"):
+            _carry_on(correction)
+
+
+def _carry_on(correction: Correction) -> None:
+    done = correction.trades_done
+    try:
+        for progress in carry_on(correction.pk, clock=clock.firm_now):
+            if progress.reversed != done:
+                logger.info("reversal %s: %d of %d trades", correction.pk.hex, progress.reversed, progress.total)
+            done = progress.reversed
+    except (Refusal, RuntimeError, IntegrityError, redis.RedisError):
+        logger.exception("reversal %s can't be carried on; the others go on", correction.pk.hex)
 
 
 def _settle(batch: SettlementBatch) -> None:
     """Settle one batch and tell what changed; one that can't be settled is told, and holds up no other."""
     moved, completed = batch.state == BatchState.CONFIRMED, batch.completed_count
     try:
-        for progress in settle(batch.pk, clock=clock.now):
+        for progress in settle(batch.pk, clock=clock.firm_now):
             moved = moved or progress.completed != completed
             if progress.completed != completed or (moved and progress.is_done):
                 _tell(batch.pk, progress)

@@ -1,3 +1,13 @@
-from accounts.admin import clients, identity, ledger, reconciliation, seals, versions
+from accounts.admin import answered, bank_accounts, clients, identity, ledger, reconciliation, seals, versions, webhooks
 
-__all__ = ["clients", "identity", "ledger", "reconciliation", "seals", "versions"]
+__all__ = [
+    "answered",
+    "bank_accounts",
+    "clients",
+    "identity",
+    "ledger",
+    "reconciliation",
+    "seals",
+    "versions",
+    "webhooks",
+]

@@ -6,6 +6,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
@@ -31,6 +32,7 @@ class ApiClientForm(forms.ModelForm):
 
 @admin.register(ApiClient)
 class ApiClientAdmin(NeverDeleted, BoundedAdmin):
+    actions = ("end_tokens",)
     form = ApiClientForm
     list_display = ("name", "client_id", "is_active", "scope_count", "created")
     list_filter = ("is_active",)
@@ -38,6 +40,14 @@ class ApiClientAdmin(NeverDeleted, BoundedAdmin):
     readonly_fields = ("client_id", "created")
     fieldsets = ((None, {"fields": ("name", "is_active", "client_id", "created")}), ("Scopes", {"fields": ("scopes",)}))
     add_fieldsets = ((None, {"fields": ("name", "scopes")}),)
+
+    @admin.action(description="End every token", permissions=("change",))
+    def end_tokens(self, request: HttpRequest, clients: QuerySet[ApiClient]) -> None:
+        chosen = list(clients)
+        services.end_tokens([client.pk for client in chosen])
+        for client in chosen:
+            self.log_change(request, client, "Ended every token.")
+        messages.success(request, f"Ended every token of: {len(chosen)}.")
 
     @admin.display(description="Scopes")
     def scope_count(self, client: ApiClient) -> str:

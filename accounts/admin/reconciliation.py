@@ -115,7 +115,7 @@ class ReconciliationRunAdmin(BoundedAdmin):
             statement.read(),
             source=str(statement.name),
             as_of=form.cleaned_data["as_of"],
-            at=clock.now(),
+            at=clock.firm_now(),
             by=actor(request),
         )
         run.pk, run.ok, run.source = made.pk, made.ok, made.source

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -79,6 +79,16 @@ def age(then: datetime | None, now: datetime) -> str:
 def guid(value: UUID | None) -> SafeString | str:
     """The whole guid, as the API writes it."""
     return NOTHING if value is None else format_html('<span class="admin-id">{}</span>', value.hex)
+
+
+def long(text: object) -> SafeString | str:
+    """What may be long and without blanks, e.g. a reference that is a hash: it breaks where it has to."""
+    return format_html('<span class="admin-long">{}</span>', text) if text else NOTHING
+
+
+def day(value: date | None) -> SafeString | str:
+    """A date, without a time."""
+    return NOTHING if value is None else format_html('<span class="admin-time">{}</span>', value.isoformat())
 
 
 def short_guid(value: UUID | None) -> SafeString | str:

@@ -17,7 +17,7 @@ class RowVersionAdmin(ReadOnlyAdmin):
     list_display = ("written", "table_name", "row_key", "number", "by_role")
     list_filter = ("table_name",)
     search_texts = ("row_key",)
-    fields = readonly_fields = ("written", "table_name", "row_key", "number", "by_role", "said_shown")
+    fields = readonly_fields = ("written", "table_name", "row_key", "number", "by_role", "request_id", "said_shown")
 
     @admin.display(description="From")
     def written(self, version: RowVersion) -> str:

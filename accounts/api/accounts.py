@@ -1,123 +1,139 @@
 """Accounts and assets, as the quotes/trades API shows them.
 
 There is one account per customer and asset: its guid is that of the ledger account of type `available`,
-its balance is what is available and what is still settling.
+its balance is what is available, still settling or leaving.
 """
 
 from __future__ import annotations
 
-from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 from django.conf import settings
 from django.db.models import Q
+from drf_spectacular.utils import extend_schema
+from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
-from accounts import selectors, services
-from accounts.api import bodies
-from accounts.api.identity import PublicView
-from accounts.api.lists import bank, guid_in_path, guids, one_of, page_of, strings
-from accounts.errors import Malformed
-from accounts.identity import Caller
+from accounts import clock, selectors, services
+from accounts.errors import Conflict, CustomerNotFound, UnknownAsset, WrongAccountType
 from accounts.models import Asset, LedgerAccount
+from accounts.rest import fields
+from accounts.rest.filters import Bank, Filters, Guids, OneOf, Strings
+from accounts.rest.viewsets import PublicResource, Resource
 from accounts.services.customers import FIAT_ACCOUNT, TRADING_ACCOUNT
 
-_LONGEST_NAME = 128
+LONGEST_NAME: Final = 128
+TYPES: Final = (TRADING_ACCOUNT, FIAT_ACCOUNT)
+NONE: Final = Q(pk__in=[])
 
 
-def _of_type(name: str, text: str) -> Q:
+class OfType(OneOf):
     """`type` says what the asset is: the ledger has no such column."""
-    one_of("type", [FIAT_ACCOUNT, TRADING_ACCOUNT, "fee"])(name, text)
-    values = text.split(",")
-    is_fiat = Q(asset__type=Asset.Type.FIAT)
-    nothing = Q(pk__in=[])
-    return (is_fiat if FIAT_ACCOUNT in values else nothing) | (~is_fiat if TRADING_ACCOUNT in values else nothing)
+
+    def __init__(self) -> None:
+        super().__init__("type", [*TYPES, "fee"])
+
+    def condition(self, value: Any) -> Q:
+        is_fiat = Q(asset__type=Asset.Type.FIAT)
+        return (is_fiat if FIAT_ACCOUNT in value else NONE) | (~is_fiat if TRADING_ACCOUNT in value else NONE)
 
 
-def _labelled(name: str, text: str) -> Q:
-    """Accounts have no labels, so none has this one."""
-    strings("label")(name, text)
-    return Q(pk__in=[])
-
-
-def _of_owner(name: str, text: str) -> Q:
+class OfOwner(OneOf):
     """The firm's own accounts are not shown here."""
-    one_of("owner", ["bank", "customer"])(name, text)
-    return Q() if "customer" in text.split(",") else Q(pk__in=[])
+
+    def __init__(self) -> None:
+        super().__init__("owner", ["bank", "customer"])
+
+    def condition(self, value: Any) -> Q:
+        return Q() if "customer" in value else NONE
 
 
-FILTERS = {
-    "guid": guids("pk"),
-    "bank_guid": bank(settings.BANK_GUID),
-    "customer_guid": guids("customer_id"),
-    "type": _of_type,
-    "owner": _of_owner,
-    "asset": strings("asset_id__in"),
-    "label": _labelled,
-}
-ASSET_FILTERS = {"code": strings("pk__in")}
+class AccountFilters(Filters):
+    guid = Guids("pk")
+    bank_guid = Bank()
+    customer_guid = Guids("customer_id")
+    type = OfType()
+    owner = OfOwner()
+    asset = Strings("asset_id__in")
+    label = Strings("labels__overlap")
 
 
-class AccountsView(APIView):
-    scopes = {"GET": "accounts:read", "POST": "accounts:execute"}
-
-    def get(self, request: Request) -> Response:
-        caller: Caller = request.user  # type: ignore[assignment]
-        return Response(page_of(selectors.accounts_seen_by(caller), request.query_params, FILTERS, account_out))
-
-    def post(self, request: Request) -> Response:
-        caller: Caller = request.user  # type: ignore[assignment]
-        body = bodies.object_in(request.data)
-        type_ = bodies.choice(body, "type", [TRADING_ACCOUNT, FIAT_ACCOUNT])
-        asset = bodies.text(body, "asset", longest=10, required=True)
-        name = bodies.text(body, "name", longest=_LONGEST_NAME, required=True)
-        customer_id = bodies.guid(body, "customer_guid") or caller.customer_id
-        if customer_id is None:
-            raise Malformed("customer_guid is required.")
-        customer = selectors.customer_seen_by(caller, customer_id)
-        account = services.open_account(customer, asset, type_, name)
-        return Response(account_out(selectors.account_seen_by(caller, account.pk)), status=201)
+class AssetFilters(Filters):
+    code = Strings("pk__in")
 
 
-class AccountView(APIView):
-    scopes = {"GET": "accounts:read"}
-
-    def get(self, request: Request, guid: str) -> Response:
-        caller: Caller = request.user  # type: ignore[assignment]
-        return Response(account_out(selectors.account_seen_by(caller, guid_in_path(guid))))
-
-
-class AssetsView(PublicView):
-    def get(self, request: Request) -> Response:
-        return Response(page_of(selectors.assets(), request.query_params, ASSET_FILTERS, asset_out))
+class AccountIn(fields.Body):
+    type = fields.Choice(TYPES, required=True)
+    asset = fields.Text(longest=10, required=True)
+    name = fields.Text(longest=LONGEST_NAME, required=True)
+    customer_guid = fields.Guid()
+    labels = fields.Labels()
 
 
-def account_out(account: LedgerAccount) -> dict[str, Any]:
-    available = account.balance
-    settling = int(account.settling)  # type: ignore[attr-defined]  # annotated by the selector
-    return {
-        "type": FIAT_ACCOUNT if account.asset.type == Asset.Type.FIAT else TRADING_ACCOUNT,
-        "guid": account.pk,
-        "created_at": account.created_at,
-        "updated_at": account.updated_at,
-        "asset": account.asset_id,
-        "name": account.name or account.asset.name,
-        "bank_guid": settings.BANK_GUID,
-        "customer_guid": account.customer_id,
-        "platform_balance": Decimal(available + settling),  # wei exceed 64 bits: printed from Decimal
-        "platform_available": Decimal(available),
-        "state": "created",
-        "labels": None,
+class AccountPatch(fields.Body):
+    name = fields.Text(longest=LONGEST_NAME)
+    labels = fields.Labels()
+
+
+def _type(account: LedgerAccount) -> str:
+    return FIAT_ACCOUNT if account.asset.type == Asset.Type.FIAT else TRADING_ACCOUNT
+
+
+class AccountOut(fields.Shown):
+    type = fields.Of(_type, {"type": "string", "enum": list(TYPES)})
+    guid = fields.Guid(source="pk")
+    created_at = fields.Time()
+    updated_at = fields.Time()
+    asset = fields.Text(source="asset_id")
+    name = fields.Of(lambda account: account.name or account.asset.name, {"type": "string"})
+    bank_guid = fields.Of(lambda _: settings.BANK_GUID, fields.A_GUID)
+    customer_guid = fields.Guid(source="customer_id")
+    platform_balance = fields.Amount(least=0)
+    platform_available = fields.Amount(least=0, source="balance")
+    state = fields.Of(lambda _: "created", {"type": "string", "enum": ["created"]})
+    labels = fields.Labels(allow_null=True)
+
+
+class AssetOut(fields.Shown):
+    type = fields.Choice(Asset.Type.values)
+    code = fields.Text()
+    name = fields.Text()
+    symbol = fields.Text()
+    decimals = fields.Whole(least=0, most=18)
+
+
+class AccountViewSet(ListModelMixin, RetrieveModelMixin, Resource):
+    queryset = selectors.accounts()
+    owner = "customer_id"
+    scopes = {
+        "list": "accounts:read",
+        "retrieve": "accounts:read",
+        "create": "accounts:execute",
+        "partial_update": "accounts:write",
     }
+    refusals = {"create": (CustomerNotFound, UnknownAsset, WrongAccountType, Conflict), "partial_update": ()}
+    filterset_class = AccountFilters
+    serializer_class = AccountOut
+
+    @extend_schema(request=AccountIn, responses={201: AccountOut})
+    def create(self, request: Request) -> Response:
+        """Name a customer's account in an asset."""
+        body = self.body(AccountIn)
+        customer = self.customer(body.get("customer_guid"))
+        account = services.open_account(customer, body["asset"], body["type"], body["name"], body.get("labels"))
+        return self.shown(self.get_queryset().get(pk=account.pk), status=201)
+
+    @extend_schema(request=AccountPatch, responses={200: AccountOut})
+    def partial_update(self, request: Request, guid: str) -> Response:
+        """Give an account another name, or other labels: [] takes them away, null leaves them."""
+        body = self.body(AccountPatch)
+        account_id = self.get_object().pk
+        services.change_account(account_id, name=body.get("name"), labels=body.get("labels"), at=clock.now())
+        return self.shown(self.get_queryset().get(pk=account_id))
 
 
-def asset_out(asset: Asset) -> dict[str, Any]:
-    return {
-        "type": asset.type,
-        "code": asset.code,
-        "name": asset.name,
-        "symbol": asset.symbol,
-        "decimals": asset.decimals,
-    }
+class AssetViewSet(ListModelMixin, PublicResource):
+    queryset = selectors.assets()
+    filterset_class = AssetFilters
+    serializer_class = AssetOut

@@ -22,6 +22,7 @@ _ESCAPES: Final = {"\n": "\\n", "\t": "\\t", "\r": "\\r"}
 # Where an account of each type belongs in a bookkeeper's tree. Customers' money is what the firm owes them.
 _HOUSE: Final = {
     "external": "Assets:External",
+    "between": "Assets:Between",
     "advances": "Assets:Advances",
     "differences": "Assets:Differences",
     "liquidity": "Liabilities:Liquidity",

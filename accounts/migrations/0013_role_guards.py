@@ -2,7 +2,7 @@
 
 Functions find what they name whatever the session's search_path or its temporary tables say; columns that never change
 say so in a trigger of their own, which costs nothing where a statement doesn't name them, and from which grants are
-derived (brokerage/grants.py); who did what at the desk is append-only.
+derived (brokerage/grants.py).
 """
 
 from django.db import migrations
@@ -58,13 +58,6 @@ CREATE TRIGGER made_by_owner BEFORE INSERT ON accounts_asset FOR EACH ROW
     EXECUTE FUNCTION refuse_all_but_owner();
 """
 
-WHO_DID_WHAT = """
-CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON django_admin_log
-    FOR EACH ROW EXECUTE FUNCTION refuse_change();
-CREATE TRIGGER never_emptied BEFORE TRUNCATE ON django_admin_log
-    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
-"""
-
 FIXED = {
     "accounts_customer": ("id", "user_id", "partition", "created_at"),
     "accounts_apiclient": ("id", "client_id", "secret_sha256", "created_at"),
@@ -81,12 +74,11 @@ def never_changed(table: str, columns: tuple[str, ...]) -> migrations.RunSQL:
 
 
 class Migration(migrations.Migration):
-    dependencies = [("accounts", "0012_words"), ("admin", "0003_logentry_add_action_flag_choices")]
+    dependencies = [("accounts", "0012_words")]
 
     operations = [
         migrations.RunSQL(FUNCTIONS, migrations.RunSQL.noop),
         migrations.RunSQL(REPLACED, migrations.RunSQL.noop),
         *(never_changed(table, columns) for table, columns in FIXED.items()),
         migrations.RunSQL(ASSETS, migrations.RunSQL.noop),
-        migrations.RunSQL(WHO_DID_WHAT, migrations.RunSQL.noop),
     ]

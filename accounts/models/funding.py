@@ -6,6 +6,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
+from accounts import request_id
 from accounts.ids import uuid7
 
 
@@ -32,6 +33,9 @@ class Funding(models.Model):
         max_length=40, blank=True, help_text='Where nobody is named, from where it was done: "command line".'
     )
     at = models.DateTimeField()
+    request_id = models.CharField(
+        max_length=128, null=True, editable=False, default=request_id.current, help_text="The HTTP request that did it."
+    )
 
     class Meta:
         constraints = (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
@@ -10,6 +12,7 @@ from accounts.ids import uuid7
 from accounts.kinds import KINDS
 from accounts.models.choices import known
 from accounts.models.fixed import FixedColumns
+from accounts.models.labels import few_labels
 
 
 class Asset(FixedColumns):
@@ -51,6 +54,7 @@ _ACCOUNT_TYPES = (
     "available",
     "settling",
     "margin",
+    "leaving",
     "liquidity",
     "fees",
     "profit",
@@ -58,6 +62,7 @@ _ACCOUNT_TYPES = (
     "protection",
     "advances",
     "external",
+    "between",
     "differences",
     "adjustments",
     "capital",
@@ -77,6 +82,7 @@ class LedgerAccount(FixedColumns):
         AVAILABLE = "available"
         SETTLING = "settling"
         MARGIN = "margin"
+        LEAVING = "leaving"
         LIQUIDITY = "liquidity"
         FEES = "fees"
         PROFIT = "profit"
@@ -84,6 +90,7 @@ class LedgerAccount(FixedColumns):
         PROTECTION = "protection"
         ADVANCES = "advances"
         EXTERNAL = "external"
+        BETWEEN = "between"
         DIFFERENCES = "differences"
         ADJUSTMENTS = "adjustments"
         CAPITAL = "capital"
@@ -96,10 +103,17 @@ class LedgerAccount(FixedColumns):
     asset = models.ForeignKey(Asset, on_delete=models.PROTECT, db_index=False)
     type = models.CharField(max_length=12, choices=Type)
     name = models.CharField(max_length=128, blank=True)
+    labels = ArrayField(models.CharField(max_length=64), null=True, blank=True)
     debits = models.DecimalField(max_digits=38, decimal_places=0, default=0)
     credits = models.DecimalField(max_digits=38, decimal_places=0, default=0)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_at = models.DateTimeField(default=timezone.now, editable=False)
+    request_id = models.CharField(
+        max_length=128,
+        null=True,
+        editable=False,
+        help_text="The HTTP request that opened it, or named or labelled it last.",
+    )
 
     class Meta:
         constraints = (
@@ -110,7 +124,9 @@ class LedgerAccount(FixedColumns):
                 "bucket", "asset", "type", condition=Q(customer__isnull=True), name="one_account_per_bucket"
             ),
             models.CheckConstraint(
-                condition=Q(customer__isnull=False, bucket__isnull=True, type__in=["available", "settling", "margin"])
+                condition=Q(
+                    customer__isnull=False, bucket__isnull=True, type__in=["available", "settling", "margin", "leaving"]
+                )
                 | Q(
                     customer__isnull=True,
                     bucket__isnull=False,
@@ -122,6 +138,7 @@ class LedgerAccount(FixedColumns):
                         "protection",
                         "advances",
                         "external",
+                        "between",
                         "differences",
                         "adjustments",
                         "capital",
@@ -134,7 +151,10 @@ class LedgerAccount(FixedColumns):
                 condition=Q(customer__isnull=True) | Q(credits__gte=F("debits")), name="customer_never_below_zero"
             ),
             known("account", "type", _ACCOUNT_TYPES),
+            few_labels("account"),
         )
+        # Labels don't change with a balance, so an account is still updated in place.
+        indexes = (GinIndex(fields=["labels"], condition=Q(labels__isnull=False), name="account_by_label"),)
 
     @property
     def balance(self) -> int:
@@ -172,7 +192,7 @@ class Transfer(models.Model):
         db_constraint=False,
         db_index=False,
     )
-    subject = models.UUIDField(null=True, help_text="The order, trade or batch that this movement belongs to.")
+    subject = models.UUIDField(null=True, help_text="The order, trade, payment or batch that this movement belongs to.")
     at = models.DateTimeField()
 
     class Meta:

@@ -6,6 +6,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
 
+from accounts import request_id
 from accounts.ids import uuid7
 from accounts.models.choices import known
 from accounts.models.fixed import FixedColumns
@@ -23,6 +24,9 @@ class ReconciliationRun(models.Model):
     source = models.CharField(max_length=200, help_text="The statement's file name.")
     source_sha256 = models.CharField(max_length=64)
     ok = models.BooleanField(help_text="No asset drifts.")
+    request_id = models.CharField(
+        max_length=128, null=True, editable=False, default=request_id.current, help_text="The HTTP request that did it."
+    )
 
     def __str__(self) -> str:
         return f"{self.as_of:%Y-%m-%d %H:%M} {'OK' if self.ok else 'DRIFT'}"

@@ -21,6 +21,7 @@ class RowVersion(models.Model):
     said = models.JSONField(null=True, help_text="By column; empty: the row was removed.")
     by_role = models.CharField(max_length=63, help_text="The database's role that did it.")
     at = models.DateTimeField()
+    request_id = models.CharField(max_length=128, null=True, help_text="The HTTP request that did it.")
 
     class Meta:
         constraints = (

@@ -52,7 +52,11 @@ def authenticate_client(client_id: str, secret: str) -> ApiClient:
 
 
 def granted(wanted: Collection[str], allowed: Collection[str]) -> frozenset[str]:
-    """The wanted scopes, or all the allowed ones where none is wanted. Raises Forbidden past the allowed."""
+    """The wanted scopes, or all the allowed ones where none is wanted. Raises Forbidden past the allowed.
+
+    A client's row may name a scope that no endpoint asks for any more: that one isn't granted.
+    """
+    allowed = FIRM_SCOPES.intersection(allowed)
     if beyond := sorted(set(wanted).difference(allowed)):
         raise Forbidden(f"These scopes are not granted: {', '.join(beyond)[:200]}.")
     return frozenset(wanted or allowed)

@@ -17,7 +17,7 @@ from uuid import UUID
 
 from django.db import connection
 
-from accounts import conflicts
+from accounts import clock, conflicts
 from accounts.db import locks
 from accounts.errors import BadStatement, Malformed
 from accounts.identity import SYSTEM, Actor
@@ -51,8 +51,9 @@ SELECT asset_id, sum(amount) FROM (
 
 def ledger_outside(as_of: datetime) -> dict[str, int]:
     """What is outside by the books as of a moment, per asset in base units: today's less what moved since."""
+    since = floor_of(clock.real_of(as_of) - ID_LAG)
     with connection.cursor() as cursor:
-        cursor.execute(_OUTSIDE, {"since": floor_of(as_of - ID_LAG), "as_of": as_of})
+        cursor.execute(_OUTSIDE, {"since": since, "as_of": as_of})
         return {asset: int(amount) for asset, amount in cursor.fetchall()}
 
 

@@ -27,6 +27,7 @@ class DemoClient:
     """Makes calls and shows them; `expect` notes what is not as it should be, and the story goes on."""
 
     def __init__(self, url: str, console: Console) -> None:
+        self.url = url
         self.console = console
         self.wrong: list[str] = []
         self._http = httpx.Client(base_url=url, timeout=15)
@@ -37,11 +38,14 @@ class DemoClient:
     def say(self, text: str) -> None:
         self.console.print(f"\n[bold]{escape(text)}[/bold]")
 
+    def show(self, line: str) -> None:
+        self.console.print(f"  [dim]{escape(line)}[/dim]", highlight=False, soft_wrap=True)
+
     def call(self, method: str, path: str, token: str = "", body: Any = None, *, quietly: bool = False) -> Any:
         """Make one request and show it; gives the answer with exact numbers. Raises UnexpectedAnswer past 2xx."""
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         answer = self._http.request(method, path, headers=headers, json=body)
-        said = json_codec.loads(answer.content)
+        said = json_codec.loads(answer.content) if answer.content else None
         if not quietly:
             self._show(method, path, body, answer.status_code, said)
         if not answer.is_success:
@@ -95,7 +99,7 @@ class DemoClient:
 def _without_secrets(said: Any) -> Any:
     """Tokens are long and nobody's business."""
     if isinstance(said, dict):
-        hidden = {"access", "refresh", "access_token"}
+        hidden = {"access", "refresh", "access_token", "signing_key"}
         return {name: f"{value[:12]}…" if name in hidden else value for name, value in said.items()}
     return said
 

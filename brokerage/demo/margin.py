@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from brokerage.demo.client import DemoClient
+from brokerage.demo.listening import Heard, stream
 from brokerage.demo.stories import SYMBOL, account, hold, sign_up
 
 CENTS = Decimal("0.01")
@@ -42,9 +43,14 @@ def orders_by_themselves(demo: DemoClient) -> None:
 
 
 def fall(demo: DemoClient) -> None:
-    """Margin call, stop-out, and a gap beyond all the money."""
+    """Margin call, stop-out, and a gap beyond all the money; a stream tells it as it happens."""
     demo.title("Story 5: the price falls, and falls")
     token = sign_up(demo, "1000.00")
+    with stream(demo, token) as heard:
+        _falls(demo, token, heard)
+
+
+def _falls(demo: DemoClient, token: str, heard: Heard) -> None:
     hold(demo, "40000.00", "40000.00")
     held = opened(demo, token, type="buy", quantity=0.4, leverage=20)
     resting = opened(demo, token, type="buy", quantity=0.01, leverage=20, orderType="limit", price=30000)
@@ -60,6 +66,11 @@ def fall(demo: DemoClient) -> None:
     demo.expect("the waiting order's", became(demo, token, resting, "CANCELLED")["closeReason"], "stop_out")
     figures = account(demo, token, "what is left")
     demo.expect("balance", figures["balance"], Decimal("400.00"))
+    demo.say("All of it came over the event stream, without being asked for:")
+    told = demo.until("a stop-out on the stream", heard.kinds, lambda kinds: "margin_account.stop_out" in kinds)
+    for one in heard.events:
+        demo.show(f"{one['created_at']}  {one['event_type']}  {one['object_guid']}")
+    demo.expect("a margin call before it", told.index("margin_account.margin_call") < len(told) - 1, True)
     demo.say("A gap, past every level: the customer loses what there is, and never owes.")
     last = opened(demo, token, type="buy", quantity=0.2, leverage=20)
     hold(demo, "35000.00", "35000.00")

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 import time
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from django.utils import timezone
-
-from accounts.api.lists import parse_timestamp
-from brokerage.demo.client import DemoClient, dollars
+from accounts.timestamps import parse_timestamp
+from brokerage.demo.client import DemoClient, UnexpectedAnswer, dollars
+from brokerage.demo.listening import receiver
 
 SYMBOL = "BTC-USD"
 CLEAR_OF_A_CUT = timedelta(seconds=30)
@@ -55,8 +55,24 @@ def _signed_up(demo: DemoClient, amount: str) -> dict[str, Any]:
     signed_up: dict[str, Any] = demo.call(
         "POST", "/api/v1/auth/signup", body={"email": email, "password": secrets.token_urlsafe(12), "name": "Demo"}
     )
-    demo.command("deposit", signed_up["user"]["customerGuid"], "USD", amount)
+    fund(demo, signed_up["access"], amount)
     return signed_up
+
+
+def fund(demo: DemoClient, token: str, amount: str) -> None:
+    """Bring so many dollars in by a transfer, as a client does; in a sandbox it completes by itself."""
+    cents = int(Decimal(amount).scaleb(2))
+    wish = {"product_type": "funding", "asset": "USD", "side": "deposit", "deliver_amount": cents}
+    quote = demo.call("POST", "/api/quotes", token, wish, quietly=True)
+    body = {"quote_guid": quote["guid"], "transfer_type": "funding"}
+    made = demo.call("POST", "/api/transfers", token, body)
+    path = f"/api/transfers/{made['guid']}"
+    demo.until(
+        "a deposit that has completed",
+        lambda: demo.call("GET", path, token, quietly=True),
+        lambda seen: seen["state"] in ("completed", "failed"),
+    )
+    demo.expect("the deposit is", demo.call("GET", path, token)["state"], "completed")
 
 
 def close_order(demo: DemoClient, who: Participants) -> None:
@@ -167,6 +183,35 @@ def batched_trade(demo: DemoClient, who: Participants) -> None:
     demo.expect("BTC", int(after["BTC"]["platform_available"]), int(quote["receive_amount"]))
 
 
+def told_of_a_deposit(demo: DemoClient, who: Participants) -> None:
+    """A partner subscribes to a customer's transfers, and a signed webhook tells of one."""
+    demo.title("Story 6: a webhook arrives")
+    with receiver() as endpoint:
+        wanted = {
+            "name": "the demo's shop",
+            "type": "webhook",
+            "environment": "sandbox",
+            "url": endpoint.url,
+            "customer_guid": who.customer_guid,
+            "event_types": ["transfer.completed"],
+        }
+        try:
+            made = demo.call("POST", "/api/subscriptions", who.firm, wanted)
+        except UnexpectedAnswer as refused:
+            if '"url must begin with https://."' not in str(refused):
+                raise
+            demo.say("Webhooks go to no address of this machine here (WEBHOOK_ALLOWED_NETWORKS): left out.")
+            return
+        endpoint.signing_key = made["signing_key"]
+        fund(demo, who.trader, "25.00")
+        demo.until("a webhook", endpoint.heard.kinds, bool)
+        demo.say("What the receiver got, signed by its key:")
+        (got,) = endpoint.heard.events
+        demo.show(json.dumps(got))
+        demo.expect("it tells of", (got["event_type"], got["customer_guid"]), ("transfer.completed", who.customer_guid))
+        demo.call("DELETE", f"/api/subscriptions/{made['guid']}", who.firm, quietly=True)
+
+
 def books(demo: DemoClient) -> None:
     demo.title("The ledger audit")
     audit = demo.command("audit_ledger")
@@ -178,8 +223,9 @@ def books(demo: DemoClient) -> None:
 
 def keep_clear_of_cuts(demo: DemoClient) -> None:
     """A scheduled cut between the trade and its exit would make the exit fail, as it should: wait it out."""
-    cuts = [parse_timestamp(at) for window in demo.command("next_cuts", "--count", "1") for at in window["cuts"]]
-    now = timezone.now()
+    told = demo.command("next_cuts", "--count", "1")
+    cuts = [parse_timestamp(at) for window in told["windows"] for at in window["cuts"]]
+    now = datetime.fromisoformat(told["at"])
     soon = [at for at in cuts if at is not None and at - now < CLEAR_OF_A_CUT]
     if soon:
         demo.say("A scheduled cut is near; waiting until it is over.")

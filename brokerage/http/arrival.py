@@ -10,16 +10,17 @@ import logging
 from collections.abc import Callable
 from contextlib import suppress
 
-from django.conf import settings
+from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse, UnreadablePostError
 from django.http.response import HttpResponseBase
 
 from accounts import clock
 from brokerage import errors
+from brokerage.http import hosts, request_bytes
+from brokerage.http.paths import is_api, is_json
 
 log = logging.getLogger(__name__)
 
-_API_PREFIXES = ("/api/", "/oauth/")
 _CHUNK = 65_536
 
 
@@ -31,27 +32,41 @@ class ArrivalMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         request.arrived = clock.uptime()  # type: ignore[attr-defined]
-        response = self.get_response(request)
-        if response.status_code >= 400 and _is_api(request) and not _is_json(response):
+        response = _refused(request) or self.get_response(request)
+        if response.status_code >= 400 and is_api(request) and not is_json(response):
             response = _as_json(request, response)
         _read_the_rest(request, response)
+        if not response.streaming and "Content-Length" not in response.headers:
+            response.headers["Content-Length"] = str(len(response.content))  # type: ignore[attr-defined]
         return response
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         return answer_to(request, error)
 
 
+def _refused(request: HttpRequest) -> HttpResponse | None:
+    api = is_api(request)
+    try:
+        request_bytes.take(request)
+        if api:
+            hosts.check(request)
+    except DisallowedHost as wrong:
+        logging.getLogger("django.security.DisallowedHost").error("%s", wrong)
+        return errors.answer(errors.of_status(400), request.path)
+    except Exception as error:
+        return answer_to(request, error) or errors.answer(errors.BUG, request.path)
+    said = request_bytes.refusal(request, api=api)
+    return errors.answer(said, request.path) if said else None
+
+
 def _read_the_rest(request: HttpRequest, response: HttpResponseBase) -> None:
     """Read a body that nobody has read: the server would close the connection without a word, and the next request on
-    it would fail, while its sender can't tell whether it arrived. One that is too large isn't read, nor one in chunks,
-    which Django takes for none; then we say that the connection is closed."""
-    if "HTTP_TRANSFER_ENCODING" in request.META:
-        response.headers["Connection"] = "close"
-        return
+    it would fail, while its sender can't tell whether it arrived. One that is too large isn't read; then we say that
+    the connection is closed."""
     if request._read_started:  # type: ignore[attr-defined]
         return
-    said = request.META.get("CONTENT_LENGTH") or "0"
-    if not said.isdecimal() or int(said) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+    in_chunks = "HTTP_TRANSFER_ENCODING" in request.META and not request.META.get("CONTENT_LENGTH")
+    if in_chunks or request_bytes.is_large(request):
         response.headers["Connection"] = "close"
         return
     with suppress(UnreadablePostError):
@@ -62,21 +77,13 @@ def _read_the_rest(request: HttpRequest, response: HttpResponseBase) -> None:
 def answer_to(request: HttpRequest, error: Exception) -> HttpResponse | None:
     """What a view raised and nobody answered; None where that is left to Django."""
     told = errors.told(error)
-    if told is None or (told is errors.BUG and not _is_api(request)):
+    if told is None or (told is errors.BUG and not is_api(request)):
         return None  # Django's own answer; in an API path it is put into JSON above
     if told is errors.BUG:
         log.exception("%s %s failed", request.method, request.path, exc_info=error)
     elif told is errors.UNREACHABLE:
         log.error("%s %s: %s: %s", request.method, request.path, type(error).__name__, error)
     return errors.answer(told, request.path)
-
-
-def _is_api(request: HttpRequest) -> bool:
-    return request.path.startswith(_API_PREFIXES)
-
-
-def _is_json(response: HttpResponseBase) -> bool:
-    return response.headers.get("Content-Type", "").startswith("application/json")
 
 
 def _as_json(request: HttpRequest, response: HttpResponseBase) -> HttpResponse:

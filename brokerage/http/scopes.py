@@ -1,4 +1,4 @@
-"""Each view says which scope each of its methods asks for; a view that says nothing is closed."""
+"""Each viewset says which scope each of its actions asks for; an action that says nothing is closed."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:  # DRF imports this module while it makes its views
 
 
 class ScopeRequired(BasePermission):
-    """`scopes = {"GET": "quotes:read", "POST": "quotes:execute"}` on the view; HEAD asks for GET's."""
+    """`scopes = {"list": "quotes:read", "create": "quotes:execute"}` on the viewset."""
 
     def has_permission(self, request: Request, view: APIView) -> bool:
-        method = "GET" if request.method == "HEAD" else str(request.method)
-        if not hasattr(view, method.lower()):
-            return True  # there is nothing to guard: the view goes on to answer 405
-        scope = getattr(view, "scopes", {}).get(method)
+        action = getattr(view, "action", "")  # what is no viewset has none, and stays closed
+        if action is None:
+            return True  # there is nothing to guard: the viewset goes on to answer 405
+        scope = getattr(view, "scopes", {}).get(action)
         caller: Any = request.user
         if scope is None or not caller.may(scope):
             raise Forbidden

@@ -13,7 +13,7 @@ class BearerAuthentication(BaseAuthentication):
     """Refuses a call without a good token; a public view declares `authentication_classes = []`."""
 
     def authenticate(self, request: Request) -> tuple[Caller, tokens.Claims]:
-        claims = tokens.verify(request.META.get("HTTP_AUTHORIZATION"))
+        claims = tokens.claims_of(request._request)
         return tokens.caller_of(claims), claims
 
     def authenticate_header(self, request: Request) -> str:

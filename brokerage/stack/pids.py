@@ -106,17 +106,17 @@ def wait_until(condition: Callable[[], bool], seconds: float, *, step: float = 0
     return True
 
 
-def stop_group(leader: Process, seconds: float, *, marker: str) -> bool:
-    """TERM to a process group, KILL to what is left after so many seconds; whether TERM was enough.
+def stop_group(leader: Process, seconds: float, *, marker: str, how: int = signal.SIGTERM) -> bool:
+    """A signal, TERM, to a process group, KILL to what is left after so many seconds; whether the first was enough.
 
     The group's leader must be known by pid and start time, or its members by their environment.
     """
-    _signal_group(leader, signal.SIGTERM, marker)
-    was_term_enough = wait_until(lambda: not leader.alive() and not group_members(leader.pid, marker), seconds)
-    if not was_term_enough:
+    _signal_group(leader, how, marker)
+    was_enough = wait_until(lambda: not leader.alive() and not group_members(leader.pid, marker), seconds)
+    if not was_enough:
         _signal_group(leader, signal.SIGKILL, marker)
         wait_until(lambda: not leader.alive() and not group_members(leader.pid, marker), 1)
-    return was_term_enough
+    return was_enough
 
 
 def _signal_group(leader: Process, number: int, marker: str) -> None:

@@ -264,17 +264,18 @@ class Postgres:
         In a new cluster and in one of an earlier version; in template1 as well, for databases that are made later.
         """
         try:
-            with self._as_superuser(DATABASE) as connection:
+            with self.as_superuser(DATABASE) as connection:
                 if not connection.execute("SELECT FROM pg_roles WHERE rolname = %s", [APPLICATION]).fetchall():
                     connection.execute(f"CREATE ROLE {APPLICATION} LOGIN")
                 connection.execute(revoke_large_objects(OWNER))
                 connection.execute(f"REVOKE TEMPORARY ON DATABASE {DATABASE} FROM PUBLIC")  # also where it was restored
-            with self._as_superuser("template1") as connection:
+            with self.as_superuser("template1") as connection:
                 connection.execute(revoke_large_objects(OWNER))
         except psycopg.Error as error:
             raise StackError(f"PostgreSQL's role {APPLICATION} can't be made: {error}") from error
 
-    def _as_superuser(self, database: str) -> psycopg.Connection:
+    def as_superuser(self, database: str) -> psycopg.Connection:
+        """A connection that may do anything. Raises psycopg.Error where there is none to be had."""
         return psycopg.connect(self._url_as(SUPERUSER, database), autocommit=True, connect_timeout=10)
 
     def _url_as(self, role: str, database: str = DATABASE) -> str:

@@ -92,3 +92,8 @@ def _name(uid: int) -> str:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
         return str(uid)
+
+
+def this_user() -> ServerUser:
+    """Whoever runs this."""
+    return ServerUser("", os.getuid(), os.getgid(), dropped=False)

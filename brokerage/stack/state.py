@@ -49,9 +49,9 @@ class StateFile:
         self._path = data / "stack.json"
         self._state: dict[str, Any] = {"servers": {}, "children": {}}
 
-    def introduce(self, url: str) -> None:
-        """Say who runs the stack, and at which address."""
-        self._state["up"] = {"url": url, **_written(this_process())}
+    def introduce(self, url: str, stream_url: str) -> None:
+        """Say who runs the stack, and at which addresses."""
+        self._state["up"] = {"url": url, "stream": stream_url, **_written(this_process())}
         self._write()
 
     def server(self, name: str, running: Process, urls: Mapping[str, str]) -> None:

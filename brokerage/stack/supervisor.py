@@ -139,7 +139,8 @@ class Supervisor:
             if one.running is None:
                 continue
             self.say(f"stopping {one.child.name}")
-            if not stop_group(one.running, one.child.stop_seconds, marker=self._marker):
+            how = one.child.stop_signal
+            if not stop_group(one.running, one.child.stop_seconds, marker=self._marker, how=how):
                 self.say(f"{one.child.name} took more than {one.child.stop_seconds} s: killed")
         for server, _ in reversed(self._servers):
             self.say(f"stopping {server.name}")
@@ -162,7 +163,8 @@ class Supervisor:
                     self.say(f"{error}; trying again in {delay.ended():g} s")
 
     def _launch(self, one: Supervised, environ: Mapping[str, str]) -> None:
-        popen = self._popen(one.child.command, environ, subprocess.PIPE)
+        one.child.make_room()
+        popen = self._popen(one.child.command, {**environ, **one.child.environ}, subprocess.PIPE)
         one.popen, one.running = popen, process(popen.pid) or Process(popen.pid, "gone")
         one.delay.started()
         self._state.child(one.child.name, one.running)

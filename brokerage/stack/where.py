@@ -42,8 +42,7 @@ def embedded_urls() -> dict[str, str]:
 
 def running_url() -> str:
     """The base URL of the web process of a running `manage.py up`, or an empty string."""
-    up = read_state(data_dir()).get("up")
-    url = str(up.get("url", "")) if isinstance(up, dict) else ""
+    url = _said_by_up("url")
     parts = urlsplit(url)
     if not parts.hostname or not parts.port:
         return ""
@@ -54,6 +53,11 @@ def running_url() -> str:
     return url
 
 
+def stream_url() -> str:
+    """The base URL of the event stream of the last `manage.py up`, or an empty string where it runs without one."""
+    return _said_by_up("stream")
+
+
 def socket_path(url: str) -> str:
     """The unix socket behind a URL that the embedded servers hand out."""
     parts = urlsplit(url)
@@ -61,6 +65,11 @@ def socket_path(url: str) -> str:
         return unquote(parts.path)
     host, _, port = parts.netloc.rpartition("@")[2].rpartition(":")
     return f"{unquote(host)}/.s.PGSQL.{port}"
+
+
+def _said_by_up(name: str) -> str:
+    up = read_state(data_dir()).get("up")
+    return str(up.get(name, "")) if isinstance(up, dict) else ""
 
 
 def answers(path: str) -> bool:

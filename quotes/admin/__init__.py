@@ -1,3 +1,3 @@
-from quotes.admin import markets, quotes
+from quotes.admin import hours, markets, quotes
 
-__all__ = ["markets", "quotes"]
+__all__ = ["hours", "markets", "quotes"]

@@ -9,4 +9,5 @@ WHY_NONE = {
     Fault.SPREAD: "its spread is too wide",
     Fault.JUMP: "too far from the one before",
     Fault.FUTURE: "from the future",
+    Fault.HOLD: "held by nobody",
 }

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, cast
 from uuid import UUID
 
 import redis
 from django import forms
+from django.conf import settings
 from django.contrib import admin
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import ValidationError
@@ -17,25 +19,30 @@ from unfold.decorators import action
 from unfold.enums import ActionVariant
 from unfold.forms import BaseDialogForm
 from unfold.views import ChangeList
+from unfold.widgets import UnfoldAdminSelectWidget
 
 from accounts import clock
 from accounts.admin import shown
 from accounts.admin.base import BoundedAdmin, BoundedList, NeverDeleted, ReadOnlyAdmin, asked_once, may
-from accounts.admin.dialogs import carried_out, dialog
+from accounts.admin.dialogs import ReasonForm, actor, carried_out, dialog
 from accounts.money import printed
 from quotes import prices, symbols
 from quotes.admin.faults import WHY_NONE
 from quotes.admin.held import held_shown
+from quotes.conversion import turned_by
 from quotes.errors import NoRefusedPrice
+from quotes.hours import NEVER_CLOSES, MarketHours, Switch
 from quotes.judging import Fault, is_too_wide
-from quotes.models import Candle, FeedLease, Instrument, PriceHold
+from quotes.models import Candle, FeedLease, Instrument, MarketSwitch, PriceHold
 from quotes.models.instrument import MOVING
 from quotes.prices import Price
 from quotes.selectors import holds_behind, who
 from quotes.services import accept_price
-from quotes.terms import out_of_bounds
+from quotes.switching import in_words, switch_market
+from quotes.terms import HOURS, out_of_bounds
 
 PAGE = "admin:quotes_instrument_change"
+MARKETS = {"open": "success", "pre_open": "info", "close_only": "warning", "halted": "danger"}
 
 
 class InstrumentForm(ModelForm):
@@ -45,16 +52,26 @@ class InstrumentForm(ModelForm):
         symbol = given.get("symbol", self.instance.symbol)
         if base and counter and symbol != f"{base.code}-{counter.code}":
             raise ValidationError("The symbol must be the two assets' codes, e.g. BTC-USD.")
+        if self.instance._state.adding:
+            known = Instrument.objects.values_list("symbol", flat=True)
+            if turned := turned_by(symbol, known, settings.ACCOUNT_CURRENCY):
+                raise ValidationError(
+                    f"{symbol} would convert {turned} another way, and with it all positions counted in {turned}. Only"
+                    " the owner of the database's tables can add it."
+                )
         for name, sentence in out_of_bounds(given).items():
             self.add_error(name, sentence)
         return given
 
 
 class PricedInstrumentList(BoundedList):
-    """Reads all prices once per page."""
+    """Reads all prices, and whether each market trades, once per page."""
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
+        at, hours = clock.about_firm_now(), symbols.market_hours()
+        for instrument in self.result_list:
+            instrument.market_text = _market(hours.get(instrument.symbol, NEVER_CLOSES), at)
         try:
             latest, refused = prices.latest(), prices.refused()
         except redis.RedisError:
@@ -65,6 +82,20 @@ class PricedInstrumentList(BoundedList):
             instrument.price_now = latest.usable(instrument.symbol, instrument.price_age_limit_seconds)
             instrument.price_fault = latest.faults.get(instrument.symbol)
             instrument.price_refused = refused.get(instrument.symbol)
+
+
+class SwitchForm(ReasonForm):
+    """What the market is to do, and why."""
+
+    field_order = ("switch", "reason")
+    switch = forms.ChoiceField(
+        choices=[
+            (Switch.HALTED.value, "halt: nothing executes"),
+            (Switch.CLOSE_ONLY.value, "close only: nothing opens"),
+            (Switch.NONE.value, "follow its hours again"),
+        ],
+        widget=UnfoldAdminSelectWidget,
+    )
 
 
 class AcceptForm(BaseDialogForm):
@@ -111,6 +142,7 @@ class InstrumentAdmin(NeverDeleted, BoundedAdmin):
         "symbol",
         "name",
         "is_active",
+        "market_shown",
         "bid_shown",
         "ask_shown",
         "held_listed",
@@ -125,6 +157,14 @@ class InstrumentAdmin(NeverDeleted, BoundedAdmin):
     fieldsets = (
         (None, {"fields": ("symbol", "name", "is_active", "image_url", "base_asset", "counter_asset", "changes")}),
         (
+            "Hours",
+            {
+                "fields": ("trading_hours", "market_now"),
+                "description": "Outside its hours a market executes nothing and takes no price; what waits goes on at"
+                " the first price after the opening.",
+            },
+        ),
+        (
             "Prices",
             {
                 "fields": (
@@ -135,6 +175,9 @@ class InstrumentAdmin(NeverDeleted, BoundedAdmin):
                     "held_price",
                     "refused_price",
                     "spread_bps",
+                    "markup_bps",
+                    "least_sources",
+                    "outlier_percent",
                     "volatility_limit_percent",
                     "quote_life_seconds",
                 )
@@ -150,19 +193,22 @@ class InstrumentAdmin(NeverDeleted, BoundedAdmin):
         ),
         ("Simulator", {"fields": ("simulator_price", "simulator_step_bps")}),
     )
-    actions_detail = ("accept_refused",)
-    has_accept_permission = may("quotes.change_instrument")
+    actions_detail = ("accept_refused", "switch")
+    has_accept_permission = has_switch_permission = may("quotes.change_instrument")
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return PricedInstrumentList
 
     def get_readonly_fields(self, request: HttpRequest, obj: Instrument | None = None) -> tuple[str, ...]:
-        shown_only = ("held_price", "refused_price", "changes")
-        return (*shown_only, *(("symbol", "base_asset", "counter_asset", *MOVING) if obj else ()))
+        shown_only = ("held_price", "refused_price", "changes", "market_now")
+        terms = [name for name in MOVING if name != HOURS]
+        return (*shown_only, *(("symbol", "base_asset", "counter_asset", "trading_hours", *terms) if obj else ()))
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
         offered: list[Any] = super().get_actions_detail(request, object_id)
-        return offered if _refused(_symbol_in(object_id)) else []
+        if _refused(_symbol_in(object_id)):
+            return offered
+        return [one for one in offered if "accept" not in one.action_name]
 
     @action(
         description="Accept the refused price",
@@ -188,9 +234,43 @@ class InstrumentAdmin(NeverDeleted, BoundedAdmin):
 
         return carried_out(request, accepted, "Accepted: the feed's next prices are compared with it.", PAGE, object_id)
 
+    @action(
+        description="Halt or resume",
+        icon="front_hand",
+        variant=ActionVariant.DANGER,
+        permissions=["switch"],
+        dialog=dialog(
+            "Switch this market?",
+            "It takes effect within a second. Halted, nothing executes: orders are refused, stops and pending orders"
+            " wait, and a stop-out leaves its positions. For closing only, nothing opens. Resumed, what waited goes on"
+            " at the first price after that.",
+            "Switch",
+            SwitchForm,
+        ),
+    )
+    def switch(self, request: HttpRequest, form: SwitchForm, object_id: str) -> HttpResponse:
+        symbol, given = _symbol_in(object_id), form.cleaned_data
+
+        def switched() -> MarketSwitch:
+            to, reason = Switch(given["switch"]), given["reason"]
+            return switch_market(symbol, to, by=actor(request), reason=reason, at=clock.firm_now())
+
+        return carried_out(request, switched, "Switched: it counts everywhere within a second.", PAGE, object_id)
+
     def save_model(self, request: HttpRequest, obj: Instrument, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)
         symbols.forget()
+
+    @admin.display(description="Market, UTC")
+    def market_shown(self, instrument: Instrument) -> str:
+        return getattr(instrument, "market_text", shown.NOTHING)
+
+    @admin.display(description="Now, UTC")
+    @asked_once
+    def market_now(self, instrument: Instrument) -> str:
+        if instrument._state.adding:
+            return shown.NOTHING
+        return _market(symbols.hours_of(instrument.symbol), clock.firm_now())
 
     @admin.display(description="Bid")
     def bid_shown(self, instrument: Instrument) -> str:
@@ -258,7 +338,7 @@ class PriceHoldAdmin(ReadOnlyAdmin):
     list_display = ("when", "symbol", "number", "held_at", "by_whom", "reason")
     list_filter = ("instrument",)
     ordering = ("-id",)
-    related = ("by",)
+    related = ("by", "by_client")
     fields = readonly_fields = ("when", "symbol", "number", "held_at", "by_whom", "reason")
 
     @admin.display(description="At")
@@ -334,6 +414,11 @@ class CandleAdmin(ReadOnlyAdmin):
     @admin.display(description="Close")
     def closed_shown(self, candle: Candle) -> str:
         return shown.number(candle.close, candle.instrument.price_decimals)
+
+
+def _market(hours: MarketHours, at: datetime) -> str:
+    phase = hours.state_at(at).phase.value
+    return shown.chip(phase, MARKETS, in_words(hours, at).removeprefix(phase.replace("_", " ")).strip(", "))
 
 
 def _symbol_in(object_id: object) -> str:

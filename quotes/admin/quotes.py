@@ -25,14 +25,14 @@ class QuoteAdmin(ReadOnlyAdmin):
         "issued",
         "expires",
     )
-    list_filter = ("product_type", "side", "instrument")
-    related = ("customer", "instrument__base_asset", "instrument__counter_asset")
+    list_filter = ("product_type", "side", "instrument", "asset")
+    related = ("customer", "asset", "instrument__base_asset", "instrument__counter_asset")
     search_guids = ("pk", "customer_id")
     search_customer = "customer_id"
     fields = (
         ("guid", "product_type"),
         ("customer_name", "side_label"),
-        ("instrument", "price_shown"),
+        ("instrument", "asset", "price_shown"),
         ("received_shown", "delivered_shown", "fee_shown"),
         ("issued", "expires", "reference"),
     )
@@ -46,9 +46,9 @@ class QuoteAdmin(ReadOnlyAdmin):
     def guid(self, quote: Quote) -> str:
         return shown.guid(quote.pk)
 
-    @admin.display(description="Symbol")
+    @admin.display(description="Symbol or asset")
     def symbol(self, quote: Quote) -> str:
-        return quote.instrument_id
+        return quote.instrument_id or quote.asset_id or shown.NOTHING
 
     @admin.display(description="Customer")
     def customer_name(self, quote: Quote) -> str:
@@ -56,10 +56,14 @@ class QuoteAdmin(ReadOnlyAdmin):
 
     @admin.display(description="Side")
     def side_label(self, quote: Quote) -> str:
-        return shown.chip(quote.side, {"buy": "success", "sell": "danger"})
+        return shown.chip(
+            quote.side, {"buy": "success", "sell": "danger", "deposit": "success", "withdrawal": "danger"}
+        )
 
     @admin.display(description="Price")
     def price_shown(self, quote: Quote) -> str:
+        if quote.instrument is None or quote.price is None:
+            return shown.NOTHING
         return shown.number(quote.price, quote.instrument.price_decimals)
 
     @admin.display(description="Receives")
@@ -72,7 +76,7 @@ class QuoteAdmin(ReadOnlyAdmin):
 
     @admin.display(description="Fee")
     def fee_shown(self, quote: Quote) -> str:
-        return shown.amount(quote.fee, quote.instrument.counter_asset)
+        return shown.amount(quote.fee, _assets(quote)[2])
 
     @admin.display(description="Issued")
     def issued(self, quote: Quote) -> str:
@@ -87,7 +91,10 @@ class QuoteAdmin(ReadOnlyAdmin):
         return shown.guid(quote.reference_trade_id)
 
 
-def _assets(quote: Quote) -> tuple[Asset, Asset]:
-    """What the customer receives and delivers."""
+def _assets(quote: Quote) -> tuple[Asset, Asset, Asset]:
+    """What is received, what is delivered, and what the fee is in."""
+    if quote.asset is not None:
+        return quote.asset, quote.asset, quote.asset
+    assert quote.instrument is not None
     base, counter = quote.instrument.base_asset, quote.instrument.counter_asset
-    return (base, counter) if quote.side == Quote.Side.BUY else (counter, base)
+    return (base, counter, counter) if quote.side == Quote.Side.BUY else (counter, base, counter)

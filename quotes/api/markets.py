@@ -1,65 +1,169 @@
-"""What is traded and what it costs: public, no token."""
+"""GET /api/v1/supportedAssets, prices/latest and candles: what can be traded and what it costs, without a token."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 import redis
-from django.urls import re_path
+from drf_spectacular.utils import extend_schema
+from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
+from rest_framework.serializers import ValidationError
 
 from accounts import clock
 from accounts.errors import Malformed, Unavailable
 from accounts.money import at_scale
+from accounts.rest import fields
+from accounts.rest.queries import Query
+from accounts.rest.viewsets import PublicResource
+from accounts.timestamps import parse_timestamp
 from quotes import markets_selectors, prices, symbols
+from quotes.errors import UnknownSymbol
+from quotes.hours import MarketState, Phase
 from quotes.models import Instrument, PriceHold
 from quotes.selectors import HELD_BY, holds_behind
 
-_MOMENT = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d([.,]\d{1,9})?)?(Z|[+-]\d\d:?\d\d)?)?", re.ASCII)
 _YEARS = range(1970, 3000)
 
 
-class PublicView(APIView):
-    authentication_classes = []
-    permission_classes = []
+class Moment(fields.Time):
+    """A time of the years that markets have."""
+
+    def to_internal_value(self, data: Any) -> datetime:
+        at = parse_timestamp(data)
+        if at is None or at.year not in _YEARS:
+            raise ValidationError(f"'{self.field_name}' must be an ISO 8601 time")
+        return at
 
 
-class SupportedAssets(PublicView):
-    def get(self, request: Request) -> Response:
-        return Response([_asset(request, instrument) for instrument in markets_selectors.tradable()])
+class Interval(fields.Verbatim):
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.taken = {"type": "string", "enum": list(markets_selectors.INTERVALS)}
 
 
-class LatestPrices(PublicView):
-    def get(self, request: Request) -> Response:
+class Limit(fields.Verbatim):
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.taken = {"type": "integer", "minimum": 1, "maximum": markets_selectors.MOST_CANDLES}
+
+
+class CandleQuery(Query):
+    """`from` is inclusive, `to` exclusive (default: now)."""
+
+    symbol = fields.Verbatim(required=True, help_text="BTC-USD; btc, BTC, BTCUSD, BTCUSDT, too.")
+    interval = Interval(required=True)
+    vars()["from"] = Moment()  # a word of Python's
+    to = Moment()
+    limit = Limit(help_text="Absent: as many as may be.")
+
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
+        if not data.get("symbol") or not data.get("interval"):
+            raise Malformed("Missing required parameters: symbol, interval")
+        return super().to_internal_value(data)
+
+
+class InstrumentOut(fields.Shown):
+    symbol = fields.Text()
+    name = fields.Text()
+    imageUrl = fields.Text(allow_null=True)  # noqa: N815 - the contract's names, here and below
+    baseAsset = fields.Text()  # noqa: N815
+    counterAsset = fields.Text()  # noqa: N815
+    decimals = fields.Whole(least=0, most=18)
+    quantityDecimals = fields.Whole(least=0, most=18)  # noqa: N815
+    minQuantity = fields.Number()  # noqa: N815
+    maxQuantity = fields.Number()  # noqa: N815
+    leverageCap = fields.Count()  # noqa: N815
+    priceAgeLimitSeconds = fields.Count()  # noqa: N815
+    priceJumpLimit = fields.Number()  # noqa: N815
+    priceSpreadLimit = fields.Number()  # noqa: N815
+    swapLong = fields.Number()  # noqa: N815
+    swapShort = fields.Number()  # noqa: N815
+    swapTripleWeekday = fields.Text(allow_null=True)  # noqa: N815
+    tradingHours = fields.Text(help_text="Their name.")  # noqa: N815
+    marketState = fields.Choice([phase.value for phase in Phase])  # noqa: N815
+    stateUntil = fields.Time(allow_null=True, help_text="When the hours change it.")  # noqa: N815
+    nextOpening = fields.Time(allow_null=True, help_text="Null while it is open.")  # noqa: N815
+
+
+class LatestPriceOut(fields.Shown):
+    optional = frozenset({"held", "heldSince", "heldBy"})
+
+    symbol = fields.Text()
+    bid = fields.Number()
+    ask = fields.Number()
+    time = fields.Time()
+    held = fields.YesNo(help_text="An operator holds the price.")
+    heldSince = fields.Time(allow_null=True)  # noqa: N815
+    heldBy = fields.Text()  # noqa: N815
+
+
+class LatestPricesOut(fields.Shown):
+    vars()["data"] = LatestPriceOut(many=True)  # a serializer has a property of this name
+
+
+class CandleOut(fields.Shown):
+    time = fields.Time()
+    open = fields.Number()
+    high = fields.Number()
+    low = fields.Number()
+    close = fields.Number()
+    volume = fields.Number()
+    tradeCount = fields.Count()  # noqa: N815
+
+
+class CandlesOut(fields.Shown):
+    symbol = fields.Text()
+    interval = fields.Choice(list(markets_selectors.INTERVALS))
+    vars()["from"] = fields.Time()
+    to = fields.Time()
+    count = fields.Count()
+    vars()["data"] = CandleOut(many=True)
+
+
+class MarketViewSet(PublicResource):
+    refusals = {"candles": (UnknownSymbol,)}
+
+    @extend_schema(responses=InstrumentOut(many=True), filters=False)
+    @action(detail=False, url_path="supportedAssets", pagination_class=None)
+    def supported_assets(self, request: Request) -> Response:
+        """The instruments, with their rules."""
+        Query.read(request.query_params)
+        states = markets_selectors.states()
+        return Response([_asset(request, one, states[one.symbol]) for one in markets_selectors.tradable()])
+
+    @extend_schema(responses=LatestPricesOut)
+    @action(detail=False, url_path="prices/latest")
+    def latest_prices(self, request: Request) -> Response:
+        """Every fresh price; 503 when the feed is down. None of a closed market."""
+        Query.read(request.query_params)
         try:
             fresh = markets_selectors.fresh(prices.latest())
         except redis.RedisError:
             fresh = []
-        if not fresh:
+        if not fresh and not markets_selectors.all_are_closed():
             raise Unavailable("Prices are temporarily unavailable")
         holds = holds_behind(one.price for one in fresh)
         return Response({"data": [_price(one, holds) for one in fresh]})
 
-
-class Candles(PublicView):
-    def get(self, request: Request) -> Response:
-        given = request.query_params
-        if not given.get("symbol") or not given.get("interval"):
-            raise Malformed("Missing required parameters: symbol, interval")
-        instrument = symbols.instrument(given["symbol"])
-        interval = given["interval"]
+    @extend_schema(parameters=[CandleQuery], responses=CandlesOut)
+    @action(detail=False)
+    def candles(self, request: Request) -> Response:
+        """The mid price over time."""
+        asked = CandleQuery.read(request.query_params)
+        instrument = symbols.instrument(asked["symbol"])
+        interval = asked["interval"]
         if interval not in markets_selectors.INTERVALS:
             raise Malformed(f"Interval must be one of: {', '.join(markets_selectors.INTERVALS)}")
-        since, until = _moment(given.get("from"), "from"), _moment(given.get("to"), "to") or clock.about_now()
+        since, until = asked.get("from"), asked.get("to") or clock.about_now()
         if since is not None and since > until:
             raise Malformed("'from' must not be after 'to'")
-        limit = _limit(given.get("limit"))
+        limit = _limit(asked.get("limit"))
         bars = markets_selectors.bars(instrument.symbol, interval, since=since, until=until, limit=limit)
         return Response(
             {
@@ -73,7 +177,7 @@ class Candles(PublicView):
         )
 
 
-def _asset(request: Request, instrument: Instrument) -> dict[str, Any]:
+def _asset(request: Request, instrument: Instrument, state: MarketState) -> dict[str, Any]:
     return {
         "symbol": instrument.symbol,
         "name": instrument.name,
@@ -91,6 +195,10 @@ def _asset(request: Request, instrument: Instrument) -> dict[str, Any]:
         "swapLong": at_scale(instrument.swap_long_bps),
         "swapShort": at_scale(instrument.swap_short_bps),
         "swapTripleWeekday": instrument.get_swap_triple_weekday_display() or None,
+        "tradingHours": instrument.trading_hours_id,
+        "marketState": state.phase.value,
+        "stateUntil": state.until,
+        "nextOpening": state.next_open,
     }
 
 
@@ -116,21 +224,6 @@ def _candle(bar: markets_selectors.Bar) -> dict[str, Any]:
     return {"time": bar.time, **shown, "tradeCount": bar.updates}
 
 
-def _moment(text: str | None, name: str) -> datetime | None:
-    """ISO 8601 with or without an offset (then UTC); fractions past microseconds are cut off."""
-    if not text:
-        return None
-    try:
-        moment = datetime.fromisoformat(text) if _MOMENT.fullmatch(text) else None
-        if moment is not None:
-            moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
-    except (ValueError, OverflowError):
-        moment = None
-    if moment is None or moment.year not in _YEARS:
-        raise Malformed(f"'{name}' must be an ISO 8601 time")
-    return moment
-
-
 def _limit(text: str | None) -> int:
     most = markets_selectors.MOST_CANDLES
     if not text:
@@ -138,10 +231,3 @@ def _limit(text: str | None) -> int:
     if not re.fullmatch(r"\d{1,4}", text, re.ASCII) or not 1 <= int(text) <= most:
         raise Malformed(f"Limit must be between 1 and {most}")
     return int(text)
-
-
-markets_urlpatterns = [
-    re_path(r"^api/v1/supportedAssets/?$", SupportedAssets.as_view()),
-    re_path(r"^api/v1/prices/latest/?$", LatestPrices.as_view()),
-    re_path(r"^api/v1/candles/?$", Candles.as_view()),
-]

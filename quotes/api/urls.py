@@ -1,12 +1,11 @@
 """Markets and prices. /api/quotes is in trades/api: an exit quote needs to know trades."""
 
-from django.urls import re_path
+from accounts.rest.routers import BothSlashes
+from quotes.api.markets import MarketViewSet
+from quotes.api.prices import PriceViewSet, SymbolViewSet
 
-from quotes.api.markets import markets_urlpatterns
-from quotes.api.prices import PricesView, SymbolsView
-
-urlpatterns = [
-    *markets_urlpatterns,
-    re_path(r"^api/symbols/?$", SymbolsView.as_view()),
-    re_path(r"^api/prices/?$", PricesView.as_view()),
-]
+router = BothSlashes()
+router.register("api/v1", MarketViewSet, "market")
+router.register("api/symbols", SymbolViewSet, "symbol")
+router.register("api/prices", PriceViewSet, "price")
+urlpatterns = router.urls

@@ -6,6 +6,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
 
+from accounts import request_id
 from accounts.ids import uuid7
 
 
@@ -45,10 +46,22 @@ class PriceHold(models.Model):
         related_name="+",
         db_constraint=False,
         db_index=False,
-        help_text="Empty: the command line, without a name.",
+        help_text="Empty: an API client of a sandbox, or the command line without a name.",
+    )
+    by_client = models.ForeignKey(
+        "accounts.ApiClient",
+        null=True,
+        on_delete=models.PROTECT,
+        related_name="+",
+        db_constraint=False,
+        db_index=False,
+        help_text="The API client that did it, in a sandbox.",
     )
     reason = models.CharField(max_length=200, blank=True)
     at = models.DateTimeField()
+    request_id = models.CharField(
+        max_length=128, null=True, editable=False, default=request_id.current, help_text="The HTTP request that did it."
+    )
 
     class Meta:
         constraints = (
@@ -59,6 +72,9 @@ class PriceHold(models.Model):
                 | Q(bid__isnull=False, ask__isnull=False, bid__gt=0, ask__gte=F("bid")),
                 name="hold_is_a_price_or_a_release",
             ),
+            models.CheckConstraint(
+                condition=Q(by__isnull=True) | Q(by_client__isnull=True), name="hold_by_one_at_most"
+            ),
         )
 
     def __str__(self) -> str:
@@ -67,3 +83,28 @@ class PriceHold(models.Model):
     @property
     def is_held(self) -> bool:
         return self.bid is not None
+
+
+class Backfill(models.Model):
+    """A file of candles that was brought in, and what it changed. Append-only."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    name = models.CharField(max_length=200)
+    sha256 = models.CharField(max_length=64)
+    rows_count = models.PositiveBigIntegerField()
+    added_count = models.PositiveBigIntegerField(help_text="Minutes that had no candle.")
+    replaced_count = models.PositiveBigIntegerField(help_text="Candles that were another.")
+    kept_count = models.PositiveBigIntegerField(help_text="Candles that are another, and stay.")
+    made_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        null=True,
+        on_delete=models.PROTECT,
+        related_name="+",
+        db_constraint=False,
+        db_index=False,
+        help_text="Empty: a sandbox's command line.",
+    )
+    made_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return self.name

@@ -18,6 +18,9 @@ MOVING = (
     "jump_limit_percent",
     "max_spread_percent",
     "spread_bps",
+    "markup_bps",
+    "least_sources",
+    "outlier_percent",
     "volatility_limit_percent",
     "quote_life_seconds",
     "leverage_cap",
@@ -27,6 +30,7 @@ MOVING = (
     "swap_triple_weekday",
     "simulator_price",
     "simulator_step_bps",
+    "trading_hours_id",
 )
 """The terms that move a price or customers' money: an `InstrumentChange` alone gives them another value.
 
@@ -50,6 +54,9 @@ class Instrument(FixedColumns):
     base_asset = models.ForeignKey("accounts.Asset", on_delete=models.PROTECT, related_name="+")
     counter_asset = models.ForeignKey("accounts.Asset", on_delete=models.PROTECT, related_name="+")
     is_active = models.BooleanField(default=True, help_text="Off: no new orders, quotes or trades.")
+    trading_hours = models.ForeignKey(
+        "quotes.TradingHours", on_delete=models.PROTECT, related_name="+", default="always", db_default="always"
+    )
     price_decimals = models.PositiveSmallIntegerField()
     quantity_decimals = models.PositiveSmallIntegerField(default=18)
     min_quantity = models.DecimalField(max_digits=38, decimal_places=18)
@@ -73,6 +80,23 @@ class Instrument(FixedColumns):
         decimal_places=3,
         default=Decimal(5),
         help_text="Of the middle. A price whose bid and ask are further apart is no price.",
+    )
+    markup_bps = models.DecimalField(
+        max_digits=8,
+        decimal_places=3,
+        default=Decimal(0),
+        db_default=Decimal(0),
+        help_text="Added between bid and ask to what the sources say, half to each side, in hundredths of a percent.",
+    )
+    least_sources = models.PositiveSmallIntegerField(
+        default=1, db_default=1, help_text="Fewer sources that agree make no price."
+    )
+    outlier_percent = models.DecimalField(
+        max_digits=6,
+        decimal_places=3,
+        default=Decimal(1),
+        db_default=Decimal(1),
+        help_text="A source that is further from the median of the sources counts for nothing.",
     )
     swap_long_bps = models.DecimalField(
         max_digits=8,
@@ -114,6 +138,13 @@ class Instrument(FixedColumns):
             models.CheckConstraint(condition=Q(leverage_cap__gte=1), name="instrument_leverage_cap_positive"),
             models.CheckConstraint(condition=Q(jump_limit_percent__gt=0), name="instrument_jump_limit_positive"),
             models.CheckConstraint(condition=Q(max_spread_percent__gt=0), name="instrument_max_spread_positive"),
+            models.CheckConstraint(
+                condition=Q(markup_bps__gte=0, markup_bps__lt=10_000), name="instrument_markup_is_a_part"
+            ),
+            models.CheckConstraint(
+                condition=Q(least_sources__gte=1, least_sources__lte=16), name="instrument_least_sources_are_some"
+            ),
+            models.CheckConstraint(condition=Q(outlier_percent__gt=0), name="instrument_outlier_percent_positive"),
             known("instrument", "swap_triple_weekday", range(5)),
         )
 
@@ -122,10 +153,13 @@ class Instrument(FixedColumns):
 
 
 class Candle(models.Model):
-    """One minute of an instrument's mid price. Venues that report no volume leave it zero."""
+    """One minute of an instrument's mid price. Venues that report no volume leave it zero.
+
+    In partitions by month (migration 0051). A minute in which nothing was said has no candle.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    instrument = models.ForeignKey(Instrument, on_delete=models.PROTECT, db_index=False)
+    instrument = models.ForeignKey(Instrument, on_delete=models.PROTECT, db_constraint=False, db_index=False)
     minute = models.DateTimeField()
     open = models.DecimalField(max_digits=38, decimal_places=18)
     high = models.DecimalField(max_digits=38, decimal_places=18)
@@ -133,6 +167,9 @@ class Candle(models.Model):
     close = models.DecimalField(max_digits=38, decimal_places=18)
     volume = models.DecimalField(max_digits=38, decimal_places=18, default=Decimal(0))
     trade_count = models.PositiveIntegerField(default=0, help_text="Price updates in this minute.")
+    open_at = models.DateTimeField(null=True, help_text="When the open was said; empty: it stays as it is.")
+    close_at = models.DateTimeField(null=True, help_text="When the close was said.")
+    backfill_id = models.UUIDField(null=True, editable=False, help_text="The file that it came by.")
 
     class Meta:
         constraints = (
@@ -146,3 +183,12 @@ class Candle(models.Model):
 
     def __str__(self) -> str:
         return f"{self.instrument_id} {self.minute:%Y-%m-%d %H:%M}"
+
+
+class CandleBatch(models.Model):
+    """A batch of prices that was added to candles, while somebody may write it again: that adds nothing."""
+
+    id = models.UUIDField(primary_key=True, editable=False)
+
+    def __str__(self) -> str:
+        return self.pk.hex

@@ -33,8 +33,9 @@ class Api:
         data = json_codec.dumps(body) if raw is None else raw
         return _answer(self._client.generic("POST", path, data, content_type=as_, **self._headers))
 
-    def call(self, method: str, path: str) -> Answer:
-        return _answer(self._client.generic(method, path, **self._headers))
+    def call(self, method: str, path: str, body: Any = None) -> Answer:
+        data = b"" if body is None else json_codec.dumps(body)
+        return _answer(self._client.generic(method, path, data, content_type="application/json", **self._headers))
 
 
 def _answer(response: HttpResponse) -> Answer:

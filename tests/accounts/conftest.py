@@ -9,10 +9,11 @@ from django.utils import timezone
 
 from accounts import audit
 from accounts.models import Customer
-from quotes.models import PriceHold
+from quotes.models import MarketSwitch, PriceHold
 from tests.given import a_customer, a_cut, a_quote, a_settling_buy, btc, btc_at
-from tests.trades.orders.engine_steps import opens
-from trades.models import Deal, SwapRun
+from tests.trades.engine_steps import opens
+from trades.models import Deal, LegReport, SwapRun
+from trades.settlement import leg_history
 
 
 @pytest.fixture
@@ -22,8 +23,11 @@ def alice() -> Customer:
     alice = a_customer(with_usd="50_000.00")
     for amount in ("0.1", "0.2", "0.3"):
         a_settling_buy(alice, btc(amount))
-    a_cut()
+    leg = a_cut().legs.first()
+    assert leg is not None
+    leg_history.line(leg, LegReport.Kind.RETRIED, timezone.now()).save()
     PriceHold.objects.create(instrument_id="ETH-USD", number=1, bid=2200, ask=2201, at=timezone.now())
+    MarketSwitch.objects.create(instrument_id="ETH-USD", number=1, switch="halted", reason="a test", at=timezone.now())
     SwapRun.objects.create(
         partition=1,
         night=date(2026, 11, 18),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import stat
-from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -79,8 +78,8 @@ def test_money_comes_in_and_goes_out_by_guid_or_address():
     come = facts("deposit", alice.user.email.upper(), "usd", "10000.00")
     gone = facts("withdraw", alice.pk.hex, "USD", "0.01")
 
-    assert (come["moved"], come["available"]) == (True, Decimal("10000.00"))
-    assert (gone["moved"], gone["available"]) == (True, Decimal("9999.99"))
+    assert (come["moved"], come["available"]) == (True, {"amount": 1_000_000, "asset": "USD", "decimals": 2})
+    assert (gone["moved"], gone["available"]) == (True, {"amount": 999_999, "asset": "USD", "decimals": 2})
     assert balance(alice) == usd("9999.99")
 
 

@@ -11,7 +11,7 @@ import pytest
 from django.db import DatabaseError, OperationalError, connection, transaction
 
 from accounts import conflicts
-from accounts.errors import EmailTaken
+from accounts.errors import SignupRefused
 from accounts.models import User
 from tests.races.together import together
 
@@ -124,9 +124,9 @@ def test_a_refusal_is_not_tried_again() -> None:
     def action() -> None:
         tries.append(1)
         sign_up()
-        raise EmailTaken
+        raise SignupRefused
 
-    with pytest.raises(EmailTaken):
+    with pytest.raises(SignupRefused):
         action()
 
     assert tries == [1]
@@ -178,12 +178,12 @@ def test_a_refusal_that_the_outer_transaction_answers_undoes_only_the_inner_one(
     @conflicts.atomic
     def refused() -> None:
         User.objects.create(email="bob@example.com")
-        raise EmailTaken
+        raise SignupRefused
 
     @conflicts.atomic
     def outer() -> None:
         sign_up()
-        with pytest.raises(EmailTaken):
+        with pytest.raises(SignupRefused):
             refused()
 
     outer()

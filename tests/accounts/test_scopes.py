@@ -11,24 +11,23 @@ from rest_framework.permissions import AllowAny
 from rest_framework.views import APIView
 
 from accounts import services, tokens
+from accounts.api.external_bank_accounts import PII
 from accounts.identity import CUSTOMER_SCOPES, FIRM_SCOPES
 from accounts.models import ApiClient, Customer
+from accounts.rest.viewsets import Resource
 from brokerage.http.scopes import ScopeRequired
 from tests.accounts.calls import Answer, Api, the_firm
 from tests.given import a_customer, token_of
 
 pytestmark = pytest.mark.django_db
 
+OAUTH = ("error", "error_description")
 PUBLIC = {
-    "accounts.api.identity.SignupView",
-    "accounts.api.identity.LoginView",
-    "accounts.api.identity.RefreshView",
-    "accounts.api.identity.LogoutView",
-    "accounts.api.clients.TokenView",
-    "accounts.api.accounts.AssetsView",
-    "quotes.api.markets.SupportedAssets",
-    "quotes.api.markets.LatestPrices",
-    "quotes.api.markets.Candles",
+    "accounts.api.identity.SessionViewSet",
+    "accounts.api.clients.TokenViewSet",
+    "accounts.api.accounts.AssetViewSet",
+    "quotes.api.markets.MarketViewSet",
+    "drf_spectacular.views.SpectacularSwaggerSplitView",
 }
 
 
@@ -42,9 +41,11 @@ def asks_for_a_token(**changes: object) -> Answer:
     return Api().post("/oauth/token", given | changes)
 
 
-def error(status: int, code: str, answer: Answer) -> None:
+def error(status: int, code: str, answer: Answer, oauth: str = "") -> None:
+    """`oauth`: what a token endpoint says beside the three keys."""
     assert answer.status == status
-    assert list(answer.body) == ["status", "error_message", "message_code"]
+    assert list(answer.body) == ["status", "error_message", "message_code", *(OAUTH if oauth else ())]
+    assert answer.body.get("error", "") == oauth
     assert (answer.body["status"], answer.body["message_code"]) == (status, code)
 
 
@@ -90,9 +91,9 @@ def test_a_client_that_posts_a_form_gets_a_token_too():
     assert (answer.status, answer.body["scope"]) == (200, "quotes:read")
 
 
-def test_a_scope_beyond_the_clients_own_is_403():
-    error(403, "invalid_scope", asks_for_a_token(scope="quotes:read settlements:execute"))
-    error(403, "invalid_scope", asks_for_a_token(scope="everything"))
+def test_a_scope_beyond_the_clients_own_is_400():
+    for scope in ("quotes:read settlements:execute", "everything"):
+        error(400, "invalid_parameter", asks_for_a_token(scope=scope), "invalid_scope")
 
 
 def test_wrong_credentials_are_401_and_all_look_the_same():
@@ -112,21 +113,21 @@ def test_wrong_credentials_are_401_and_all_look_the_same():
     ]
 
     for answer in answers:
-        error(401, "unauthorized", answer)
+        error(401, "unauthorized", answer, "invalid_client")
     assert len({answer.raw for answer in answers}) == 1
 
 
 @pytest.mark.parametrize(
     "change",
-    [{"grant_type": "password"}, {"grant_type": None}, {"client_id": ""}, {"client_secret": 7}, {"scope": ["a"]},
-     {"client_id": "c" * 300}, {"scope": "s" * 5_000}],
-)  # fmt: skip
+    [{"grant_type": None}, {"client_secret": 7}, {"scope": ["a"]}, {"client_id": "c" * 300}, {"scope": "s" * 5_000}],
+)
 def test_a_malformed_request_for_a_token_is_400(change):
-    error(400, "invalid_parameter", asks_for_a_token(**change))
+    error(400, "invalid_parameter", asks_for_a_token(**change), "invalid_request")
 
 
 def test_another_content_type_is_415():
-    error(415, "unsupported_media_type", Api().post("/oauth/token", raw=b"<a/>", as_="application/xml"))
+    answer = Api().post("/oauth/token", raw=b"<a/>", as_="application/xml")
+    error(415, "unsupported_media_type", answer, "invalid_request")
 
 
 # --- a customer's token ----------------------------------------------------------------------------
@@ -150,7 +151,7 @@ def test_a_customers_token_never_has_more_than_its_client_or_than_a_customer_may
     error(403, "invalid_scope", the_firm("customers:execute", "customers:read").post(
         "/api/customer_tokens", {"customer_guid": guid, "scopes": ["trades:execute"]}
     ))  # fmt: skip
-    for scope in ("customers:execute", "settlements:execute", "orders"):
+    for scope in ("customers:execute", "settlements:execute", "login"):
         error(403, "invalid_scope", the_firm().post(
             "/api/customer_tokens", {"customer_guid": guid, "scopes": [scope]}
         ))  # fmt: skip
@@ -182,10 +183,16 @@ ENDPOINTS = [
     ("GET", "/api/customers", "customers:read"),
     ("GET", "/api/customers/" + "0" * 32, "customers:read"),
     ("POST", "/api/customers", "customers:execute"),
+    ("PATCH", "/api/customers/" + "0" * 32, "customers:write"),
     ("GET", "/api/accounts", "accounts:read"),
     ("GET", "/api/accounts/" + "0" * 32, "accounts:read"),
     ("POST", "/api/accounts", "accounts:execute"),
+    ("PATCH", "/api/accounts/" + "0" * 32, "accounts:write"),
     ("POST", "/api/customer_tokens", "customers:execute"),
+    ("GET", "/api/external_bank_accounts", "external_bank_accounts:read"),
+    ("GET", "/api/external_bank_accounts/" + "0" * 32, "external_bank_accounts:read"),
+    ("POST", "/api/external_bank_accounts", "external_bank_accounts:execute"),
+    ("DELETE", "/api/external_bank_accounts/" + "0" * 32, "external_bank_accounts:execute"),
 ]
 
 
@@ -206,20 +213,43 @@ def test_a_trader_has_every_customer_scope_and_none_of_the_firms():
         assert is_refused == (scope not in CUSTOMER_SCOPES)
 
 
-def test_every_view_of_the_system_says_its_scopes_or_is_known_to_be_public():
-    def patterns(found):
-        for pattern in found:
-            yield from patterns(pattern.url_patterns) if hasattr(pattern, "url_patterns") else [pattern]
+def patterns(found):
+    for pattern in found:
+        yield from patterns(pattern.url_patterns) if hasattr(pattern, "url_patterns") else [pattern]
 
+
+def test_every_view_of_the_system_says_its_scopes_or_is_known_to_be_public():
     for pattern in patterns(get_resolver().url_patterns):
         view = getattr(pattern.callback, "cls", None)
-        if view is None or not issubclass(view, APIView):
+        if view is None or not issubclass(view, APIView) or f"{view.__module__}.{view.__name__}" in PUBLIC:
             continue
-        if f"{view.__module__}.{view.__name__}" in PUBLIC:
-            continue
-        methods = {name.upper() for name in ("get", "post", "put", "patch", "delete") if hasattr(view, name)}
         assert ScopeRequired in view.permission_classes, view
-        assert methods <= set(getattr(view, "scopes", {})), f"{view} leaves {methods} without a scope"
+        open_ = set(pattern.callback.actions.values()) - set(view.scopes) - getattr(view, "direct", set())
+        assert not open_, f"{view} leaves {open_} without a scope"
+
+
+def test_every_path_of_the_api_is_of_a_viewset_in_a_router_and_takes_both_slash_forms():
+    """But for the document and the page that shows it, there is no view beside them, and no second table of routes."""
+    of_the_api = {
+        pattern.pattern.regex.pattern: hasattr(pattern.callback, "actions")
+        for pattern in patterns(get_resolver().url_patterns)
+        if pattern.pattern.regex.pattern.startswith(("^api", "^oauth"))
+    }
+
+    assert {path for path, is_a_viewsets in of_the_api.items() if not is_a_viewsets} == {
+        "^api/schema/?$",
+        "^api/docs/?$",
+    }
+    assert {path for path in of_the_api if not path.endswith("/?$")} == set()
+    assert len(of_the_api) > 50
+
+
+def test_a_viewset_that_does_not_say_whose_its_rows_are_is_not_made():
+    """Guard: `Resource.__init_subclass__`."""
+    with pytest.raises(TypeError, match="owner"):
+
+        class Forgotten(Resource):
+            scopes = {"list": "quotes:read"}
 
 
 def test_a_view_without_scopes_is_refused():
@@ -238,7 +268,8 @@ def test_a_view_without_scopes_is_refused():
 
 def test_a_method_that_does_not_exist_is_405_and_options_tell_nothing():
     assert the_firm().call("DELETE", "/api/customers").status == 405
-    assert the_firm().call("OPTIONS", "/api/customers").status == 403
+    options = Api().call("OPTIONS", "/api/customers")
+    assert (options.status, options.raw, options.response["Allow"]) == (204, b"", "GET, POST, HEAD, OPTIONS")
     assert the_firm().call("HEAD", "/api/customers").status == 200
 
 
@@ -246,3 +277,22 @@ def test_no_customer_was_made_by_any_of_these_calls():
     the_firm("customers:read").post("/api/customers", {"type": "individual"})
 
     assert not Customer.objects.exists()
+
+
+def test_every_scope_that_is_granted_has_an_endpoint():
+    """Guard: none is granted for what there isn't yet."""
+    asked_for = {PII}  # of a parameter
+    for pattern in patterns(get_resolver().url_patterns):
+        asked_for |= set(getattr(getattr(pattern.callback, "cls", None), "scopes", {}).values())
+
+    assert asked_for >= FIRM_SCOPES
+
+
+def test_a_scope_that_a_client_has_of_before_is_not_granted():
+    client, secret = a_client()
+    ApiClient.objects.filter(pk=client.pk).update(scopes=["transfers:write", "trades:read"])
+    body = {"grant_type": "client_credentials", "client_id": client.client_id, "client_secret": secret}
+
+    assert Api().post("/oauth/token", body).body["scope"] == "trades:read"
+    refused = Api().post("/oauth/token", body | {"scope": "transfers:write"})
+    error(400, "invalid_parameter", refused, "invalid_scope")

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from accounts import clock, services, tokens
 from accounts.errors import InvalidToken, Unauthorized
-from accounts.identity import CUSTOMER_SCOPES, FIRM_SCOPES, MARGIN_TRADING
+from accounts.identity import CUSTOMER_SCOPES, FIRM_SCOPES, OWN_LOGIN
 from tests.accounts.calls import Api
 from tests.given import a_customer
 
@@ -53,7 +53,7 @@ def test_a_traders_token_acts_for_their_own_customer_alone():
     caller = tokens.caller_of(claims)
 
     assert (caller.user_id, caller.customer_id, caller.client_id) == (alice.user_id, alice.pk, None)
-    assert caller.scopes == CUSTOMER_SCOPES | {MARGIN_TRADING}
+    assert caller.scopes == CUSTOMER_SCOPES | {OWN_LOGIN}
 
 
 def test_a_genuine_token_is_verified_without_any_query(django_assert_num_queries):
@@ -121,8 +121,8 @@ def test_a_token_seen_before_still_expires(monkeypatch):
     token = tokens.trader_pair(a_customer("alice").user).access
     tokens.verify(f"Bearer {token}")
 
-    later = clock.about_now() + settings.SIMPLE_JWT["ACCESS_TOKEN_LIFETIME"]
-    monkeypatch.setattr(clock, "about_now", lambda: later)
+    later = clock.about_now() + settings.SIMPLE_JWT["ACCESS_TOKEN_LIFETIME"] + timedelta(seconds=1)
+    monkeypatch.setattr(clock, "about_now_seconds", later.timestamp)
 
     refused(token)
 

@@ -23,6 +23,14 @@ def logged_in(email: str, *permissions: str) -> Client:
     return client
 
 
+def browser_of(user: User) -> Client:
+    """A browser of somebody who is there, as a superuser from now on."""
+    User.objects.filter(pk=user.pk).update(is_superuser=True)
+    client = Client()
+    client.force_login(user)
+    return client
+
+
 def act(client: Client, action: str, *args: object, **answers: Any) -> Any:
     """Open an action's dialog (app_model_action) and answer it; the page that follows."""
     url = reverse(f"admin:{action}", args=args)

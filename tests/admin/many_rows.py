@@ -13,29 +13,47 @@ from django_celery_beat.models import CrontabSchedule, IntervalSchedule, Periodi
 from accounts import ledger, services
 from accounts.ids import uuid7
 from accounts.models import (
+    AnsweredRequest,
     ApiClient,
     Asset,
     Break,
     Customer,
+    Event,
+    ExternalBankAccount,
     LedgerAudit,
     ReconciliationLine,
     ReconciliationRun,
     SealBlock,
     User,
+    WebhookAttempt,
+    WebhookDelivery,
+    WebhookSubscription,
 )
-from quotes.models import Candle, Instrument, InstrumentChange, PriceHold, Quote
+from accounts.states import CustomerState
+from quotes.candles import make_months
+from quotes.models import Candle, Instrument, InstrumentChange, MarketSwitch, PriceHold, Quote, TradingHours
 from trades.models import (
     Correction,
+    Counterparty,
     Deal,
     EngineLease,
+    Erasure,
     IdempotentAnswer,
+    InstructionLeg,
     LeftOut,
     MarginAccount,
     Order,
     OrderEvent,
+    Payment,
+    PaymentEvent,
+    PaymentFile,
     SettlementBatch,
+    SettlementInstruction,
     SettlementLeg,
     SettlementWindow,
+    StandingInstruction,
+    StatementEntry,
+    StatementFile,
     SwapRun,
     Trade,
     TradeEvent,
@@ -51,9 +69,14 @@ def many_rows(size: int, start: int = 0) -> None:
     _orders(customers)
     _what_the_engine_notes(numbers, customers)
     batches = _batches(numbers)
+    _payments(customers)
     _control(numbers, customers, batches, _trades(customers, batches))
+    _counterparties(numbers)
+    _instructions(batches)
     _markets(numbers)
     _system(numbers, customers)
+    _webhooks(numbers, customers)
+    _bank_accounts(numbers, customers)
 
 
 def _customers(numbers: range) -> list[Customer]:
@@ -64,7 +87,7 @@ def _customers(numbers: range) -> list[Customer]:
         for n in numbers
     )
     Group.objects.bulk_create(Group(name=f"team {n}") for n in numbers)
-    wanted = [services.NewCustomer(user=user, name=user.name) for user in users]
+    wanted = [services.NewCustomer(user=user, name=user.name, state=CustomerState.VERIFIED) for user in users]
     return services.open_customers(wanted, timezone.now())
 
 
@@ -89,8 +112,9 @@ def _orders(customers: list[Customer]) -> None:
         )
     ]
     Order.objects.bulk_create(orders)
+    priced = {"bid": Decimal(42350), "ask": Decimal(42350), "priced_at": at, "price_age_ms": 40, "sources": ""}
     Deal.objects.bulk_create(
-        Deal(customer_id=o.customer_id, order=o, kind=kind, price=Decimal(42350), quantity=o.quantity, at=at)
+        Deal(customer_id=o.customer_id, order=o, kind=kind, price=Decimal(42350), quantity=o.quantity, at=at, **priced)
         for o in orders
         if o.status != "PENDING"
         for kind in (["open", "close"] if o.status == "CLOSED" else ["open"])
@@ -167,7 +191,9 @@ def _batches(numbers: range) -> list[SettlementBatch]:
     ]
     SettlementBatch.objects.bulk_create(batches)
     SettlementLeg.objects.bulk_create(
-        SettlementLeg(batch=batch, asset_id=asset, direction="incoming", expected=5, updated_at=at)
+        SettlementLeg(
+            batch=batch, asset_id=asset, direction="incoming", expected=5, value_date=at, due_by=at, updated_at=at
+        )
         for batch in batches
         for asset in ("BTC", "USD", "EUR")
     )
@@ -222,6 +248,44 @@ def _trades(customers: list[Customer], batches: list[SettlementBatch]) -> list[T
     return trades
 
 
+def _payments(customers: list[Customer]) -> None:
+    at = timezone.now()
+    amounts = {"receive_amount": 9_900, "deliver_amount": 10_000, "fee": 100}
+    quotes = [
+        Quote(
+            customer=customer,
+            product_type="funding",
+            asset_id="USD",
+            side="deposit",
+            issued_at=at,
+            expires_at=at,
+            **amounts,
+        )
+        for customer in customers
+    ]
+    Quote.objects.bulk_create(quotes)
+    payments = [
+        Payment(
+            customer=quote.customer,
+            quote=quote,
+            type="funding",
+            side="deposit",
+            asset_id="USD",
+            rail="manual",
+            created_at=at,
+            updated_at=at,
+            **amounts,
+        )
+        for quote in quotes
+    ]
+    Payment.objects.bulk_create(payments)
+    PaymentEvent.objects.bulk_create(
+        PaymentEvent(payment=payment, customer_id=payment.customer_id, became=became, at=at)
+        for payment in payments
+        for became in ("storing", "pending")
+    )
+
+
 def _control(numbers: range, customers: list[Customer], batches: list[SettlementBatch], trades: list[Trade]) -> None:
     """Who was left out and held back, what was corrected, what doesn't fit: each row by other people."""
     at = timezone.now()
@@ -248,6 +312,10 @@ def _control(numbers: range, customers: list[Customer], batches: list[Settlement
         )
         for customer, maker in zip(customers, makers, strict=True)
     )
+    Erasure.objects.bulk_create(
+        Erasure(customer=customer, reason="letter 7", made_by=maker, made_at=at)
+        for customer, maker in zip(customers, makers, strict=True)
+    )
     Break.objects.bulk_create(
         Break(kind="leg_difference", asset_id="USD", amount=-7, subject=uuid7(), owner=maker, opened_at=at)
         for maker in makers
@@ -259,11 +327,106 @@ def _control(numbers: range, customers: list[Customer], batches: list[Settlement
     )
 
 
+def _counterparties(numbers: range) -> None:
+    at, maker = timezone.now(), User.objects.last()
+    providers = [Counterparty(name=f"Provider {n}", made_by=maker, made_at=at) for n in numbers]
+    Counterparty.objects.bulk_create(providers)
+    StandingInstruction.objects.bulk_create(
+        StandingInstruction(
+            counterparty=provider,
+            asset_id="USD",
+            kind="bank",
+            holder=provider.name,
+            iban="DE89370400440532013000",
+            bic="COBADEFFXXX",
+            reason="as they wrote",
+            made_by=maker,
+            made_at=at,
+        )
+        for provider in providers
+    )
+
+
+def _instructions(batches: list[SettlementBatch]) -> None:
+    at, maker = timezone.now(), User.objects.last()
+    going = list(StandingInstruction.objects.order_by("-pk")[: len(batches)])
+    StandingInstruction.objects.filter(pk__in=[one.pk for one in going]).update(
+        state="approved", checked_by=User.objects.first(), decided_at=at, in_force_from=at
+    )
+    instructions = [
+        SettlementInstruction(
+            reference=f"SI{batch.pk.hex[-16:]}",
+            counterparty_id=one.counterparty_id,
+            standing=one,
+            asset_id="USD",
+            batch=batch,
+            direction="outgoing",
+            amount=7,
+            value_date=at.date(),
+            made_by=maker,
+            made_at=at,
+            updated_at=at,
+        )
+        for batch, one in zip(batches, going, strict=True)
+    ]
+    SettlementInstruction.objects.bulk_create(instructions)
+    InstructionLeg.objects.bulk_create(
+        InstructionLeg(instruction=one, leg=one.batch.legs.first(), direction="outgoing", amount=7)
+        for one in instructions
+    )
+    statements = [
+        StatementFile(format="csv", name="bank.csv", sha256=one.pk.hex, entries_count=1, made_by=maker, made_at=at)
+        for one in instructions
+    ]
+    StatementFile.objects.bulk_create(statements)
+    StatementEntry.objects.bulk_create(
+        StatementEntry(
+            file=one,
+            number=1,
+            key=one.pk.hex,
+            facts="0" * 64,
+            asset_id="USD",
+            currency="USD",
+            amount=7,
+            direction="incoming",
+            names=["nothing"],
+            reason="nothing_named",
+        )
+        for one in statements
+    )
+    PaymentFile.objects.bulk_create(
+        PaymentFile(
+            format="csv",
+            message_id=one.reference,
+            instructions_count=1,
+            control_sums={"USD": "7"},
+            content=b"x",
+            sha256="0" * 64,
+            made_by=maker,
+            made_at=at,
+        )
+        for one in instructions
+    )
+
+
 def _markets(numbers: range) -> None:
     at = datetime(2026, 1, 1, tzinfo=UTC)  # not now: two calls as a minute turns would share one
     price = dict.fromkeys(("open", "high", "low", "close"), Decimal(42350))
+    make_months(at - timedelta(minutes=n) for n in numbers)
     Candle.objects.bulk_create(
         Candle(instrument_id="BTC-USD", minute=at - timedelta(minutes=n), trade_count=240, **price) for n in numbers
+    )
+    TradingHours.objects.bulk_create(TradingHours(name=f"some-{n}", sessions="mon 09:00-10:00") for n in numbers)
+    MarketSwitch.objects.bulk_create(
+        MarketSwitch(
+            instrument_id="BTC-USD",
+            number=n + 1,
+            switch="halted" if n % 2 else "none",
+            by=User.objects.last(),
+            reason="a test",
+            at=at,
+        )
+        for n in numbers
     )
     PriceHold.objects.bulk_create(
         PriceHold(instrument_id="BTC-USD", number=n + 1, bid=42350, ask=42351, by=User.objects.last(), at=at)
@@ -301,6 +464,13 @@ def _system(numbers: range, customers: list[Customer]) -> None:
         )
         for customer in customers
     )
+    AnsweredRequest.objects.bulk_create(
+        AnsweredRequest(
+            client_id=UUID(int=1), customer_id=customer.pk, key="k", request_sha256="0" * 64, path="/api/quotes",
+            status=201, body="{}",
+        )
+        for customer in customers
+    )  # fmt: skip
     LedgerAudit.objects.bulk_create(
         LedgerAudit(at=at, ok=n % 2 == 0, counted={"balances": 7}, findings=_findings(n)) for n in numbers
     )
@@ -326,6 +496,48 @@ def _system(numbers: range, customers: list[Customer]) -> None:
         cron = CrontabSchedule.objects.create(minute=str(n % 60), hour=str(n // 60))
         PeriodicTask.objects.create(name=f"task {n}", task="trades.tasks.sweep", interval=every)
         PeriodicTask.objects.create(name=f"cron {n}", task="trades.tasks.sweep", crontab=cron)
+
+
+def _bank_accounts(numbers: range, customers: list[Customer]) -> None:
+    at = timezone.now()
+    ExternalBankAccount.objects.bulk_create(
+        ExternalBankAccount(
+            customer=customer,
+            asset_id="USD",
+            name=f"salary {number}",
+            holder="Alice Miller",
+            routing_type="ABA",
+            routing_number="021000021",
+            account_number=f"{10_000 + number}",
+            created_at=at,
+            updated_at=at,
+        )
+        for number, customer in zip(numbers, customers, strict=True)
+    )
+
+
+def _webhooks(numbers: range, customers: list[Customer]) -> None:
+    at = timezone.now()
+    client = ApiClient.objects.first()
+    subscriptions = WebhookSubscription.objects.bulk_create(
+        WebhookSubscription(
+            client=client, customer=customer, name=f"shop {n}", url=f"https://shop.example/{n}", seed=f"{n:064x}",
+            transaction=0, number=0,
+        )
+        for n, customer in zip(numbers, customers, strict=True)
+    )  # fmt: skip
+    events = list(Event.objects.order_by("transaction", "number")[: len(customers)])
+    deliveries = WebhookDelivery.objects.bulk_create(
+        WebhookDelivery(
+            subscription=subscription, transaction=event.transaction, number=event.number, kind=event.kind,
+            object_id=event.object_id, since=at, next_attempt_at=at, created_at=at, updated_at=at,
+        )
+        for subscription, event in zip(subscriptions, events, strict=True)
+    )  # fmt: skip
+    WebhookAttempt.objects.bulk_create(
+        WebhookAttempt(delivery=delivery, headers={"webhook-id": "x"}, status=200, milliseconds=1, at=at)
+        for delivery in deliveries
+    )
 
 
 def _findings(number: int) -> list[dict[str, str]]:

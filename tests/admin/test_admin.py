@@ -227,6 +227,7 @@ def test_a_window_is_refused_a_schedule_that_can_not_be_read_and_shows_the_next_
     window = SettlementWindow.objects.order_by("name").first()
     url = page("trades_settlementwindow", window.pk)
     good = {"name": window.name, "asset_kind": "crypto", "cron": "30 9 * * *", "time_zone": "America/New_York"}
+    good |= {"netting": "batch", "value_days": "0"}
 
     for wrong in (
         {"cron": "every day"},
@@ -335,6 +336,18 @@ def test_a_new_instrument_begins_with_all_its_terms(browser):
     symbols.forget()
 
 
+@pytest.mark.parametrize(("base", "counter", "turned"), [("JPY", "USD", "JPY"), ("GBP", "JPY", ""), ("EUR", "JPY", "")])
+def test_an_instrument_that_would_turn_what_a_currency_is_converted_by_is_not_added(browser, base, counter, turned):
+    """Guard: `turned_by` in the form. All that is open in yen would be worth what JPY-USD says."""
+    wanted = instrument_form(symbol=f"{base}-{counter}", base_asset=base, counter_asset=counter)
+    answer = browser.post(reverse("admin:quotes_instrument_add"), wanted)
+    symbols.forget()
+
+    assert answer.status_code == (200 if turned else 302)
+    assert (f"would convert {turned} another way" in answer.content.decode()) == bool(turned)
+    assert Instrument.objects.filter(pk=f"{base}-{counter}").exists() == (not turned)
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -378,7 +391,7 @@ def cards(browser: Client) -> dict[str, tuple[str, str]]:
 def test_the_dashboard_of_an_idle_system_says_what_is_missing(browser):
     found = cards(browser)
 
-    assert found["Price feed"] == ("0 of 5 fresh", "admin-bad")
+    assert found["Price feed"] == ("0 of 9 fresh", "admin-bad")
     assert found["Order engine"] == ("not running", "admin-bad")
     assert found["Ledger audit"] == ("none yet", "")
     assert found["Open positions"] == ("0", "")
@@ -392,7 +405,7 @@ def test_the_dashboard_of_a_busy_system_counts_what_waits(browser, bought):
 
     found = cards(browser)
 
-    assert found["Price feed"] == ("7 of 7 fresh", "admin-good")
+    assert found["Price feed"] == ("11 of 11 fresh", "admin-good")
     assert found["Order engine"] == ("running", "admin-good")
     assert found["Ledger audit"] == ("1 findings", "admin-bad")
     assert found["Open positions"] == ("2", "")

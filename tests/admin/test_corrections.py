@@ -311,7 +311,13 @@ def test_the_dashboard_says_what_waits_for_a_person(maker, broken, alice):
     assert cards()["Legs to carry out"] == ("1", "none failed")
     assert cards()["Corrections proposed"] == ("0", "nothing to decide")
 
-    act(maker, "trades_settlementleg_report_failed", SettlementLeg.objects.get(asset="USD").pk, failure="closed")
+    act(
+        maker,
+        "trades_settlementleg_report_failed",
+        SettlementLeg.objects.get(asset="USD").pk,
+        reason_code="TECH",
+        failure="closed",
+    )
     act(maker, "accounts_customer_propose_adjustment", alice.pk, **adjustment(amount="5000.00"))
     assert cards()["Legs to carry out"] == ("0", "1 failed")
     assert cards()["Corrections proposed"] == ("1", "wait for a second person")

@@ -14,10 +14,10 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.ids import floor_of, uuid7
-from quotes import prices
+from quotes import candles, prices
 from tests.admin.actions import logged_in, page, shown
 from tests.given import a_customer, btc_at, deposit, market_closed_at, price_at, usd
-from tests.trades.orders.engine_steps import (
+from tests.trades.engine_steps import (
     cancelling,
     changing,
     closes,
@@ -28,6 +28,7 @@ from tests.trades.orders.engine_steps import (
     placing,
     says,
 )
+from tests.trades.priced import made_of_two
 from trades.admin import keyset
 from trades.models import MarginAccount, Order, OrderEvent
 from trades.reads.figures import figures
@@ -75,6 +76,18 @@ def test_a_cancelled_order_says_why_and_what_was_changed_before(browser, alice):
     assert "take profit – → 45,000" in text
     listed = shown(the_list(browser, "admin:trades_order_changelist", status__exact="CANCELLED"))
     assert "39,000.00 limit" in listed
+
+
+def test_an_order_shows_which_price_it_was_beside_its_sources_and_the_minute(browser, alice):
+    made_of_two("42000", "42010")
+    candles.note(prices.latest().by_symbol["BTC-USD"])
+    order = opens(alice)
+
+    text = shown(browser.get(page("trades_position", order.pk)))
+
+    assert re.search(r"open the middle .* 42,000\.00 42,010\.00 42,010\.00 5\.00 1\.1903", text)
+    assert re.search(r"kraken_2 .* 41,999\.00 42,009\.00 42,010\.00 1\.00 0\.238", text)
+    assert "42,005.00 42,005.00 42,005.00 42,005.00" in text
 
 
 def test_a_trailing_stop_says_since_when_it_follows_and_where_it_would_fire(browser, alice):
@@ -290,3 +303,45 @@ def test_a_fired_order_shows_that_a_price_did_it(browser, alice):
     closed = OrderEvent.objects.get(order_id=order.pk, kind="closed")
 
     assert "a price or the clock did it" in shown(browser.get(page("trades_orderevent", closed.pk)))
+
+
+# --- best execution --------------------------------------------------------------------------------
+
+
+BEST = "admin:trades_order_best_execution"
+
+
+def test_a_days_best_execution_is_a_page_and_a_file(browser, alice):
+    made_of_two("42000", "42010")
+    opens(alice)
+    day = OrderEvent.objects.get().at.date().isoformat()
+
+    text = shown(the_list(browser, BEST, day=day))
+    assert "BTC-USD buy mid 1 0 0 0.1 4,201 0.5 5 5 5 1.1903 1.1903 1.1903" in text
+    file = the_list(browser, BEST, day=day, symbol="btc", csv="1")
+    assert file.headers["Content-Disposition"] == f'attachment; filename="best-execution-{day}.csv"'
+    assert (
+        f"{day},BTC-USD,buy,mid,1,0,0,0.1,4201.00,0.50,5.00,5.00,5.00,1.1903,1.1903,1.1903\r\n" in file.content.decode()
+    )
+    assert "No deal." in shown(the_list(browser, BEST))
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ({"day": "soon"}, "A day from 2000-01-01"),
+        ({"day": "9999-12-31", "csv": "1"}, "A day from 2000-01-01"),
+        ({"day": "2026-01-31", "symbol": "NO\x00PE", "csv": "1"}, "Null characters"),
+        ({"day": "2026-01-31", "symbol": "NOPE"}, "There is no such symbol."),
+    ],
+)
+def test_what_no_report_is_of_is_said_on_the_page(browser, query, said):
+    answer = the_list(browser, BEST, **query)
+    assert answer.status_code == 200
+    assert said in shown(answer)
+
+
+def test_only_who_may_see_orders_sees_their_best_execution():
+    """Guard: `permissions` of the action."""
+    assert the_list(logged_in("seer@firm.example", "trades.view_order"), BEST).status_code == 200
+    assert the_list(logged_in("trades@firm.example", "trades.view_trade"), BEST).status_code == 403

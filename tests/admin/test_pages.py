@@ -19,31 +19,45 @@ ALL = sorted(f"{model._meta.app_label}_{model._meta.model_name}" for model in ad
 READ_ONLY = {
     "accounts_asset",
     "accounts_break",
+    "accounts_answeredrequest",
+    "accounts_externalbankaccount",
     "accounts_ledgeraccount",
     "accounts_ledgeraudit",
     "accounts_rowversion",
     "accounts_sealblock",
     "accounts_transfer",
+    "accounts_webhookattempt",
+    "accounts_webhookdelivery",
     "quotes_candle",
     "quotes_feedlease",
     "quotes_instrumentchange",
+    "quotes_marketswitch",
     "quotes_pricehold",
     "quotes_quote",
     "trades_correction",
+    "trades_counterparty",
     "trades_enginelease",
     "trades_idempotentanswer",
     "trades_leftout",
+    "trades_erasure",
     "trades_marginaccount",
     "trades_order",
     "trades_orderevent",
+    "trades_payment",
+    "trades_paymentfile",
     "trades_position",
     "trades_settlementbatch",
+    "trades_settlementinstruction",
     "trades_settlementleg",
+    "trades_standinginstruction",
+    "trades_statemententry",
+    "trades_statementfile",
     "trades_swaprun",
     "trades_trade",
     "trades_tradeflag",
 }
-WRITTEN_ONCE = {"accounts_reconciliationrun"}  # made here, and never changed
+# Made here, and never changed.
+WRITTEN_ONCE = {"accounts_reconciliationrun", "accounts_webhooksubscription", "quotes_tradinghours"}
 NEVER_DELETED = {
     "accounts_apiclient",
     "accounts_customer",
@@ -111,7 +125,8 @@ def test_no_page_of_a_row_issues_a_query_per_row_around_it(browser):
     assert max(many.values()) <= 20
 
 
-def test_the_dashboard_costs_the_same_with_few_rows_and_with_many(browser):
+def test_the_dashboard_costs_the_same_with_few_rows_and_with_many(browser, monkeypatch):
+    monkeypatch.setattr(symbols, "KEPT_SECONDS", 60)  # read once, however long a busy machine takes over the page
     every_price_at_its_start()
     many_rows(5)
     symbols.forget()  # it is read anew every second
@@ -120,7 +135,8 @@ def test_the_dashboard_costs_the_same_with_few_rows_and_with_many(browser):
     many_rows(45, start=5)
 
     symbols.forget()
-    assert queries_of(browser, "/admin/") == few <= 20
+    # Two of them in a sandbox alone: where the firm's day begins and ends among real ids.
+    assert queries_of(browser, "/admin/") == few <= 24
 
 
 @pytest.mark.parametrize("name", sorted(READ_ONLY))

@@ -12,6 +12,7 @@ from accounts.identity import SYSTEM
 from accounts.models import Break, Customer
 from tests.admin.actions import act, logged_in, offers, page, said, shown
 from tests.given import a_customer, a_cut, a_settling_buy, btc, btc_at, exits, settles, states, what_the_audit_finds
+from tests.trades.settlement.test_leg_history import long_ago
 from trades.models import LeftOut, SettlementBatch, SettlementLeg, SettlementWindow, TradeFlag
 from trades.settlement import flags
 from trades.settlement.approval import confirm
@@ -94,9 +95,11 @@ def test_a_windows_page_lists_its_next_ten_cuts_in_its_own_time_and_in_utc(maker
 
 
 def test_a_batch_whose_legs_are_reported_by_hand_is_cut_by_ticking_that(maker, bought):
-    act(maker, f"{BATCH}_cut_everything", report_legs="on")
+    act(maker, f"{BATCH}_cut_everything", report_legs="on", in_order="on")
 
-    assert SettlementBatch.objects.get().legs_are_automatic is False
+    batch = SettlementBatch.objects.get()
+    assert (batch.legs_are_automatic, batch.completes_in_order) == (False, True)
+    assert "trades complete up to what has come" in shown(maker.get(page(BATCH, batch.pk)))
 
 
 # --- the batch's page ------------------------------------------------------------------------------
@@ -163,7 +166,7 @@ def test_a_leg_is_reported_with_what_really_moved_and_the_difference_is_a_break(
     opened = maker.get(reverse(f"admin:{LEG}_report_settled", args=[leg("BTC").pk]))
     assert b'value="0.10000000"' in opened.content  # what was expected
 
-    answer = act(maker, f"{LEG}_report_settled", leg("BTC").pk, actual="0.09", reference="wire-1")
+    answer = act(maker, f"{LEG}_report_settled", leg("BTC").pk, actual="0.09", reference="wire-1", final="on")
 
     assert said(answer) == ["The leg is settled, with a difference: there is a break."]
     text = shown(answer)
@@ -180,7 +183,7 @@ def test_a_leg_is_reported_with_what_really_moved_and_the_difference_is_a_break(
 def test_a_leg_that_failed_says_why_and_when_it_is_due_again(maker, bought):
     waiting_for_its_legs()
 
-    answer = act(maker, f"{LEG}_report_failed", leg("USD").pk, failure="the bank is closed")
+    answer = act(maker, f"{LEG}_report_failed", leg("USD").pk, reason_code="TECH", failure="the bank is closed")
 
     assert said(answer)[0].startswith("Noted. It is due again at")
     assert "the bank is closed" in shown(answer)
@@ -201,6 +204,30 @@ def test_an_invalid_amount_is_said_in_the_dialog_and_changes_nothing(maker, boug
     assert leg("BTC").status == "pending"
 
 
+def test_a_part_is_reported_and_the_page_shows_the_legs_history(maker, bought):
+    waiting_for_its_legs()
+
+    answer = act(maker, f"{LEG}_report_settled", leg("BTC").pk, actual="0.04", reference="wire-1")
+    assert said(answer) == ["The part is booked; the leg waits for the rest."]
+    assert offers(maker, LEG, leg("BTC").pk) == {"report_settled", "report_failed", "propose_reversal"}
+    act(maker, f"{LEG}_report_failed", leg("BTC").pk, reason_code="LACK", failure="no more today")
+
+    history = shown(maker.get(page(LEG, leg("BTC").pk)))
+    for wanted in ("wire-1", "0.04", "LACK", "no more today"):
+        assert wanted in history
+
+
+def test_what_is_overdue_stands_on_the_dashboard_and_in_the_list(maker, bought):
+    waiting_for_its_legs()
+    assert "overdue" not in shown(maker.get("/admin/"))
+
+    long_ago(leg("USD"))
+
+    assert "1 overdue, the oldest for" in shown(maker.get("/admin/"))
+    listed = maker.get(reverse(f"admin:{LEG}_changelist"), {"due": "overdue"}).context["cl"].queryset
+    assert [one.asset_id for one in listed] == ["USD"]
+
+
 def test_a_leg_of_a_batch_that_has_not_begun_is_refused_in_words(maker, bought):
     a_cut()
 
@@ -211,7 +238,7 @@ def test_a_leg_of_a_batch_that_has_not_begun_is_refused_in_words(maker, bought):
 
 def test_the_list_of_legs_shows_what_is_to_be_carried_out_now(maker, bought):
     waiting_for_its_legs()
-    act(maker, f"{LEG}_report_failed", leg("USD").pk, failure="closed")
+    act(maker, f"{LEG}_report_failed", leg("USD").pk, reason_code="TECH", failure="closed")
 
     due = maker.get(reverse(f"admin:{LEG}_changelist"), {"due": "now"}).context["cl"].result_list
 
@@ -277,7 +304,7 @@ def test_each_action_takes_its_permission_and_looking_is_not_enough(bought, acti
 @pytest.mark.parametrize("pk", ["nonsense", "0" * 32, "%00"])
 def test_an_action_on_what_does_not_exist_never_breaks(maker, action, pk):
     address = reverse(f"admin:{action}", args=["X"]).replace("X", pk)
-    answers = {"_form_submitted": "True", "reason": "x", "failure": "x", "actual": "1"}
+    answers = {"_form_submitted": "True", "reason": "x", "failure": "x", "reason_code": "NARR", "actual": "1"}
 
     assert maker.get(address).status_code in {200, 302, 404}
     assert maker.post(address, answers).status_code in {302, 404}

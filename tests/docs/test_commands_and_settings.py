@@ -9,12 +9,14 @@ from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 SAID_IN_WORDS = {
+    "PAYMENT_RAIL",
     "DATABASE_URL",
     "MIGRATION_DATABASE_URL",
     "REDIS_URL",
     "CACHE_URL",
     "STREAM_URL",
     "BROKER_URL",
+    "LIMITS_URL",
     "SECRET_KEY",
     "JWT_SIGNING_KEY",
     "ALLOWED_HOSTS",
@@ -22,6 +24,11 @@ SAID_IN_WORDS = {
     "TEST_DATABASE_NAME",
     "STATIC_ROOT",
     "FEED_SEED",
+    "FEED_SIMULATOR",
+    "OANDA_ACCOUNT",
+    "OANDA_TOKEN",
+    "CCXT_URL",
+    "REPLAY_FILE",
     "BROKERAGE_DATA_DIR",
     "BROKERAGE_BY",
 }

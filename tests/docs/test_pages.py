@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.candles import MEASURES
+
 CHECKOUT = Path(__file__).resolve().parents[2]
 PAGES = sorted(
     path.relative_to(CHECKOUT)
@@ -67,6 +69,10 @@ def test_the_benchmarks_page_tells_every_measure_and_no_other() -> None:
     measured = set(re.findall(r'Row\(\s*"(\w+)"', code))
     for name in re.findall(r'Row\(\s*f"(\w+)\{suffix\}"', code):
         measured |= {name, f"{name}_one_symbol"}
+    for name in re.findall(r'Row\(\s*f"(\w+\{percent\}_\w+)"', code):
+        measured |= {name.replace("{percent}", percent) for percent in ("50", "99")}
+    measured |= set(re.findall(r'"(door_\w+)"', code))
+    measured |= set(re.findall(r'_beside\(\s*"(\w+)"', code)) | set(MEASURES.values())
 
     table = (CHECKOUT / "benchmarks" / "README.md").read_text()
     told = {name for row in re.findall(r"^\| (`.+?) \|", table, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)}

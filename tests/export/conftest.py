@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from accounts import services
 from accounts.models import Customer
+from quotes.candles import make_months
 from quotes.models import Candle
 from tests.given import a_customer, a_cut, a_settling_buy, btc, btc_at, deposit, exits, settles, usd
 
@@ -24,6 +25,7 @@ def alice() -> Customer:
     exits(bought)
     settles(a_cut())
     services.withdraw(alice, "USD", usd("12.34"), "wire-out", timezone.now(), "test")
+    make_months([timezone.now()])
     Candle.objects.create(
         instrument_id="BTC-USD",
         minute=timezone.now(),

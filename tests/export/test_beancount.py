@@ -122,7 +122,7 @@ def test_no_two_codes_become_one_name() -> None:
 
 def test_the_houses_accounts_stand_where_a_bookkeeper_looks_for_them() -> None:
     for type_ in LedgerAccount.Type.values:
-        owner = type_ in ("available", "settling", "margin")
+        owner = type_ in ("available", "settling", "margin", "leaving")
         name = account(books.AccountName(SOMEBODY if owner else None, None if owner else FIRM, "USD", type_))
         assert not name.startswith("Equity") or type_ == "capital", name
 

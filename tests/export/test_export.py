@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 import sys
 import threading
@@ -15,6 +17,7 @@ from django.db import connection
 
 from accounts.export import FORMS, books, in_one_snapshot, lines
 from accounts.export.names import encoded, quoted
+from accounts.management.exits import TryAgain
 from accounts.models import Customer, Transfer
 from tests.export.beancount_check import balances, exported, read
 from tests.given import a_customer, deposit
@@ -118,19 +121,42 @@ def test_a_place_that_can_not_be_written_is_said_and_a_failure_leaves_nothing(
     assert [name.name for name in tmp_path.iterdir()] == ["books"]
 
 
-def test_a_reader_that_leaves_early_is_no_error(alice: Customer) -> None:
+def printed_to(where: str) -> tuple[int, str, str]:
+    """What becomes of the command in a process, on ten megabytes: its own code, what was read of it, its stderr."""
     script = (
         "import django, os; os.environ.setdefault('DJANGO_SETTINGS_MODULE', 'brokerage.settings'); django.setup();"
-        "from quotes.management.commands.export_ledger import Command;"
-        "import accounts.export.books as b;"
         "import quotes.management.commands.export_ledger as e; from contextlib import nullcontext;"
         "e.in_one_snapshot = nullcontext; e.lines = lambda form, prices: iter(['x' * 100000] * 100); e.closes = list;"
-        "from django.core.management import call_command; call_command('export_ledger')"
+        "e.Command().run_from_argv(['manage.py', 'export_ledger'])"
     )
-    run = subprocess.run(
-        f'{sys.executable} -c "{script}" | head -c 10', shell=True, capture_output=True, text=True, check=False
-    )
-    assert (run.stdout, run.stderr) == ("x" * 10, "")
+    line = ["bash", "-c", f'"$@" {where}; exit ${{PIPESTATUS[0]}}', "bash", sys.executable, "-c", script]
+    run = subprocess.run(line, env=os.environ | {"PYTHONUNBUFFERED": ""}, capture_output=True, text=True, check=False)
+    return run.returncode, run.stdout, run.stderr
+
+
+def test_a_reader_that_leaves_early_is_no_error() -> None:
+    assert printed_to("| head -c 10") == (0, "x" * 10, "")
+
+
+def test_an_export_that_is_cut_short_is_not_done() -> None:
+    """Guard: `prints_its_work`; without it a full disk ends with 0, for what other commands did isn't undone by one."""
+    full = "Try again: The output can't be written: No space left on device.\n"
+    assert printed_to(">/dev/full") == (75, "", full)
+    assert printed_to(">&-") == (2, "", "Usage: stdout is closed: name a file, --output FILE.\n")
+
+
+def test_a_file_on_a_full_disk_is_to_be_tried_again(
+    alice: Customer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def is_full() -> Iterator[object]:
+        raise OSError(errno.ENOSPC, "No space left on device")
+        yield
+
+    monkeypatch.setattr(books, "transfers", is_full)
+    with pytest.raises(TryAgain, match="can't be written: No space left on device"):
+        call_command("export_ledger", "--output", str(tmp_path / "books"))
+
+    assert not list(tmp_path.iterdir())
 
 
 def test_texts_are_quoted_as_their_readers_want_them() -> None:

@@ -45,7 +45,7 @@ class Feed:
         self.log = Path(tempfile.mkstemp(prefix="feed-", suffix=".log")[1])
         self.process = subprocess.Popen(
             [*MANAGE, "run_feed", "--seed", str(seed), "--tick-ms", str(TICK_MILLISECONDS)],
-            env=environment() | dict(extra or {}),
+            env=environment() | {"FEED_CANDLE_FILES": f"{self.log}.candles"} | dict(extra or {}),
             stdout=self.log.open("wb"),
             stderr=subprocess.STDOUT,
         )

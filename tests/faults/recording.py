@@ -28,7 +28,7 @@ from accounts.models import Customer
 from tests.given import token_of
 from tests.live import Live
 
-UNCLEAR = frozenset({0, 408, 500, 503})
+UNCLEAR = frozenset({0, 408, 500, 502, 503, 504})
 GIVES_UP_SECONDS = 6.5  # the impatient: longer than any answer should take
 TIMEOUT_SECONDS = 45.0  # the patient: longer than anything stands still
 READ_SECONDS = 120.0  # for what must be read in the end

@@ -22,8 +22,8 @@ from tests.faults.own_redis import OwnRedis
 from tests.live import Live
 
 BACKEND, VALKEY = "backend", "valkey"
-PROCESSES = ("web", "engine", "worker", "beat", "feed")
-OFTEN: Mapping[str, int] = {"engine": 5, BACKEND: 3, VALKEY: 4, "web": 3, "feed": 3, "worker": 1, "beat": 1}
+PROCESSES = ("proxy", "web", "engine", "worker", "beat", "feed")
+OFTEN: Mapping[str, int] = {"engine": 5, BACKEND: 3, VALKEY: 4, "proxy": 2, "web": 3, "feed": 3, "worker": 1, "beat": 1}
 ENGINES_NAME = "the-engine"  # by which its PostgreSQL backends are known
 SHORTEST, SHORT, LONG, LONGEST = 0.01, 2.0, 8.0, 30.0  # seconds
 AROUND_THE_DEADLINES = 1.2  # a Valkey that is silent for a second is away; answers come by 3 and 5 seconds

@@ -1,4 +1,4 @@
-"""quality.md, fault 31: a nonsensical price while orders of every kind wait for one: nothing executes on it.
+"""A nonsensical price while orders of every kind wait for one: nothing executes on it.
 
 That a price of the feed like this does not even become the latest one is tested in tests/quotes; here some stand in
 Redis all the same, written past the feed's own guard.
@@ -18,7 +18,7 @@ from quotes import prices
 from quotes.judging import PriceLimits
 from tests.faults.engine_alone import an_engine
 from tests.given import a_customer, balance, btc_at, what_the_audit_finds
-from tests.trades.orders.engine_steps import opens, places
+from tests.trades.engine_steps import opens, places
 from trades.models import Deal, Order, OrderEvent
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -1,4 +1,4 @@
-"""quality.md, fault 30: one process' clock is five minutes off, either way. Redis' clock judges deadlines and prices.
+"""One process' clock is five minutes off, either way. Redis' clock judges deadlines and prices.
 
 See `wrong_clock.py` for how a clock is made wrong.
 """
@@ -23,7 +23,7 @@ from tests.faults.wrong_clock import COMPILER, make_library, off
 from tests.given import a_customer, btc_at, price_at, states, stores, token_of, what_the_audit_finds
 from tests.live import CHECKOUT, Live
 from tests.sizes import size
-from tests.trades.orders.engine_steps import opens
+from tests.trades.engine_steps import opens
 from trades.models import Deal, EngineLease, MarginAccount, Order, Trade
 
 pytestmark = [

@@ -12,7 +12,7 @@ import pytest
 from accounts import json_codec, streams
 from tests.given import a_customer, btc_at, token_of
 from tests.live import Live
-from tests.trades.orders.engine_steps import opens
+from tests.trades.engine_steps import opens
 from trades.margin.commands import stream_name
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("live")]

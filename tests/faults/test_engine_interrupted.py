@@ -8,7 +8,7 @@ from django.db import OperationalError, connection
 
 from accounts import streams
 from tests.given import a_customer, btc_at
-from tests.trades.orders.engine_steps import closing, opens
+from tests.trades.engine_steps import closing, opens
 from trades.engine.process import Engine
 from trades.margin.commands import Command, decode_answer, encode, stream_name
 from trades.models import Deal
@@ -28,7 +28,7 @@ def test_commands_of_a_tick_that_was_broken_off_are_done_by_the_next() -> None:
     btc_at("42_000.00")
     order = opens(alice)
     close = closing(alice, order.code)
-    sent = Command(close.id, close.kind, close.customer_id, close.user_id, close.terms, 10_000, REPLIES)
+    sent = Command(close.id, close.kind, close.customer_id, close.asker_id, close.terms, 10_000, REPLIES)
     engine = Engine()
     assert engine._start()
     engine.turn()

@@ -1,4 +1,4 @@
-"""quality.md, fault 12: the engine dies by kill -9, again and again, while people trade."""
+"""The engine dies by kill -9, again and again, while people trade."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""quality.md, fault 16: an engine that was away too long finds that another has taken its place."""
+"""An engine that was away too long finds that another has taken its place."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.faults.trading_customers import TradingCustomers, nothing_waits
 from tests.given import a_customer, btc_at, what_the_audit_finds
 from tests.live import Live
 from tests.sizes import size
-from tests.trades.orders.engine_steps import closing, opens
+from tests.trades.engine_steps import closing, opens
 from trades.engine import lease as leases
 from trades.engine.lease import Lease, LeaseLost
 from trades.engine.process import Engine
@@ -131,7 +131,7 @@ def test_an_engine_that_is_stopped_under_load_and_resumed_leaves_the_field_to_it
             live.start_one("engine", called="successor")
             customers.wait_for(10, seconds=40)
             live.signal("engine", signal.SIGCONT)
-            assert live.ended("engine", 30) == 1
+            assert live.ended("engine", 30) == 75  # try again: another one has the partition
             customers.wait_for(5)
             live.rename("successor", "engine")
 

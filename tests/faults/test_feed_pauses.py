@@ -83,7 +83,7 @@ def a_loop() -> Loop:
 def test_a_price_that_the_feed_held_up_is_as_old_and_its_candle_is_that_of_its_own_minute(monkeypatch):
     """As if the process had been stopped for 90 s between two of its lines."""
     gathered: list[prices.Price] = []
-    monkeypatch.setattr(Gatherer, "add", lambda self, found: gathered.extend(found))
+    monkeypatch.setattr(Gatherer, "add", lambda self, found, now: gathered.extend(found))
     loop = a_loop()
 
     loop._publish([VenueTick("BTC-USD", Decimal(100), Decimal(101), uptime() - 90)])

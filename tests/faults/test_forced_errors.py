@@ -1,4 +1,4 @@
-"""quality.md, fault 28: one statement in twenty ends in a deadlock or a serialization failure, and nobody notices."""
+"""One statement in twenty ends in a deadlock or a serialization failure, and nobody notices."""
 
 from __future__ import annotations
 
@@ -215,7 +215,7 @@ def _report_the_legs(http: httpx.Client, token: str, path: str) -> None:
     for leg in legs:
         _tell(http, token, f"{path}/legs/{leg['guid']}/fail", {"failure": "the bank is closed"})
         actual = max(0, leg["expected"] - 1)
-        _tell(http, token, f"{path}/legs/{leg['guid']}/settle", {"actual_amount": actual})
+        _tell(http, token, f"{path}/legs/{leg['guid']}/settle", {"actual_amount": actual, "final": True})
 
 
 def _wait_until(is_so: Callable[[], bool], seconds: float = 60) -> None:

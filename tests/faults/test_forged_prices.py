@@ -1,4 +1,4 @@
-"""quality.md, fault 46: a price with one side moved, a spread beyond the limit, one that no feed has said: in front of
+"""A price with one side moved, a spread beyond the limit, one that no feed has said: in front of
 an engine nothing executes on it, and what waits fires once there is a price again."""
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from quotes.judging import PriceLimits
 from quotes.prices import Price
 from tests.faults.engine_alone import an_engine, send, turns
 from tests.given import a_customer, balance, btc_at, price_at, usd, what_the_audit_finds
-from tests.trades.orders.engine_steps import closing, opening, opens
+from tests.trades.engine_steps import closing, opening, opens
 from trades.engine.process import Engine
 from trades.models import Deal, Order
 

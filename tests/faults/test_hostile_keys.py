@@ -1,4 +1,4 @@
-"""quality.md, fault 50: what somebody left in Redis under our names, of another type or from another time.
+"""What somebody left in Redis under our names, of another type or from another time.
 
 An engine takes it out of the way, says so once, keeps what can be kept as a dead letter, and answers the next command
 within a second. What it read and took for good before is still executed once.
@@ -15,7 +15,7 @@ import pytest
 from accounts import streams
 from tests.faults.engine_alone import DEAD, REPLIES, STREAM, an_engine, is_empty, send, turns
 from tests.given import a_customer, btc_at, what_the_audit_finds
-from tests.trades.orders.engine_steps import closing, opens
+from tests.trades.engine_steps import closing, opens
 from trades.engine.process import Engine
 from trades.margin.commands import GROUP, Answer
 from trades.models import Deal

@@ -1,4 +1,4 @@
-"""quality.md, fault 50: every field of a message to a worker, with every type of value, and keys of every other type.
+"""Every field of a message to a worker, with every type of value, and keys of every other type.
 
 A real worker process meets them. It is still the same process afterwards, and what our own processes ask for runs.
 """

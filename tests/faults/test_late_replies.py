@@ -1,4 +1,4 @@
-"""quality.md, fault 24: a reply that nobody waits for any more. It is dropped, and nothing of it is left."""
+"""A reply that nobody waits for any more. It is dropped, and nothing of it is left."""
 
 from __future__ import annotations
 
@@ -12,12 +12,11 @@ from accounts import streams
 from tests.faults.engine_alone import REPLIES, STREAM, an_engine, send
 from tests.faults.trading_customers import nothing_waits
 from tests.given import a_customer, btc_at, what_the_audit_finds
-from tests.trades.orders.engine_steps import closing, opens
+from tests.trades.engine_steps import closing, opens
 from trades.engine.command_stream import REPLY_KEPT_SECONDS
 from trades.gateway import submit
 from trades.gateway.replies import gateway
-from trades.gateway.submit import Trader
-from trades.margin.commands import Answer, encode_answer
+from trades.margin.commands import Answer, Trader, encode_answer
 from trades.margin.errors import OutcomeUnknown
 from trades.models import Order
 

@@ -1,4 +1,4 @@
-"""quality.md, fault 23: every message three times and shuffled leaves the same state as once and in order.
+"""Every message three times and shuffled leaves the same state as once and in order.
 
 A command counts at its first delivery: Alice's commands come once, Bob's the same ones three times, the repeats at
 random later moments, among other commands and at other prices. What is compared is everything that is theirs.
@@ -19,7 +19,7 @@ from accounts.models import Customer, Transfer
 from tests.faults.engine_alone import an_engine, is_empty, send, turns
 from tests.given import a_customer, balance, btc_at, what_the_audit_finds
 from tests.sizes import size
-from tests.trades.orders.engine_steps import (
+from tests.trades.engine_steps import (
     applied,
     cancelling,
     changing,

@@ -1,4 +1,4 @@
-"""quality.md, fault 18: whatever stands in the stream, the others flow, and what is set aside says why."""
+"""Whatever stands in the stream, the others flow, and what is set aside says why."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from accounts.errors import Refusal
 from accounts.ids import uuid7
 from tests.faults.engine_alone import DEAD, STREAM, an_engine, is_empty, send, turns
 from tests.given import a_customer, btc_at, what_the_audit_finds
-from tests.trades.orders.engine_steps import closing, opening, opens
+from tests.trades.engine_steps import closing, opening, opens
 from trades.engine.command_stream import MOST_DELIVERIES
 from trades.gateway.requests import close_terms
-from trades.margin.commands import CLOSE, GROUP, Command, encode
+from trades.margin.commands import GROUP, Command, encode
 from trades.margin.errors import OrderNotFoundOrClosed
+from trades.margin.kinds import CLOSE
 from trades.models import Order
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -1,4 +1,4 @@
-"""quality.md, faults 19 to 21: Redis restarts, is emptied, is gone or frozen while people trade.
+"""Redis restarts, is emptied, is gone or frozen while people trade.
 
 Nothing in it is the truth: whoever was told 200 keeps what they were told, everybody else gets an answer within five
 seconds whose outcome has settled, and trading goes on by itself when Redis is back.

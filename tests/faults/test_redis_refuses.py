@@ -1,4 +1,4 @@
-"""quality.md, fault 55: a Redis that answers, and refuses.
+"""A Redis that answers, and refuses.
 
 Whoever needs it is told 503 and when to come back, within the deadline; /readyz says what Redis says; reads go on.
 Engine, feed and worker wait, stay the processes they are, and go on by themselves when it recovers.

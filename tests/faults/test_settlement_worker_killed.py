@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
 import random
 import signal
@@ -20,13 +22,17 @@ from tests.given import a_customer, a_cut, balance, btc, states, what_the_audit_
 from tests.live import CHECKOUT, environment
 from tests.many_trades import many_exits, many_settling_buys
 from tests.sizes import size
-from trades.models import SettlementBatch, TradeEvent
+from trades.models import SettlementBatch, SettlementLeg, Trade, TradeEvent
 from trades.settlement.approval import confirm
+from trades.settlement.cut import cut_now
+from trades.settlement.legs import settle_leg
+from trades.settlement.settle import begin
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 TRADES, CUSTOMERS = size(3_000, 100_000), size(60, 2_000)
 KILLS, CHUNK = size(5, 50), size(10, 100)
+PARTS = size(3, 10)
 TIMEOUT_SECONDS = size(60, 600)
 
 
@@ -55,13 +61,15 @@ def kill_after(settlers: Sequence[subprocess.Popen[bytes]], batch: SettlementBat
         time.sleep(0.001)
     for settler in settlers:
         time.sleep(random.random() * 0.01)
-        os.killpg(settler.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # it came to its end before
+            os.killpg(settler.pid, signal.SIGKILL)
         settler.wait(10)
 
 
 @pytest.mark.faults
 def test_two_settlers_killed_again_and_again_leave_every_trade_settled_once():
-    """Guards: one transaction a slice, the progress written in it, and a claim that ends with it. See `settle.py`."""
+    """Fault 11. Guards: one transaction a slice, the progress written in it, and a claim that ends with it. See
+    `settle.py`."""
     customers = [a_customer(f"customer{number}", with_usd="100_000.00") for number in range(CUSTOMERS)]
     bought = many_settling_buys(customers, TRADES)
     sold = many_exits(bought[::10])
@@ -80,4 +88,37 @@ def test_two_settlers_killed_again_and_again_leave_every_trade_settled_once():
     assert TradeEvent.objects.filter(became="completed").count() == batch.trades_count
     paid = sum(t.amount for t in Transfer.objects.filter(kind="trade_settled", asset_id="BTC"))
     assert paid == sum(balance(customer, asset="BTC") for customer in customers) == btc("0.0001") * (TRADES - len(sold))
+    assert what_the_audit_finds() == []
+
+
+@pytest.mark.faults
+def test_settlers_killed_between_the_parts_of_a_leg_complete_each_trade_once_and_none_too_early():
+    """Fault 11 with parts. Guards: a round's stops are written with the round, and a part that was seen with them. See
+    `in_order.py`."""
+    customers = [a_customer(f"customer{number}", with_usd="100_000.00") for number in range(CUSTOMERS)]
+    bought = many_settling_buys(customers, TRADES // 3)
+    exited = {trade.pk for trade in bought[::10]}
+    sold = many_exits(bought[::10])
+    cut = cut_now(at=timezone.now(), by=SYSTEM, legs_are_automatic=False, completes_in_order=True)
+    batch = confirm(cut.pk, by=SYSTEM, at=timezone.now())
+    begin(batch.pk, timezone.now())
+    usd_leg, btc_leg = (SettlementLeg.objects.get(batch=batch, asset=asset) for asset in ("USD", "BTC"))
+    settle_leg(usd_leg.pk, actual=int(usd_leg.expected), reference="usd", by=SYSTEM, at=timezone.now())
+    places = sorted((trade.pk, trade.pk not in exited) for trade in bought)
+
+    for number in range(1, PARTS + 1):
+        before, come = completed(batch), int(btc_leg.expected) * number // PARTS
+        amount = come - int(SettlementLeg.objects.get(pk=btc_leg.pk).actual or 0)
+        settle_leg(btc_leg.pk, actual=amount, reference=f"btc {number}", by=SYSTEM, at=timezone.now())
+        kill_after([a_settler(batch), a_settler(batch)], batch, before + 1)
+        assert what_the_audit_finds() == []
+        assert [settler.wait(TIMEOUT_SECONDS) is not None for settler in (a_settler(batch), a_settler(batch))]
+        needs = itertools.accumulate(10_000 * needs_some for _, needs_some in places)
+        free = {pk for (pk, _), needed in zip(places, needs, strict=True) if needed <= come}
+        done = set(Trade.objects.filter(batch=batch, state="completed").values_list("pk", flat=True))
+        assert {pk for pk in done if pk in dict(places)} == free
+        assert set(states(*sold)) <= {"completed", "settling"}
+
+    assert (completed(batch), batch.state) == (batch.trades_count, "completed")
+    assert TradeEvent.objects.filter(became="completed").count() == batch.trades_count
     assert what_the_audit_finds() == []

@@ -1,4 +1,4 @@
-"""quality.md, faults 57 and 58: any process, the engine's PostgreSQL backend or Valkey stands still at random instants,
+"""Any process, the engine's PostgreSQL backend or Valkey stands still at random instants,
 for 10 ms to 30 s, under load and with moving prices; the same with the clock of one process off by 25 minutes and
 stepping.
 
@@ -19,7 +19,6 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -240,12 +239,10 @@ def _lively_markets() -> Iterator[None]:
         price_age_limit_seconds=PRICE_AGE_LIMIT,
         quote_life_seconds=QUOTE_LIFE,
     )
-    SettlementWindow.objects.update(
-        cron="*/20 * * * *", time_zone="UTC", calendar="", created_at=timezone.now() - timedelta(minutes=1)
-    )
+    SettlementWindow.objects.update(cron="*/20 * * * *", time_zone="UTC", calendar="")
     try:
         yield
     finally:
         fields = ("simulator_step_bps", "price_age_limit_seconds", "quote_life_seconds")
         Instrument.objects.bulk_update(instruments, fields)
-        SettlementWindow.objects.bulk_update(windows, ("cron", "time_zone", "calendar", "created_at"))
+        SettlementWindow.objects.bulk_update(windows, ("cron", "time_zone", "calendar"))

@@ -1,4 +1,4 @@
-"""quality.md, fault 22: somebody trims the stream, deletes it, or takes its group away.
+"""Somebody trims the stream, deletes it, or takes its group away.
 
 What was not executed stays undone for good, what stands is executed once, and the engine goes on by itself.
 """
@@ -16,7 +16,7 @@ import redis
 from accounts import streams
 from tests.faults.engine_alone import STREAM, an_engine, answers, is_empty, send, turns
 from tests.given import a_customer, btc_at, what_the_audit_finds
-from tests.trades.orders.engine_steps import closing, opens
+from tests.trades.engine_steps import closing, opens
 from trades.engine.process import Engine
 from trades.margin.commands import GROUP, Answer
 from trades.models import Deal, Order

@@ -39,6 +39,7 @@ from tests.given import (
     what_the_audit_finds,
 )
 from tests.live import CHECKOUT, Live, environment
+from tests.windows import scheduled, windows_kept
 from trades import tasks
 from trades.low_water import STORING, highest, low_water, marks_of
 from trades.models import SettlementBatch, SettlementWindow, Trade, TradeEvent
@@ -68,18 +69,16 @@ def _market() -> None:
 @pytest.fixture
 def crypto() -> Iterator[SettlementWindow]:
     """The window of crypto, at a time that the test names; the others are off, and all come back as they were."""
-    before = list(SettlementWindow.objects.values("pk", "cron", "time_zone", "calendar", "created_at"))
-    SettlementWindow.objects.exclude(asset_kind="crypto").update(is_active=False)
-    yield SettlementWindow.objects.get(asset_kind="crypto")
-    for one in before:
-        SettlementWindow.objects.filter(pk=one.pop("pk")).update(**one, is_active=True, last_cut_at=None)
+    with windows_kept():
+        SettlementWindow.objects.exclude(asset_kind="crypto").update(is_active=False)
+        yield SettlementWindow.objects.get(asset_kind="crypto")
 
 
 def cut_at(window: SettlementWindow, at: datetime) -> None:
     """Let the window's only cut within hours be at this minute."""
-    SettlementWindow.objects.filter(pk=window.pk).update(
-        cron=f"{at.minute} {at.hour} * * *", time_zone="UTC", calendar="", created_at=at - timedelta(hours=1)
-    )
+    cron = f"{at.minute} {at.hour} * * *"
+    only = SettlementWindow.objects.filter(pk=window.pk)
+    scheduled(only, cron=cron, time_zone="UTC", calendar="", since=at - timedelta(hours=1))
 
 
 @contextmanager
@@ -131,8 +130,9 @@ def test_trades_of_a_web_host_that_is_behind_are_in_the_next_cut(library, crypto
     (stored,) = Trade.objects.all()
     assert stored.pk > low_water(["crypto"])
     stores(stored)
-    later = now + timedelta(seconds=1)
-    assert cut_window(crypto, later, clock.now()).first_trade_id == stored.pk
+    assert now < stored.created_at  # PostgreSQL's clock says when it was accepted, and in which cut it is
+    assert cut_window(crypto, stored.created_at, clock.now()) is None
+    assert cut_window(crypto, clock.now(), clock.now()).first_trade_id == stored.pk
     assert what_the_audit_finds() == []
 
 
@@ -140,7 +140,7 @@ def test_trades_of_a_web_host_that_is_behind_are_in_the_next_cut(library, crypto
 def test_a_worker_that_is_behind_cuts_what_is_due_and_writes_the_time_that_it_is(library, crypto):
     """Guard: `clock.now()` in the tasks. By its own clock nothing would be due for twelve minutes."""
     alice = a_customer(with_usd="10_000.00")
-    trade = executes(a_quote(alice, receive=1000))
+    trade = aged(executes(a_quote(alice, receive=1000)), 5 * A_MINUTE)
     began = clock.now()
     cut_at(crypto, began - 3 * A_MINUTE)
 

@@ -26,7 +26,7 @@ from trades.margin.commands import GROUP, stream_name
 from trades.models import Deal, Order
 
 BUY = {"symbol": "BTC-USD", "type": "buy", "quantity": "0.01", "leverage": "10"}
-UNCLEAR = {408, 500, 503}
+UNCLEAR = {408, 500, 502, 503, 504}
 NO_PRICE = "Price data not found for symbol: BTC-USD"  # may be told at any time: prices live in Redis
 LATEST_ANSWER = 5.5  # seconds: the contract's five, and the way over a busy machine's loopback
 

@@ -13,6 +13,7 @@ from django.test import Client
 from django.urls import reverse
 
 from accounts import json_codec, streams
+from accounts.identity import Actor
 from accounts.models import User
 from quotes import prices, references, symbols
 from quotes.models import PriceHold
@@ -20,8 +21,10 @@ from quotes.prices import HoldState, PriceTick
 from quotes.selectors import hold_states
 from quotes.services import hold_price, release_price
 from tests.admin.actions import page, shown
+from tests.commands import told
 from tests.given import a_customer, btc_at, every_price_at_its_start
-from tests.trades.orders.engine_steps import changing, opening, opens, says
+from tests.trades.engine_steps import changing, opening, opens, says
+from trades.models import Order
 from trades.reads.orders import one_order
 
 BTC = "BTC-USD"
@@ -44,6 +47,11 @@ def releases() -> PriceHold:
 
 def stands() -> Decimal:
     return prices.latest().by_symbol[BTC].bid
+
+
+def in_redis() -> prices.Price:
+    """Also of a hold that no row says, which nobody reads as a price."""
+    return prices.parsed(streams.client().hgetall("prices"))[BTC]
 
 
 def feed_says(price: str, states: dict[str, HoldState] | None = None) -> None:
@@ -74,6 +82,24 @@ def test_a_hold_is_a_row_with_the_person_the_reason_and_the_time_and_so_is_its_r
     )
     assert (second.number, second.bid, second.ask, second.by, second.is_held) == (2, None, None, None, False)
     assert first.at < second.at
+
+
+def test_a_release_of_what_is_not_held_does_nothing_and_says_so():
+    assert told("set_price", "BTC", "--release") == {"symbol": BTC, "held": False, "nothing": True}
+    told("set_price", "BTC", "100", "101")
+    assert told("set_price", "BTC", "--release") == {"symbol": BTC, "held": False}
+    assert told("set_price", "BTC", "--release") == {"symbol": BTC, "held": False, "nothing": True}
+    assert PriceHold.objects.count() == 2
+
+
+def test_a_hold_that_only_redis_keeps_is_released_all_the_same():
+    """PostgreSQL was restored to a time before the hold. Guard: `may_be_held` compares the numbers."""
+    btc_at("100")
+    prices.hold(BTC, Decimal(300), Decimal(300), 7)
+
+    assert told("set_price", "BTC", "--release") == {"symbol": BTC, "held": False}
+    feed_says("100")
+    assert stands() == 100
 
 
 def test_who_is_no_member_of_staff_holds_nothing():
@@ -150,7 +176,7 @@ def test_two_holds_that_reach_redis_the_other_way_round_leave_the_later_one():
     assert prices.hold(BTC, Decimal(300), Decimal(300), 2) == 2
     assert prices.hold(BTC, Decimal(200), Decimal(200), 1) == 2
 
-    assert stands() == 300
+    assert in_redis().bid == 300
 
 
 def test_a_hold_that_postgresql_does_not_know_any_more_ends_with_what_the_feed_hears_next():
@@ -161,7 +187,7 @@ def test_a_hold_that_postgresql_does_not_know_any_more_ends_with_what_the_feed_h
     prices.hold(BTC, Decimal(300), Decimal(300), 3)
 
     feed_says("100", hold_states({}))
-    assert stands() == 300, "a feed that hasn't seen the number can't say that it is lost"
+    assert in_redis().bid == 300, "a feed that hasn't seen the number can't say that it is lost"
 
     feed_says("100", hold_states({BTC: 3}))
     assert (stands(), prices.latest().by_symbol[BTC].hold) == (200, 1)
@@ -188,13 +214,13 @@ def test_a_hold_that_was_lost_and_numbered_again_is_what_postgresql_says():
     assert stands() == 200
 
 
-def test_a_hold_of_an_earlier_version_stays_until_somebody_says_otherwise():
+def test_a_hold_without_a_number_stays_until_somebody_says_otherwise_and_is_no_price():
     btc_at("100")
     streams.client().hset("prices:held", BTC, "1000|1000")
 
     feed_says("100", hold_states({BTC: 0}))
-    price = prices.latest().by_symbol[BTC]
-    assert (price.bid, price.hold) == (1000, 0)
+    assert (in_redis().bid, in_redis().hold) == (1000, 0)
+    assert prices.latest().faults == {BTC: prices.Fault.HOLD}
 
     releases()
     feed_says("101", hold_states({}))
@@ -221,7 +247,7 @@ def test_a_hold_stays_written_down_while_redis_is_away_and_the_command_says_so(s
 @pytest.fixture
 def held(ann: User) -> PriceHold:
     every_price_at_its_start()
-    return holds("43000", "43010", by=ann.pk)
+    return holds("43000", "43010", by=Actor(user_id=ann.pk))
 
 
 def test_the_latest_prices_say_which_is_held_and_since_when_and_not_by_whom(client, held):
@@ -262,7 +288,7 @@ def test_an_order_says_that_its_current_price_is_held_and_says_nothing_while_it_
     order = opens(alice)
 
     def listed() -> dict[str, object]:
-        return one_order(alice.pk, None, order.code, prices.latest())
+        return one_order(Order.objects.filter(customer=alice), None, order.code, prices.latest())
 
     assert "currentPriceHeld" not in listed()
     assert "currentPriceHeld" not in says(changing(alice, order.code, stopLoss="1000"))["order"]
@@ -272,7 +298,7 @@ def test_an_order_says_that_its_current_price_is_held_and_says_nothing_while_it_
     assert (listed()["currentPrice"], listed()["currentPriceHeld"]) == (43000, True)
     assert says(changing(alice, order.code, stopLoss="1001"))["order"]["currentPriceHeld"] is True
     assert says(opening(alice))["order"]["currentPriceHeld"] is True
-    assert "currentPriceHeld" not in one_order(alice.pk, None, order.code, None)
+    assert "currentPriceHeld" not in one_order(Order.objects.filter(customer=alice), None, order.code, None)
 
 
 def test_the_admin_tells_who_holds_a_price_and_since_when(held, ann):
@@ -298,7 +324,7 @@ def test_the_admin_tells_at_an_open_position_that_its_price_is_held(ann):
     browser.force_login(ann)
     assert "held by" not in shown(browser.get(reverse("admin:trades_position_changelist")))
 
-    holds("43000", by=ann.pk)
+    holds("43000", by=Actor(user_id=ann.pk))
 
     assert "held by ann@firm.example since" in shown(browser.get(reverse("admin:trades_position_changelist")))
     assert "held by ann@firm.example since" in shown(browser.get(page("trades_position", order.pk)))
@@ -306,7 +332,7 @@ def test_the_admin_tells_at_an_open_position_that_its_price_is_held(ann):
 
 def test_accepting_a_price_tells_that_the_one_that_stands_is_held(ann):
     btc_at("42_000.00")
-    hold = holds("43000", by=ann.pk)
+    hold = holds("43000", by=Actor(user_id=ann.pk))
     prices.publish([(BTC, Decimal(1), Decimal(1))])
     since = f"{hold.at:%Y-%m-%d %H:%M:%S} UTC"
 

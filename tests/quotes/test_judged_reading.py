@@ -18,15 +18,15 @@ from accounts import streams
 from accounts.clock import uptime
 from accounts.models import User
 from quotes import candles, prices, references, symbols
-from quotes.errors import StalePrice
+from quotes.errors import NoRefusedPrice, StalePrice
 from quotes.feeds.venue import VenueTick
 from quotes.judging import Fault
 from quotes.management.commands.run_feed import Feed
 from quotes.models import Candle, Instrument, PriceHold
 from quotes.prices import HoldState, Price, Prices
-from quotes.services import accept_price, hold_price
+from quotes.services import accept_price, hold_price, release_price
 from tests.given import a_customer, a_quote, balance, usd
-from tests.trades.orders.engine_steps import closing, opens, refused
+from tests.trades.engine_steps import closing, opening, opens, refused
 from trades.models import Deal
 
 pytestmark = pytest.mark.django_db
@@ -120,6 +120,32 @@ def test_one_from_the_future_is_none():
     assert read() == Fault.FUTURE
 
 
+@pytest.mark.parametrize("name", ["A\0B", "", "btc-usd", "BTC"])
+def test_under_a_name_that_is_no_instruments_nothing_is_a_price(name):
+    """Guard: `reference is None` in `_judged`."""
+    writes("42000", "42010")
+    streams.client().hset("prices", name, f"1|1|{prices.clock()}")
+
+    found = prices.latest()
+
+    assert (found.by_symbol.keys(), found.faults) == ({BTC}, {})
+
+
+def test_an_instrument_that_this_process_does_not_know_yet_has_its_price_after_another_look():
+    """Guard: `is_final` before what is unknown is left out."""
+    writes("42000", "42010")
+    references.forget()
+    streams.client().hset("prices", "BTC-EUR", f"1|1|{prices.clock()}")
+    assert prices.latest().by_symbol.keys() == {BTC}
+    row = Instrument.objects.get(pk=BTC)
+    row.symbol = "BTC-EUR"
+    row.counter_asset_id = "EUR"
+    row.save(force_insert=True)
+    time.sleep(references.LOOK_AGAIN_SECONDS)
+
+    assert prices.latest().by_symbol.keys() == {BTC, "BTC-EUR"}
+
+
 def test_what_the_feed_says_after_a_far_release_counts_as_soon_as_its_candle_is_written():
     was_seen_at("100", "100")
     writes("42000", "42010")
@@ -141,6 +167,62 @@ def test_a_hold_that_no_row_knows_is_judged_like_any_price():
     writes("100", "100", more="|7")
 
     assert read() == Fault.JUMP
+
+
+@pytest.mark.parametrize("number", [0, 1, 77])
+def test_a_hold_that_no_row_knows_is_no_price_where_a_price_might_be_either(number):
+    """Guard: `Fault.HOLD` in `_judge`. Without it a deal says that an operator held its price."""
+    alice = a_customer(with_usd="10_000.00")
+    was_seen_at("42000", "42010")
+
+    writes("42000", "42005", more=f"|{number}")
+
+    assert read() == Fault.HOLD
+    assert refused(opening(alice)) == "Price data not found for symbol: BTC-USD"
+
+
+def test_the_price_of_a_hold_that_has_ended_stands_until_the_feeds_next_one_and_is_judged_like_any():
+    """Guard: `ended` in `_judge`. Without it there is no price between a release, or the next hold, and a tick."""
+    instrument = Instrument.objects.get(pk=BTC)
+    was_seen_at("42000", "42010")
+    first = hold_price(instrument, Decimal(42_500), Decimal(42_501)).hold
+    release_price(instrument)
+    price = read()
+    assert isinstance(price, Price)
+    assert (price.bid, price.hold) == (42_500, first.number)
+
+    hold_price(instrument, Decimal(100), Decimal(100))
+    writes("42500", "42501", more=f"|{first.number}")
+    assert isinstance(read(), Price)
+
+    second = PriceHold.objects.latest("number")
+    release_price(instrument)
+    writes("100", "100", more=f"|{second.number}")
+    assert read() == Fault.JUMP
+
+
+def test_a_hold_that_another_process_sets_is_a_price_at_once():
+    """Guards: a price whose hold isn't known isn't certain; `_is_new_hold`, else it is none for a fifth of a second."""
+    was_seen_at("42000", "42010")
+    writes("42000", "42010")
+    assert isinstance(read(), Price)
+    PriceHold.objects.create(instrument_id=BTC, number=1, bid=42_100, ask=42_101, at=datetime.now(UTC))
+    prices.hold(BTC, Decimal(42_100), Decimal(42_101), 1)
+
+    assert isinstance(read(), Price)
+
+
+def test_a_hold_that_never_was_is_looked_for_at_once_and_then_five_times_a_second_at_most():
+    """Guard: `_sought`."""
+    was_seen_at("42000", "42010")
+    writes("42000", "42010")
+    prices.latest()
+    streams.client().hset("prices", BTC, f"42000|42010|{prices.clock()}|77")
+    began = time.monotonic()
+
+    asked = queries(lambda: [prices.latest() for _ in range(1000)])
+
+    assert asked <= 2 + (time.monotonic() - began) / references.LOOK_AGAIN_SECONDS
 
 
 @pytest.mark.parametrize("forged", ["99|99|{}|1", "100|100|{}|2"])
@@ -228,6 +310,55 @@ def test_an_accepted_jump_is_in_its_minutes_candle_and_so_is_read():
     price = read()
     assert isinstance(price, Price)
     assert price.bid == 1000
+
+
+# --- times to come ---------------------------------------------------------------------------------
+
+TO_COME = datetime(2190, 1, 1, tzinfo=UTC)
+TO_COME_MILLISECONDS = int(TO_COME.timestamp()) * 1000
+
+
+def test_a_refused_price_of_a_time_to_come_cannot_be_accepted():
+    """Guard: `at > now + ahead` in ACCEPT."""
+    ann = User.objects.create_user("ann@firm.example", "a long enough word", is_staff=True)
+    was_seen_at("100", "100")
+    streams.client().hset("prices:refused", BTC, f"1000|1000|{TO_COME_MILLISECONDS}")
+
+    with pytest.raises(NoRefusedPrice):
+        accept_price(Instrument.objects.get(pk=BTC), seen=prices.refused()[BTC], by=ann.pk)
+
+    assert prices.refused() == {}
+    assert read() is None
+    assert Candle.objects.get().close == 100
+
+
+def test_a_held_price_that_somebody_dates_in_the_future_is_in_no_candle():
+    """Guard: `is_ahead` in `Gatherer.add`, for `_is_ours` looks at no time."""
+    hold = hold_price(Instrument.objects.get(pk=BTC), Decimal(41_000), Decimal(41_000)).hold
+    streams.client().hset("prices:held", BTC, f"||{hold.number + 1}")
+    streams.client().hset("prices", BTC, f"41000|41000|{TO_COME_MILLISECONDS}|{hold.number}")
+    feed = Feed(1, 0.25, threading.Event())
+    feed._lease_keeper.epoch = 1
+    feed._hold_states = {BTC: HoldState(hold.number, "41000|41000")}
+
+    feed._publish([])
+    feed._candles.write()
+
+    assert feed._candles.early == 1
+    assert not Candle.objects.exists()
+
+
+def test_by_a_candle_of_a_time_to_come_that_is_there_already_nothing_is_judged():
+    """Guard: `minute <= now()` in IS_SEEN."""
+    was_seen_at("42000", "42010")
+    candles.make_months([TO_COME])
+    Candle.objects.create(instrument_id=BTC, minute=TO_COME, open=9, high=9, low=9, close=9, volume=0, trade_count=1)
+    references.forget()
+
+    writes("42000", "42010")
+    assert isinstance(read(), Price)
+    writes("9", "9")
+    assert read() == Fault.JUMP
 
 
 # --- what it costs ---------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ from quotes.feeds.venue import VenueTick
 from quotes.judging import Fault, PriceLimits
 from quotes.models import Instrument
 from quotes.price_scripts import AHEAD, PAUSE
-from quotes.services import accept_price
+from quotes.services import accept_price, hold_price
 
 pytestmark = pytest.mark.django_db
 
@@ -320,7 +320,7 @@ def test_the_command_says_what_there_is_nothing_to_accept_of(symbol, complaint):
 
 
 def hold(price: str) -> None:
-    prices.hold(BTC, Decimal(price), Decimal(price))
+    hold_price(Instrument.objects.get(pk=BTC), Decimal(price), Decimal(price))
 
 
 def test_a_hold_may_be_anywhere_and_after_it_the_feed_is_compared_with_itself():

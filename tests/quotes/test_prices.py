@@ -15,6 +15,7 @@ from quotes import prices, symbols
 from quotes.errors import StalePrice, UnknownSymbol
 from quotes.price_scripts import AHEAD
 from quotes.prices import Prices, is_sound, parsed
+from quotes.services import hold_price, release_price
 
 pytestmark = pytest.mark.django_db
 
@@ -116,20 +117,20 @@ def test_rubbish_in_redis_hides_no_other_symbols_price():
 def test_a_held_price_takes_effect_at_once_and_outlasts_every_tick_until_released():
     prices.publish([("BTC-USD", Decimal(100), Decimal(101))])
 
-    prices.hold("BTC-USD", Decimal(200), Decimal(201))
+    hold_price(symbols.instrument("BTC-USD"), Decimal(200), Decimal(201))
     assert prices.latest().by_symbol["BTC-USD"].bid == 200
 
     prices.publish([("BTC-USD", Decimal(100), Decimal(101)), ("ETH-USD", Decimal("9.9"), Decimal(10))])
     assert prices.latest().by_symbol["BTC-USD"].ask == 201
     assert prices.latest().by_symbol["ETH-USD"].ask == 10
 
-    prices.release("BTC-USD")
+    release_price(symbols.instrument("BTC-USD"))
     prices.publish([("BTC-USD", Decimal(100), Decimal(101))])
     assert prices.latest().by_symbol["BTC-USD"].ask == 101
 
 
 def test_ticks_keep_a_held_price_fresh():
-    prices.hold("BTC-USD", Decimal(200), Decimal(201))
+    hold_price(symbols.instrument("BTC-USD"), Decimal(200), Decimal(201))
     held_at = prices.latest().by_symbol["BTC-USD"].at
     a_moment_later = held_at + timedelta(milliseconds=1)
     while prices.latest().now < a_moment_later:
@@ -208,6 +209,6 @@ def test_a_base_asset_alone_means_its_pair_in_the_home_currency():
 def test_asking_for_symbols_again_within_a_second_asks_the_database_nothing(django_assert_num_queries):
     symbols.forget()
     with django_assert_num_queries(1):
-        assert len(symbols.instruments()) == 5
+        assert len(symbols.instruments()) == 9
         assert [row.base_asset.decimals for row in symbols.instruments().values()]
         assert symbols.canonical("eth") == "ETH-USD"

@@ -53,8 +53,8 @@ def test_a_refused_price_stands_in_the_list_and_on_the_instruments_page(browser)
 
 @pytest.mark.usefixtures("_refused")
 def test_the_button_is_there_while_something_is_refused_and_for_whoever_may_press_it(browser):
-    assert offers(browser, "quotes_instrument", "BTC-USD") == {"accept_refused"}
-    assert offers(browser, "quotes_instrument", "ETH-USD") == set()
+    assert offers(browser, "quotes_instrument", "BTC-USD") == {"accept_refused", "switch"}
+    assert offers(browser, "quotes_instrument", "ETH-USD") == {"switch"}
 
     looker = logged_in("bob@firm.example", "quotes.view_instrument")
     assert offers(looker, "quotes_instrument", "BTC-USD") == set()

@@ -33,6 +33,11 @@ def becomes(key: str, type_: str) -> None:
     OTHER_TYPES[type_](key)
 
 
+def stands() -> Decimal:
+    """Also of a hold that no row says, which nobody reads as a price."""
+    return prices.parsed(streams.client().hgetall("prices"))[BTC].bid
+
+
 def says(price: str) -> None:
     prices.publish_ticks([PriceTick(BTC, Decimal(price), Decimal(price))], {}, {BTC: prices.HoldState(0)}, 1)
 
@@ -50,14 +55,14 @@ def test_a_key_of_another_type_stops_neither_the_feed_nor_a_hold_nor_accepting(k
 
     becomes(key, type_)
     prices.hold(BTC, Decimal(200), Decimal(200))
-    assert prices.latest().by_symbol[BTC].bid == 200
+    assert stands() == 200
 
     becomes(key, type_)
     with pytest.raises(NoRefusedPrice):
         prices.accept(BTC)
 
     says("100")
-    assert prices.latest().by_symbol[BTC].bid in (100, 200)
+    assert stands() in (100, 200)
 
 
 @pytest.mark.parametrize("type_", sorted(set(OTHER_TYPES) - {"hash"}))

@@ -14,7 +14,7 @@ from quotes.errors import StalePrice
 from quotes.judging import PriceLimits
 from quotes.models import Quote
 from tests.given import a_customer, a_quote, balance, btc, btc_at, price_at, usd
-from tests.trades.orders.engine_steps import closing, opening, opens, tick
+from tests.trades.engine_steps import closing, opening, opens, tick
 from trades.models import Deal, Order
 
 pytestmark = pytest.mark.django_db

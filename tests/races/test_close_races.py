@@ -21,7 +21,7 @@ from tests.faults.trading_customers import nothing_waits
 from tests.given import a_customer, balance, btc_at, token_of, usd, what_the_audit_finds
 from tests.live import Live
 from tests.sizes import size
-from tests.trades.orders.engine_steps import closing, opening, opens, tick
+from tests.trades.engine_steps import closing, opening, opens, tick
 from trades.engine.apply import apply
 from trades.margin.commands import Command
 from trades.models import Deal, Order
@@ -96,7 +96,7 @@ def opened(by: Customer, count: int) -> list[str]:
 @pytest.mark.xdist_group("live")
 @pytest.mark.parametrize("orders", [size(40, 1_000)])
 def test_many_closes_of_each_order_over_http_are_one_close_each(live: Live, orders: int) -> None:
-    """quality.md, race 1: ten concurrent closes of each of 1,000 orders (40 in the suite), shuffled.
+    """Ten concurrent closes of each of 1,000 orders (40 in the suite), shuffled.
 
     Guard: the tick sees what it decided before (`order.status` in `closing.close`). Without it one tick closes an
     order several times and breaks at its unique closing deal.
@@ -124,7 +124,7 @@ def test_many_closes_of_each_order_over_http_are_one_close_each(live: Live, orde
 @pytest.mark.xdist_group("live")
 @pytest.mark.parametrize("orders", [size(10, 1_000)])
 def test_one_key_per_order_closes_once_and_every_answer_is_the_same(live: Live, orders: int) -> None:
-    """quality.md, race 2. Guard: the stored answer (`queries.stored_answers`).
+    """Guard: the stored answer (`queries.stored_answers`).
 
     Without it a retry is told "not found or already closed" about its own close.
     """
@@ -149,7 +149,7 @@ def test_one_key_per_order_closes_once_and_every_answer_is_the_same(live: Live, 
 
 @pytest.mark.xdist_group("live")
 def test_a_key_that_comes_with_another_body_is_refused_and_executes_nothing(live: Live) -> None:
-    """quality.md, race 3, while the first is in flight and after it. Guard: the hash beside the stored answer
+    """While the first is in flight and after it. Guard: the hash beside the stored answer
     (`apply._replay`). Without it the second order's client is told of the first one's close."""
     alice = a_customer(with_usd="100_000.00")
 

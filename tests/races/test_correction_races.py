@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from functools import partial
 
 import pytest
@@ -12,7 +13,16 @@ from accounts import services
 from accounts.errors import BreakResolved, InsufficientFunds
 from tests.given import a_customer, a_settling_buy, balance, btc, deposit, usd, what_the_audit_finds
 from tests.races.together import raised, together
-from tests.trades.corrections.staff import a_break, a_completed_batch, applies, somebody, the_leg, why
+from tests.trades.corrections.staff import (
+    a_break,
+    a_completed_batch,
+    all_balances,
+    applies,
+    carried_on,
+    somebody,
+    the_leg,
+    why,
+)
 from trades.corrections.decide import apply
 from trades.corrections.errors import AlreadyDecided, AlreadyProposed, AlreadyReversed, CannotPayBack
 from trades.corrections.propose import (
@@ -29,8 +39,15 @@ from trades.settlement.legs import settle_leg
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def decided(proposed: Correction) -> partial[Correction]:
-    return partial(apply, proposed.pk, by=somebody(), at=timezone.now())
+def decided(proposed: Correction) -> Callable[[], Correction]:
+    """Somebody else applies it, to its end or as far as it goes."""
+    by = somebody()
+
+    def applies_it() -> Correction:
+        apply(proposed.pk, by=by, at=timezone.now())
+        return carried_on(proposed)
+
+    return applies_it
 
 
 def test_ten_checkers_at_once_apply_an_adjustment_once():
@@ -68,7 +85,7 @@ def test_a_trade_s_reversal_and_its_batch_s_at_once_take_it_back_once():
 @pytest.mark.parametrize("of", ["trade", "batch"])
 def test_a_reversal_and_withdrawals_at_once_never_take_more_than_there_is(of):
     """Guard: the account is locked before its balance is read, and the table's floor, which the batch's reversal
-    turns into its refusal. Without that translation it breaks with an IntegrityError."""
+    turns into its refusal, or into passing her over. Without that translation it breaks with an IntegrityError."""
     for turn in range(6):
         alice = a_customer(with_usd="10_000.00")
         bought = a_settling_buy(alice, btc("0.1"), at_price="40_000.00")
@@ -85,13 +102,32 @@ def test_a_reversal_and_withdrawals_at_once_never_take_more_than_there_is(of):
         results = together([*pay_out[: turn % 5], decided(proposed), *pay_out[turn % 5 :]])
 
         assert raised(results, InsufficientFunds) != []
-        winners = [result for result in results if not isinstance(result, Exception)]
+        done = [result for result in results if not isinstance(result, Exception)]
+        winners = [one for one in done if not (isinstance(one, Correction) and one.state == "applying")]
         assert len(winners) == 1, results
+        assert all(one.waits_for == [alice.pk] for one in done if one not in winners)
         assert {type(result) for result in results if isinstance(result, Exception)} <= {
             InsufficientFunds,
             CannotPayBack,
         }
         assert balance(alice, asset="BTC") == 0
+    assert what_the_audit_finds() == []
+
+
+def test_four_who_carry_a_batch_s_reversal_on_at_once_take_turns():
+    """Guard: the correction's row is locked before its progress is read. Without it two of them do one slice, and the
+    unique event breaks the second one's transaction."""
+    customers = [a_customer(f"customer{number}", with_usd="10_000.00") for number in range(12)]
+    before = all_balances()
+    for customer in customers:
+        a_settling_buy(customer, btc("0.01"), at_price="40_000.00")
+    begun = apply(propose_batch_reversal(a_completed_batch().pk, **why()).pk, by=somebody(), at=timezone.now(), chunk=1)
+
+    results = together([partial(carried_on, begun)] * 4)
+
+    assert [getattr(result, "state", result) for result in results] == ["applied"] * 4
+    assert (results[0].trades_done, all_balances()) == (12, before)
+    assert TradeEvent.objects.filter(became="reversed").count() == 12
     assert what_the_audit_finds() == []
 
 

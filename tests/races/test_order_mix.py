@@ -1,4 +1,4 @@
-"""quality.md, race 4: everybody does everything at once, for a while, and the books are right at the end.
+"""Everybody does everything at once, for a while, and the books are right at the end.
 
 200 customers open, close, part, change and cancel orders, close all, ask for quotes, trade and exit, while operators
 deposit, take out, and correct. Whatever is refused is refused in the contract's words; nothing is a 5xx.

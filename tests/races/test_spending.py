@@ -20,7 +20,7 @@ from quotes import prices
 from tests.given import a_customer, a_quote, balance, btc_at, executes, price_at, stores, what_the_audit_finds
 from tests.races.together import together
 from tests.sizes import size
-from tests.trades.orders.engine_steps import judges, opening, tick
+from tests.trades.engine_steps import judges, opening, tick
 from trades.funding import withdraw
 from trades.models import Order
 from trades.spendable import NOTHING, held_by_positions

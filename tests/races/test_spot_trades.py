@@ -85,8 +85,8 @@ def test_one_trade_advanced_by_many_workers_at_once_moves_once():
 
 @pytest.mark.faults
 def test_twenty_exits_of_one_trade_at_once_leave_one_live():
-    """Guard: the original's row is locked, and the live exits are read in a statement after the lock. Without it
-    several find the original free, and the table breaks their sets instead of failing them with their code."""
+    """Fault 9. Guard: the original's row is locked, and the live exits are read in a statement after the lock. Without
+    it several find the original free, and the table breaks their sets instead of failing them with their code."""
     alice = a_customer(with_usd="10_000.00")
     for _ in range(size(1, 100)):
         btc_at("40_000.00")

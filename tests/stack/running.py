@@ -17,7 +17,7 @@ from brokerage.stack.pids import HAS_PROC, MARKER, command_of
 from brokerage.stack.where import CHECKOUT, read_state
 
 URLS = ("DATABASE_URL", "MIGRATION_DATABASE_URL", "REDIS_URL", "CACHE_URL", "STREAM_URL", "BROKER_URL")
-NOT_INHERITED = (*URLS, "PORT", "HOST", "PYTEST_CURRENT_TEST")
+NOT_INHERITED = (*URLS, "PORT", "STREAM_PORT", "HOST", "PYTEST_CURRENT_TEST")
 STUB = (sys.executable, "-m", "tests.stack.stub")
 
 
@@ -31,7 +31,13 @@ class Up:
         self.process = subprocess.Popen(
             command,
             cwd=cwd,
-            env={**inherited, "BROKERAGE_DATA_DIR": str(data), "PYTHONUNBUFFERED": "1", **environ},
+            env={
+                **inherited,
+                "BROKERAGE_DATA_DIR": str(data),
+                "STREAM_PORT": str(free_port()),
+                "PYTHONUNBUFFERED": "1",
+                **environ,
+            },
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

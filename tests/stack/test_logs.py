@@ -108,6 +108,7 @@ def test_postgres_logs_nothing_of_statements_that_fail(data: Path) -> None:
     postgres.stop()
 
     written = "".join(path.read_text() for path in (data / "log").iterdir())
+    written = written.replace(str(data), "")  # a random name, of which "ann" may be a part
     assert "database system is ready" in written, "what the server says of itself stays"
     for secret in (HASH, "NotForAnyEye", ADDRESS, "ann", "people"):
         assert secret not in written, secret

@@ -3,22 +3,39 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from brokerage.management.commands.up import environ_of
 from brokerage.stack.processes import children
 from brokerage.stack.where import CHECKOUT
+from tests.stack.running import free_port
 
 KEYS = {"SECRET_KEY": "s" * 64, "JWT_SIGNING_KEY": "j" * 64}
+GOOD = {"SANDBOX": "0", "SECRET_KEY": "secret key " * 6, "JWT_SIGNING_KEY": "signing key " * 6}
 
 
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [
         ({"SANDBOX": "0", "SECRET_KEY": "", "JWT_SIGNING_KEY": ""}, "SECRET_KEY and JWT_SIGNING_KEY must be set"),
+        (GOOD | {"SECRET_KEY": "a"}, "SECRET_KEY must have at least 50 characters, 5 different ones"),
+        (GOOD | {"SECRET_KEY": "ab" * 40}, "SECRET_KEY must have at least 50 characters, 5 different ones"),
+        (
+            GOOD | {"SECRET_KEY": "django-insecure-" + GOOD["SECRET_KEY"]},
+            "SECRET_KEY must have at least 50 characters, 5 different ones",
+        ),
+        (GOOD | {"JWT_SIGNING_KEY": "ab" * 40}, "JWT_SIGNING_KEY must have at least 5 different characters"),
+        (KEYS | {"LIMIT_LOGIN_ACCOUNT": "ten"}, "'ten' is no limit such as 10/minute;50/hour"),
+        (KEYS | {"LIMIT_CUSTOMER": "1/second;2/hour"}, "must be one limit such as 600/minute"),
+        (KEYS | {"WEB_WORKERS": "many"}, "WEB_WORKERS can't be read: "),
+        (KEYS | {"WEB_WORKERS": "0"}, "WEB_WORKERS must be at least 1"),
+        (KEYS | {"PASSWORD_HASHES_AT_ONCE": "0"}, "PASSWORD_HASHES_AT_ONCE must be at least 1"),
         (KEYS | {"JWT_SIGNING_KEY": "short"}, "JWT_SIGNING_KEY must be at least 32 bytes long"),
         (KEYS | {"BROKER_URL": "unix:///run/valkey.sock"}, "redis+socket:///path?virtual_host=0"),
         (KEYS | {"DATABASE_URL": "sqlite:///db"}, "DATABASE_URL must start with postgres://"),
@@ -41,6 +58,7 @@ KEYS = {"SECRET_KEY": "s" * 64, "JWT_SIGNING_KEY": "j" * 64}
     ],
 )
 def test_settings_say_what_is_wrong_with_them(given: dict[str, str], sentence: str, tmp_path: Path) -> None:
+    """Guard for what can't be read: `ImproperlyConfigured` in `Environment`."""
     run = subprocess.run(
         [sys.executable, "-c", "import brokerage.settings"],
         cwd=CHECKOUT,
@@ -53,7 +71,89 @@ def test_settings_say_what_is_wrong_with_them(given: dict[str, str], sentence: s
     assert sentence in run.stderr
 
 
+@pytest.mark.parametrize("by", ["environment", "file"])
+def test_a_value_that_begins_with_a_dollar_is_that_value(by: str, tmp_path: Path) -> None:
+    """Guard: `Environment`. django-environ took the rest for another variable's name, and its value for the secret."""
+    secret = "$JWT_SIGNING_KEY" + "x" * 50
+    said = {"SECRET_KEY": secret, "JWT_ISSUER": "$PATH", "BROKERAGE_BY": "$HOME"}
+    (tmp_path / "file").write_text("".join(f"{name}={value}\n" for name, value in said.items()))
+    script = (
+        "import environ; read = environ.Env.read_env\n"
+        f"environ.Env.read_env = classmethod(lambda *_: read({str(tmp_path / 'file')!r}))\n"
+        "from brokerage import settings as s; print(s.SECRET_KEY, s.SIMPLE_JWT['ISSUER'], s.BROKERAGE_BY)"
+    )
+    clean = {name: value for name, value in os.environ.items() if name not in said}
+    run = subprocess.run(
+        [sys.executable, "-c", script if by == "file" else script.splitlines()[-1]],
+        cwd=CHECKOUT,
+        env={**clean, "BROKERAGE_DATA_DIR": str(tmp_path), **(said if by == "environment" else {})},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert run.stdout.split() == [secret, "$PATH", "$HOME"]
+
+
 def test_one_command_runs_the_engines_of_all_partitions_and_without_means_none_of_them() -> None:
     environ = {"ENGINE_PARTITIONS": "3"}
     assert [child.command[-1] for child in children("", 0, environ) if child.name == "engine"] == ["run_engine"]
     assert not [child for child in children("", 0, environ, ["engine"]) if child.name == "engine"]
+
+
+def test_the_stream_listens_one_above_the_api_unless_another_port_is_named() -> None:
+    def port_of(environ: dict[str, str]) -> str:
+        return next(child.command[-1] for child in children("", 9_000, environ) if child.name == "stream")
+
+    assert (port_of({}), port_of({"STREAM_PORT": "7000"})) == ("9001", "7000")
+
+
+@pytest.mark.parametrize(
+    ("said", "code", "sentence"),
+    [
+        ("none", 2, "Usage: STREAM_PORT must be a number from 1 to 65535, not 'none'."),
+        ("taken", 3, "Refused: Port {} is taken; choose another with STREAM_PORT="),
+    ],
+)
+def test_a_port_that_the_stream_cant_have_is_one_clear_line(
+    said: str, code: int, sentence: str, tmp_path: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        number = str(taken.getsockname()[1])
+        run = subprocess.run(
+            [sys.executable, "manage.py", "up", "--port", str(free_port())],
+            cwd=CHECKOUT,
+            env={
+                **os.environ,
+                "BROKERAGE_DATA_DIR": str(tmp_path),
+                "STREAM_PORT": number if said == "taken" else said,
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    assert run.returncode == code
+    assert (run.stdout + run.stderr).startswith(sentence.format(number))
+
+
+@pytest.mark.parametrize(
+    ("host", "sandbox", "said", "found"),
+    [
+        ("127.0.0.1", True, None, "127.0.0.1/32"),
+        ("::1", True, None, "127.0.0.1/32"),
+        ("0.0.0.0", True, None, None),
+        ("192.0.2.1", True, None, None),
+        ("127.0.0.1", False, None, None),
+        ("127.0.0.1", True, "", ""),
+        ("127.0.0.1", True, "10.0.0.1/32", "10.0.0.1/32"),
+    ],
+)
+def test_webhooks_go_to_this_machine_where_only_it_calls_a_sandbox_and_nothing_else_is_said(
+    monkeypatch: pytest.MonkeyPatch, settings: Any, host: str, sandbox: bool, said: str | None, found: str | None
+) -> None:
+    settings.SANDBOX = sandbox
+    name = "WEBHOOK_ALLOWED_NETWORKS"
+    monkeypatch.delenv(name, raising=False)
+    if said is not None:
+        monkeypatch.setenv(name, said)
+    assert environ_of(host).get(name) == found

@@ -12,6 +12,7 @@ import pytest
 
 from brokerage.stack.pids import process
 from brokerage.stack.processes import NAMES
+from brokerage.stack.where import read_state
 from tests.stack.running import Up, eventually, everyone_of
 
 MANAGE = (sys.executable, "manage.py")
@@ -42,7 +43,8 @@ def test_one_command_runs_everything_and_other_commands_find_it(
 ) -> None:
     up = run()
 
-    assert set(pids(up)) == {"web", "beat", "feed", "worker", "engine", "postgres", "valkey"}
+    assert set(pids(up)) == {"proxy", "web", "stream", "beat", "feed", "worker", "engine", "postgres", "valkey"}
+    assert f"stream {read_state(data)['up']['stream']}/ ·" in up.says("ready after")
     beside = start(*MANAGE, "migrate", "--check")
     assert beside.ends(60) == 0, beside.log
 

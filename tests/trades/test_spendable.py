@@ -30,7 +30,7 @@ from tests.given import (
     usd,
 )
 from tests.trades.corrections.staff import a_completed_batch, applies, why
-from tests.trades.orders.engine_steps import opening, opens, refused
+from tests.trades.engine_steps import opening, opens, refused
 from trades.corrections.errors import CannotPayBack
 from trades.corrections.propose import propose_adjustment, propose_batch_reversal, propose_trade_reversal
 from trades.errors import CustomerIsFrozen

@@ -9,14 +9,27 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 
 from tests.given import a_customer, btc_at
-from tests.trades.orders.engine_steps import closing, opens, tick
+from tests.trades.engine_steps import closing, opens, tick
 from trades.models import Order
-from trades.states import BATCH_MOVES, CORRECTION_MOVES, LEG_MOVES, ORDER_MOVES, TRADE_MOVES, Moves
+from trades.states import (
+    BATCH_MOVES,
+    BOOK_MOVES,
+    CORRECTION_MOVES,
+    LEG_MOVES,
+    ORDER_MOVES,
+    PAYMENT_MOVES,
+    TRADE_MOVES,
+    Moves,
+)
 
 pytestmark = pytest.mark.django_db
 
 guards = importlib.import_module("trades.migrations.0002_guards")
+parts_of_legs = importlib.import_module("trades.migrations.0078_parts_of_legs")
 settlement_guards = importlib.import_module("trades.migrations.0005_settlement_guards")
+payment_guards = importlib.import_module("trades.migrations.0094_payments")
+book_guards = importlib.import_module("trades.migrations.0096_book_transfers")
+reversal_guards = importlib.import_module("trades.migrations.0087_batches_are_reversed_in_slices")
 
 
 @pytest.mark.parametrize(
@@ -25,8 +38,10 @@ settlement_guards = importlib.import_module("trades.migrations.0005_settlement_g
         ("status", guards.ORDER, ORDER_MOVES),
         ("state", guards.TRADE, TRADE_MOVES),
         ("state", guards.BATCH, BATCH_MOVES),
-        ("status", settlement_guards.LEG, LEG_MOVES),
-        ("state", settlement_guards.CORRECTION, CORRECTION_MOVES),
+        ("status", parts_of_legs.LEG, LEG_MOVES),
+        ("state", payment_guards.PAYMENT, PAYMENT_MOVES),
+        ("state", book_guards.BOOK, BOOK_MOVES),
+        ("state", reversal_guards.CORRECTION, CORRECTION_MOVES),
     ],
 )
 def test_the_triggers_allow_exactly_the_legal_moves(column: str, condition: str, moves: Moves) -> None:

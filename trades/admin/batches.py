@@ -21,12 +21,12 @@ from accounts.admin.dialogs import ReasonForm, actor, carried_out, dialog, id_in
 from trades.admin.legs import LegInline
 from trades.admin.preview import CutForm, preview_page, reason_text
 from trades.corrections.propose import propose_batch_reversal
-from trades.corrections.selectors import batch_is_reversed
+from trades.corrections.selectors import reversal_of_batch
 from trades.models import LeftOut, SettlementBatch, SettlementLeg
 from trades.settlement.approval import cancel, confirm
 from trades.settlement.cut import EVERY_KIND, cut_now
 from trades.settlement.settle import Progress, settle_chunk
-from trades.states import BatchState, LegStatus
+from trades.states import BATCHES_UNDER_WAY, BatchState, CorrectionState, LegStatus
 
 STATES = {
     "cut": "warning",
@@ -141,7 +141,7 @@ class SettlementBatchAdmin(ReadOnlyAdmin):
     @admin.display(description="Waits for the legs of")
     @asked_once
     def waits_for(self, batch: SettlementBatch) -> str:
-        if batch.state not in (BatchState.SETTLING, BatchState.PARTIALLY_SETTLED):
+        if batch.state not in BATCHES_UNDER_WAY:
             return shown.NOTHING
         open_ones = SettlementLeg.objects.filter(batch=batch).exclude(status=LegStatus.SETTLED).order_by("asset_id")
         return ", ".join(open_ones.values_list("asset_id", flat=True)) or shown.NOTHING
@@ -152,7 +152,10 @@ class SettlementBatchAdmin(ReadOnlyAdmin):
 
     @admin.display(description="Legs")
     def legs_label(self, batch: SettlementBatch) -> str:
-        return "settle as expected, at once" if batch.legs_are_automatic else "are reported, one by one"
+        if batch.legs_are_automatic:
+            return "settle as expected, at once"
+        goes = "up to what has come, in order of time" if batch.completes_in_order else "once all has come"
+        return f"are reported, one by one; trades complete {goes}"
 
     @admin.display(description="Trades left out")
     @asked_once
@@ -223,10 +226,12 @@ class SettlementBatchAdmin(ReadOnlyAdmin):
         ),
     )
     def cut_everything(self, request: HttpRequest, form: CutForm) -> HttpResponse:
-        are_automatic = not form.cleaned_data["report_legs"]
+        are_automatic, in_order = not form.cleaned_data["report_legs"], form.cleaned_data["in_order"]
         return carried_out(
             request,
-            lambda: cut_now(at=clock.now(), by=actor(request), legs_are_automatic=are_automatic),
+            lambda: cut_now(
+                at=clock.firm_now(), by=actor(request), legs_are_automatic=are_automatic, completes_in_order=in_order
+            ),
             lambda batch: f"{batch.trades_count:,} trades were cut into batch {batch.pk.hex[-10:]}.",
             LIST,
         )
@@ -242,7 +247,7 @@ class SettlementBatchAdmin(ReadOnlyAdmin):
         batch_id = id_in(object_id)
         return carried_out(
             request,
-            lambda: confirm(batch_id, by=actor(request), at=clock.now()),
+            lambda: confirm(batch_id, by=actor(request), at=clock.firm_now()),
             "The batch is confirmed; the workers settle it within seconds.",
             PAGE,
             batch_id,
@@ -278,7 +283,7 @@ class SettlementBatchAdmin(ReadOnlyAdmin):
         batch_id = id_in(object_id)
         return carried_out(
             request,
-            lambda: cancel(batch_id, by=actor(request), at=clock.now()),
+            lambda: cancel(batch_id, by=actor(request), at=clock.firm_now()),
             "The batch is cancelled.",
             PAGE,
             batch_id,
@@ -301,7 +306,7 @@ class SettlementBatchAdmin(ReadOnlyAdmin):
         return carried_out(
             request,
             lambda: propose_batch_reversal(
-                batch_id, reason=form.cleaned_data["reason"], by=actor(request), at=clock.now()
+                batch_id, reason=form.cleaned_data["reason"], by=actor(request), at=clock.firm_now()
             ),
             "The reversal is proposed; a second person applies it.",
             "admin:trades_correction_changelist",
@@ -309,8 +314,9 @@ class SettlementBatchAdmin(ReadOnlyAdmin):
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
         batch = super().get_object(request, object_id, from_field)
-        if batch is not None and batch.state == BatchState.COMPLETED and batch_is_reversed(batch.pk):
-            batch.note = "and reversed as a whole"
+        if batch is not None and batch.state == BatchState.COMPLETED and (reversal := reversal_of_batch(batch.pk)):
+            is_done = reversal.state == CorrectionState.APPLIED
+            batch.note = "and reversed as a whole" if is_done else "and being reversed"
         return batch
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
@@ -323,7 +329,7 @@ def _settled_for(batch_id: UUID) -> Progress:
     """Settle chunk after chunk while a click may last; at least one."""
     until = time.monotonic() + SETTLE_SECONDS
     while True:
-        progress = settle_chunk(batch_id, at=clock.now())
+        progress = settle_chunk(batch_id, at=clock.firm_now())
         if progress.is_done or time.monotonic() > until:
             return progress
 

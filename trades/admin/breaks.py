@@ -70,7 +70,7 @@ class BreakAdmin(ReadOnlyAdmin):
 
     @admin.display(description="Age")
     def age(self, found: Break) -> str:
-        return shown.for_how_long((found.resolved_at or clock.about_now()) - found.opened_at)
+        return shown.for_how_long((found.resolved_at or clock.about_firm_now()) - found.opened_at)
 
     @admin.display(description="Owner")
     def owner_name(self, found: Break) -> str:
@@ -106,7 +106,7 @@ class BreakAdmin(ReadOnlyAdmin):
         break_id = id_in(object_id)
         return carried_out(
             request,
-            lambda: breaks.own(break_id, request.user.pk, at=clock.now()),
+            lambda: breaks.own(break_id, request.user.pk, at=clock.firm_now()),
             "The break is yours.",
             PAGE,
             break_id,
@@ -125,7 +125,7 @@ class BreakAdmin(ReadOnlyAdmin):
         break_id, reason = id_in(object_id), form.cleaned_data["reason"]
         return carried_out(
             request,
-            lambda: breaks.explain(break_id, reason=reason, by=actor(request), at=clock.now()),
+            lambda: breaks.explain(break_id, reason=reason, by=actor(request), at=clock.firm_now()),
             "The break is resolved.",
             PAGE,
             break_id,
@@ -176,7 +176,7 @@ def _proposed(request: HttpRequest, object_id: str, kind: str, form: ReasonAndRe
             reason=given["reason"],
             reference=given["reference"],
             by=actor(request),
-            at=clock.now(),
+            at=clock.firm_now(),
             once=given["once"],
         ),
         "It is proposed; a second person applies it.",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -10,6 +12,7 @@ from django import forms
 from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
+from django.utils.html import format_html, format_html_join
 from unfold.decorators import action
 from unfold.enums import ActionVariant
 from unfold.forms import BaseDialogForm
@@ -21,15 +24,17 @@ from accounts.admin.base import ReadOnlyAdmin, asked_once, may, names_in
 from accounts.admin.dialogs import ReasonAndReferenceForm, actor, base_units, carried_out, dialog, id_in
 from accounts.admin.numbers import amount_field
 from accounts.errors import Refusal
+from accounts.identity import Actor
 from accounts.selectors import assets, customer_named
 from trades.admin.movements import movements_of_correction
 from trades.corrections import decide
+from trades.corrections.batch_reversal import carry_on_once
 from trades.corrections.errors import AlreadyDecided
 from trades.corrections.propose import LONGEST_REASON, propose_adjustment
 from trades.models import Correction
-from trades.states import CorrectionState
+from trades.states import CARRIED_OUT, CorrectionState
 
-STATES = {"proposed": "warning", "applied": "success", "rejected": ""}
+STATES = {"proposed": "warning", "applying": "info", "applied": "success", "rejected": ""}
 PAGE, LIST = "admin:trades_correction_change", "admin:trades_correction_changelist"
 ABOUT = {
     Correction.Kind.REVERSE_TRADE: "trades_trade",
@@ -37,8 +42,12 @@ ABOUT = {
     Correction.Kind.REVERSE_LEG: "trades_settlementleg",
     Correction.Kind.BREAK_PAID: "accounts_break",
     Correction.Kind.BREAK_WRITTEN_OFF: "accounts_break",
+    Correction.Kind.PAYMENT_RETURNED: "trades_payment",
 }
 
+
+APPLY_SECONDS = 3.0  # for a click; the workers finish what is left
+MOST_NAMED = 20
 
 COMES_IN = (Correction.Kind.DEPOSIT, Correction.Kind.CAPITAL_IN)
 GOES_OUT = (Correction.Kind.WITHDRAWAL, Correction.Kind.PROFIT_OUT, Correction.Kind.FEES_OUT)
@@ -102,7 +111,7 @@ def adjust(request: HttpRequest, customer_id: UUID, given: dict[str, Any], to: s
             reason=given["reason"],
             reference=given["reference"],
             by=actor(request),
-            at=clock.now(),
+            at=clock.firm_now(),
             once=given["once"],
         ),
         lambda made: (
@@ -127,6 +136,7 @@ class CorrectionAdmin(ReadOnlyAdmin):
     fieldsets = (
         (None, {"fields": (("guid", "state_label"), ("kind", "about"), ("amount_shown", "reference"), ("reason",))}),
         ("Two persons", {"fields": (("maker", "made_when"), ("checker", "decided_when"))}),
+        ("A batch's reversal", {"fields": (("progress", "waiting"),)}),
         ("Money", {"fields": ("movements",)}),
     )
     readonly_fields = names_in(fieldsets)
@@ -183,6 +193,22 @@ class CorrectionAdmin(ReadOnlyAdmin):
     def decided_when(self, correction: Correction) -> str:
         return shown.timestamp(correction.decided_at)
 
+    @admin.display(description="Trades taken back")
+    def progress(self, correction: Correction) -> str:
+        if not correction.trades_count:
+            return shown.NOTHING
+        percent = correction.trades_done * 100 // correction.trades_count
+        return shown.bar(percent, f"{correction.trades_done:,} of {correction.trades_count:,}")
+
+    @admin.display(description="Customers who can't pay back yet")
+    def waiting(self, correction: Correction) -> str:
+        links = [
+            shown.link("accounts_customer", one, shown.short_guid(one)) for one in correction.waits_for[:MOST_NAMED]
+        ]
+        more = len(correction.waits_for) - len(links)
+        named = format_html_join(", ", "{}", ((link,) for link in links))
+        return format_html("{} and {} more", named, more) if more > 0 else named or shown.NOTHING
+
     @admin.display(description="Movements")
     @asked_once
     def movements(self, correction: Correction) -> str:
@@ -205,12 +231,13 @@ class CorrectionAdmin(ReadOnlyAdmin):
         permissions=["decide"],
         dialog=dialog(
             "Apply this correction?",
-            "Its movements are made now, all of them or none. Whoever proposed it can't apply it.",
+            "Its movements are made now, all of them or none; a large batch goes on by itself. Whoever proposed it"
+            " can't apply it.",
             "Apply",
         ),
     )
     def apply(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
-        return _decided(request, object_id, decide.apply, lambda made: f"Applied: {made.movements_count:,} movements.")
+        return _decided(request, object_id, _applied, _told)
 
     @action(
         description="Reject",
@@ -228,18 +255,36 @@ class CorrectionAdmin(ReadOnlyAdmin):
         return super().get_actions_detail(request, object_id) if is_open else []
 
 
+def _applied(correction_id: UUID, *, by: Actor, at: datetime) -> Correction:
+    """Apply it; of a batch's reversal as many slices as a click may last for, at least one."""
+    until = time.monotonic() + APPLY_SECONDS
+    if decide.apply(correction_id, by=by, at=at).state == CorrectionState.APPLYING:
+        while not carry_on_once(correction_id, at=clock.firm_now()).is_done and time.monotonic() < until:
+            pass
+    return Correction.objects.get(pk=correction_id)
+
+
+def _told(made: Correction) -> str:
+    if made.state == CorrectionState.APPLIED:
+        return f"Applied: {made.movements_count:,} movements."
+    done = f"{made.trades_done:,} of {made.trades_count:,} trades are taken back"
+    if made.waits_for:
+        return f"{done}; {len(made.waits_for):,} customers can't pay back yet and are tried again."
+    return f"{done}; the workers do the rest."
+
+
 def _decided(
     request: HttpRequest, object_id: str, decides: Callable[..., Correction], told: Callable[[Correction], str]
 ) -> HttpResponse:
     """Decide; whoever answers the dialog a second time is told what they did the first time."""
     correction_id = id_in(object_id)
-    wanted = CorrectionState.APPLIED if decides is decide.apply else CorrectionState.REJECTED
+    wanted = [CorrectionState.REJECTED] if decides is decide.reject else CARRIED_OUT
 
     def decide_it() -> Correction:
         try:
-            return decides(correction_id, by=actor(request), at=clock.now())
+            return decides(correction_id, by=actor(request), at=clock.firm_now())
         except AlreadyDecided:
-            mine = Correction.objects.filter(pk=correction_id, state=wanted, checked_by=request.user.pk).first()
+            mine = Correction.objects.filter(pk=correction_id, state__in=wanted, checked_by=request.user.pk).first()
             if mine is None:
                 raise
             return mine

@@ -1,26 +1,32 @@
-"""The customer's page as this app adds to it: adjustments are corrections, which customers know nothing of."""
+"""The customer's page as this app adds to it: adjustments and erasures, which customers know nothing of."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
+from uuid import UUID
 
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from unfold.decorators import action
 
+from accounts import clock
 from accounts.admin.base import may
-from accounts.admin.dialogs import dialog, id_in
+from accounts.admin.dialogs import ReasonForm, carried_out, dialog, id_in
 from accounts.admin.identity import CustomerAdmin
 from accounts.models import Customer
+from trades import erasure
 from trades.admin.corrections import ASK_ADJUSTMENT, AdjustmentForm, adjust
+
+PAGE = "admin:accounts_customer_change"
 
 admin.site.unregister(Customer)
 
 
 @admin.register(Customer)
 class AdjustableCustomerAdmin(CustomerAdmin):
-    actions_detail: Any = ("propose_adjustment",)
+    actions_detail: Any = ("propose_adjustment", "propose_erasure")
     has_propose_permission = may("trades.add_correction")
+    has_erase_permission = may("trades.add_erasure")
 
     @action(
         description="Propose adjustment",
@@ -30,4 +36,27 @@ class AdjustableCustomerAdmin(CustomerAdmin):
     )
     def propose_adjustment(self, request: HttpRequest, form: AdjustmentForm, object_id: str) -> HttpResponse:
         customer_id = id_in(object_id)
-        return adjust(request, customer_id, form.cleaned_data, "admin:accounts_customer_change", customer_id)
+        return adjust(request, customer_id, form.cleaned_data, PAGE, customer_id)
+
+    @action(
+        description="Propose erasure",
+        icon="person_remove",
+        permissions=["erase"],
+        dialog=dialog(
+            "Propose to erase this customer's personal data?",
+            "A second person carries it out, for good. Nothing may be owed either way. The reason stays, so it names"
+            " nobody.",
+            "Propose",
+            ReasonForm,
+        ),
+    )
+    def propose_erasure(self, request: HttpRequest, form: ReasonForm, object_id: str) -> HttpResponse:
+        customer_id, by = id_in(object_id), cast(UUID, request.user.pk)
+        reason = form.cleaned_data["reason"]
+        return carried_out(
+            request,
+            lambda: erasure.propose(customer_id, reason=reason, by=by, at=clock.firm_now()),
+            "The erasure is proposed; a second person carries it out.",
+            PAGE,
+            customer_id,
+        )

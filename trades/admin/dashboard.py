@@ -23,6 +23,8 @@ from accounts.money import printed
 from quotes import prices, symbols
 from quotes.admin.faults import WHY_NONE
 from quotes.admin.held import held_shown
+from quotes.admin.markets import MARKETS
+from quotes.hours import MarketState, Phase
 from quotes.selectors import holds_behind
 from trades import selectors
 from trades.admin.batches import STATES as BATCH_STATES
@@ -30,6 +32,7 @@ from trades.admin.events import of_days
 from trades.admin.keyset import LOOK
 from trades.admin.navigation import may_see
 from trades.admin.order_columns import STATUSES
+from trades.admin.order_events import account_currency
 from trades.admin.trades import STATES as TRADE_STATES
 from trades.engine.lease import LEASE_SECONDS
 from trades.low_water import STORING
@@ -40,11 +43,14 @@ from trades.models import (
     Order,
     OrderEvent,
     SettlementBatch,
+    SettlementInstruction,
     SettlementLeg,
+    StatementEntry,
     Trade,
 )
+from trades.payments.matching import contradicting
 from trades.settlement.waiting import Oldest, oldest
-from trades.states import BatchState, CorrectionState, LegStatus, OrderStatus, TradeState
+from trades.states import BatchState, CorrectionState, InstructionState, LegStatus, OrderStatus, TradeState
 
 SHOWN = 6
 BEAT_IS_SILENT_AFTER = timedelta(minutes=10)
@@ -77,11 +83,11 @@ class Card:
 
 def figures(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """Unfold's callback: adds to the index page's context the cards and tables that this person may look into."""
-    now = clock.now()
-    latest, feed = _feed(now)
+    real, now = clock.both()
+    latest, feed = _feed(real, now)
     cards = [
-        *(*_orders(now), *_waiting(now), _batches(), _legs(now)),
-        *(_proposals(), _breaks(now), feed, _engine(now), _scheduler(now), _audit(now)),
+        *(*_orders(now), *_waiting(now), _batches(), _legs(now), _instructions(), _entries()),
+        *(_proposals(), _breaks(now), feed, _engine(real), _scheduler(real), _audit(real)),
     ]
     panels: list[tuple[str, str, Callable[[], str]]] = [
         ("Prices", "quotes_instrument", lambda: latest),
@@ -199,15 +205,58 @@ def _batches() -> Card:
 
 
 def _legs(now: datetime) -> Card:
-    """What somebody should carry out now; failed ones wait for their next attempt."""
+    """What somebody should carry out now; failed ones wait for their next attempt. Overdue ones are told first."""
+    overdue = (
+        SettlementLeg.objects.filter(selectors.is_overdue(now)).order_by("due_by").values_list("due_by", flat=True)
+    )
+    late = list(overdue[: MOST_COUNTED + 1])
     legs = SettlementLeg.objects.filter(batch__state__in=[BatchState.SETTLING, BatchState.PARTIALLY_SETTLED])
     failed = legs.filter(status=LegStatus.FAILED).count()
     return Card(
         "Legs to carry out",
         _count(SettlementLeg.objects.filter(selectors.is_due(now))),
-        f"{failed:,} failed" if failed else "none failed",
-        BAD if failed else QUIET,
-        Link("trades_settlementleg", "?due=now" if not failed else "?status__exact=failed"),
+        _how_legs_stand(late, failed, now),
+        BAD if failed or late else QUIET,
+        Link("trades_settlementleg", "?due=overdue" if late else "?status__exact=failed" if failed else "?due=now"),
+    )
+
+
+def _how_legs_stand(late: Sequence[datetime], failed: int, now: datetime) -> str:
+    """How many are overdue, and by how long the oldest; how many failed."""
+    overdue = f"{_figure(len(late))} overdue, the oldest for {shown.for_how_long(now - late[0])}; " if late else ""
+    return f"{overdue}{failed:,} failed" if failed else f"{overdue}none failed"
+
+
+def _instructions() -> Card:
+    """What the bank may pay though it has ended is told first: another one for the same money waits for that."""
+    is_open = Q(state__in=[InstructionState.MADE, InstructionState.SENT])
+    of_each = list(
+        SettlementInstruction.objects.filter(is_open | Q(may_be_paid=True))
+        .order_by()
+        .values_list("may_be_paid", flat=True)[: MOST_COUNTED + 1]
+    )
+    may_be_paid = sum(of_each)
+    return Card(
+        "Instructions open",
+        _figure(len(of_each) - may_be_paid),
+        f"{may_be_paid:,} ended, and may still be paid" if may_be_paid else "no other may be paid",
+        BAD if may_be_paid else QUIET,
+        Link("trades_settlementinstruction", "?may_be_paid__exact=1" if may_be_paid else ""),
+    )
+
+
+def _entries() -> Card:
+    """Entries of statements that wait for a person."""
+    listed = StatementEntry.objects.filter(state=StatementEntry.State.LISTED).order_by()
+    told = listed.annotate(contradicts=contradicting()).values_list("contradicts", flat=True)
+    of_each = list(told[: MOST_COUNTED + 1])
+    against = sum(of_each)
+    return Card(
+        "Statement entries",
+        _figure(len(of_each)),
+        f"{against:,} contradict the instruction they name" if against else "none contradicts an instruction",
+        BAD if against else QUIET,
+        Link("trades_statemententry", "?state__exact=listed"),
     )
 
 
@@ -229,8 +278,8 @@ def _breaks(now: datetime) -> Card:
     return Card("Open breaks", _figure(len(opened)), note, BAD if opened else GOOD, link)
 
 
-def _feed(now: datetime) -> tuple[str, Card]:
-    """The prices as a table, and whether they are fresh as a card."""
+def _feed(real: datetime, now: datetime) -> tuple[str, Card]:
+    """The prices as a table, and whether they are fresh as a card. Of a closed market none is missed."""
     link = Link("quotes_instrument")
     known = symbols.instruments()
     try:
@@ -238,13 +287,17 @@ def _feed(now: datetime) -> tuple[str, Card]:
     except redis.RedisError:
         return "Redis can't be reached.", Card("Price feed", "no Redis", "nothing can be executed", BAD, link)
     holds = holds_behind(latest.by_symbol.values())
-    rows, fresh = [], 0
+    rows, fresh, closed, hours = [], 0, 0, symbols.market_hours()
     for symbol, instrument in known.items():
         price = latest.by_symbol.get(symbol)
         usable = latest.usable(symbol, instrument.price_age_limit_seconds) is not None
-        fresh += usable
+        market = hours[symbol].state_at(now)
+        closed += not market.has_prices
+        fresh += usable and market.has_prices
         fault = latest.faults.get(symbol)
         state = shown.chip("fresh" if usable else "stale", FRESHNESS, WHY_NONE[fault] if fault else "")
+        if market.phase is not Phase.OPEN:
+            state = shown.chip(market.phase.value, MARKETS, _opens(market))
         rows.append(
             (
                 shown.link("quotes_instrument", symbol, symbol),
@@ -256,12 +309,16 @@ def _feed(now: datetime) -> tuple[str, Card]:
     newest = max((price.at for price in latest.by_symbol.values()), default=None)
     card = Card(
         "Price feed",
-        f"{fresh} of {len(known)} fresh",
-        f"last price {shown.age(newest, latest.now)}",
-        GOOD if fresh == len(known) else BAD,
+        f"{fresh} of {len(known) - closed} fresh",
+        f"last price {shown.age(newest, latest.now)}" + (f"; {closed} closed" if closed else ""),
+        GOOD if fresh == len(known) - closed else BAD,
         link,
     )
     return shown.table(("Symbol", "Bid", "Ask", "State"), rows, "There are no instruments."), card
+
+
+def _opens(market: MarketState) -> str:
+    return f"opens {market.next_open:%Y-%m-%d %H:%M}" if market.next_open else ""
 
 
 def _engine(now: datetime) -> Card:
@@ -338,13 +395,13 @@ def _newest_trades() -> str:
 
 
 def _newest_orders() -> str:
-    orders = Order.objects.select_related("customer", "instrument__counter_asset").order_by("-pk")[:SHOWN]
+    orders = Order.objects.select_related("customer").order_by("-pk")[:SHOWN]
     rows = [
         (
             shown.link("trades_order", order.pk, f"…{order.code[-8:]}"),
             order.customer,
             f"{order.side} {printed(order.quantity)} {order.instrument_id}",
-            shown.gain(order.profit, order.instrument.counter_asset),
+            shown.gain(order.profit, account_currency()),
             shown.chip(order.status, STATUSES),
         )
         for order in orders

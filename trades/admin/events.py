@@ -44,7 +44,7 @@ class DayFilter(admin.SimpleListFilter):
         return [("today", "Today"), ("yesterday", "Yesterday"), ("week", "Last 7 days")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        today = clock.about_now().date()
+        today = clock.about_firm_now().date()
         first, days = {
             "today": (today, 1),
             "yesterday": (today - timedelta(days=1), 1),
@@ -124,9 +124,10 @@ class OrderEventAdmin(ReadOnlyAdmin):
 
 
 def of_days(events: QuerySet[Any], first: date, days: int = 1) -> QuerySet[Any]:
-    """Those of `days` UTC days from `first` on: a range of the primary key."""
+    """Those of `days` UTC days of the firm's time from `first` on: a range of the primary key."""
     since = datetime.combine(first, MIDNIGHT, UTC)
-    return events.filter(pk__gte=floor_of(since), pk__lt=floor_of(since + timedelta(days=days)))
+    until = since + timedelta(days=days)
+    return events.filter(pk__gte=floor_of(clock.real_of(since)), pk__lt=floor_of(clock.real_of(until)))
 
 
 def _with(events: QuerySet[Any], word: str) -> QuerySet[Any]:

@@ -160,7 +160,7 @@ class InstrumentChangeAdmin(ReadOnlyAdmin):
                 given["wanted"],
                 reason=given["reason"],
                 by=_who(request),
-                at=clock.now(),
+                at=clock.firm_now(),
                 once=given["once"],
             ),
             _told,
@@ -211,7 +211,7 @@ def _decided(request: HttpRequest, object_id: str, decides: Callable[..., Instru
 
     def decide_it() -> InstrumentChange:
         try:
-            return decides(change_id, by=by, at=clock.now())
+            return decides(change_id, by=by, at=clock.firm_now())
         except ChangeDecided:
             mine = InstrumentChange.objects.filter(pk=change_id, state=wanted, checked_by=by).first()
             if mine is None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from unfold.decorators import action
 from unfold.enums import ActionVariant
 from unfold.forms import BaseDialogForm
-from unfold.widgets import UnfoldAdminTextInputWidget
+from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget, UnfoldBooleanWidget
 
 from accounts import clock
 from accounts.admin import shown
@@ -21,19 +24,32 @@ from accounts.admin.numbers import amount_field
 from accounts.models import Break
 from accounts.money import from_base_units
 from trades import selectors
+from trades.admin.instructions import STATES as INSTRUCTION_STATES
+from trades.admin.instructions import LineColumns
 from trades.admin.movements import firms_movements_of
 from trades.corrections.propose import propose_leg_reversal
-from trades.models import SettlementLeg
+from trades.fail_reasons import FailReason
+from trades.models import InstructionLeg, LegReport, SettlementLeg
 from trades.settlement.legs import LONGEST_FAILURE, LONGEST_REFERENCE, fail_leg, settle_leg
-from trades.states import LegStatus
+from trades.states import BatchState, LegStatus
 
-STATES = {"pending": "warning", "settled": "success", "failed": "danger"}
+STATES = {"pending": "warning", "partially_settled": "info", "settled": "success", "failed": "danger"}
 PAGE = "admin:trades_settlementleg_change"
 OFFERED = {
     LegStatus.PENDING: ("report_settled", "report_failed"),
+    LegStatus.PARTIALLY_SETTLED: ("report_settled", "report_failed", "propose_reversal"),
     LegStatus.FAILED: ("report_settled",),
     LegStatus.SETTLED: ("propose_reversal",),
 }
+
+
+BEGUN = (BatchState.SETTLING, BatchState.PARTIALLY_SETTLED, BatchState.COMPLETED)
+NO_TIME = timedelta()
+
+
+def _with_why(state: SafeString, why: str) -> SafeString:
+    """A state, and why as somebody has written it."""
+    return format_html("{} {}", state, shown.long(why)) if why else state
 
 
 class LegColumns:
@@ -61,11 +77,24 @@ class LegColumns:
 
     @admin.display(description="Status")
     def status_label(self, leg: SettlementLeg) -> str:
-        return shown.chip(leg.status, STATES, leg.failure if leg.status == LegStatus.FAILED else "")
+        why = f"{leg.reason_code}: {leg.failure}" if leg.status == LegStatus.FAILED else ""
+        return _with_why(shown.chip(leg.status, STATES), why)
+
+    @admin.display(description="Value date", ordering="value_date")
+    def value_date_shown(self, leg: SettlementLeg) -> str:
+        is_open = leg.status != LegStatus.SETTLED and leg.batch.state in BEGUN
+        late = clock.about_firm_now() - leg.due_by if is_open else NO_TIME
+        overdue = f"overdue for {shown.for_how_long(late)}"
+        chip = shown.chip(overdue, {overdue: "danger"}) if late > NO_TIME else ""
+        return format_html("{} {}", shown.day(leg.value_date), chip)
 
     @admin.display(description="Next attempt")
     def next_attempt(self, leg: SettlementLeg) -> str:
         return shown.timestamp(leg.next_attempt_at)
+
+    @admin.display(description="Reference")
+    def told_reference(self, leg: SettlementLeg) -> str:
+        return shown.long(leg.reference)
 
 
 class LegInline(LegColumns, ReadOnlyInline):
@@ -77,23 +106,84 @@ class LegInline(LegColumns, ReadOnlyInline):
         "actual_shown",
         "difference_shown",
         "status_label",
-        "attempts",
+        "value_date_shown",
         "next_attempt",
-        "reference",
+        "told_reference",
     )
-    related = ("asset",)
+    related = ("asset", "batch")
     ordering = ("asset_id",)
 
 
+class ReportInline(ReadOnlyInline):
+    """A leg's history; the reports of one are few."""
+
+    model = LegReport
+    verbose_name_plural = "history"
+    fields = readonly_fields = (
+        *("when", "kind", "amount_shown", "told_reference", "reason_code", "said", "who", "asked_by"),
+    )
+    related = ("leg__asset", "by_user", "by_client")
+    ordering = ("-pk",)
+
+    @admin.display(description="At (UTC)")
+    def when(self, report: LegReport) -> str:
+        return shown.timestamp(report.at)
+
+    @admin.display(description="Amount")
+    def amount_shown(self, report: LegReport) -> str:
+        return shown.amount(report.amount, report.leg.asset)
+
+    @admin.display(description="Reference")
+    def told_reference(self, report: LegReport) -> str:
+        return shown.long(report.reference)
+
+    @admin.display(description="Why")
+    def said(self, report: LegReport) -> str:
+        return shown.long(report.text)
+
+    @admin.display(description="By")
+    def who(self, report: LegReport) -> str:
+        return shown.long(shown.who(report.by_user, report.by_client))
+
+    @admin.display(description="Request")
+    def asked_by(self, report: LegReport) -> str:
+        return shown.long(report.request_id)
+
+
+class InstructionInline(LineColumns, ReadOnlyInline):
+    """The instructions that the leg is, or was, in, and to which other leg it was carried forward there."""
+
+    model = InstructionLeg
+    fk_name = "leg"
+    verbose_name_plural = "instructions"
+    fields = readonly_fields = ("instruction_link", "state_label", "amount_shown", "reported_shown", "carried_to_link")
+    related = ("instruction__asset",)
+    ordering = ("-pk",)
+
+    @admin.display(description="Instruction")
+    def instruction_link(self, line: InstructionLeg) -> str:
+        return shown.link("trades_settlementinstruction", line.instruction_id, line.instruction)
+
+    @admin.display(description="State")
+    def state_label(self, line: InstructionLeg) -> str:
+        return _with_why(shown.chip(line.instruction.state, INSTRUCTION_STATES), line.instruction.note)
+
+
 class SettledForm(BaseDialogForm):
-    """What really moved: the expected amount, unless somebody says otherwise."""
+    """What moved by this reference: all that is still expected, unless somebody says otherwise."""
 
     actual = amount_field(widget=UnfoldAdminTextInputWidget)
     reference = forms.CharField(
         max_length=LONGEST_REFERENCE,
         required=False,
         widget=UnfoldAdminTextInputWidget,
-        help_text="The bank's or the provider's own.",
+        help_text="The bank's or the provider's own. A part needs one.",
+    )
+    final = forms.BooleanField(
+        required=False,
+        label="Nothing more comes",
+        widget=UnfoldBooleanWidget,
+        help_text="Without it, less than expected is a part, and the leg waits for the rest.",
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -102,15 +192,22 @@ class SettledForm(BaseDialogForm):
         if leg is None:
             raise Http404
         self.asset = leg.asset
+        left = max(int(leg.expected) - int(leg.actual or 0), 0)
         self.fields["actual"].label = f"Actual amount, {leg.asset_id}"
-        self.fields["actual"].initial = f"{from_base_units(leg.expected, leg.asset.decimals):f}"
-        self.fields["actual"].help_text = f"{leg.direction.capitalize()}, as a whole. Zero: nothing moved."
+        self.fields["actual"].initial = f"{from_base_units(left, leg.asset.decimals):f}"
+        self.fields["actual"].help_text = f"{leg.direction.capitalize()}, by this reference. Zero: nothing moved."
 
     def clean_actual(self) -> int:
         return base_units(self.asset.code, self.cleaned_data["actual"], may_be_zero=True)
 
 
 class FailedForm(BaseDialogForm):
+    reason_code = forms.ChoiceField(
+        choices=[(code, f"{code}: {meaning}") for code, meaning in FailReason.choices],
+        initial=FailReason.NARRATIVE,
+        label="Reason (ISO 20022)",
+        widget=UnfoldAdminSelectWidget,
+    )
     failure = forms.CharField(max_length=LONGEST_FAILURE, label="What went wrong", widget=UnfoldAdminTextInputWidget)
 
 
@@ -118,10 +215,11 @@ class DueFilter(admin.SimpleListFilter):
     title, parameter_name = "due", "due"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("now", "To be carried out now")]
+        return [("now", "To be carried out now"), ("overdue", "Overdue: the value date is over")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return queryset.filter(selectors.is_due(clock.now())) if self.value() == "now" else queryset
+        asked = {"now": selectors.is_due, "overdue": selectors.is_overdue}.get(self.value() or "")
+        return queryset.filter(asked(clock.firm_now())) if asked else queryset
 
 
 @admin.register(SettlementLeg)
@@ -134,11 +232,10 @@ class SettlementLegAdmin(LegColumns, ReadOnlyAdmin):
         "actual_shown",
         "difference_shown",
         "status_label",
-        "attempts",
-        "next_attempt",
-        "reference",
+        "value_date_shown",
+        "told_reference",
     )
-    list_filter = (DueFilter, "status", "direction", "asset")
+    list_filter = (DueFilter, "status", "reason_code", "direction", "asset")
     related = ("asset", "batch", "reported_by", "reported_by_client")
     search_guids = ("pk", "batch_id")
     fieldsets = (
@@ -149,7 +246,8 @@ class SettlementLegAdmin(LegColumns, ReadOnlyAdmin):
                 "fields": (
                     ("expected_shown", "actual_shown"),
                     ("difference_shown", "break_link"),
-                    ("received_shown", "delivered_shown", "fees_shown"),
+                    ("received_shown", "delivered_shown"),
+                    ("fees_shown",),
                 )
             },
         ),
@@ -157,15 +255,17 @@ class SettlementLegAdmin(LegColumns, ReadOnlyAdmin):
             "Reports",
             {
                 "fields": (
+                    ("value_date_shown", "settled"),
                     ("attempts", "next_attempt"),
-                    ("reported", "settled"),
-                    ("reference", "failure"),
+                    ("reported", "reference"),
+                    ("reason", "failure"),
                 )
             },
         ),
         ("Money", {"fields": ("movements",)}),
     )
     readonly_fields = names_in(fieldsets)
+    inlines = (ReportInline, InstructionInline)
     actions_detail = ("report_settled", "report_failed", "propose_reversal")
     has_report_permission = may("trades.change_settlementleg")
     has_propose_permission = may("trades.add_correction")
@@ -190,6 +290,10 @@ class SettlementLegAdmin(LegColumns, ReadOnlyAdmin):
     def fees_shown(self, leg: SettlementLeg) -> str:
         return shown.amount(leg.fees, leg.asset)
 
+    @admin.display(description="Reason")
+    def reason(self, leg: SettlementLeg) -> str:
+        return f"{leg.reason_code}: {leg.get_reason_code_display()}" if leg.reason_code else shown.NOTHING
+
     @admin.display(description="Settled at")
     def settled(self, leg: SettlementLeg) -> str:
         return shown.timestamp(leg.settled_at)
@@ -210,14 +314,15 @@ class SettlementLegAdmin(LegColumns, ReadOnlyAdmin):
         return firms_movements_of(leg.pk)
 
     @action(
-        description="Report settled",
+        description="Report settled, or a part",
         icon="done_all",
         variant=ActionVariant.SUCCESS,
         permissions=["report"],
         dialog=dialog(
             "Was this leg carried out?",
-            "What really moved is booked. A difference to what was expected is booked apart and listed as a break.",
-            "Report it settled",
+            "What really moved is booked. Less than expected is a part, unless nothing more comes: then the"
+            " difference is booked apart and listed as a break.",
+            "Report it",
             SettledForm,
         ),
     )
@@ -225,13 +330,20 @@ class SettlementLegAdmin(LegColumns, ReadOnlyAdmin):
         given, leg_id = form.cleaned_data, id_in(object_id)
 
         def told(leg: SettlementLeg) -> str:
-            difference = given["actual"] - int(leg.expected)
+            if leg.status == LegStatus.PARTIALLY_SETTLED:
+                return "The part is booked; the leg waits for the rest."
+            difference = int(leg.actual or 0) - int(leg.expected)
             return f"The leg is settled{', with a difference: there is a break' if difference else ''}."
 
         return carried_out(
             request,
             lambda: settle_leg(
-                leg_id, actual=given["actual"], reference=given["reference"], by=actor(request), at=clock.now()
+                leg_id,
+                actual=given["actual"],
+                reference=given["reference"],
+                final=given["final"],
+                by=actor(request),
+                at=clock.firm_now(),
             ),
             told,
             PAGE,
@@ -251,10 +363,16 @@ class SettlementLegAdmin(LegColumns, ReadOnlyAdmin):
         ),
     )
     def report_failed(self, request: HttpRequest, form: FailedForm, object_id: str) -> HttpResponse:
-        leg_id = id_in(object_id)
+        given, leg_id = form.cleaned_data, id_in(object_id)
         return carried_out(
             request,
-            lambda: fail_leg(leg_id, failure=form.cleaned_data["failure"], by=actor(request), at=clock.now()),
+            lambda: fail_leg(
+                leg_id,
+                failure=given["failure"],
+                reason_code=given["reason_code"],
+                by=actor(request),
+                at=clock.firm_now(),
+            ),
             lambda leg: f"Noted. It is due again at {leg.next_attempt_at:%H:%M:%S} UTC.",
             PAGE,
             leg_id,
@@ -275,7 +393,9 @@ class SettlementLegAdmin(LegColumns, ReadOnlyAdmin):
         leg_id = id_in(object_id)
         return carried_out(
             request,
-            lambda: propose_leg_reversal(leg_id, reason=form.cleaned_data["reason"], by=actor(request), at=clock.now()),
+            lambda: propose_leg_reversal(
+                leg_id, reason=form.cleaned_data["reason"], by=actor(request), at=clock.firm_now()
+            ),
             "The reversal is proposed; a second person applies it.",
             "admin:trades_correction_changelist",
         )

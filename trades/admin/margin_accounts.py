@@ -41,6 +41,8 @@ class LevelList(ChangeList):
     """
 
     def get_results(self, request: HttpRequest) -> None:
+        if not 0 < self.page_num * self.list_per_page <= MOST_COUNTED:  # PostgreSQL knows no such OFFSET
+            raise IncorrectLookupParameters
         currency, now = account_currency(), prices_or_none()
         page, total = lowest_first(
             currency, now, self.list_per_page, (self.page_num - 1) * self.list_per_page, self._only(request)

@@ -16,22 +16,29 @@ from django.db import connection
 from accounts.arrays import array
 from accounts.models import Asset
 from quotes.prices import Prices
+from quotes.symbols import instruments
 from trades.cash import CASH
 from trades.engine.queries import cash_of
-from trades.margin.pricing import NOTHING, profit
+from trades.margin.pricing import NOTHING
 from trades.models import MarginAccount, Position
-from trades.reads.figures import Figures
+from trades.reads.figures import Figures, floating
+from trades.spendable import rates_by
 
 _RANKED = f"""
-WITH price AS (SELECT * FROM unnest(%(symbols)s::text[], %(bids)s::float8[], %(asks)s::float8[]) p(symbol, bid, ask)),
+WITH price AS (
+    SELECT * FROM unnest(%(symbols)s::text[], %(bids)s::float8[], %(asks)s::float8[], %(gains)s::float8[],
+        %(losses)s::float8[]) p(symbol, bid, ask, gain, loss)
+),
 held AS (
-    SELECT o.customer_id, sum(o.margin)::float8 AS margin, %(unit)s * coalesce(sum(o.quantity::float8 *
-        CASE o.side WHEN 'buy' THEN p.bid - o.open_price::float8 ELSE o.open_price::float8 - p.ask END), 0) AS floating
+    SELECT o.customer_id, sum(o.margin)::float8 AS margin,
+        %(unit)s * coalesce(sum(r.result * CASE WHEN r.result < 0 THEN p.loss ELSE p.gain END), 0) AS floating
     FROM trades_order o LEFT JOIN price p ON p.symbol = o.instrument_id
+    CROSS JOIN LATERAL (SELECT o.quantity::float8 *
+        CASE o.side WHEN 'buy' THEN p.bid - o.open_price::float8 ELSE o.open_price::float8 - p.ask END AS result) r
     WHERE o.status = 'OPEN' AND (%(only)s::uuid[] IS NULL OR o.customer_id = ANY(%(only)s::uuid[]))
     GROUP BY o.customer_id
 ),
-cash AS ({CASH.format(currency="%(currency)s", whose="l.customer_id IN (SELECT customer_id FROM held)")})
+cash AS ({CASH.format(whose="r.customer_id IN (SELECT customer_id FROM held)")})
 SELECT customer_id, count(*) OVER () FROM held LEFT JOIN cash USING (customer_id)
 ORDER BY (coalesce(cash::float8, 0) + floating) / nullif(margin, 0) NULLS LAST, customer_id
 LIMIT %(limit)s OFFSET %(offset)s
@@ -43,6 +50,8 @@ def lowest_first(
 ) -> tuple[list[UUID], int]:
     """A page of the customers with open positions, or of those among `only`, and how many there are in all."""
     known = list(now.by_symbol.values()) if now else []
+    into, counted_in = rates_by(now.by_symbol if now else {}), {s: i.counter_asset_id for s, i in instruments().items()}
+    rates = [into.of(counted_in.get(price.symbol, "")) for price in known]
     with connection.cursor() as cursor:
         cursor.execute(
             _RANKED,
@@ -50,9 +59,10 @@ def lowest_first(
                 "symbols": [price.symbol for price in known],
                 "bids": [float(price.bid) for price in known],
                 "asks": [float(price.ask) for price in known],
+                "gains": [rate and float(rate.gain.multiplier / rate.gain.divisor) for rate in rates],
+                "losses": [rate and float(rate.loss.multiplier / rate.loss.divisor) for rate in rates],
                 "unit": 10**currency.decimals,
                 "only": None if only is None else array(only),
-                "currency": currency.code,
                 "limit": limit,
                 "offset": offset,
             },
@@ -71,17 +81,15 @@ def figures_of(
     noted = {row.customer_id: row for row in MarginAccount.objects.filter(pk__in=customers)}
     margin: defaultdict[UUID, int] = defaultdict(int)
     unrealized: defaultdict[UUID, int] = defaultdict(int)
+    rates = rates_by(now.by_symbol if now else {})
     held = Position.objects.filter(customer_id__in=customers)
     for customer, symbol, side, quantity, open_price, reserved, realized in held.values_list(
         "customer_id", "instrument_id", "side", "quantity", "open_price", "margin", "realized"
     ):
         assert open_price is not None, "an open order has its price"
         margin[customer] += int(reserved)
-        if now and (price := now.by_symbol.get(symbol)):
-            unrealized[customer] += profit(
-                side, open_price, price.exit(side), quantity, currency.decimals, realized or NOTHING
-            )
-    cash = cash_of(customers, currency.code)
+        unrealized[customer] += floating(symbol, side, quantity, open_price, realized or NOTHING, now, rates)[1] or 0
+    cash = cash_of(customers)
     found = {}
     for customer in customers:
         row = noted.get(customer) or MarginAccount(customer_id=customer)

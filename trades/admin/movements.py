@@ -6,6 +6,7 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 
+from accounts import clock
 from accounts.admin import shown
 from accounts.ids import ID_LAG, floor_of
 from accounts.models import Transfer
@@ -14,9 +15,10 @@ from trades.models import Correction
 MOST_SHOWN = 50
 
 
-def movements_of(customer_id: UUID, subject: UUID) -> str:
-    """A table of the transfers about one row of a customer; an id is older than whatever moves its money."""
-    return _table(Transfer.objects.filter(customer_id=customer_id, pk__gte=subject, subject=subject))
+def movements_of(customer_id: UUID, subject: UUID, other: UUID | None = None) -> str:
+    """A table of the transfers about one row of a customer, or of two; an id is older than whatever moves its money."""
+    whose = [customer_id] if other is None else [customer_id, other]
+    return _table(Transfer.objects.filter(customer_id__in=whose, pk__gte=subject, subject=subject))
 
 
 def firms_movements_of(subject: UUID) -> str:
@@ -31,7 +33,7 @@ def movements_of_correction(correction: Correction) -> str:
     """
     if correction.decided_at is None or not correction.movements_count:
         return "No money moved."
-    since = floor_of(correction.decided_at - ID_LAG)
+    since = floor_of(clock.real_of(correction.decided_at) - ID_LAG)
     count = min(MOST_SHOWN, correction.movements_count)
     table = _table(Transfer.objects.filter(pk__gte=since, subject=correction.pk), count)
     return table if count == correction.movements_count else shown.more(table, count, correction.movements_count)

@@ -12,8 +12,9 @@ from accounts.admin import shown
 from accounts.admin.base import ReadOnlyAdmin, ReadOnlyInline, asked_once
 from accounts.db.pipeline import pipeline
 from accounts.models import Asset
+from trades.admin.execution import execution_table
 from trades.admin.movements import movements_of
-from trades.admin.order_events import events_of
+from trades.admin.order_events import account_currency, events_of
 from trades.engine.price_extremes import peaks
 from trades.models import Deal, Order
 from trades.states import OrderStatus
@@ -25,8 +26,8 @@ MOST_PARTS = 50
 
 class DealInline(ReadOnlyInline):
     model = Deal
-    fields = readonly_fields = ("when", "kind", "price_shown", "quantity_shown", "profit_shown", "reason")
-    related = ("order__instrument__counter_asset",)
+    fields = readonly_fields = ("when", "kind", "price_shown", "quantity_shown", "profit_shown", "rate_shown", "reason")
+    related = ("order__instrument",)
 
     @admin.display(description="At")
     def when(self, deal: Deal) -> str:
@@ -42,13 +43,21 @@ class DealInline(ReadOnlyInline):
 
     @admin.display(description="Profit")
     def profit_shown(self, deal: Deal) -> str:
-        return shown.gain(deal.profit, deal.order.instrument.counter_asset)
+        return shown.gain(deal.profit, account_currency())
+
+    @admin.display(description="Conversion rate")
+    def rate_shown(self, deal: Deal) -> str:
+        """At which prices its money was converted to the account currency, and as of when; nothing where it wasn't."""
+        if deal.rate_multiplier is None or deal.rate_divisor is None:
+            return shown.NOTHING
+        rate = shown.number((deal.rate_multiplier / deal.rate_divisor).normalize())
+        return format_html("{} ({}, {})", rate, deal.rate_path, shown.timestamp(deal.rate_at))
 
 
 class OrderColumns(ReadOnlyAdmin):
     """Only the engine writes orders: here they are read."""
 
-    related = ("customer", "instrument__counter_asset")
+    related = ("customer", "instrument")
     search_texts = ("code",)
     search_guids = ("pk", "customer_id")
     search_customer = "customer_id"
@@ -182,6 +191,11 @@ class OrderColumns(ReadOnlyAdmin):
     def guid(self, order: Order) -> str:
         return shown.guid(order.pk)
 
+    @admin.display(description="Prices")
+    @asked_once
+    def execution(self, order: Order) -> str:
+        return execution_table(order)
+
     @admin.display(description="Movements")
     @asked_once
     def movements(self, order: Order) -> str:
@@ -217,6 +231,7 @@ DETAIL: tuple[tuple[str | None, dict[str, Any]], ...] = (
     ),
 )
 BOOKKEEPING: tuple[tuple[str | None, dict[str, Any]], ...] = (
+    ("Which price it was", {"fields": ("execution",)}),
     ("History", {"fields": ("events", "parent", "parts")}),
     ("Money", {"fields": ("movements",)}),
     ("Bookkeeping", {"fields": (("created", "opened"), "guid")}),
@@ -245,8 +260,9 @@ def parts_of(order: Order) -> str:
     return format_html("{}<p>The first {}.</p>", table, MOST_PARTS) if len(parts) > MOST_PARTS else table
 
 
-def currency_of(order: Order) -> Asset:
-    return order.instrument.counter_asset
+def currency_of(_: Order) -> Asset:
+    """An order's money is in the account currency, whatever its instrument is counted in."""
+    return account_currency()
 
 
 def price_text(order: Order, value: Any) -> SafeString:

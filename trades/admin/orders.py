@@ -7,18 +7,22 @@ from typing import Any
 
 import redis
 from django.contrib import admin
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html
+from unfold.decorators import action
 from unfold.views import ChangeList
 
 from accounts.admin import shown
-from accounts.admin.base import BoundedList, names_in
+from accounts.admin.base import BoundedList, may, names_in
 from quotes.admin.held import held_shown
 from quotes.prices import Prices, latest
 from quotes.selectors import holds_behind
+from trades.admin.best_execution import best_execution_page
 from trades.admin.order_columns import BOOKKEEPING, DETAIL, OrderColumns, currency_of, price_text
-from trades.margin.pricing import NOTHING, profit
+from trades.margin.pricing import NOTHING
 from trades.models import Order, Position
+from trades.reads.figures import floating
+from trades.spendable import rates_by
 
 
 @admin.register(Order)
@@ -45,6 +49,12 @@ class OrderAdmin(OrderColumns):
         *BOOKKEEPING,
     )
     readonly_fields = names_in(fieldsets)
+    actions_list = ("best_execution",)
+    has_look_permission = may("trades.view_order")
+
+    @action(description="Best execution", icon="query_stats", permissions=["look"])
+    def best_execution(self, request: HttpRequest) -> HttpResponse:
+        return best_execution_page(request, self.admin_site.each_context(request), self.model._meta)
 
 
 class PricedPositionList(BoundedList):
@@ -109,21 +119,22 @@ def mark(positions: Iterable[Position], prices: Prices | None) -> None:
     `price_is_stale` says that nothing can be executed at it, `price_held` who holds it there.
     """
     holds = holds_behind(prices.by_symbol.values()) if prices else {}
+    rates = rates_by(prices.by_symbol) if prices else None
     for position in positions:
         if prices is None or position.open_price is None:
             continue
         instrument = position.instrument
         latest = prices.by_symbol.get(instrument.symbol)
-        if latest is None:
+        if latest is None or rates is None:
             continue
-        position.current_price = latest.exit(position.side)
-        position.floating_profit = profit(
+        position.current_price, position.floating_profit = floating(
+            instrument.symbol,
             position.side,
-            position.open_price,
-            position.current_price,
             position.quantity,
-            instrument.counter_asset.decimals,
+            position.open_price,
             position.realized or NOTHING,
+            prices,
+            rates,
         )
         is_stale = prices.usable(instrument.symbol, instrument.price_age_limit_seconds) is None
         position.price_is_stale = is_stale  # type: ignore[attr-defined]

@@ -23,7 +23,7 @@ SUMS = ("Customers receive", "Customers deliver", "Fees")
 
 def previewed(kinds: Sequence[str], *, in_full: bool = True) -> dict[str, Any]:
     """The context of admin/cut_preview.html."""
-    found = preview(kinds, clock.now())
+    found = preview(kinds, clock.firm_now())
     assets = Asset.objects.in_bulk([net.asset for net in found.nets])
     rows = [
         (
@@ -66,6 +66,12 @@ class CutForm(BaseDialogForm):
         required=False,
         label="Its legs are reported by hand",
         help_text="Else each leg settles as expected, at once.",
+        widget=UnfoldBooleanWidget,
+    )
+    in_order = forms.BooleanField(
+        required=False,
+        label="Its trades complete in order of time",
+        help_text="When a part of a reported leg has come, those up to it do. Else none does until all has come.",
         widget=UnfoldBooleanWidget,
     )
 

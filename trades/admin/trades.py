@@ -242,7 +242,7 @@ class TradeAdmin(ReadOnlyAdmin):
         trade_id, reason = id_in(object_id), form.cleaned_data["reason"]
         return carried_out(
             request,
-            lambda: flags.flag(trade_id, reason=reason, by=actor(request), at=clock.now()),
+            lambda: flags.flag(trade_id, reason=reason, by=actor(request), at=clock.firm_now()),
             "The trade is held back.",
             PAGE,
             trade_id,
@@ -259,7 +259,7 @@ class TradeAdmin(ReadOnlyAdmin):
         trade_id = id_in(object_id)
         return carried_out(
             request,
-            lambda: flags.clear(trade_id, by=actor(request), at=clock.now()),
+            lambda: flags.clear(trade_id, by=actor(request), at=clock.firm_now()),
             "The flag is cleared.",
             PAGE,
             trade_id,
@@ -280,7 +280,7 @@ class TradeAdmin(ReadOnlyAdmin):
         trade_id, reason = id_in(object_id), form.cleaned_data["reason"]
         return carried_out(
             request,
-            lambda: propose_trade_reversal(trade_id, reason=reason, by=actor(request), at=clock.now()),
+            lambda: propose_trade_reversal(trade_id, reason=reason, by=actor(request), at=clock.firm_now()),
             "The reversal is proposed; a second person applies it.",
             PAGE,
             trade_id,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.html import format_html
 from unfold.decorators import action
@@ -19,9 +20,21 @@ from accounts.models import Asset
 from trades.admin.preview import preview_page
 from trades.errors import BadSchedule
 from trades.models import SettlementWindow
-from trades.settlement.windows import next_cuts
+from trades.settlement.windows import due_cut, next_cuts
 
 CUTS_SHOWN = 10
+_SCHEDULE = ("cron", "time_zone", "calendar")
+_SETTINGS = (
+    "name",
+    "asset_kind",
+    "is_active",
+    "is_automatic",
+    "legs_are_automatic",
+    "netting",
+    "carries_forward",
+    "completes_in_order",
+    "value_days",
+)
 
 
 class WindowForm(forms.ModelForm):
@@ -29,16 +42,7 @@ class WindowForm(forms.ModelForm):
 
     class Meta:
         model = SettlementWindow
-        fields = (
-            "name",
-            "asset_kind",
-            "cron",
-            "time_zone",
-            "calendar",
-            "is_active",
-            "is_automatic",
-            "legs_are_automatic",
-        )
+        fields = (*_SETTINGS, *_SCHEDULE)
 
     def clean(self) -> dict[str, Any]:
         """A schedule that can't be read, or never comes, is refused here and not found out at the cut."""
@@ -46,7 +50,7 @@ class WindowForm(forms.ModelForm):
         if not self.errors:
             schedule = {name: given[name] for name in ("name", "cron", "time_zone", "calendar")}
             try:
-                coming = next_cuts(SettlementWindow(**schedule), clock.about_now(), 1)
+                coming = next_cuts(SettlementWindow(**schedule), clock.about_firm_now(), 1)
             except BadSchedule as refusal:
                 raise forms.ValidationError(refusal.text) from None
             if not coming:
@@ -69,27 +73,44 @@ class SettlementWindowAdmin(NeverDeleted, BoundedAdmin):
     )
     list_filter = ("is_active", "asset_kind")
     ordering = ("name",)
-    readonly_fields = ("last_cut", "batches", "preview")
+    readonly_fields = ("last_cut", "counts_since", "batches", "preview")
     fieldsets = (
         (
             None,
             {
-                "fields": ("name", "asset_kind", "is_active", "is_automatic", "legs_are_automatic"),
+                "fields": _SETTINGS,
                 "description": "The kind of asset is fixed once a window is made. To settle another kind, add a window"
                 " and switch this one off.",
             },
         ),
-        ("Schedule", {"fields": ("cron", "time_zone", "calendar", "last_cut", "batches", "preview")}),
+        (
+            "Schedule",
+            {
+                "fields": (*_SCHEDULE, "last_cut", "counts_since", "batches", "preview"),
+                "description": "A schedule that is changed or switched on counts from then: no cut time of before is"
+                " made up for.",
+            },
+        ),
     )
-    add_fieldsets = (
-        (None, {"fields": ("name", "asset_kind", "is_active", "is_automatic", "legs_are_automatic")}),
-        ("Schedule", {"fields": ("cron", "time_zone", "calendar")}),
-    )
+    add_fieldsets = ((None, {"fields": _SETTINGS}), ("Schedule", {"fields": _SCHEDULE}))
     actions_detail = ("preview_cut",)
 
     def get_readonly_fields(self, request: HttpRequest, obj: SettlementWindow | None = None) -> tuple[str, ...]:
         """The kind of a window is fixed once it is made; a trigger says so too."""
         return (*self.readonly_fields, "asset_kind") if obj else tuple(self.readonly_fields)
+
+    def save_model(self, request: HttpRequest, obj: SettlementWindow, form: Any, change: bool) -> None:
+        """Says what the edit means: from when the schedule counts, and which cut that was due is not made."""
+        dropped = _due(SettlementWindow.objects.get(pk=obj.pk)) if change else None
+        super().save_model(request, obj, form, change)
+        obj.refresh_from_db()
+        if dropped is not None and dropped <= obj.schedule_since:
+            messages.warning(
+                request,
+                f"The cut of {dropped:%Y-%m-%d %H:%M:%S} UTC was due and is not made any more: its trades wait for the"
+                " next one.",
+            )
+        messages.info(request, _coming(obj))
 
     @action(description="What would be cut?", icon="visibility", permissions=["view"])
     def preview_cut(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -107,6 +128,10 @@ class SettlementWindowAdmin(NeverDeleted, BoundedAdmin):
     def last_cut(self, window: SettlementWindow) -> str:
         return shown.timestamp(window.last_cut_at)
 
+    @admin.display(description="Counts since (UTC)")
+    def counts_since(self, window: SettlementWindow) -> str:
+        return shown.timestamp(window.schedule_since)
+
     @admin.display(description="Batches")
     def batches(self, window: SettlementWindow) -> str:
         return shown.list_link("trades_settlementbatch", {"window__id__exact": window.pk}, "its batches")
@@ -114,7 +139,7 @@ class SettlementWindowAdmin(NeverDeleted, BoundedAdmin):
     @admin.display(description="Next cut (UTC)")
     def next_cut(self, window: SettlementWindow) -> str:
         try:
-            coming = next_cuts(window, clock.about_now(), 1) if window.is_active else []
+            coming = next_cuts(window, clock.about_firm_now(), 1) if window.is_active else []
         except BadSchedule:
             return "can't be read"
         return shown.timestamp(coming[0]) if coming else shown.NOTHING
@@ -122,9 +147,25 @@ class SettlementWindowAdmin(NeverDeleted, BoundedAdmin):
     @admin.display(description="Next cuts")
     def preview(self, window: SettlementWindow) -> str:
         try:
-            coming = next_cuts(window, clock.about_now(), CUTS_SHOWN)
+            coming = next_cuts(window, clock.about_firm_now(), CUTS_SHOWN)
         except BadSchedule as refusal:
             return refusal.text
         zone = ZoneInfo(window.time_zone)
         rows = [(f"{cut.astimezone(zone):%A, %Y-%m-%d %H:%M}", shown.timestamp(cut)) for cut in coming]
-        return shown.table((window.time_zone, "UTC"), rows, "None within a year.")
+        columns = 1 if window.time_zone == "UTC" else 2
+        return shown.table((window.time_zone, "UTC")[:columns], [row[:columns] for row in rows], "None within a year.")
+
+
+def _due(window: SettlementWindow) -> datetime | None:
+    try:
+        return due_cut(window, clock.firm_now()) if window.is_active else None
+    except BadSchedule:
+        return None
+
+
+def _coming(window: SettlementWindow) -> str:
+    """A window's next three cuts, for a message."""
+    if not window.is_active:
+        return "The window is off: it cuts nothing."
+    times = ", ".join(f"{cut:%Y-%m-%d %H:%M:%S}" for cut in next_cuts(window, clock.firm_now(), 3))
+    return f"Its next cuts (UTC): {times}."

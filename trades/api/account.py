@@ -2,98 +2,125 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime
-from decimal import Decimal
 from functools import partial
+from typing import Final
 
-from django.http import StreamingHttpResponse
+from django.conf import settings
 from django.http.response import HttpResponseBase
+from drf_spectacular.utils import extend_schema
+from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts import json_codec
-from accounts.api.lists import given, only, whole_number
+from accounts import selectors
 from accounts.errors import Malformed
-from trades.api.trader import TraderView, timestamp_in
+from accounts.identity import READ_ORDERS
+from accounts.rest import fields
+from accounts.rest.queries import Query
+from trades.api.margin_account import OfMarginAccount
+from trades.api.statement_csv import as_csv
 from trades.currency import in_currency
 from trades.reads.figures import figures, shown_figures
 from trades.reads.in_doubt import decided
-from trades.reads.statement import Place, Statement, shown
+from trades.reads.statement import Statement
 
-MOST_PER_PAGE = 1000
-COLUMNS = ("time", "kind", "text", "orderId", "reference", "amount", "reserved", "balance", "free")
+MOST_PER_PAGE: Final = 1000
+DEFAULT_PAGE: Final = 100
+FORMATS: Final = ("json", "csv")
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what makes a spreadsheet calculate a cell instead of showing it
+
+class StatementQuery(Query):
+    """`from` is inclusive, `to` exclusive. `limit` and `cursor` belong to `format=json`."""
+
+    vars()["from"] = fields.Time()  # a word of Python's
+    to = fields.Time()
+    asset = fields.Text(longest=10, help_text="The account currency unless said.")
+    format = fields.Choice(FORMATS, default="json")
+    limit = fields.WholeText(least=1, most=MOST_PER_PAGE)
+    cursor = fields.Verbatim(help_text="The nextCursor of the page before.")
 
 
-class Balance(TraderView):
-    def get(self, request: Request) -> Response:
-        customer = self.trader(request).customer_id
+class BalanceOut(fields.Shown):
+    """Cash free of reserved margin."""
+
+    status = fields.Choice(["success"])
+    message = fields.Number()
+
+
+class FiguresOut(fields.Shown):
+    currency = fields.Choice([settings.ACCOUNT_CURRENCY])
+    balance = fields.Number(help_text="Reserved margin included.")
+    equity = fields.Number(allow_null=True)
+    margin = fields.Number()
+    freeMargin = fields.Number(allow_null=True)  # noqa: N815 - the contract's names, here and below
+    marginLevel = fields.Number(allow_null=True, help_text="Percent; null while nothing is open.")  # noqa: N815
+    unrealizedProfit = fields.Number(allow_null=True)  # noqa: N815
+    marginCall = fields.YesNo()  # noqa: N815
+    closeoutPercent = fields.Number(allow_null=True)  # noqa: N815
+    withdrawable = fields.Number(allow_null=True)
+
+
+class MovementOut(fields.Shown):
+    time = fields.Time()
+    kind = fields.Text()
+    text = fields.Text()
+    orderId = fields.Text(allow_null=True)  # noqa: N815
+    reference = fields.Text(allow_null=True)
+    amount = fields.Number()
+    reserved = fields.Number()
+    balance = fields.Number()
+    free = fields.Number()
+
+
+class StatementOut(fields.Shown):
+    currency = fields.Text()
+    openingBalance = fields.Number()  # noqa: N815
+    closingBalance = fields.Number()  # noqa: N815
+    message = MovementOut(many=True)
+    nextCursor = fields.Text(allow_null=True)  # noqa: N815
+
+
+def _asset(named: str) -> str:
+    """Raises Malformed for one that there isn't."""
+    if named and not selectors.assets().filter(pk=named).exists():
+        raise Malformed(f"There is no asset {named!r}.")
+    return named
+
+
+class MarginAccountViewSet(OfMarginAccount):
+    scopes = dict.fromkeys(["balance", "account", "statement"], READ_ORDERS)
+
+    @extend_schema(responses=BalanceOut)
+    @action(detail=False)
+    def balance(self, request: Request) -> Response:
+        """Cash free of reserved margin."""
+        Query.read(request.query_params, *self.parameters)
+        customer = self.holder.customer_id
         free = decided(customer, partial(figures, customer, None)).free_cash
         return Response({"status": "success", "message": in_currency(free)})
 
-
-class AccountFigures(TraderView):
-    def get(self, request: Request) -> Response:
-        customer = self.trader(request).customer_id
+    @extend_schema(responses=FiguresOut)
+    @action(detail=False)
+    def account(self, request: Request) -> Response:
+        """Balance, equity, margin, and what can be spent."""
+        Query.read(request.query_params, *self.parameters)
+        customer = self.holder.customer_id
         return Response(shown_figures(decided(customer, partial(figures, customer, self.prices()))))
 
-
-class AccountStatement(TraderView):
-    def get(self, request: Request) -> HttpResponseBase:
-        query = request.query_params
-        only(query, "from", "to", "format", "limit", "cursor")
-        format_ = given(query, "format") or "json"
-        if format_ not in ("json", "csv"):
-            raise Malformed("format must be json or csv")
-        customer = self.trader(request).customer_id
-        statement = Statement(customer, timestamp_in(query, "from"), timestamp_in(query, "to"))
-        if format_ == "json":
-            limit = whole_number(query, "limit", default=100, least=1, most=MOST_PER_PAGE)
-            return Response(decided(customer, partial(statement.page, limit, given(query, "cursor"))))
-        if given(query, "limit") or given(query, "cursor"):
+    @extend_schema(
+        parameters=[StatementQuery],
+        responses={(200, "application/json"): StatementOut, (200, "text/csv"): str},
+    )
+    @action(detail=False)
+    def statement(self, request: Request) -> HttpResponseBase:
+        """Every movement of money with the running balance."""
+        asked = StatementQuery.read(request.query_params, *self.parameters)
+        customer = self.holder.customer_id
+        statement = Statement(customer, asked.get("from"), asked.get("to"), _asset(asked.get("asset", "")))
+        if asked["format"] == "json":
+            limit, cursor = asked.get("limit", DEFAULT_PAGE), asked.get("cursor", "")
+            return Response(decided(customer, partial(statement.page, limit, cursor)))
+        if "limit" in asked or "cursor" in asked:
             raise Malformed("limit and cursor belong to format=json; a CSV is the whole period")
         # A database that is away is told by a status, not by a torn file.
-        return _as_csv(statement, decided(customer, statement.opening))
-
-
-def _as_csv(statement: Statement, opening: Place) -> StreamingHttpResponse:
-    """Written while it is read: a long statement needs no more memory than a short one."""
-    response = StreamingHttpResponse(_lines(statement, opening), content_type="text/csv; charset=utf-8")
-    response["Content-Disposition"] = 'attachment; filename="statement.csv"'
-    return response
-
-
-def _lines(statement: Statement, opening: Place) -> Iterator[str]:
-    """A header, the opening balance, the movements, the closing balance: without the last line it isn't whole."""
-    yield _written([COLUMNS, _balance_line("opening_balance", "Opening balance", opening)])
-    end = opening
-    for entries in statement.chunks(opening):
-        yield _written([_cell(value) for value in shown(entry).values()] for entry in entries)
-        end = entries[-1].place
-    yield _written([_balance_line("closing_balance", "Closing balance", end)])
-
-
-def _balance_line(kind: str, text: str, place: Place) -> list[str]:
-    return ["", kind, text, "", "", "", "", str(in_currency(place.balance)), str(in_currency(place.free))]
-
-
-def _written(rows: Iterable[Sequence[str]]) -> str:
-    out = io.StringIO()
-    csv.writer(out).writerows(rows)
-    return out.getvalue()
-
-
-def _cell(value: object) -> str:
-    """A value as a spreadsheet may take it: a text that begins like a formula gets an apostrophe before it."""
-    if value is None:
-        return ""
-    if isinstance(value, Decimal):
-        return f"{value:f}"
-    if isinstance(value, datetime):
-        return json_codec.timestamp(value)
-    text = str(value)
-    return f"'{text}" if text.startswith(_FORMULA) else text
+        return as_csv(statement, decided(customer, statement.opening))

@@ -1,65 +1,64 @@
-"""Amounts and fee terms of a request body."""
+"""Fee terms of a request body."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
-from accounts.errors import Malformed
+from rest_framework.serializers import ValidationError
+
 from accounts.money import MAX_AMOUNT
+from accounts.rest.fields import Field, Schema
 from quotes.quoting import FeeTerms
 
-_WHOLE_SHARE = 10_000  # hundredths of a percent
+WHOLE_SHARE: Final = 10_000  # hundredths of a percent
+_SPREAD: Final[Schema] = {
+    "title": "SpreadFee",
+    "type": "object",
+    "required": ["type", "spread_fee"],
+    "properties": {
+        "type": {"type": "string", "enum": ["spread"]},
+        "spread_fee": {"type": "integer", "minimum": 0, "maximum": WHOLE_SHARE - 1},
+    },
+}
+_FIXED: Final[Schema] = {
+    "title": "FixedFee",
+    "type": "object",
+    "required": ["type", "fixed_fee"],
+    "properties": {
+        "type": {"type": "string", "enum": ["fixed"]},
+        "fixed_fee": {"type": "integer", "minimum": 0, "maximum": MAX_AMOUNT},
+    },
+}
 
 
-def amount(body: Mapping[str, Any], name: str) -> int | None:
-    """Whole base units above zero, or None when absent. `1.0`, `"1"` and `true` are no amounts."""
-    value = body.get(name)
-    if value is None:
-        return None
-    return _whole(value, name, least=1, most=MAX_AMOUNT)
+class Fees(Field):
+    """At most one of type spread (hundredths of a percent) and one of type fixed (counter base units).
 
-
-def reported_amount(body: Mapping[str, Any], name: str) -> int:
-    """Whole base units that really moved: required, and zero says that nothing did."""
-    return _whole(body.get(name), name, least=0, most=MAX_AMOUNT)
-
-
-def one_amount(body: Mapping[str, Any]) -> tuple[int | None, int | None]:
-    """receive_amount and deliver_amount, of which exactly one is given."""
-    receive, deliver = amount(body, "receive_amount"), amount(body, "deliver_amount")
-    if (receive is None) == (deliver is None):
-        raise Malformed("Give exactly one of receive_amount and deliver_amount.")
-    return receive, deliver
-
-
-def fee_terms(body: Mapping[str, Any]) -> FeeTerms | None:
-    """`fees`: at most one of type spread (hundredths of a percent) and one of type fixed (counter base units).
-
-    None when absent: the instrument's own fee applies. An empty list means no fee.
+    Absent: the instrument's own fee applies. An empty list means no fee.
     """
-    fees = body.get("fees")
-    if fees is None:
-        return None
-    if not isinstance(fees, list) or len(fees) > 2 or not all(isinstance(fee, Mapping) for fee in fees):
-        raise Malformed("fees must be a list of at most two objects.")
-    types = [fee.get("type") for fee in fees]
-    if any(type_ not in ("spread", "fixed") for type_ in types) or len(set(types)) != len(types):
-        raise Malformed("fees may hold one of type spread and one of type fixed.")
-    terms = {"spread": 0, "fixed": 0}
-    for fee, type_ in zip(fees, types, strict=True):
-        if type_ == "spread":
-            share = fee.get("spread_fee")
-            terms[type_] = _whole(share, "spread_fee", least=0, most=_WHOLE_SHARE - 1, of="hundredths of a percent")
-        else:
-            terms[type_] = _whole(fee.get("fixed_fee"), "fixed_fee", least=0, most=MAX_AMOUNT)
-    return FeeTerms(Decimal(terms["spread"]), terms["fixed"])
+
+    schema: Schema = {"type": "array", "maxItems": 2, "items": {"oneOf": [_SPREAD, _FIXED]}}
+
+    def to_internal_value(self, data: Any) -> FeeTerms:
+        if not isinstance(data, list) or len(data) > 2 or not all(isinstance(fee, Mapping) for fee in data):
+            self.refuse("must be a list of at most two objects")
+        types = [fee.get("type") for fee in data]
+        if any(type_ not in ("spread", "fixed") for type_ in types) or len(set(types)) != len(types):
+            self.refuse("may hold one of type spread and one of type fixed")
+        terms = {"spread": 0, "fixed": 0}
+        for fee, type_ in zip(data, types, strict=True):
+            if type_ == "spread":
+                terms[type_] = _whole(fee.get("spread_fee"), "spread_fee", WHOLE_SHARE - 1, "hundredths of a percent")
+            else:
+                terms[type_] = _whole(fee.get("fixed_fee"), "fixed_fee", MAX_AMOUNT, "base units")
+        return FeeTerms(Decimal(terms["spread"]), terms["fixed"])
 
 
-def _whole(value: object, name: str, *, least: int, most: int, of: str = "base units") -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise Malformed(f"{name} must be a whole number of {of}, at least {least}.")
+def _whole(value: object, name: str, most: int, of: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ValidationError(f"{name} must be a whole number of {of}, at least 0.")
     if value > most:
-        raise Malformed(f"{name} must be a whole number of {of}, at most {most}.")
+        raise ValidationError(f"{name} must be a whole number of {of}, at most {most}.")
     return value

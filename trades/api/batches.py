@@ -3,131 +3,200 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 from django.db import transaction
+from drf_spectacular.utils import extend_schema
+from rest_framework.decorators import action
+from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from accounts import clock
-from accounts.api import bodies
-from accounts.api.lists import Filter, guid_in_path, guids, one_of, page_of, timestamp
+from accounts.rest import fields
+from accounts.rest.filters import At, ChangedSince, Filters, Guids, OneOf
+from accounts.rest.viewsets import FIRM, Resource
 from trades import selectors
-from trades.api import wake_worker
-from trades.api.quotes import caller
-from trades.api.trades import FILTERS as TRADE_FILTERS
-from trades.api.trades import trade_out
-from trades.models import LeftOut, SettlementBatch
+from trades.api import trades, wake_worker
+from trades.api.trades import TradeFilters, TradeOut
+from trades.errors import BatchNotFound, BatchStateForbids, MakerIsChecker, NothingToCut
+from trades.models import LeftOut, SettlementLeg
 from trades.settlement import approval
 from trades.settlement.cut import EVERY_KIND, CutPreview, cut_now, preview
 from trades.states import BatchState
 
-READ, EXECUTE = "settlements:read", "settlements:execute"
-FILTERS: dict[str, Filter] = {
-    "guid": guids("pk"),
-    "state": one_of("state", BatchState.values),
-    "created_at_gte": timestamp("created_at__gte"),
-    "created_at_lt": timestamp("created_at__lt"),
-    "updated_at_gte": timestamp("updated_at__gte"),
-    "updated_at_lt": timestamp("updated_at__lt"),
-}
-LEFT_OUT_FILTERS: dict[str, Filter] = {
-    "trade_guid": guids("trade_id"),
-    "customer_guid": guids("customer_id"),
-    "stage": one_of("stage", LeftOut.Stage.values),
-    "reason": one_of("reason", LeftOut.Reason.values),
-}
+READ: Final = "settlements:read"
+EXECUTE: Final = "settlements:execute"
 
 
-class Batches(APIView):
-    scopes = {"GET": READ, "POST": EXECUTE}
+class Reversed(trades.Reversed):
+    """`true`: those that a correction takes back as a whole, or has; `false`: the others."""
 
-    def get(self, request: Request) -> Response:
-        return Response(page_of(selectors.batches(), request.query_params, FILTERS, batch_out))
-
-    def post(self, request: Request) -> Response:
-        body = bodies.object_in(request.data)
-        are_automatic = bodies.yes_or_no(body, "legs_are_automatic", default=True)
-        batch = cut_now(at=clock.now(), by=caller(request).actor, legs_are_automatic=are_automatic)
-        return Response(batch_out(batch), status=201)
+    found = staticmethod(selectors.reversed_batches)
 
 
-class Preview(APIView):
-    """What a cut would take just now. It changes nothing, so reading suffices."""
+class ReversedBy(trades.ReversedBy):
+    """Guids of corrections, separated by commas."""
 
-    scopes = {"POST": READ}
-
-    def post(self, request: Request) -> Response:
-        kinds = bodies.choices(bodies.object_in(request.data), "asset_kinds", EVERY_KIND)
-        return Response({"asset_kinds": kinds, **preview_out(preview(kinds, clock.now()))})
+    found = staticmethod(selectors.reversed_batches)
 
 
-class OneBatch(APIView):
-    scopes = {"GET": READ}
-
-    def get(self, request: Request, guid: str) -> Response:
-        return Response(batch_out(selectors.batch(guid_in_path(guid))))
-
-
-class Members(APIView):
-    scopes = {"GET": READ}
-
-    def get(self, request: Request, guid: str) -> Response:
-        batch = selectors.batch(guid_in_path(guid))
-        return Response(page_of(selectors.members_of(batch), request.query_params, TRADE_FILTERS, trade_out))
+class BatchFilters(Filters):
+    guid = Guids("pk")
+    state = OneOf("state", BatchState.values)
+    reversed = Reversed()
+    reversed_by_guid = ReversedBy()
+    created_at_gte = At("created_at__gte")
+    created_at_lt = At("created_at__lt")
+    updated_at_gte = ChangedSince("updated_at__gte")
+    updated_at_lt = At("updated_at__lt")
 
 
-class LeftOutOf(APIView):
-    scopes = {"GET": READ}
-
-    def get(self, request: Request, guid: str) -> Response:
-        batch = selectors.batch(guid_in_path(guid))
-        left = selectors.left_out_of(batch.pk)
-        return Response(page_of(left, request.query_params, LEFT_OUT_FILTERS, left_out_out))
+class LeftOutFilters(Filters):
+    trade_guid = Guids("trade_id")
+    customer_guid = Guids("customer_id")
+    stage = OneOf("stage", LeftOut.Stage.values)
+    reason = OneOf("reason", LeftOut.Reason.values)
 
 
-class Confirm(APIView):
-    scopes = {"POST": EXECUTE}
-
-    def post(self, request: Request, guid: str) -> Response:
-        batch = approval.confirm(guid_in_path(guid), by=caller(request).actor, at=clock.now())
-        transaction.on_commit(wake_worker.to_settle)
-        return Response(batch_out(batch))
+class BatchIn(fields.Body):
+    legs_are_automatic = fields.YesNo(default=True)
+    completes_in_order = fields.YesNo(
+        default=False, help_text="When a part of a leg has come, trades complete in order of time up to it."
+    )
 
 
-class Cancel(APIView):
-    scopes = {"POST": EXECUTE}
-
-    def post(self, request: Request, guid: str) -> Response:
-        return Response(batch_out(approval.cancel(guid_in_path(guid), by=caller(request).actor, at=clock.now())))
+class PreviewIn(fields.Body):
+    asset_kinds = fields.Choices(EVERY_KIND)
 
 
-def batch_out(batch: SettlementBatch) -> dict[str, Any]:
-    """A batch as its API shows it. Who made and confirmed it: a person or a program; the system is neither."""
-    return {
-        "created_at": batch.created_at,
-        "updated_at": batch.updated_at,
-        "guid": batch.pk,
-        "window": batch.window.name if batch.window else None,
-        "asset_kinds": batch.asset_kinds.split(","),
-        "cut_at": batch.cut_at,
-        "state": batch.state,
-        "trades_count": batch.trades_count,
-        "customers_count": batch.customers_count,
-        "left_out_count": batch.left_out_count,
-        "completed_count": batch.completed_count,
-        "percent": batch.percent,
-        "members_sha256": batch.members_sha256,
-        "legs_are_automatic": batch.legs_are_automatic,
-        "made_by_user_guid": batch.made_by_id,
-        "made_by_client_guid": batch.made_by_client_id,
-        "confirmed_by_user_guid": batch.confirmed_by_id,
-        "confirmed_by_client_guid": batch.confirmed_by_client_id,
-        "confirmed_at": batch.confirmed_at,
-        "cancelled_by_user_guid": batch.cancelled_by_id,
-        "cancelled_by_client_guid": batch.cancelled_by_client_id,
+class Kinds(fields.Of):
+    def __init__(self, function: Any) -> None:
+        super().__init__(function, {"type": "array", "items": {"type": "string", "enum": list(EVERY_KIND)}})
+
+
+class BatchOut(fields.Shown):
+    """Who made and confirmed it: a person or a program; the system is neither. Reversed as a whole, it stays
+    `completed`: `reversed_by_guid` is the correction's from when that begins, `reversed_at` when all was taken back.
+    """
+
+    created_at = fields.Time()
+    updated_at = fields.Time()
+    guid = fields.Guid(source="pk")
+    window = fields.Of(lambda batch: batch.window and batch.window.name, {"type": ["string", "null"]})
+    asset_kinds = Kinds(lambda batch: batch.asset_kinds.split(","))
+    cut_at = fields.Time()
+    state = fields.Choice(BatchState.values)
+    trades_count = fields.Count()
+    customers_count = fields.Count()
+    left_out_count = fields.Count()
+    completed_count = fields.Count()
+    percent = fields.Number()
+    members_sha256 = fields.Text()
+    legs_are_automatic = fields.YesNo()
+    completes_in_order = fields.YesNo()
+    made_by_user_guid = fields.Guid(source="made_by_id", allow_null=True)
+    made_by_client_guid = fields.Guid(source="made_by_client_id", allow_null=True)
+    confirmed_by_user_guid = fields.Guid(source="confirmed_by_id", allow_null=True)
+    confirmed_by_client_guid = fields.Guid(source="confirmed_by_client_id", allow_null=True)
+    confirmed_at = fields.Time(allow_null=True)
+    cancelled_by_user_guid = fields.Guid(source="cancelled_by_id", allow_null=True)
+    cancelled_by_client_guid = fields.Guid(source="cancelled_by_client_id", allow_null=True)
+    reversed_at = fields.Time(allow_null=True, default=None)  # what was cut or confirmed just now has neither attribute
+    reversed_by_guid = fields.Guid(source="reversed_by", allow_null=True, default=None)
+
+
+class LeftOutOut(fields.Shown):
+    created_at = fields.Time(source="at")
+    guid = fields.Guid(source="pk")
+    batch_guid = fields.Guid(source="batch_id")
+    trade_guid = fields.Guid(source="trade_id")
+    customer_guid = fields.Guid(source="customer_id")
+    stage = fields.Choice(LeftOut.Stage.values)
+    reason = fields.Choice(LeftOut.Reason.values)
+    detail = fields.Text()
+
+
+class ReasonOut(fields.Shown):
+    reason = fields.Choice(LeftOut.Reason.values)
+    trades = fields.Count()
+
+
+class NetOut(fields.Shown):
+    """Amounts in base units."""
+
+    asset = fields.Text()
+    direction = fields.Choice(SettlementLeg.Direction.values)
+    expected = fields.Amount(least=0)
+    received = fields.Amount(least=0)
+    delivered = fields.Amount(least=0)
+    fees = fields.Amount(least=0)
+
+
+class PreviewOut(fields.Shown):
+    asset_kinds = Kinds(lambda found: found["asset_kinds"])
+    trades = fields.Count()
+    exits = fields.Count()
+    customers = fields.Count()
+    left_out = ReasonOut(many=True)
+    legs = NetOut(many=True)
+
+
+class SettlementBatchViewSet(ListModelMixin, RetrieveModelMixin, Resource):
+    queryset = selectors.batches()
+    owner = FIRM
+    not_found = BatchNotFound
+    scopes = {
+        **dict.fromkeys(["list", "retrieve", "trades", "left_out", "preview"], READ),
+        **dict.fromkeys(["create", "confirm", "cancel"], EXECUTE),
     }
+    refusals = {
+        "create": (NothingToCut,),
+        "preview": (),
+        "confirm": (MakerIsChecker, BatchStateForbids),
+        "cancel": (MakerIsChecker, BatchStateForbids),
+    }
+    filterset_class = BatchFilters
+    serializer_class = BatchOut
+
+    @extend_schema(request=BatchIn, responses={201: BatchOut})
+    def create(self, request: Request) -> Response:
+        """Cut a batch now."""
+        batch = cut_now(at=clock.firm_now(), by=self.caller.actor, **self.body(BatchIn))
+        return self.shown(batch, status=201)
+
+    @extend_schema(request=PreviewIn, responses=PreviewOut)
+    @action(detail=False, methods=["post"])
+    def preview(self, request: Request) -> Response:
+        """What a cut would take just now. It changes nothing, so reading suffices."""
+        kinds = self.body(PreviewIn).get("asset_kinds", list(EVERY_KIND))
+        return Response({"asset_kinds": kinds, **preview_out(preview(kinds, clock.firm_now()))})
+
+    @extend_schema(responses=TradeOut(many=True))
+    @action(detail=True, filterset_class=TradeFilters, serializer_class=TradeOut)
+    def trades(self, request: Request, guid: str) -> Response:
+        """The batch's trades."""
+        return self.page(selectors.members_of(self.get_object()))
+
+    @extend_schema(responses=LeftOutOut(many=True))
+    @action(detail=True, filterset_class=LeftOutFilters, serializer_class=LeftOutOut)
+    def left_out(self, request: Request, guid: str) -> Response:
+        """Who could not settle with the batch."""
+        return self.page(selectors.left_out_of(self.get_object().pk))
+
+    @extend_schema(request=None, responses=BatchOut)
+    @action(detail=True, methods=["post"])
+    def confirm(self, request: Request, guid: str) -> Response:
+        """Confirm a batch that another person or program has made."""
+        batch = approval.confirm(self.get_object().pk, by=self.caller.actor, at=clock.firm_now())
+        transaction.on_commit(wake_worker.to_settle)
+        return self.shown(batch)
+
+    @extend_schema(request=None, responses=BatchOut)
+    @action(detail=True, methods=["post"])
+    def cancel(self, request: Request, guid: str) -> Response:
+        """Cancel a batch before any money has moved; its trades wait for the next one."""
+        return self.shown(approval.cancel(self.get_object().pk, by=self.caller.actor, at=clock.firm_now()))
 
 
 def preview_out(found: CutPreview) -> dict[str, Any]:
@@ -148,17 +217,4 @@ def preview_out(found: CutPreview) -> dict[str, Any]:
             }
             for net in found.nets
         ],
-    }
-
-
-def left_out_out(left: LeftOut) -> dict[str, Any]:
-    return {
-        "created_at": left.at,
-        "guid": left.pk,
-        "batch_guid": left.batch_id,
-        "trade_guid": left.trade_id,
-        "customer_guid": left.customer_id,
-        "stage": left.stage,
-        "reason": left.reason,
-        "detail": left.detail,
     }

@@ -1,142 +1,246 @@
-"""/api/quotes. The view is in this app, because an exit quote is made of a trade, and quotes don't know trades."""
+"""/api/quotes. The viewset is in this app, because an exit quote is made of a trade, and quotes don't know trades."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from datetime import datetime
-from decimal import Decimal
-from typing import Any
-from uuid import UUID
+from functools import partial
+from typing import Any, Final
 
-from django.conf import settings
+from drf_spectacular.utils import PolymorphicProxySerializer, extend_schema
+from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
+from rest_framework.serializers import ValidationError
 
 from accounts import clock
-from accounts.api import bodies
-from accounts.api.lists import Filter, bank, guid_in_path, guids, one_of, page_of, strings, timestamp
-from accounts.errors import CustomerNotFound, Forbidden, Malformed
-from accounts.identity import Caller
-from accounts.selectors import customer_seen_by
+from accounts.errors import CustomerNotFound, CustomerNotVerified, Forbidden, UnknownAsset
+from accounts.rest import fields
+from accounts.rest.filters import At, Bank, ChangedSince, Filters, Guids, OneOf, Strings
+from accounts.rest.viewsets import Resource
 from quotes import prices, selectors, services
-from quotes.errors import ProductNotOffered, QuoteNotFound
+from quotes.errors import (
+    AmountOutOfRange,
+    AmountTooSmall,
+    MarketClosed,
+    MarketCloseOnly,
+    MarketHalted,
+    ProductNotOffered,
+    QuoteNotFound,
+    StalePrice,
+    SymbolNotTraded,
+    UnknownSymbol,
+)
 from quotes.models import Quote
-from quotes.quoting import FeeTerms
-from trades.api.amounts import fee_terms, one_amount
+from trades.api import examples
+from trades.api.amounts import Fees
+from trades.errors import ReferenceNotExitable
 from trades.spot.exit_quotes import quote_exit
 
-OFFERED = (Quote.Product.TRADING.value, Quote.Product.TRADING_EXIT.value)
-NOT_OFFERED = ("funding", "crypto_transfer", "inter_account", "lightning_transfer", "book_transfer")
-FILTERS: dict[str, Filter] = {
-    "guid": guids("pk"),
-    "bank_guid": bank(settings.BANK_GUID),
-    "customer_guid": guids("customer_id"),
-    "reference_trade_guid": guids("reference_trade_id"),
-    "product_type": one_of("product_type", (*OFFERED, *NOT_OFFERED)),
-    "symbol": strings("instrument_id__in"),
-    "side": one_of("side", (*Quote.Side.values, "deposit", "withdrawal")),
-    "created_at_gte": timestamp("issued_at__gte"),
-    "created_at_lt": timestamp("issued_at__lt"),
-    "updated_at_gte": timestamp("issued_at__gte"),
-    "updated_at_lt": timestamp("issued_at__lt"),
-}
+OFFERED: Final = tuple(Quote.Product.values)
+TRADED: Final = (Quote.Side.BUY.value, Quote.Side.SELL.value)
+MOVED: Final = (Quote.Side.DEPOSIT.value, Quote.Side.WITHDRAWAL.value)
+NOT_OFFERED: Final = ("crypto_transfer", "inter_account", "lightning_transfer")
 
 
-class Quotes(APIView):
-    scopes = {"GET": "quotes:read", "POST": "quotes:execute"}
+class QuoteFilters(Filters):
+    guid = Guids("pk")
+    bank_guid = Bank()
+    customer_guid = Guids("customer_id")
+    reference_trade_guid = Guids("reference_trade_id")
+    product_type = OneOf("product_type", (*OFFERED, *NOT_OFFERED))
+    symbol = Strings("instrument_id__in")
+    external_id = Strings("external_id__in")
+    side = OneOf("side", Quote.Side.values)
+    created_at_gte = At("issued_at__gte")
+    created_at_lt = At("issued_at__lt")
+    updated_at_gte = ChangedSince("issued_at__gte")
+    updated_at_lt = At("issued_at__lt")
 
-    def get(self, request: Request) -> Response:
-        return Response(page_of(selectors.quotes_of(caller(request)), request.query_params, FILTERS, quote_out))
 
-    def post(self, request: Request) -> Response:
-        body = bodies.object_in(request.data)
-        product = bodies.choice(body, "product_type", (*OFFERED, *NOT_OFFERED), default=Quote.Product.TRADING.value)
+class ProductIn(fields.Body):
+    """What every quote is asked for with."""
+
+    product_type = fields.Choice((*OFFERED, *NOT_OFFERED), default=Quote.Product.TRADING.value)
+
+
+def _given(name: str, *, absent: str) -> fields.Schema:
+    return {"required": [name], "properties": {name: {"type": "integer"}, absent: {"type": "null"}}}
+
+
+class OneAmount(fields.Body):
+    """Exactly one of receive_amount and deliver_amount."""
+
+    receive_amount = fields.Amount()
+    deliver_amount = fields.Amount()
+    rules = {
+        "oneOf": [
+            _given("receive_amount", absent="deliver_amount"),
+            _given("deliver_amount", absent="receive_amount"),
+        ]
+    }
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if ("receive_amount" in attrs) == ("deliver_amount" in attrs):
+            raise ValidationError("Give exactly one of receive_amount and deliver_amount.")
+        return attrs
+
+
+class TradingQuoteIn(OneAmount):
+    """Exactly one of receive_amount and deliver_amount."""
+
+    product_type = fields.Choice([Quote.Product.TRADING.value], default=Quote.Product.TRADING.value)
+    customer_guid = fields.Guid()
+    symbol = fields.Text(longest=24, required=True)
+    side = fields.Choice(TRADED, required=True)
+    fees = Fees()
+    external_id = fields.Text(longest=64, help_text="The partner's own name for it.")
+
+
+class ExitQuoteIn(fields.Body):
+    product_type = fields.Choice([Quote.Product.TRADING_EXIT.value], required=True)
+    customer_guid = fields.Guid()
+    reference_trade_guid = fields.Guid(required=True)
+    fees = Fees()
+    external_id = fields.Text(longest=64, help_text="The partner's own name for it.")
+
+
+class FundingQuoteIn(OneAmount):
+    """A deposit delivers money from outside, a withdrawal delivers it there; what is received is less by the fee."""
+
+    product_type = fields.Choice([Quote.Product.FUNDING.value], required=True)
+    customer_guid = fields.Guid()
+    asset = fields.Text(longest=16, required=True)
+    side = fields.Choice(MOVED, required=True)
+    fees = Fees()
+    external_id = fields.Text(longest=64, help_text="The partner's own name for it.")
+
+
+class BookQuoteIn(OneAmount):
+    """The customer delivers money to another one, whom the transfer names; what is received is less by the fee."""
+
+    product_type = fields.Choice([Quote.Product.BOOK_TRANSFER.value], required=True)
+    customer_guid = fields.Guid()
+    asset = fields.Text(longest=16, required=True)
+    side = fields.Choice([Quote.Side.DEPOSIT.value])
+    fees = Fees()
+    external_id = fields.Text(longest=64, help_text="The partner's own name for it.")
+
+
+QuoteIn: Final = PolymorphicProxySerializer(
+    "QuoteIn", [TradingQuoteIn, ExitQuoteIn, FundingQuoteIn, BookQuoteIn], resource_type_field_name=None
+)
+
+
+def _asset(quote: Quote) -> str | None:
+    """What is traded, or moved."""
+    return quote.asset_id if quote.instrument is None else quote.instrument.base_asset_id
+
+
+def _used_by(name: str) -> Callable[[Quote], Any]:
+    def used_by(quote: Quote) -> Any:
+        user = getattr(quote, name, None)
+        return user and user.pk
+
+    return used_by
+
+
+class QuoteOut(fields.Shown):
+    """Keys that don't apply are left out, never null."""
+
+    optional = frozenset({"symbol", "reference_trade_guid", "trade_guid", "transfer_guid", "external_id"})
+
+    created_at = fields.Time(source="issued_at")
+    updated_at = fields.Time(source="issued_at")
+    guid = fields.Guid(source="pk")
+    product_type = fields.Choice(OFFERED)
+    customer_guid = fields.Guid(source="customer_id")
+    symbol = fields.Text(source="instrument_id")
+    side = fields.Choice(Quote.Side.values)
+    receive_amount = fields.Amount()
+    deliver_amount = fields.Amount()
+    fee = fields.Amount(least=0)
+    issued_at = fields.Time()
+    expires_at = fields.Time()
+    asset = fields.Of(_asset, {"type": "string"})
+    reference_trade_guid = fields.Guid(source="reference_trade_id")
+    trade_guid = fields.Of(_used_by("trade"), fields.A_GUID)
+    transfer_guid = fields.Of(_used_by("payment"), fields.A_GUID)
+    external_id = fields.Text()
+
+
+class QuoteViewSet(ListModelMixin, RetrieveModelMixin, Resource):
+    queryset = selectors.quotes()
+    owner = "customer_id"
+    not_found = QuoteNotFound
+    scopes = {"list": "quotes:read", "retrieve": "quotes:read", "create": "quotes:execute"}
+    refusals = {
+        "create": (
+            *(CustomerNotFound, CustomerNotVerified, UnknownSymbol, ProductNotOffered, SymbolNotTraded, StalePrice),
+            *(MarketClosed, MarketHalted, MarketCloseOnly),
+            *(AmountTooSmall, AmountOutOfRange, ReferenceNotExitable, UnknownAsset),
+        )
+    }
+    filterset_class = QuoteFilters
+    serializer_class = QuoteOut
+
+    @extend_schema(request=QuoteIn, responses={201: QuoteOut}, examples=examples.QUOTES)
+    def create(self, request: Request) -> Response:
+        """Ask for a price, or for what a transfer comes to. It holds for half a minute, reserves nothing and is used
+        once."""
+        product = self.body(ProductIn)["product_type"]
         if product in NOT_OFFERED:
             raise ProductNotOffered
-        make = _trading if product == Quote.Product.TRADING else _exit
-        return Response(quote_out(make(body, caller(request), clock.now())), status=201)
+        self._leave_fees_to_the_firm()
+        makers: dict[str, Callable[[datetime], Quote]] = {
+            Quote.Product.TRADING: self._trading,
+            Quote.Product.TRADING_EXIT: self._exit,
+            Quote.Product.FUNDING: partial(self._moving, FundingQuoteIn),
+            Quote.Product.BOOK_TRANSFER: partial(self._moving, BookQuoteIn),
+        }
+        return self.shown(makers[product](clock.firm_now()), status=201)
 
+    def _trading(self, at: datetime) -> Quote:
+        body = self.body(TradingQuoteIn)
+        return services.quote_trading(
+            fees=body.get("fees"),
+            external_id=body.get("external_id", ""),
+            customer_id=self.customer_id(body.get("customer_guid")),
+            symbol=body["symbol"],
+            side=body["side"],
+            receive=body.get("receive_amount"),
+            deliver=body.get("deliver_amount"),
+            prices=prices.latest(),
+            at=at,
+        )
 
-class OneQuote(APIView):
-    scopes = {"GET": "quotes:read"}
+    def _exit(self, at: datetime) -> Quote:
+        body = self.body(ExitQuoteIn)
+        return quote_exit(
+            fees=body.get("fees"),
+            external_id=body.get("external_id", ""),
+            customer_id=self.customer_id(body.get("customer_guid")),
+            reference_trade_id=body["reference_trade_guid"],
+            prices=prices.latest(),
+            at=at,
+        )
 
-    def get(self, request: Request, guid: str) -> Response:
-        quote = selectors.quote_of(caller(request), guid_in_path(guid))
-        if quote is None:
-            raise QuoteNotFound
-        return Response(quote_out(quote))
+    def _moving(self, form: type[OneAmount], at: datetime) -> Quote:
+        body = self.body(form)
+        return services.quote_funding(
+            product=body["product_type"],
+            fees=body.get("fees"),
+            external_id=body.get("external_id", ""),
+            customer_id=self.customer_id(body.get("customer_guid")),
+            asset=body["asset"],
+            side=body.get("side", Quote.Side.DEPOSIT.value),  # of a book transfer, which need not say it
+            receive=body.get("receive_amount"),
+            deliver=body.get("deliver_amount"),
+            at=at,
+        )
 
-
-def caller(request: Request) -> Caller:
-    """Who calls; every view here has asked for a scope, so there is one."""
-    assert isinstance(request.user, Caller)
-    return request.user
-
-
-def quote_out(quote: Quote) -> dict[str, Any]:
-    """A quote as the contract shows it; keys that don't apply are left out, never null."""
-    shown = {
-        "created_at": quote.issued_at,
-        "updated_at": quote.issued_at,
-        "guid": quote.pk,
-        "product_type": quote.product_type,
-        "customer_guid": quote.customer_id,
-        "symbol": quote.instrument_id,
-        "side": quote.side,
-        "receive_amount": Decimal(quote.receive_amount),
-        "deliver_amount": Decimal(quote.deliver_amount),
-        "fee": Decimal(quote.fee),
-        "issued_at": quote.issued_at,
-        "expires_at": quote.expires_at,
-        "asset": quote.instrument.base_asset_id,
-    }
-    if quote.reference_trade_id is not None:
-        shown["reference_trade_guid"] = quote.reference_trade_id
-    if (trade := getattr(quote, "trade", None)) is not None:
-        shown["trade_guid"] = trade.pk
-    return shown
-
-
-def _trading(body: Mapping[str, Any], by: Caller, at: datetime) -> Quote:
-    fees = _fees(body, by)
-    symbol = bodies.text(body, "symbol", longest=24, required=True)
-    side = bodies.choice(body, "side", Quote.Side.values)
-    receive, deliver = one_amount(body)
-    return services.quote_trading(
-        customer_id=_customer(body, by),
-        symbol=symbol,
-        side=side,
-        receive=receive,
-        deliver=deliver,
-        fees=fees,
-        prices=prices.latest(),
-        at=at,
-    )
-
-
-def _exit(body: Mapping[str, Any], by: Caller, at: datetime) -> Quote:
-    fees = _fees(body, by)
-    reference = bodies.required_guid(body, "reference_trade_guid")
-    return quote_exit(
-        customer_id=_customer(body, by), reference_trade_id=reference, fees=fees, prices=prices.latest(), at=at
-    )
-
-
-def _fees(body: Mapping[str, Any], by: Caller) -> FeeTerms | None:
-    """The fee is the firm's to set: whoever acts for one customer pays the instrument's own."""
-    if by.customer_id is not None and body.get("fees") is not None:
-        raise Forbidden("The fees of a quote are the firm's to set.")
-    return fee_terms(body)
-
-
-def _customer(body: Mapping[str, Any], by: Caller) -> UUID:
-    """Whom the quote is for: the caller's own customer, or the one that a firm's client names."""
-    named = bodies.guid(body, "customer_guid")
-    if by.customer_id is not None:
-        if named not in (None, by.customer_id):
-            raise CustomerNotFound
-        return by.customer_id
-    if named is None:
-        raise Malformed("customer_guid is required.")
-    return customer_seen_by(by, named).pk
+    def _leave_fees_to_the_firm(self) -> None:
+        """Whoever acts for one customer pays the instrument's own fee."""
+        asked: Any = self.request.data
+        if self.caller.customer_id is not None and asked.get("fees") is not None:
+            raise Forbidden("The fees of a quote are the firm's to set.")

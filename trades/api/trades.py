@@ -2,105 +2,144 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
-from django.conf import settings
 from django.db import transaction
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from drf_spectacular.utils import extend_schema
+from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
-from accounts.api import bodies
-from accounts.api.lists import Filter, bank, guid_in_path, guids, one_of, page_of, strings, timestamp
+from accounts.errors import SandboxOnly
 from accounts.ledger import AVAILABLE
 from accounts.models import LedgerAccount
+from accounts.rest import fields
+from accounts.rest.filters import At, Bank, ChangedSince, Filters, Guids, OneOf, Strings, TrueOrFalse
+from accounts.rest.viewsets import Resource
+from quotes.errors import QuoteNotFound
 from trades import selectors
-from trades.api import wake_worker
-from trades.api.quotes import caller
+from trades.api import examples, wake_worker
+from trades.errors import QuoteUsed, TradeNotFound, TradeTypeDoesNotFit
 from trades.models import Trade
 from trades.spot.execute import execute
 from trades.states import FailureCode, TradeState
 
-EXPECTED_ERRORS = (FailureCode.EXPIRED_QUOTE.value, FailureCode.NON_SUFFICIENT_FUNDS.value)
+EXPECTED_ERRORS: Final = (FailureCode.EXPIRED_QUOTE.value, FailureCode.NON_SUFFICIENT_FUNDS.value)
 
 
-def _of_accounts(name: str, text: str) -> Q:
+class OfAccounts(Guids):
     """Trades of these accounts' customers that receive or deliver their assets."""
-    accounts = LedgerAccount.objects.filter(guids("pk")(name, text), type=AVAILABLE, customer=OuterRef("customer"))
-    return Q(Exists(accounts.filter(asset=OuterRef("receive_asset")))) | Q(
-        Exists(accounts.filter(asset=OuterRef("deliver_asset")))
-    )
+
+    assets: tuple[str, ...] = ("receive_asset", "deliver_asset")
+
+    def condition(self, value: Any) -> Q:
+        accounts = LedgerAccount.objects.filter(pk__in=value, type=AVAILABLE, customer=OuterRef("customer"))
+        return Q(*(Exists(accounts.filter(asset=OuterRef(asset))) for asset in self.assets), _connector=Q.OR)
 
 
-FILTERS: dict[str, Filter] = {
-    "guid": guids("pk"),
-    "bank_guid": bank(settings.BANK_GUID),
-    "customer_guid": guids("customer_id"),
-    "quote_guid": guids("quote_id"),
-    "reference_trade_guid": guids("reference_trade_id"),
-    "account_guid": _of_accounts,
-    "symbol": strings("instrument_id__in"),
-    "state": one_of("state", TradeState.values),
-    "failure_code": one_of("failure_code", FailureCode.values),
-    "side": one_of("side", Trade.Side.values),
-    "trade_type": one_of("trade_type", Trade.Type.values),
-    "label": strings("labels__overlap"),
-    "created_at_gte": timestamp("created_at__gte"),
-    "created_at_lt": timestamp("created_at__lt"),
-    "updated_at_gte": timestamp("updated_at__gte"),
-    "updated_at_lt": timestamp("updated_at__lt"),
-}
+class Reversed(TrueOrFalse):
+    """`true`: those that a correction took back; `false`: the others."""
+
+    found: Callable[..., QuerySet[Any, Any]] = staticmethod(selectors.reversed_trades)
+
+    def condition(self, value: Any) -> Q:
+        taken_back = Q(pk__in=self.found())
+        return taken_back if value else ~taken_back
 
 
-class Trades(APIView):
-    scopes = {"GET": "trades:read", "POST": "trades:execute"}
+class ReversedBy(Guids):
+    """Guids of corrections, separated by commas."""
 
-    def get(self, request: Request) -> Response:
-        return Response(page_of(selectors.trades_of(caller(request)), request.query_params, FILTERS, trade_out))
+    found: Callable[..., QuerySet[Any, Any]] = staticmethod(selectors.reversed_trades)
 
-    def post(self, request: Request) -> Response:
-        body = bodies.object_in(request.data)
-        quote_id = bodies.required_guid(body, "quote_guid")
-        trade_type = bodies.choice(body, "trade_type", Trade.Type.values, default=Trade.Type.PLATFORM.value)
-        labels = bodies.labels(body)
-        expected = bodies.choice(body, "expected_error", EXPECTED_ERRORS, default="")
+    def condition(self, value: Any) -> Q:
+        return Q(pk__in=self.found(value))
+
+
+class TradeFilters(Filters):
+    guid = Guids("pk")
+    bank_guid = Bank()
+    customer_guid = Guids("customer_id")
+    quote_guid = Guids("quote_id")
+    reference_trade_guid = Guids("reference_trade_id")
+    account_guid = OfAccounts()
+    symbol = Strings("instrument_id__in")
+    external_id = Strings("external_id__in")
+    state = OneOf("state", TradeState.values)
+    failure_code = OneOf("failure_code", FailureCode.values)
+    side = OneOf("side", Trade.Side.values)
+    trade_type = OneOf("trade_type", Trade.Type.values)
+    label = Strings("labels__overlap")
+    reversed = Reversed()
+    reversed_by_guid = ReversedBy()
+    created_at_gte = At("created_at__gte")
+    created_at_lt = At("created_at__lt")
+    updated_at_gte = ChangedSince("updated_at__gte")
+    updated_at_lt = At("updated_at__lt")
+
+
+class TradeIn(fields.Body):
+    """`expected_error` makes the trade fail, in the sandbox."""
+
+    quote_guid = fields.Guid(required=True)
+    trade_type = fields.Choice(Trade.Type.values, default=Trade.Type.PLATFORM.value)
+    labels = fields.Labels()
+    external_id = fields.Text(longest=64, help_text="The partner's own name for it.")
+    expected_error = fields.Choice(EXPECTED_ERRORS)
+
+
+class TradeOut(fields.Shown):
+    """Reversed, it stays `completed`; `reversed_by_guid` is the correction's."""
+
+    optional = frozenset({"settlement_batch_guid", "settled_at", "reversed_at", "reversed_by_guid", "external_id"})
+
+    created_at = fields.Time()
+    updated_at = fields.Time()
+    guid = fields.Guid(source="pk")
+    trade_type = fields.Choice(Trade.Type.values)
+    customer_guid = fields.Guid(source="customer_id")
+    quote_guid = fields.Guid(source="quote_id")
+    symbol = fields.Text(source="instrument_id")
+    side = fields.Choice(Trade.Side.values)
+    state = fields.Choice(TradeState.values)
+    failure_code = fields.Choice(FailureCode.values, allow_null=True)
+    receive_amount = fields.Amount()
+    deliver_amount = fields.Amount()
+    fee = fields.Amount(least=0)
+    reference_trade_guid = fields.Guid(source="reference_trade_id", allow_null=True)
+    labels = fields.Labels(allow_null=True)
+    external_id = fields.Text()
+    settlement_batch_guid = fields.Guid(source="batch_id")
+    settled_at = fields.Time(default=None)  # a trade that was made just now has none of these attributes
+    reversed_at = fields.Time(default=None)
+    reversed_by_guid = fields.Guid(source="reversed_by", default=None)
+
+
+class TradeViewSet(ListModelMixin, RetrieveModelMixin, Resource):
+    """Exits are trades of `trade_type` exit."""
+
+    queryset = selectors.trades()
+    owner = "customer_id"
+    not_found = TradeNotFound
+    scopes = {"list": "trades:read", "retrieve": "trades:read", "create": "trades:execute"}
+    refusals = {"create": (QuoteNotFound, QuoteUsed, TradeTypeDoesNotFit, SandboxOnly)}
+    filterset_class = TradeFilters
+    serializer_class = TradeOut
+
+    @extend_schema(request=TradeIn, responses={201: TradeOut}, examples=examples.TRADES)
+    def create(self, request: Request) -> Response:
+        """Execute a quote. The trade answers `storing`; a worker moves it."""
+        body = self.body(TradeIn)
         trade = execute(
-            by=caller(request),
-            quote_id=quote_id,
-            trade_type=trade_type,
-            labels=labels,
-            expected_error=expected,
+            by=self.caller,
+            quote_id=body["quote_guid"],
+            trade_type=body["trade_type"],
+            labels=body.get("labels"),
+            external_id=body.get("external_id", ""),
+            expected_error=body.get("expected_error", ""),
         )
         transaction.on_commit(partial(wake_worker.to_advance, trade.pk))  # just now, unless a test holds it back
-        return Response(trade_out(trade), status=201)
-
-
-class OneTrade(APIView):
-    scopes = {"GET": "trades:read"}
-
-    def get(self, request: Request, guid: str) -> Response:
-        return Response(trade_out(selectors.trade_of(caller(request), guid_in_path(guid))))
-
-
-def trade_out(trade: Trade) -> dict[str, Any]:
-    """A trade as the contract shows it."""
-    return {
-        "created_at": trade.created_at,
-        "updated_at": trade.updated_at,
-        "guid": trade.pk,
-        "trade_type": trade.trade_type,
-        "customer_guid": trade.customer_id,
-        "quote_guid": trade.quote_id,
-        "symbol": trade.instrument_id,
-        "side": trade.side,
-        "state": trade.state,
-        "failure_code": trade.failure_code,
-        "receive_amount": Decimal(trade.receive_amount),
-        "deliver_amount": Decimal(trade.deliver_amount),
-        "fee": Decimal(trade.fee),
-        "reference_trade_guid": trade.reference_trade_id,
-        "labels": trade.labels,
-    }
+        return self.shown(trade, status=201)

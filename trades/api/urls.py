@@ -1,27 +1,25 @@
-from django.urls import re_path
+from accounts.rest.routers import A_GUID_IN_A_PATH, BothSlashes
+from trades.api.account import MarginAccountViewSet
+from trades.api.batches import SettlementBatchViewSet
+from trades.api.corrections import CorrectionViewSet
+from trades.api.legs import SettlementLegViewSet
+from trades.api.orders import OrdersRouter, OrderViewSet
+from trades.api.quotes import QuoteViewSet
+from trades.api.trades import TradeViewSet
+from trades.api.transfers import TransferViewSet
+from trades.api.windows import SettlementWindowViewSet
 
-from trades.api import batches, legs, quotes, trades
-from trades.api.orders_urls import orders_urlpatterns
+orders = OrdersRouter()
+orders.register("api/v1/trade", OrderViewSet, "order")
 
-_GUID = r"(?P<guid>[^/]{1,64})"
-_LEG = r"(?P<leg_guid>[^/]{1,64})"
-_BATCHES = r"^api/settlement_batches"
-
-urlpatterns = [
-    *orders_urlpatterns,
-    re_path(r"^api/quotes/?$", quotes.Quotes.as_view()),
-    re_path(rf"^api/quotes/{_GUID}/?$", quotes.OneQuote.as_view()),
-    re_path(r"^api/trades/?$", trades.Trades.as_view()),
-    re_path(rf"^api/trades/{_GUID}/?$", trades.OneTrade.as_view()),
-    re_path(rf"{_BATCHES}/?$", batches.Batches.as_view()),
-    re_path(rf"{_BATCHES}/preview/?$", batches.Preview.as_view()),
-    re_path(rf"{_BATCHES}/{_GUID}/?$", batches.OneBatch.as_view()),
-    re_path(rf"{_BATCHES}/{_GUID}/legs/?$", legs.LegsOfBatch.as_view()),
-    re_path(rf"{_BATCHES}/{_GUID}/legs/{_LEG}/settle/?$", legs.Settle.as_view()),
-    re_path(rf"{_BATCHES}/{_GUID}/legs/{_LEG}/fail/?$", legs.Fail.as_view()),
-    re_path(rf"{_BATCHES}/{_GUID}/left_out/?$", batches.LeftOutOf.as_view()),
-    re_path(rf"{_BATCHES}/{_GUID}/trades/?$", batches.Members.as_view()),
-    re_path(rf"{_BATCHES}/{_GUID}/confirm/?$", batches.Confirm.as_view()),
-    re_path(rf"{_BATCHES}/{_GUID}/cancel/?$", batches.Cancel.as_view()),
-    re_path(r"^api/settlement_legs/?$", legs.Legs.as_view()),
-]
+router = BothSlashes()
+router.register("api/v1", MarginAccountViewSet, "margin-account")
+router.register("api/quotes", QuoteViewSet, "quote")
+router.register("api/trades", TradeViewSet, "trade")
+router.register("api/transfers", TransferViewSet, "transfer")
+router.register("api/settlement_batches", SettlementBatchViewSet, "batch")
+router.register("api/settlement_windows", SettlementWindowViewSet, "window")
+router.register("api/settlement_legs", SettlementLegViewSet, "leg")
+router.register("api/corrections", CorrectionViewSet, "correction")
+router.register(f"api/settlement_batches/(?P<batch_guid>{A_GUID_IN_A_PATH})/legs", SettlementLegViewSet, "leg-of-batch")
+urlpatterns = [*orders.urls, *router.urls]

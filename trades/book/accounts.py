@@ -4,6 +4,9 @@ The floating profit of an account's positions in one symbol is linear in the pri
 with bought and sold the sums of quantities, and paid what the sells brought less what the buys cost. So a price moves
 a hundred thousand accounts by a few operations on arrays.
 
+Of a symbol that is counted in another currency that isn't so: its profits are converted at another rate than its
+losses. There each order's own profit is summed up anew (`Converted`) when its price or a rate on its way has moved.
+
 All is in base units of the account currency, as floats. They only say whom to look at; the tick reckons exactly. So
 every mark is widened by what rounding could hide: here (see `_slack`), and in the exact figures, which round each
 position's profit to whole base units, together with what its closed parts have brought.
@@ -106,6 +109,31 @@ class Positions:
         return row
 
 
+class Converted:
+    """The open positions in one symbol that is counted in another currency, by account.
+
+    `count` is kept up; `floating`, and `size`, which measures how far roundings may reach, are set by `Margins.convert`
+    from the orders themselves. `is_stale` says that orders came or went since.
+    """
+
+    def __init__(self) -> None:
+        self.count = np.zeros(_FIRST_ROOM, np.int64)
+        self.floating, self.size = np.zeros((2, _FIRST_ROOM))
+        self.is_stale = True
+
+    def note(self, account: int, sign: int) -> None:
+        if account >= len(self.count):
+            room = 2 * max(account, _FIRST_ROOM)
+            self.count, self.floating, self.size = (widened(c, room) for c in (self.count, self.floating, self.size))
+        self.count[account] += sign
+        self.is_stale = True
+
+    def mark(self, held: npt.NDArray[np.bool_]) -> None:
+        """Mark the accounts that have a position here."""
+        n = min(len(held), len(self.count))
+        held[:n] |= self.count[:n] > 0
+
+
 class Margins:
     """The accounts, numbered as they came: a customer keeps the number for as long as the engine runs."""
 
@@ -121,6 +149,7 @@ class Margins:
         self._moves = 0
         self._counted = 0  # the accounts below this number have had their turn in `next_few`
         self._in: dict[str, Positions] = {}
+        self.converted: dict[str, Converted] = {}  # by symbol, of those counted in another currency
         self.cash, self.margin, self.floating = np.zeros((3, _FIRST_ROOM))
         self.turnover = np.zeros(_FIRST_ROOM)  # value of all positions since there was none: measures the roundings
         self.orders, self.positions = np.zeros((2, _FIRST_ROOM), np.int64)
@@ -168,15 +197,31 @@ class Margins:
     # --- orders ------------------------------------------------------------------------------------
 
     def add(
-        self, number: int, symbol: str, side: str, quantity: float, value: float, margin: float, *, sign: int
+        self,
+        number: int,
+        symbol: str,
+        side: str,
+        quantity: float,
+        value: float,
+        margin: float,
+        *,
+        sign: int,
+        converts: bool = False,
     ) -> None:
-        """An order was taken up (sign 1) or let go (-1); pending ones hold a quantity of zero."""
+        """An order was taken up (sign 1) or let go (-1); pending ones hold a quantity of zero.
+
+        `converts`: its symbol is counted in another currency.
+        """
         self.orders[number] += sign
         self._fresh.add(number)
         if quantity == 0.0:
             return
         self.positions[number] += sign
-        profit = self._of(symbol).add(number, side, sign, quantity, value)
+        if converts:
+            self.converted.setdefault(symbol, Converted()).note(number, sign)
+            profit = value = 0.0
+        else:
+            profit = self._of(symbol).add(number, side, sign, quantity, value)
         if self.positions[number] == 0:
             self.margin[number] = self.floating[number] = self.turnover[number] = 0.0
         else:
@@ -192,7 +237,9 @@ class Margins:
         self.orders, self.positions = np.zeros((2, len(customers)), np.int64)
         self._all_fresh = True
 
-    def fill_symbol(self, symbol: str, orders: npt.NDArray[Any], is_buy: npt.NDArray[np.bool_]) -> None:
+    def fill_symbol(
+        self, symbol: str, orders: npt.NDArray[Any], is_buy: npt.NDArray[np.bool_], *, converts: bool = False
+    ) -> None:
         """Add a symbol's live orders to the accounts, as records of `queues.RECORD`."""
         size = len(self._customers)
         self.orders += np.bincount(orders["account"], minlength=size)
@@ -201,6 +248,11 @@ class Margins:
         accounts = orders["account"]
         self.positions += np.bincount(accounts, minlength=size)
         self.margin += np.bincount(accounts, orders["margin"], size)
+        if converts:
+            converted = self.converted[symbol] = Converted()
+            converted.count = np.bincount(accounts, minlength=size)
+            converted.floating, converted.size = np.zeros((2, size))
+            return
         self.turnover += np.bincount(accounts, orders["value"], size)
         self._of(symbol).fill(accounts, is_buy, orders["quantity"], orders["value"])
 
@@ -220,6 +272,13 @@ class Margins:
             for positions in self._in.values():
                 positions.add_to(self.floating)
 
+    def convert(self, symbol: str, accounts: Ints, profits: Floats, sizes: Floats) -> None:
+        """What each open order in a symbol would bring now, converted, and how large its sums are."""
+        found = self.converted[symbol]
+        found.floating = np.bincount(accounts, profits, len(found.count)).astype(float)
+        found.size = np.bincount(accounts, sizes, len(found.count)).astype(float)
+        found.is_stale = False
+
     def crossing(self, symbols: set[str]) -> Iterator[int]:
         """The accounts whose level may have crossed a mark, of those with positions in `symbols` and the changed."""
         if symbols or self._all_fresh:
@@ -227,7 +286,10 @@ class Margins:
             affected = np.full(len(self._customers), self._all_fresh)
             affected[list(self._fresh)] = True
             for symbol in symbols:
-                self._in[symbol].mark(affected)
+                if symbol in self._in:
+                    self._in[symbol].mark(affected)
+                if symbol in self.converted:
+                    self.converted[symbol].mark(affected)
             found = np.flatnonzero(self._crossed(looked_at) & affected)
         else:
             looked_at = np.fromiter(self._fresh, np.int64, len(self._fresh))
@@ -240,7 +302,7 @@ class Margins:
         """Whether each of these may have to be called, stopped out, or have its call ended."""
         margin, called = self.margin[which], self.called[which]
         slack = self._slack(which)
-        equity = self.cash[which] + self.floating[which]
+        equity = self.cash[which] + self.floating[which] + self._converted("floating", which)
         in_use = self.positions[which] > 0
         low = equity - slack
         stopped = low <= self._stop_out * margin
@@ -253,18 +315,30 @@ class Margins:
     def _slack(self, which: Any) -> Floats:
         """What rounding could hide: of the sums here, and of whole base units in the exact figures."""
         cash = np.abs(self.cash[which])
-        slack: Floats = _ROUNDING * (self.turnover[which] + cash) + self.positions[which]
+        sums = self.turnover[which] + self._converted("size", which) + cash
+        slack: Floats = _ROUNDING * sums + self.positions[which]
         return slack
+
+    def _converted(self, column: str, which: Any) -> Any:
+        """A column of `Converted`, summed over its symbols, by account."""
+        if not self.converted:
+            return 0.0
+        total = np.zeros(len(self.cash))
+        for one in self.converted.values():
+            values = getattr(one, column)[: len(total)]
+            total[: len(values)] += values
+        return total[which]
 
     def state(self) -> dict[UUID, tuple[int, int, float, float, float, bool]]:
         """Orders, positions, cash, margin, floating profit and the call's mark of everybody with live orders."""
+        converted = np.zeros(len(self.cash)) + self._converted("floating", slice(None))
         return {
             self.customer(n): (
                 int(self.orders[n]),
                 int(self.positions[n]),
                 float(self.cash[n]),
                 float(self.margin[n]),
-                float(self.floating[n]),
+                float(self.floating[n] + converted[n]),
                 bool(self.called[n]),
             )
             for n in np.flatnonzero(self.orders).tolist()

@@ -6,7 +6,7 @@ only says what may fire, never too little: the tick looks at the locked row agai
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -14,14 +14,15 @@ from uuid import UUID
 import numpy as np
 from django.conf import settings
 
-from quotes.models import Instrument
+from quotes.conversion import Conversion, Rates
 from quotes.prices import Price
-from trades import currency
+from quotes.symbols import instrument, instruments
 from trades.book import loading
 from trades.book.accounts import Margins
 from trades.book.queues import NONE, RECORD, Held, Limits, Queue, Triggers
+from trades.currency import decimals
 from trades.margin.rows import OrderRow
-from trades.margin.triggers import ENTRIES, EXITS
+from trades.margin.triggers import EXITS, waits_for
 from trades.states import OrderStatus
 
 
@@ -35,21 +36,22 @@ class Fired:
 
 
 class Book:
-    """An empty book; `load` makes the one of a partition. `decimals`: of the account currency."""
+    """An empty book; `load` makes the one of a partition."""
 
-    def __init__(self, decimals: int) -> None:
-        self._scale = 10.0**decimals
+    def __init__(self) -> None:
         self._margins = Margins(
             settings.MARGIN_CALL_PERCENT, settings.STOP_OUT_PERCENT, settings.MARGIN_CALL_RELEASE_PERCENT
         )
         self._queues: dict[Queue, Triggers] = {}
         self._of_symbol: dict[str, list[Triggers]] = {}
-        self._prices: dict[str, Price] = {}
+        self._prices: dict[str, Price] = {}  # by which triggers are judged
+        self._latest: dict[str, Price] = {}  # by which positions are valued: of markets that rest as well
+        self._close_only: set[str] = set()  # by the prices that triggers are judged by
 
     @classmethod
     def load(cls, partition: int, partitions: int) -> Book:
         """The book of the customers of this engine, from PostgreSQL. Its trailing stops stand where they stood."""
-        book = cls(currency.decimals())
+        book = cls()
         book._fill(partition, partitions)
         return book
 
@@ -103,20 +105,35 @@ class Book:
 
     # --- prices ------------------------------------------------------------------------------------
 
-    def fired(self, prices: Iterable[Price]) -> Fired:
+    def fired(
+        self, prices: Iterable[Price], *, resting: Iterable[Price] = (), close_only: Collection[str] = ()
+    ) -> Fired:
         """Judge prices that moved, and everything that was changed since the last time by the latest price.
 
-        Asking again with the same prices gives the same, as long as nothing is let go.
+        `resting` are prices of markets in which nothing executes: they move margin levels alone. Of those that are
+        `close_only` no pending order is judged. What is converted by a price that moved is judged once more, too: it
+        may have been reached before, and have waited for its rate. Asking again with the same prices gives the same,
+        as long as nothing is let go.
         """
         reached: dict[bytes, tuple[int, bytes]] = {}
         moved: set[str] = set()
         for price in prices:
             moved.add(price.symbol)
-            self._prices[price.symbol] = price
+            self._prices[price.symbol] = self._latest[price.symbol] = price
             self._margins.move(price)
-            for triggers in self._of_symbol.get(price.symbol, ()):
+            (self._close_only.add if price.symbol in close_only else self._close_only.discard)(price.symbol)
+            for triggers in self._judged(price.symbol):
                 triggers.move(price)
                 reached |= {id_: (account, code) for id_, account, code in triggers.fired()}
+        trading = set(moved)
+        for price in resting:
+            moved.add(price.symbol)
+            self._latest[price.symbol] = price
+            self._margins.move(price)
+        for symbol in self._executing_by(trading):
+            for triggers in self._judged(symbol):
+                reached |= {id_: (account, code) for id_, account, code in triggers.fired()}
+        moved |= self._convert(moved)
         for triggers in self._queues.values():
             if triggers.fresh:
                 reached |= {id_: (account, code) for id_, account, code in triggers.fired_fresh()}
@@ -128,6 +145,63 @@ class Book:
 
     # --- inside ------------------------------------------------------------------------------------
 
+    def _judged(self, symbol: str) -> list[Triggers]:
+        """The queues of a symbol, without those of pending orders where its market is for closing only."""
+        return [
+            triggers
+            for triggers in self._of_symbol.get(symbol, ())
+            if triggers.queue.is_open or symbol not in self._close_only
+        ]
+
+    def _executing_by(self, moved: Collection[str]) -> list[str]:
+        """The other symbols whose orders execute at a rate by one of these prices, and whose own market doesn't rest,
+        by its latest price."""
+        if not moved:
+            return []
+        rates = self._rates()
+        return [
+            symbol
+            for symbol in self._of_symbol
+            if symbol not in moved
+            and self._prices.get(symbol) is self._latest.get(symbol)
+            and _is_converted_by(moved, symbol, rates)
+        ]
+
+    def _convert(self, moved: Collection[str]) -> set[str]:
+        """Value anew what is counted in another currency, where its price, a rate on its way, or its orders are others
+        now; the symbols whose positions are worth another amount by a price that has moved."""
+        if not self._margins.converted:
+            return set()
+        rates, touched = self._rates(), set()
+        for symbol, positions in self._margins.converted.items():
+            is_touched = symbol in moved or _is_converted_by(moved, symbol, rates)
+            if is_touched:
+                touched.add(symbol)
+            if is_touched or positions.is_stale:
+                self._value(symbol, rates.of(instrument(symbol).counter_asset_id))
+        return touched
+
+    def _rates(self) -> Rates:
+        return Rates(instruments(), settings.ACCOUNT_CURRENCY, self._latest.get)
+
+    def _value(self, symbol: str, conversion: Conversion | None) -> None:
+        """As `Market.floating` does, each order by itself: nothing where a price or a rate was never there."""
+        price = self._latest.get(symbol)
+        queues = [one for one in self._of_symbol.get(symbol, ()) if one.queue.is_open and len(one)]
+        accounts, profits, sizes = np.zeros(0, np.int64), np.zeros(0), np.zeros(0)
+        if price is not None and conversion is not None and queues:
+            records = [(triggers.records(), triggers.queue.side) for triggers in queues]
+            gain, loss = (float(rate.multiplier / rate.divisor) for rate in conversion)
+            accounts = np.concatenate([held["account"] for held, _ in records])
+            made = [
+                (held["quantity"] * float(price.exit(side)) - held["value"]) * (1 if side == "buy" else -1)
+                for held, side in records
+            ]
+            profits = np.concatenate(made)
+            profits *= np.where(profits < 0, loss, gain)
+            sizes = np.abs(profits) + loss * np.concatenate([held["value"] for held, _ in records])
+        self._margins.convert(symbol, accounts, profits, sizes)
+
     def _take(self, order: OrderRow, id_: bytes) -> tuple[Held, float] | None:
         for triggers in self._of_symbol.get(order.instrument_id, ()):
             taken = triggers.take(id_)
@@ -137,13 +211,22 @@ class Book:
         return None
 
     def _count(self, queue: Queue, held: Held, *, sign: int) -> None:
-        self._margins.add(held.account, queue.symbol, queue.side, held.quantity, held.value, held.margin, sign=sign)
+        self._margins.add(
+            held.account,
+            queue.symbol,
+            queue.side,
+            held.quantity,
+            held.value,
+            held.margin,
+            sign=sign,
+            converts=_converts(queue.symbol),
+        )
 
     def _held(self, order: OrderRow, is_open: bool) -> Held:
         account, code = self._margins.number_of(order.customer_id), order.code.encode()
         if not is_open or order.open_price is None:
             return Held(account, 0.0, 0.0, 0.0, 0, code)
-        quantity = float(order.quantity) * self._scale
+        quantity = float(order.quantity) * 10.0 ** decimals()
         value = quantity * float(order.open_price)
         return Held(account, quantity, value, float(order.margin), loading.microseconds(order.trail_at), code)
 
@@ -157,7 +240,7 @@ class Book:
         return triggers
 
     def _fill(self, partition: int, partitions: int) -> None:
-        symbols = sorted(Instrument.objects.values_list("symbol", flat=True))
+        symbols = sorted(instruments())
         orders = loading.live_orders(partition, partitions, symbols)
         accounts = loading.accounts(partition, partitions)
         extremes = loading.extremes(symbols)
@@ -167,13 +250,15 @@ class Book:
         for number, symbol in enumerate(symbols, 1):
             of_symbol = np.flatnonzero(orders["symbol"] == number)
             if len(of_symbol):
-                self._margins.fill_symbol(symbol, records[of_symbol], orders["is_buy"][of_symbol])
+                self._margins.fill_symbol(
+                    symbol, records[of_symbol], orders["is_buy"][of_symbol], converts=_converts(symbol)
+                )
                 self._fill_symbol(symbol, orders[of_symbol], records[of_symbol], extremes[extremes["symbol"] == number])
 
     def _records(self, orders: Any, numbers: dict[bytes, int]) -> Any:
         records = np.empty(len(orders), RECORD)
         records["account"] = [numbers[customer] for customer in orders["customer"].tolist()]
-        records["quantity"] = orders["quantity"] * self._scale
+        records["quantity"] = orders["quantity"] * 10.0 ** decimals()
         records["value"] = records["quantity"] * orders["open_price"]
         records["margin"] = np.where(orders["is_open"], orders["margin"], 0.0)
         records["trail_at"] = np.where(orders["is_open"], orders["trail_at"], 0)
@@ -196,6 +281,7 @@ class Book:
 
         Of orders all is exact. Accounts are numbered as they come, so they are named; their sums are rounded.
         """
+        self._convert(())  # what came since the last look
         orders = {
             UUID(bytes=id_): (queue, self._margins.customer(held.account), held.code.rstrip(), held[1:5], *limits)
             for triggers in self._queues.values()
@@ -207,11 +293,21 @@ class Book:
 _KINDS = [(side, *kind) for side in ("buy", "sell") for kind in ((True, False), (True, True), (False, False))]
 
 
+def _converts(symbol: str) -> bool:
+    """Whether a symbol is counted in another currency than the accounts."""
+    return instrument(symbol).counter_asset_id != settings.ACCOUNT_CURRENCY
+
+
+def _is_converted_by(moved: Collection[str], symbol: str, rates: Rates) -> bool:
+    """Whether one of the prices that moved is on the way from what a symbol is counted in to the accounts' currency."""
+    return any(leg.symbol in moved for leg in rates.path(instrument(symbol).counter_asset_id) or ())
+
+
 def _limits(order: OrderRow, is_open: bool) -> Limits:
     if is_open:
         levels = {trigger.bound.value: _float(getattr(order, trigger.column)) for trigger in EXITS}
         return Limits(**levels, peak=_float(order.trail_peak), distance=_float(order.trailing_stop))
-    waits = ENTRIES[order.type]
+    waits = waits_for(order)
     return Limits(**{waits.bound.value: _float(getattr(order, waits.column))})
 
 

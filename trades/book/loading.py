@@ -12,29 +12,17 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 import psycopg
-from django.conf import settings
 from django.db import connection
 
 from accounts.ids import PARTITIONS
 from trades.cash import CASH
-from trades.margin.triggers import ENTRIES, EXITS, Bound
+from trades.margin.triggers import Bound, level
 
 _ARRAY_HEADER_BYTES = 20
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _MICROSECONDS = "coalesce((extract(epoch FROM {}) * 1000000)::bigint, 0)"
 _NUMBER = "coalesce(({})::float8, 'NaN')"
-
-
-def _level(bound: Bound) -> str:
-    """The price from whose side `bound` an order fires, as its status and its type have it."""
-    exits = [f"WHEN o.status = 'OPEN' THEN o.{trigger.column}" for trigger in EXITS if trigger.bound is bound]
-    entries = [
-        f"WHEN o.type = '{type_}' THEN o.{trigger.column}"
-        for type_, trigger in ENTRIES.items()
-        if trigger.bound is bound
-    ]
-    return f"CASE {' '.join(exits + entries)} END"
 
 
 _ORDER_COLUMNS = {
@@ -47,8 +35,8 @@ _ORDER_COLUMNS = {
     "quantity": (">f8", "(CASE WHEN o.status = 'OPEN' THEN o.quantity ELSE 0 END)::float8"),
     "open_price": (">f8", "coalesce(o.open_price, 0)::float8"),
     "margin": (">f8", "o.margin::float8"),
-    "lower": (">f8", _NUMBER.format(_level(Bound.AT_OR_BELOW))),
-    "upper": (">f8", _NUMBER.format(_level(Bound.AT_OR_ABOVE))),
+    "lower": (">f8", _NUMBER.format(level(Bound.AT_OR_BELOW))),
+    "upper": (">f8", _NUMBER.format(level(Bound.AT_OR_ABOVE))),
     "peak": (">f8", _NUMBER.format("o.trail_peak")),
     "distance": (">f8", _NUMBER.format("o.trailing_stop")),
     "trail_at": (">i8", _MICROSECONDS.format("o.trail_at")),
@@ -70,7 +58,7 @@ _ACCOUNT_COLUMNS = {
 _ACCOUNTS = f"""
 FROM accounts_customer c
 LEFT JOIN trades_marginaccount m ON m.customer_id = c.id
-LEFT JOIN ({CASH.format(currency="%(currency)s", whose="l.customer_id IS NOT NULL")}) l ON l.customer_id = c.id
+LEFT JOIN ({CASH.format(whose="r.customer_id IS NOT NULL")}) l ON l.customer_id = c.id
 WHERE c.partition = ANY(%(buckets)s::int[]) AND c.id IN (
     SELECT customer_id FROM trades_order WHERE status IN ('OPEN', 'PENDING')
     UNION SELECT customer_id FROM trades_marginaccount WHERE called_at IS NOT NULL
@@ -106,8 +94,7 @@ def live_orders(partition: int, partitions: int, symbols: list[str]) -> npt.NDAr
 
 def accounts(partition: int, partitions: int) -> npt.NDArray[Any]:
     """The customers that have live orders, or are called: all their cash, less what they owe; base units."""
-    given = {"buckets": _buckets(partition, partitions), "currency": settings.ACCOUNT_CURRENCY}
-    return _selected(_ACCOUNT_COLUMNS, _ACCOUNTS, given)
+    return _selected(_ACCOUNT_COLUMNS, _ACCOUNTS, {"buckets": _buckets(partition, partitions)})
 
 
 def _buckets(partition: int, partitions: int) -> list[int]:

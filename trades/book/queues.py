@@ -44,8 +44,9 @@ class Queue(NamedTuple):
 class Held(NamedTuple):
     """What the accounts have to know of an order: its customer's account there, and what it holds and reserves.
 
-    `quantity` and `value` (quantity x open price) are in base units of the account currency per unit of price; zero
-    while pending. `trail_at`: microseconds since 1970, 0 for none.
+    `quantity` is scaled so that, times a price, and `value` (quantity x open price), are base units of the account
+    currency; of a symbol counted in another currency they have yet to be converted. Zero while pending. `trail_at`:
+    microseconds since 1970, 0 for none.
     """
 
     account: int
@@ -107,6 +108,10 @@ class Triggers:
         if self.queue.trails:
             self._distance = trail[1] * (1 - _MARGIN)
             self._level = self._nearer(self._sign * trail[0]) - self._distance
+
+    def records(self) -> npt.NDArray[Any]:
+        """What the accounts have to know of each of these orders (`RECORD`)."""
+        return self._records[: len(self)]
 
     def keep_level(self, id_: bytes, level: float) -> None:
         """A trailing stop that was here before, and set at the same moment, has come this far already."""

@@ -1,6 +1,6 @@
 """A second person decides: what was proposed is applied, once and whole, or rejected.
 
-One transaction, in the one lock order: the correction, the batch, legs and breaks, then ledger accounts. The
+One transaction, in the one lock order: the correction, the batch or payment, legs and breaks, then ledger accounts. The
 correction's row decides between two checkers; constraints refuse its maker, and triggers refuse a second decision.
 """
 
@@ -11,33 +11,42 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from accounts import conflicts, ledger, services
+from accounts import conflicts, ledger
 from accounts.errors import ActorRequired, KeyReused
 from accounts.identity import SYSTEM, Actor
 from accounts.models import Break, Customer
 from accounts.services import breaks
 from accounts.services.funding import move_firms_own
+from accounts.services.proposals import undecided
 from trades import funding
-from trades.corrections import money
+from trades.corrections import batch_reversal, money
 from trades.corrections.errors import AlreadyDecided, CorrectionNotFound
-from trades.corrections.reversal import reverse_batch, reverse_trade
+from trades.corrections.payment_return import carry_out_return
+from trades.corrections.reversal import reverse_trade
 from trades.errors import MakerIsChecker
 from trades.models import Correction, SettlementLeg
 from trades.settlement.legs import reopen_leg
+from trades.settlement.settle import CHUNK
 from trades.spendable import refuse_beyond
 from trades.states import CorrectionState
 
 
 @conflicts.atomic
-def apply(correction_id: UUID, *, by: Actor, at: datetime) -> Correction:
+def apply(correction_id: UUID, *, by: Actor, at: datetime, chunk: int = CHUNK) -> Correction:
     """Carry a proposal out, all of it or nothing; `by` is the checker.
+
+    A batch's reversal is only begun and comes back `applying`: `batch_reversal.carry_on` does it, in slices of about
+    `chunk` trades.
 
     Raises ActorRequired, CorrectionNotFound, AlreadyDecided, MakerIsChecker, and whatever the world has become
     meanwhile: AlreadyReversed, InsufficientFunds, CannotPayBack, LegStateForbids, BreakResolved, …
     """
-    correction = _locked(correction_id, by)
+    correction = _undecided(correction_id, by)
     if _is_maker(correction, by):
         raise MakerIsChecker("Whoever proposed a correction can't apply it.")
+    if correction.kind == Correction.Kind.REVERSE_BATCH:
+        correction.movements_count = batch_reversal.begin(correction, at, chunk)
+        return _decided(correction, CorrectionState.APPLYING, by, at)
     return carry_out(correction, checker=by, at=at)
 
 
@@ -47,7 +56,7 @@ def reject(correction_id: UUID, *, by: Actor, at: datetime) -> Correction:
 
     Raises ActorRequired, CorrectionNotFound, AlreadyDecided.
     """
-    correction = _locked(correction_id, by)
+    correction = _undecided(correction_id, by)
     return _decided(correction, CorrectionState.REJECTED, SYSTEM if _is_maker(correction, by) else by, at)
 
 
@@ -58,22 +67,22 @@ def carry_out(correction: Correction, *, checker: Actor, at: datetime) -> Correc
 
 
 def _decided(correction: Correction, state: CorrectionState, checker: Actor, at: datetime) -> Correction:
-    correction.state, correction.decided_at = state, at
+    correction.state, correction.decided_at, correction.updated_at = state, at, at
     correction.checked_by_id, correction.checked_by_client_id = checker.user_id, checker.client_id
-    correction.save(update_fields=["state", "decided_at", "checked_by", "checked_by_client", "movements_count"])
+    correction.save(update_fields=_WRITTEN)
     return correction
 
 
-def _locked(correction_id: UUID, by: Actor) -> Correction:
-    """The proposal, locked: of two who decide at once the second finds it decided."""
+_WRITTEN: Final = (
+    *("state", "decided_at", "updated_at", "checked_by", "checked_by_client", "movements_count"),
+    *("trades_count", "slice_ends"),
+)
+
+
+def _undecided(correction_id: UUID, by: Actor) -> Correction:
     if by.is_system:
         raise ActorRequired
-    correction = Correction.objects.select_for_update(no_key=True).filter(pk=correction_id).first()
-    if correction is None:
-        raise CorrectionNotFound
-    if correction.state != CorrectionState.PROPOSED:
-        raise AlreadyDecided(f"The correction is {correction.state} already.")
-    return correction
+    return undecided(Correction, correction_id, missing=CorrectionNotFound, decided=AlreadyDecided, called="correction")
 
 
 def _is_maker(correction: Correction, by: Actor) -> bool:
@@ -100,11 +109,9 @@ def _fund(correction: Correction, at: datetime) -> int:
     customer = Customer.objects.get(pk=correction.customer_id)
     asset, amount, maker = _terms(correction)
     says: dict[str, Any] = {"reason": correction.reason, "subject": correction.pk}
-    if correction.kind == Correction.Kind.DEPOSIT:
-        is_new = services.deposit(customer, asset, amount, correction.reference, at, maker, **says)
-    else:
-        says["is_by_two"] = correction.needs_checker
-        is_new = funding.withdraw(customer, asset, amount, correction.reference, at, maker, **says)
+    move = funding.deposit if correction.kind == Correction.Kind.DEPOSIT else funding.withdraw
+    is_by_two = correction.needs_checker
+    is_new = move(customer, asset, amount, correction.reference, at, maker, is_by_two=is_by_two, **says)
     return _counted(correction, is_new=is_new)
 
 
@@ -153,13 +160,13 @@ def _resolve_break(correction: Correction, at: datetime) -> int:
 
 _CARRY: Final[Mapping[str, Callable[[Correction, datetime], int]]] = {
     Correction.Kind.REVERSE_TRADE: reverse_trade,
-    Correction.Kind.REVERSE_BATCH: reverse_batch,
     Correction.Kind.REVERSE_LEG: _reverse_leg,
     Correction.Kind.ADJUSTMENT: _adjust,
     Correction.Kind.BREAK_PAID: _resolve_break,
     Correction.Kind.BREAK_WRITTEN_OFF: _resolve_break,
     Correction.Kind.DEPOSIT: _fund,
     Correction.Kind.WITHDRAWAL: _fund,
+    Correction.Kind.PAYMENT_RETURNED: carry_out_return,
     Correction.Kind.CAPITAL_IN: _move_firms_own,
     Correction.Kind.PROFIT_OUT: _move_firms_own,
     Correction.Kind.FEES_OUT: _move_firms_own,

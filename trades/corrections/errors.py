@@ -26,6 +26,11 @@ class NotCompleted(Refusal):
     sentence = "Only what is completed can be reversed."
 
 
+class AlreadyReturned(Conflict):
+    code = "already_returned"
+    sentence = "This payment has come back already, or somebody has proposed that it has."
+
+
 class AlreadyReversed(Refusal):
     code = "already_reversed"
     sentence = "This has been reversed already."

@@ -16,8 +16,9 @@ from accounts.errors import CustomerNotFound, KeyReused, Malformed
 from accounts.identity import Actor
 from accounts.models import Customer, Funding
 from accounts.services.funding import refuse_reference
+from trades.corrections.payment_return import BY_REFERENCE
 from trades.corrections.propose import applied_alone, asset_locked, is_within_limit, refuse_amount, write_proposal
-from trades.funding import is_frozen
+from trades.funding import takes_two_to_pay_in, takes_two_to_pay_out
 from trades.models import Correction
 from trades.states import CorrectionState
 
@@ -36,6 +37,13 @@ def is_done(kind: str, customer_id: UUID | None, asset: str, amount: int, refere
     return True
 
 
+def is_proposed(reference: str) -> bool:
+    """Whether a correction that nobody has decided on has this reference."""
+    return Correction.objects.filter(
+        kind__in=BY_REFERENCE, reference=reference, state=CorrectionState.PROPOSED
+    ).exists()
+
+
 @conflicts.atomic
 def propose_funding(
     kind: str,
@@ -49,7 +57,7 @@ def propose_funding(
     at: datetime,
     once: UUID | None = None,
 ) -> Correction:
-    """Propose a customer's DEPOSIT or WITHDRAWAL. Within the limit it comes back applied, but of a frozen customer's.
+    """Propose a customer's DEPOSIT or WITHDRAWAL. Within the limit it comes back applied, if the customer is verified.
 
     The same movement by the same reference gives the correction that there is, which has another `once`. Raises
     Malformed, ActorRequired, CustomerNotFound, UnknownAsset, KeyReused, and, where it is applied at once,
@@ -91,7 +99,7 @@ def _proposed(
     refuse_reference(reference)
     known = asset_locked(asset)
     is_alone = kind in OF_CUSTOMERS and is_within_limit(known, amount, by, at)
-    if kind == Correction.Kind.WITHDRAWAL and customer_id is not None and is_frozen(customer_id):
+    if customer_id is not None and _takes_two(kind, customer_id):
         is_alone = False
     terms: dict[str, Any] = {"customer_id": customer_id, "asset_id": known.pk, "amount": amount}
     if waiting := _living(kind, reference, terms):
@@ -107,10 +115,15 @@ def _proposed(
     return applied_alone(made, at)
 
 
+def _takes_two(kind: str, customer_id: UUID) -> bool:
+    return takes_two_to_pay_out(customer_id) if kind == Correction.Kind.WITHDRAWAL else takes_two_to_pay_in(customer_id)
+
+
 def _living(kind: str, reference: str, terms: dict[str, Any]) -> Correction | None:
     """The correction that has this reference and wasn't rejected. Raises KeyReused where it says something else."""
-    kinds = [*OF_CUSTOMERS, *OF_THE_FIRM]
-    found = Correction.objects.filter(kind__in=kinds, reference=reference).exclude(state=CorrectionState.REJECTED)
+    found = Correction.objects.filter(kind__in=BY_REFERENCE, reference=reference).exclude(
+        state=CorrectionState.REJECTED
+    )
     there = found.first()
     if there is not None and {"kind": there.kind, **{name: getattr(there, name) for name in terms}} != {
         "kind": str(kind),

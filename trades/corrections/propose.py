@@ -1,8 +1,8 @@
 """Proposals: what should be corrected and why. Money moves when a second person applies them.
 
-The one exception is an adjustment, a deposit or a withdrawal within its asset's limit: its maker applies it alone, as
-long as all that they moved alone of this asset in the last 24 hours stays within the limit, too. Split in parts it
-comes to the same.
+The one exception is an adjustment, a deposit, a withdrawal or a returned payment within its asset's limit: its maker
+applies it alone, as long as all that they moved alone of this asset in the last 24 hours stays within the limit, too.
+Split in parts it comes to the same.
 
 `once` is the one-time key of the dialog that was answered: answered a second time, it gives what came of the first.
 """
@@ -15,7 +15,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
-from django.db.models import Sum
+from django.db.models import Exists, OuterRef, Sum
 
 from accounts import conflicts
 from accounts.errors import (
@@ -30,17 +30,25 @@ from accounts.identity import SYSTEM, Actor
 from accounts.models import Asset, Break, Customer
 from accounts.money import MAX_POSTING
 from accounts.services import breaks
+from accounts.services.proposals import made_by_dialog
 from trades.corrections.decide import carry_out
 from trades.corrections.errors import AlreadyProposed, NothingToReverse
+from trades.corrections.payment_return import is_taken, returnable, takes_two_to_return
 from trades.corrections.reversal import batch_to_reverse, must_be_unreversed, original_of
 from trades.errors import LegNotFound
-from trades.models import Correction, SettlementLeg
-from trades.states import CorrectionState, LegStatus
+from trades.models import Correction, Payment, SettlementLeg, StatementEntry
+from trades.models.instruction import NAMES_ITS_PAYMENT
+from trades.states import CorrectionState, PaymentState
 
 LONGEST_REASON: Final = 500
 LONGEST_REFERENCE: Final = 128
 SPLITTING: Final = timedelta(hours=24)  # movements that one person made alone and that count as one
-ALONE: Final = (Correction.Kind.ADJUSTMENT, Correction.Kind.DEPOSIT, Correction.Kind.WITHDRAWAL)
+ALONE: Final = (
+    Correction.Kind.ADJUSTMENT,
+    Correction.Kind.DEPOSIT,
+    Correction.Kind.WITHDRAWAL,
+    Correction.Kind.PAYMENT_RETURNED,
+)
 
 
 def propose_trade_reversal(trade_id: UUID, *, reason: str, by: Actor, at: datetime) -> Correction:
@@ -62,15 +70,15 @@ def propose_batch_reversal(batch_id: UUID, *, reason: str, by: Actor, at: dateti
 
 
 def propose_leg_reversal(leg_id: UUID, *, reason: str, by: Actor, at: datetime) -> Correction:
-    """Propose to take a settled leg back, so that it can be reported anew.
+    """Propose to take back what has come of a leg, so that it can be reported anew.
 
     Raises Malformed, ActorRequired, LegNotFound, NothingToReverse, AlreadyProposed.
     """
     leg = SettlementLeg.objects.filter(pk=leg_id).first()
     if leg is None:
         raise LegNotFound
-    if leg.status != LegStatus.SETTLED:
-        raise NothingToReverse(f"The leg is {leg.status}; only a settled one can be reversed.")
+    if leg.actual is None:
+        raise NothingToReverse(f"The leg is {leg.status}; only one of which something has come can be reversed.")
     return write_proposal(Correction.Kind.REVERSE_LEG, by, at, reason, subject=leg.pk)
 
 
@@ -148,6 +156,54 @@ def propose_break_resolution(
     )
 
 
+@conflicts.atomic
+def propose_payment_return(
+    payment_id: UUID,
+    amount: int,
+    *,
+    reference: str,
+    reason: str,
+    by: Actor,
+    at: datetime,
+    once: UUID | None = None,
+) -> Correction:
+    """Propose that `amount` base units of a completed deposit were taken away again, or of a withdrawal came back.
+
+    `reference` is the outside's own of that. Within the limit it comes back applied, unless the customer is frozen, not
+    verified, or can't pay it: then two persons decide, and the firm bears what is missing. Raises Malformed,
+    ActorRequired, PaymentNotFound, PaymentStateForbids, AlreadyReturned, KeyReused, InsufficientFunds where a position
+    has no price, and redis.RedisError where positions are open and no price can be read.
+    """
+    if by.is_system:
+        raise ActorRequired
+    terms: dict[str, Any] = {"amount": amount}
+    if made := _made_before(once, Correction.Kind.PAYMENT_RETURNED, by, reason, reference, terms):
+        return made
+    payment = returnable(payment_id, amount, reference)
+    is_alone = is_within_limit(asset_locked(payment.asset_id), amount, by, at)
+    needs_checker = not is_alone or takes_two_to_return(payment, amount)
+    try:
+        made = write_proposal(
+            Correction.Kind.PAYMENT_RETURNED,
+            by,
+            at,
+            reason,
+            reference=reference,
+            subject=payment.pk,
+            once=once,
+            customer_id=payment.customer_id,
+            asset_id=payment.asset_id,
+            amount=amount,
+            direction=Correction.Direction.CREDIT if payment.leaves else Correction.Direction.DEBIT,
+            needs_checker=needs_checker,
+        )
+    except IntegrityError:  # proposed at the same moment, of another asset
+        if is_taken(reference):
+            raise KeyReused(f"The reference {reference} names another movement.") from None
+        raise
+    return applied_alone(made, at)
+
+
 # --- for the modules that propose --------------------------------------------------------------------
 
 
@@ -166,8 +222,17 @@ def asset_locked(code: str) -> Asset:
 
 
 def is_within_limit(asset: Asset, amount: int, by: Actor, at: datetime) -> bool:
-    """Whether this person or program may move so much of a locked asset alone, beside all that they did lately."""
-    moved = Correction.objects.filter(
+    """Whether this person or program may move so much of a locked asset alone, beside all that they did lately.
+
+    By corrections, by payments of which they alone said that the money moved, or alone imported the statement that says
+    so, by payouts to a bank's files that they alone approved, whether or not the bank has paid them yet, of those that
+    failed what a bank was told to pay, and by sent payouts that they alone said the bank had stopped. Once a second
+    person has released a statement, it counts no more.
+    """
+    released = StatementEntry.objects.filter(
+        NAMES_ITS_PAYMENT, payment=OuterRef("pk"), file__release__released_by__isnull=False
+    )
+    corrected = Correction.objects.filter(
         kind__in=ALONE,
         asset=asset,
         state=CorrectionState.APPLIED,
@@ -176,7 +241,34 @@ def is_within_limit(asset: Asset, amount: int, by: Actor, at: datetime) -> bool:
         made_by_client=by.client_id,
         made_at__gt=at - SPLITTING,
     ).aggregate(total=Sum("amount"))["total"]
-    return amount + int(moved or 0) <= int(asset.adjustment_limit)
+    paid = Payment.objects.filter(
+        ~Exists(released),
+        asset=asset,
+        state=PaymentState.COMPLETED,
+        needs_checker=False,
+        made_by__isnull=False,
+        made_by=by.user_id,
+        events__became=PaymentState.COMPLETED,
+        events__at__gt=at - SPLITTING,
+        approved_at__isnull=True,
+    ).aggregate(total=Sum("deliver_amount"))["total"]
+    approved = (
+        Payment.objects.filter(
+            asset=asset, needs_checker=False, made_by=by.user_id, made_by__isnull=False, approved_at__gt=at - SPLITTING
+        )
+        .exclude(state=PaymentState.FAILED, payment_file__isnull=True)  # what was sent may have been paid
+        .aggregate(total=Sum("deliver_amount"))["total"]
+    )
+    stopped = Payment.objects.filter(
+        asset=asset,
+        state=PaymentState.FAILED,
+        stopped_by__isnull=False,
+        stopped_by=by.user_id,
+        stop_checked_by__isnull=True,
+        stopped_at__gt=at - SPLITTING,
+    ).aggregate(total=Sum("deliver_amount"))["total"]
+    lately = sum(int(total or 0) for total in (corrected, paid, approved, stopped))
+    return amount + lately <= int(asset.adjustment_limit)
 
 
 def applied_alone(correction: Correction, at: datetime) -> Correction:
@@ -226,6 +318,7 @@ def write_proposal(
                 made_by_id=by.user_id,
                 made_by_client_id=by.client_id,
                 made_at=at,
+                updated_at=at,
                 **terms,
             )
     except IntegrityError:
@@ -239,10 +332,6 @@ def write_proposal(
 def _made_before(
     once: UUID | None, kind: str, by: Actor, reason: str, reference: str, terms: Mapping[str, Any]
 ) -> Correction | None:
-    """What the dialog with this one-time key made. Raises KeyReused where that was something else."""
-    made = Correction.objects.filter(once=once).first() if once else None
-    if made is None:
-        return None
     said = {
         "kind": str(kind),
         "made_by_id": by.user_id,
@@ -251,6 +340,6 @@ def _made_before(
         "reference": reference.strip(),
         **terms,
     }
-    if any(getattr(made, name) != value for name, value in said.items()):
-        raise KeyReused("This dialog was answered before, with something else: open it anew.")
-    return made
+    return made_by_dialog(
+        Correction, once, lambda made: all(getattr(made, name) == value for name, value in said.items())
+    )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import OuterRef, QuerySet, Subquery, UUIDField
+from django.db.models.functions import Coalesce
 
 from trades.corrections.errors import CorrectionNotFound
-from trades.models import Correction, TradeEvent
-from trades.states import CorrectionState
+from trades.models import Correction, Trade, TradeEvent
+from trades.selectors import batch_reversals
 
 
 def corrections(*, state: str = "") -> QuerySet[Correction]:
@@ -17,6 +18,13 @@ def corrections(*, state: str = "") -> QuerySet[Correction]:
         "customer", "asset", "made_by", "made_by_client", "checked_by", "checked_by_client"
     ).order_by("-pk")
     return found.filter(state=state) if state else found
+
+
+def told() -> QuerySet[Correction]:
+    """Newest first, for other programs: each with `whose`, its customer or that of the trade that it reverses."""
+    subject = Trade.objects.filter(pk=OuterRef("subject"))
+    whose = Coalesce("customer_id", Subquery(subject.values("customer_id")), output_field=UUIDField())
+    return Correction.objects.annotate(whose=whose).order_by("-pk")
 
 
 def correction(correction_id: UUID) -> Correction:
@@ -33,8 +41,11 @@ def reversal_of(trade_id: UUID) -> UUID | None:
     return UUID(hex=event.detail) if event else None
 
 
+def reversal_of_batch(batch_id: UUID) -> Correction | None:
+    """The correction that reverses a whole batch, or has; trades of it may have been reversed before, one by one."""
+    return batch_reversals().filter(subject=batch_id).first()
+
+
 def batch_is_reversed(batch_id: UUID) -> bool:
-    """Whether a whole batch was reversed; trades of it may have been before, one by one."""
-    return Correction.objects.filter(
-        kind=Correction.Kind.REVERSE_BATCH, subject=batch_id, state=CorrectionState.APPLIED
-    ).exists()
+    """Whether a whole batch was reversed, or is being reversed."""
+    return reversal_of_batch(batch_id) is not None

@@ -18,17 +18,18 @@ from django.conf import settings
 
 from accounts.clock import is_outermost
 from accounts.db.pipeline import pipeline
-from accounts.errors import InvalidToken, Refusal
+from accounts.errors import InvalidToken, KeyUsedForAnother, Refusal
 from accounts.money import EXACT
 from quotes.models import Instrument
 from quotes.prices import Prices
-from quotes.symbols import canonical, instruments
+from quotes.symbols import canonical, instruments, market_hours
+from trades.currency import decimals
 from trades.engine import load, store
 from trades.engine.bounds import Bound
 from trades.engine.price_extremes import ExtremeRow
-from trades.margin.commands import ASKED_FOR, Answer, Command, remembered_by
+from trades.margin.commands import Answer, Command, remembered_by, who_asked
 from trades.margin.decide import act, decide, finish
-from trades.margin.errors import KeyUsedForAnother
+from trades.margin.kinds import Actor
 from trades.margin.market import Market
 from trades.margin.presentation import body_of, code_of, refusal_body
 from trades.margin.rows import OrderRow, Stored
@@ -75,9 +76,13 @@ def apply(
 
 
 def market_at(prices: Prices, *would_be: Instrument) -> Market:
-    """These prices with the instruments as they stand, or as some of them would be. May read them from PostgreSQL."""
+    """These prices with the instruments and their hours as they stand. May read them from PostgreSQL.
+
+    With an instrument as it would be, no market rests: what would fire at the next opening is told before.
+    """
     by_symbol = instruments() | {one.symbol: one for one in would_be}
-    return Market(prices, by_symbol, canonical, settings.ACCOUNT_CURRENCY)
+    hours = None if would_be else market_hours()
+    return Market(prices, by_symbol, canonical, settings.ACCOUNT_CURRENCY, decimals(), hours)
 
 
 class Tick:
@@ -90,10 +95,12 @@ class Tick:
 
     def take(self, command: Command) -> None:
         """Decide one command on what was loaded, and on what those before it have decided; nothing is written."""
-        if command.kind in ASKED_FOR:
-            self.answers.append(self._answer(command))
-        else:
+        if said := who_asked(command):
+            self.session.asked[command.id] = said
+        if command.actor is Actor.ENGINE:
             act(self.session, command)
+        else:
+            self.answers.append(self._answer(command))
         finish(self.session, command)
 
     def _answer(self, command: Command) -> Answer:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from accounts.clock import uptime
+from accounts.clock import ahead_known, uptime
 from accounts.db.pipeline import Pending, Pipeline
 from quotes.prices import Prices
 from trades.engine.lease import Lease
@@ -45,7 +45,10 @@ class Reading:
 
 
 class Bound:
-    """Of one tick: begin it by `begin` and `began`, and hand `commit_by` to whatever writes last."""
+    """Of one tick: begin it by `begin` and `began`, and hand `commit_by` to whatever writes last.
+
+    `redis_at` is what Redis' clock said when it began.
+    """
 
     def __init__(self, lease: Lease, reading: Reading, deadline: datetime | None, seconds: float) -> None:
         """`deadline` is the earliest of the commands', on Redis' clock; `seconds` is how long the tick may take."""
@@ -55,18 +58,18 @@ class Bound:
         self._seconds = seconds
         self._asked: Pending[datetime] | None = None
         self._at: datetime | None = None
-        self._redis_at = reading.prices.now
+        self.redis_at = reading.prices.now
 
     def begin(self, p: Pipeline) -> None:
         """Hold the lease until the transaction ends."""
         self._asked = self._lease.ask(p)
 
     def began(self) -> datetime:
-        """PostgreSQL's clock, as the lease's answer has it. Raises LeaseLost."""
+        """The firm's time, as the lease's answer has it. Raises LeaseLost."""
         assert self._asked is not None
         self._at = self._asked.result()
-        self._redis_at = self._reading.now()
-        return self._at
+        self.redis_at = self._reading.now()
+        return self._at + ahead_known()
 
     def commit_by(self, prices_until: datetime | None) -> datetime:
         """The moment on PostgreSQL's clock; `prices_until` is when the first price used will be too old."""
@@ -74,5 +77,5 @@ class Bound:
         by = self._at + timedelta(seconds=self._seconds)
         for limit in (self._deadline, prices_until):
             if limit is not None:
-                by = min(by, self._at + (limit - self._redis_at))
+                by = min(by, self._at + (limit - self.redis_at))
         return by

@@ -18,6 +18,7 @@ from django.conf import settings
 
 from accounts import streams
 from accounts.clock import uptime
+from accounts.timestamps import from_milliseconds
 from quotes import prices as markets
 from quotes.prices import Prices
 from trades.engine import stream_repair
@@ -144,7 +145,7 @@ class Stream:
                 deadline = int(id_.partition("-")[0]) + command.ttl_ms
                 if command.until_ms:
                     deadline = min(deadline, command.until_ms)
-                entries.append(Entry(id_, command, markets.from_milliseconds(deadline)))
+                entries.append(Entry(id_, command, from_milliseconds(deadline)))
             except (Poison, OverflowError, ValueError) as reason:  # the latter: a time that no calendar has
                 letters.append((id_, fields or {}, str(reason)))
         stream_repair.to_dead_letters(self.name, letters)

@@ -9,7 +9,7 @@ of an engine that was paused, or whose host was lost, in the middle of one.
 from __future__ import annotations
 
 import logging
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db import connection, transaction
 
@@ -81,10 +81,12 @@ class Lease:
     def ask(self, p: Pipeline) -> Pending[datetime]:
         """Inside a tick's transaction: hold the lease still until its end.
 
-        The result raises LeaseLost, or is PostgreSQL's clock as of when it was held.
+        The result raises LeaseLost, or is PostgreSQL's clock as of when it was held. How far the firm's time is ahead
+        of that comes with it (`clock.ahead_known`).
         """
         return p.send(
-            f"SELECT {_bound()}, pg_advisory_xact_lock_shared({TICK}, partition::int), clock_timestamp()"  # noqa: S608
+            f"SELECT {_bound()}, pg_advisory_xact_lock_shared({TICK}, partition::int),"  # noqa: S608
+            f" {clock.ahead_in_sql()}, clock_timestamp()"
             " FROM trades_enginelease WHERE partition = %s AND epoch = %s FOR KEY SHARE",
             [self.partition, self.epoch],
             _held_at,
@@ -100,14 +102,15 @@ class Lease:
         asked = clock.uptime()
         with connection.cursor() as cursor:
             cursor.execute(
-                "UPDATE trades_enginelease SET renewed_at = clock_timestamp() WHERE partition = %s AND epoch = %s"
-                " RETURNING renewed_at",
+                "UPDATE trades_enginelease SET renewed_at = clock_timestamp() WHERE partition = %s AND epoch = %s"  # noqa: S608
+                f" RETURNING renewed_at, {clock.ahead_in_sql()}",
                 [self.partition, self.epoch],
             )
             row = cursor.fetchone()
         if row is None:
             raise LeaseLost
         clock.keep(row[0], asked)
+        clock.keep_ahead(row[1])
 
     def wait_for_ticks(self) -> None:
         """Wait until no earlier tick of this partition is in flight any more: a lost connection may leave one."""
@@ -126,7 +129,10 @@ class Lease:
 def _held_at(rows: Rows) -> datetime:
     if not rows:
         raise LeaseLost
-    at: datetime = rows[0][-1]
+    ahead: timedelta
+    at: datetime
+    *_, ahead, at = rows[0]
+    clock.keep_ahead(ahead)
     return at
 
 

@@ -7,6 +7,8 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
+from django.conf import settings
+
 from accounts import ledger, ledger_pipeline
 from accounts.db.pipeline import Pipeline
 from accounts.ids import PARTITIONS, partition_of
@@ -15,14 +17,17 @@ from trades.engine import price_extremes, queries
 from trades.engine.bounds import Bound
 from trades.engine.price_extremes import ExtremeRow
 from trades.margin.account import AccountState
-from trades.margin.commands import CANCEL, CHANGE, CLOSE, CLOSE_ALL, CREATE, FIRE, JUDGE, Command, remembered_by
+from trades.margin.commands import Command, remembered_by
+from trades.margin.kinds import About, Actor, about
 from trades.margin.market import Market
 from trades.margin.rows import CustomerRow, Loss, OrderRow
 from trades.margin.session import Session
 from trades.states import OrderStatus
 
-_NAMING = frozenset({CLOSE, CHANGE, CANCEL, FIRE})  # commands about one order, by its orderId
-_WHOLE = frozenset({CLOSE_ALL, JUDGE})  # commands about all orders of a customer
+_NEW = about(About.A_NEW_ORDER)
+_NAMING = about(About.AN_ORDER, About.A_TRIGGER)
+_TRIGGERS = about(About.A_TRIGGER)
+_WHOLE = about(About.ALL_ORDERS)
 
 
 class LockingSource:
@@ -51,27 +56,29 @@ def load(
     """
     session = Session(market, market.prices.now, LockingSource(p))
     customers = {command.customer_id for command in commands}
-    creates = [c for c in commands if c.kind == CREATE]
+    creates = [c for c in commands if c.kind in _NEW]
     whole = {c.customer_id for c in commands if c.kind in _WHOLE}
     if bound is not None:
         bound.begin(p)
     named_orders = queries.lock_orders(p, {(c.customer_id, c.terms["orderId"]) for c in commands if c.kind in _NAMING})
     whole_orders = queries.lock_live_orders(p, whole)
     stored = queries.stored_answers(p, {(c.customer_id, key) for c in commands if (key := remembered_by(c))})
-    makers = [*creates, *(c for c in commands if c.kind == CLOSE and c.terms.get("quantity"))]
+    makers = [*creates, *(c for c in commands if c.kind in _NAMING and c.terms.get("quantity"))]
     made = queries.orders_made_by(p, makers)
     taken = queries.codes_by_client_order_id(
         p, {(c.customer_id, c.terms["clientOrderId"]) for c in creates if c.terms.get("clientOrderId")}
     )
     lost = queries.losses(p, {c.customer_id for c in creates}, market.prices.by_symbol)
-    known = queries.customer_rows(p, customers)
-    balances = ledger_pipeline.lock(p, accounts_of(customers, market.currency))
+    known = queries.customer_rows(p, customers, {c.session_id for c in commands})
+    clients = queries.client_rows(p, {c.asker_id for c in commands if c.actor is Actor.CLIENT and c.asker_id})
+    balances = ledger_pipeline.lock(p, accounts_of(customers))
 
     if bound is not None:
         session.at = bound.began()
+        market.decide_at(session.at, bound.redis_at)
     for order in (*named_orders.result(), *whole_orders.result()):
         session.note(order)
-    session.stored, session.taken = stored.result(), taken.result()
+    session.stored, session.taken, session.clients = stored.result(), taken.result(), clients.result()
     session.made = {order.command_id: order for order in made.result() if order.command_id}
     losses = lost.result()
     open_accounts(session, known.result(), balances.result())
@@ -90,21 +97,28 @@ def load_held(
     after: tuple[UUID, UUID] | None,
     most: int,
     at: datetime,
+    clock: datetime,
 ) -> tuple[Session, list[OrderRow]]:
-    """A session with the next orders of partitions that were open at `cutoff`, and their customers' money."""
+    """A session with the next orders of partitions that were open at `cutoff`, and their customers' money. `at` is the
+    firm's time, `clock` what Redis' clock says then."""
     session = Session(market, at, LockingSource(p))
+    market.decide_at(at, clock)
     held = queries.open_at(p, partitions, cutoff, after, most).result()
     for order in held:
         session.note(order)
     customers = {order.customer_id for order in held}
     known = queries.customer_rows(p, customers)
-    balances = ledger_pipeline.lock(p, accounts_of(customers, market.currency))
+    balances = ledger_pipeline.lock(p, accounts_of(customers))
     open_accounts(session, known.result(), balances.result())
     return session, held
 
 
-def accounts_of(customers: Collection[UUID], currency: str) -> list[Account]:
-    """The ledger accounts that nearly every decision about these customers touches."""
+def accounts_of(customers: Collection[UUID]) -> list[Account]:
+    """The ledger accounts that nearly every decision about these customers touches.
+
+    All margin accounts are in one currency; that of each is then the one that its ledger accounts have.
+    """
+    currency: str = settings.ACCOUNT_CURRENCY
     own = [Account(customer, None, currency, type_) for customer in customers for type_ in (AVAILABLE, MARGIN)]
     buckets = {partition_of(customer) for customer in customers}
     return own + [Account(None, bucket, currency, PROFIT) for bucket in range(PARTITIONS) if bucket in buckets]
@@ -112,19 +126,16 @@ def accounts_of(customers: Collection[UUID], currency: str) -> list[Account]:
 
 def open_accounts(session: Session, known: dict[UUID, CustomerRow], balances: Balances) -> None:
     """Make the margin accounts of these customers."""
-    currency = session.market.currency
     session.balances = balances
+    own = {(account.customer_id, account.type): locked for account, locked in balances.items()}
     for customer, row in known.items():
-        available = balances[Account(customer, None, currency, AVAILABLE)]
-        margin = balances[Account(customer, None, currency, MARGIN)]
+        available, margin = own[customer, AVAILABLE], own[customer, MARGIN]
         session.accounts[customer] = AccountState(
             customer,
             row,
             available,
             margin,
-            balances[ledger.house(customer, currency, PROFIT)],
-            available.balance,
-            margin.balance,
+            balances[ledger.house(customer, margin.account.asset, PROFIT)],
             row.drawn,
             row.called_at,
             row.owed,
@@ -138,6 +149,6 @@ def _load_more(p: Pipeline, session: Session, commands: Sequence[Command], extre
     named = [session.orders.get((c.customer_id, c.terms["orderId"])) for c in commands if c.kind in _NAMING]
     closed = [order.id for order in named if order is not None and order.status == OrderStatus.CLOSED]
     session.closed_by = queries.closing_commands(p, closed).result()
-    fired = [session.orders.get((c.customer_id, c.terms["orderId"])) for c in commands if c.kind == FIRE]
+    fired = [session.orders.get((c.customer_id, c.terms["orderId"])) for c in commands if c.kind in _TRIGGERS]
     if trailing := [order for order in fired if order is not None and order.trailing_stop is not None]:
         session.peaks = price_extremes.peaks(p, trailing, extremes)

@@ -25,10 +25,11 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError, InternalError, OperationalError, connection, transaction
 
 from accounts import host_clock
-from accounts.clock import LONGEST_READING_SECONDS, about_now, is_too_late, uptime
+from accounts.clock import LONGEST_READING_SECONDS, about_firm_now, about_now, is_too_late, uptime
 from accounts.conflicts import TRIES, is_conflict, was_ended
-from accounts.ids import floor_of, uuid7
+from accounts.ids import floor_of
 from quotes.prices import Price, Prices
+from quotes.symbols import market_hours
 from trades.book.book import Book
 from trades.engine import queries
 from trades.engine.apply import Applied, apply
@@ -37,8 +38,10 @@ from trades.engine.command_stream import Entry, Stream
 from trades.engine.lease import RENEW_SECONDS, Lease, LeaseLost
 from trades.engine.price_extremes import ExtremeRow, Extremes
 from trades.engine.redeliveries import Redeliveries
+from trades.engine.resting import Parted, Withheld
 from trades.engine.rollover import Rollover
-from trades.margin.commands import FIRE, JUDGE, Answer, Command
+from trades.margin.commands import Answer, own
+from trades.margin.kinds import FIRE, JUDGE, CommandKind
 
 log = logging.getLogger("engine")
 
@@ -59,7 +62,7 @@ class Engine:
         self.partition = partition
         self.lease = Lease(partition, settings.ENGINE_PARTITIONS)
         self.stream = Stream(partition, self.lease.holder)
-        self.book = Book(0)  # empty until there is a lease
+        self.book = Book()  # empty until there is a lease
         self.extremes = Extremes(partition)
         self.rollover = Rollover(partition, settings.ENGINE_PARTITIONS, self.lease)
         self.redeliveries = Redeliveries()
@@ -69,6 +72,7 @@ class Engine:
         self._cash_looked = 0.0
         self._tick_seconds = FIRST_SECONDS
         self._seen: dict[str, Price] = {}
+        self._withheld = Withheld()
         self._waiting: list[Entry] = []  # fired, and not applied yet
 
     def stop(self) -> None:
@@ -114,7 +118,7 @@ class Engine:
         gc.freeze()  # the book and the code stay: no tick waits while a collection looks through them
         self.extremes = Extremes(self.partition)
         self.rollover.begin()
-        self._seen, self._waiting = {}, []
+        self._seen, self._withheld, self._waiting = {}, Withheld(), []
         return True
 
     def _finish(self) -> None:
@@ -132,20 +136,24 @@ class Engine:
         self._look_at_cash()
         entries, reading = self.stream.read(wait=not self._waiting)
         reading = self._fresh(reading)
+        hours = market_hours()
+        if self._withheld.waits_for_a_price(hours, about_firm_now()):
+            reading = self.stream.prices()
         moved = self._moved(reading.prices)
-        self._waiting += self._fired(moved)
+        parted = self._withheld.parted(moved, hours, about_firm_now(), reading.now())
+        self._waiting += self._fired(parted)
         fired, self._waiting = self._waiting[:MOST_FIRED], self._waiting[MOST_FIRED:]
-        extreme = self.extremes.judged(moved, self.book.trailing_symbols())
+        extreme = self.extremes.judged(parted.trading, self.book.trailing_symbols())
         done = 0
         if entries or fired or extreme:
             done = self._do(entries, fired, reading, extreme)
-        self._take_up(self.rollover.turn(self._fresh(reading), about_now() - ABOUT))
+        self._take_up(self.rollover.turn(self._fresh(reading), about_firm_now() - ABOUT))
         return done
 
     def _do(
         self, entries: Sequence[Entry], fired: Sequence[Entry], reading: Reading, extreme: Sequence[ExtremeRow]
     ) -> int:
-        """Apply what was read and what prices fired, take it up, and answer."""
+        """Apply what was read and what prices fired, answer, and take it up."""
         now = reading.now()
         in_time = _in_time(entries, now)
         if len(in_time) < len(entries):
@@ -154,9 +162,9 @@ class Engine:
         applied = Applied()
         if first or fired or extreme:
             applied = self._tick([*fired, *first], reading, extreme)
-            self._take_up(applied)
-            self.extremes.written(applied.at)
         self.stream.answer(entries, applied.answers + self.redeliveries.answered(first, again, applied.answers))
+        self._take_up(applied)  # after the answers, which somebody waits for; where they fail it is all loaded anew
+        self.extremes.written(applied.at)
         return len(fired) + len(in_time)
 
     def _fresh(self, reading: Reading) -> Reading:
@@ -183,9 +191,9 @@ class Engine:
         self._seen = dict(prices.by_symbol)
         return moved
 
-    def _fired(self, moved: Sequence[Price]) -> list[Entry]:
+    def _fired(self, prices: Parted) -> list[Entry]:
         """What these prices fire, as commands. Each is looked at exactly, at a usable price, when it is applied."""
-        fired = self.book.fired(moved)
+        fired = self.book.fired(prices.trading, resting=prices.resting, close_only=prices.close_only)
         known = {(e.command.customer_id, e.command.terms.get("orderId")) for e in self._waiting}
         orders = [
             _own(FIRE, customer, orderId=code) for customer, code in fired.orders if (customer, code) not in known
@@ -201,11 +209,11 @@ class Engine:
         if 0 <= uptime() - self._cash_looked < CASH_SECONDS:
             return
         self._cash_looked = uptime()
-        moved = queries.whose_cash_moved(floor_of(about_now() - SLOWEST_POSTING), settings.ACCOUNT_CURRENCY)
+        moved = queries.whose_cash_moved(floor_of(about_now() - SLOWEST_POSTING))
         mine = {customer for customer in moved if self.book.knows(customer)}
         mine.update(self.book.next_few(CASH_READ_ANEW))
         if mine:
-            self.book.set_cash(queries.cash_of(mine, settings.ACCOUNT_CURRENCY))
+            self.book.set_cash(queries.cash_of(mine))
 
     def _take_up(self, applied: Applied | None) -> None:
         """Bring the book up to what was committed."""
@@ -264,9 +272,9 @@ class Engine:
         return Applied(answers=[Answer(entry.command.id, 500, '{"error":"Internal server error"}', code)])
 
 
-def _own(kind: str, customer_id: UUID, **terms: str) -> Entry:
+def _own(kind: CommandKind, customer_id: UUID, **terms: str) -> Entry:
     """What the engine asks of itself: nobody waits for its answer and it has no deadline."""
-    return Entry("", Command(uuid7(), kind, customer_id, terms=dict(terms)), None)
+    return Entry("", own(kind, customer_id, **terms), None)
 
 
 def _in_time(entries: Sequence[Entry], now: datetime) -> list[Entry]:

@@ -17,7 +17,7 @@ from quotes.prices import Price
 from trades.cash import CASH
 from trades.margin.commands import Command
 from trades.margin.pricing import NOTHING
-from trades.margin.rows import COLUMNS, CustomerRow, Loss, OrderRow, Stored
+from trades.margin.rows import COLUMNS, ClientRow, CustomerRow, Loss, OrderRow, Stored
 from trades.spendable import LOSSES, columns
 from trades.states import OrderType
 
@@ -42,7 +42,7 @@ def by_index() -> None:
 
 
 LIVE_ORDERS = _SELECT + "WHERE o.customer_id = ANY(%s::uuid[]) AND o.status IN ('OPEN', 'PENDING') ORDER BY o.id"
-_CASH_OF = CASH.format(currency="%s", whose="l.customer_id = ANY(%s::uuid[])")
+_CASH_OF = CASH.format(whose="r.customer_id = ANY(%s::uuid[])")
 _TYPES = {type_.value: type_ for type_ in OrderType}
 
 
@@ -133,14 +133,20 @@ def closing_commands(p: Pipeline, order_ids: Sequence[UUID]) -> Pending[dict[UUI
     )
 
 
-def customer_rows(p: Pipeline, customers: Collection[UUID]) -> Pending[dict[UUID, CustomerRow]]:
-    """The customers' right to trade, read in the tick itself: a disabled user stops at once."""
+def customer_rows(
+    p: Pipeline, customers: Collection[UUID], sessions: Collection[UUID] = ()
+) -> Pending[dict[UUID, CustomerRow]]:
+    """The customers' right to trade, read in the tick itself: a disabled user, and an ended session, stop at once.
+
+    `sessions`: those in which somebody asks; looked up once, however many others have ended.
+    """
     return p.send(
-        "SELECT c.id, c.user_id, coalesce(u.is_active, false), c.state, m.called_at, coalesce(m.drawn, 0),"
-        " coalesce(m.owed, 0), m.owed_at, nullif(m.swap_carried, 0)"
+        "SELECT c.id, c.user_id, coalesce(u.is_active, true), c.state, m.called_at, coalesce(m.drawn, 0),"
+        " coalesce(m.owed, 0), m.owed_at, nullif(m.swap_carried, 0), coalesce(u.generation, 0),"
+        " ARRAY(SELECT id FROM accounts_endedsession WHERE id = ANY(%s::uuid[]))"
         " FROM accounts_customer c LEFT JOIN accounts_user u ON u.id = c.user_id"
         " LEFT JOIN trades_marginaccount m ON m.customer_id = c.id WHERE c.id = ANY(%s::uuid[])",
-        [array(customers)],
+        [array(sessions), array(customers)],
         _customers,
     )
 
@@ -148,10 +154,30 @@ def customer_rows(p: Pipeline, customers: Collection[UUID]) -> Pending[dict[UUID
 def _customers(rows: Rows) -> dict[UUID, CustomerRow]:
     return {
         customer: CustomerRow(
-            user, active, active and state == "verified", called_at, int(drawn), int(owed), owed_at, carried or NOTHING
+            user,
+            active,
+            active and state == "verified",
+            called_at,
+            int(drawn),
+            int(owed),
+            owed_at,
+            carried or NOTHING,
+            generation,
+            ended,
         )
-        for customer, user, active, state, called_at, drawn, owed, owed_at, carried in rows
+        for customer, user, active, state, called_at, drawn, owed, owed_at, carried, generation, ended in rows
     }
+
+
+def client_rows(p: Pipeline, clients: Collection[UUID]) -> Pending[dict[UUID, ClientRow]]:
+    """The API clients' right to ask, read in the tick itself; of most ticks there are none, and no query."""
+    if not clients:
+        return Known({})
+    return p.send(
+        "SELECT id, is_active, generation, scopes FROM accounts_apiclient WHERE id = ANY(%s::uuid[])",
+        [array(clients)],
+        lambda rows: {row[0]: ClientRow(*row[1:]) for row in rows},
+    )
 
 
 def stored_answers(p: Pipeline, keys: Collection[tuple[UUID, str]]) -> Pending[dict[tuple[UUID, str], Stored]]:
@@ -185,16 +211,16 @@ def open_at(
     )
 
 
-def cash_of(customers: Iterable[UUID], currency: str) -> dict[UUID, int]:
-    """The cash of these customers (`trades/cash.py`); who has no account of the currency is left out."""
-    return ask(_CASH_OF, [currency, array(customers)], lambda rows: {customer: int(cash) for customer, cash in rows})
+def cash_of(customers: Iterable[UUID]) -> dict[UUID, int]:
+    """The cash of these customers (`trades/cash.py`); who has no margin account is left out."""
+    return ask(_CASH_OF, [array(customers)], lambda rows: {customer: int(cash) for customer, cash in rows})
 
 
-def whose_cash_moved(since: UUID, currency: str) -> list[UUID]:
-    """Customers with movements of this currency, other than the engine's own, since the transfer id `since`."""
+def whose_cash_moved(since: UUID) -> list[UUID]:
+    """Customers with movements, other than the engine's own, since the transfer id `since`."""
     return ask(
-        "SELECT DISTINCT customer_id FROM accounts_transfer WHERE id >= %s AND asset_id = %s"
-        " AND customer_id IS NOT NULL AND kind NOT LIKE 'order!_%%' ESCAPE '!'",
-        [since, currency],
+        "SELECT DISTINCT customer_id FROM accounts_transfer WHERE id >= %s AND customer_id IS NOT NULL"
+        " AND kind NOT LIKE 'order!_%%' ESCAPE '!'",
+        [since],
         lambda rows: [row[0] for row in rows],
     )

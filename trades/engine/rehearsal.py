@@ -16,7 +16,6 @@ from uuid import UUID
 from accounts import ledger
 from accounts.arrays import array
 from accounts.db.pipeline import ask, pipeline
-from accounts.ids import uuid7
 from accounts.ledger import Account, Locked
 from accounts.money import EXACT
 from quotes.models import Instrument
@@ -25,8 +24,9 @@ from trades.book.book import Book
 from trades.engine import price_extremes, queries
 from trades.engine.apply import market_at
 from trades.engine.load import accounts_of, open_accounts
-from trades.margin.commands import FIRE, JUDGE, Command
+from trades.margin.commands import Command, own
 from trades.margin.decide import act, finish
+from trades.margin.kinds import FIRE, JUDGE
 from trades.margin.rows import OrderRow
 from trades.margin.session import Changed, Session
 from trades.states import OrderStatus
@@ -61,7 +61,7 @@ def look(prices: Prices, would_be: Instrument, customers: Collection[UUID]) -> S
     """A session with these customers' live orders and money, read without locks, by an instrument as it would be."""
     market = market_at(prices, would_be)
     session = Session(market, prices.now, UnlockedSource())
-    balances = ledger.as_they_stand(accounts_of(customers, market.currency))
+    balances = ledger.as_they_stand(accounts_of(customers))
     with pipeline() as p:
         for order in p.send(queries.LIVE_ORDERS, [array(customers)], queries.orders).result():
             session.note(order)
@@ -74,7 +74,7 @@ def look(prices: Prices, would_be: Instrument, customers: Collection[UUID]) -> S
 def rehearse(now: Prices, would_be: Prices, instrument: Instrument) -> Iterator[Rehearsed]:
     """What the engines would do if `would_be` came after `now`, by this instrument's rules; some customers at a time.
 
-    Both hold every symbol's price. The instrument is as it would be.
+    Both hold every symbol's price. The instrument is as it would be. What is converted by its price is looked at, too.
     """
     symbol = instrument.symbol
     book = Book.load(0, 1)
@@ -105,8 +105,8 @@ def _rehearsed(session: Session, customers: Sequence[UUID], codes: Collection[st
 def _next_commands(session: Session, customers: Collection[UUID], codes: Collection[str]) -> list[Command]:
     """To look at these orders and at what has opened here, then at these customers' margin levels."""
     named = [o for o in session.by_id.values() if o.code in codes or _has_opened(session, o)]
-    fires = [Command(uuid7(), FIRE, o.customer_id, terms={"orderId": o.code}) for o in named]
-    return fires + [Command(uuid7(), JUDGE, customer) for customer in customers]
+    fires = [own(FIRE, o.customer_id, orderId=o.code) for o in named]
+    return fires + [own(JUDGE, customer) for customer in customers]
 
 
 def _has_opened(session: Session, order: OrderRow) -> bool:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
+from django.db import connection
+
 from accounts import ledger_pipeline
 from accounts.arrays import array, new_ids
 from accounts.clock import is_outermost
@@ -17,35 +19,14 @@ from trades.engine.price_extremes import ExtremeRow
 from trades.margin.commands import Answer, Command
 from trades.margin.rows import COLUMNS, DealRow, EventRow, Noted, OrderRow
 from trades.margin.session import Changed, Session
+from trades.models import Order
 from trades.states import OrderStatus
 
-_NUMBERS = (
-    "quantity",
-    "margin",
-    "price",
-    "open_price",
-    "take_profit",
-    "stop_loss",
-    "trailing_stop",
-    "trail_peak",
-    "close_price",
-    "profit",
-    "swap",
-    "fee",
-    "realized",
-    "swap_accrued",
-)
-_TYPES = {
-    **dict.fromkeys(_NUMBERS, "numeric"),
-    **dict.fromkeys(("id", "customer_id", "command_id", "parent_id"), "uuid"),
-    **dict.fromkeys(("trail_at", "created_at", "opened_at", "closed_at"), "timestamptz"),
-    "leverage": "int",
-}
 # What a plain close changes, which is most of the work. It has a statement of its own that says once what all closes of
 # a tick have in common, state and time.
 CLOSED: Final = ("status", "close_price", "profit", "close_reason", "closed_at")
 _CLOSES: Final = frozenset(CLOSED)
-MUTABLE: Final = (*_NUMBERS, "status", "opened_at", "trail_at", "closed_at", "close_reason")
+MUTABLE: Final = [name for name in COLUMNS if name != "id" and name not in Order.fixed]
 _MUTABLE: Final = frozenset(MUTABLE)
 
 
@@ -90,7 +71,12 @@ def _notes(session: Session) -> list[tuple[object, *Noted]]:
 
 
 def _unnested(names: Sequence[str]) -> str:
-    return ", ".join(f"%s::{_TYPES.get(name, 'text')}[]" for name in names)
+    return ", ".join(f"%s::{_type_of(name)}[]" for name in names)
+
+
+def _type_of(column: str) -> str:
+    """An order's column as PostgreSQL has it, without the length or scale that a cast would cut it to."""
+    return str(Order._meta.get_field(column).db_type(connection)).partition("(")[0]
 
 
 _INSERT = f"INSERT INTO trades_order ({', '.join(COLUMNS)}) SELECT * FROM unnest({_unnested(COLUMNS)})"  # noqa: S608
@@ -161,22 +147,21 @@ def update_orders(changes: Sequence[Changed]) -> Part | None:
 def insert_deals(deals: Sequence[DealRow], at: datetime) -> Part | None:
     if not deals:
         return None
-    customers, orders, commands, kinds, prices, quantities, profits, reasons = zip(*deals, strict=True)
+    *columns, rates = zip(*deals, strict=True)
     return Part(
-        "INSERT INTO trades_deal (id, customer_id, order_id, command_id, kind, price, quantity, profit, reason, at)"
+        "INSERT INTO trades_deal (id, customer_id, order_id, command_id, kind, price, quantity, profit, reason,"
+        " bid, ask, priced_at, price_age_ms, hold, sources, rate_multiplier, rate_divisor, rate_path, rate_at, at)"
         " SELECT w.*, %s FROM unnest(%s::uuid[], %s::uuid[], %s::uuid[], %s::uuid[], %s::text[], %s::numeric[],"
-        " %s::numeric[], %s::numeric[], %s::text[]) AS w",
+        " %s::numeric[], %s::numeric[], %s::text[], %s::numeric[], %s::numeric[], %s::timestamptz[], %s::int[],"
+        " %s::bigint[], %s::text[], %s::numeric[], %s::numeric[], %s::text[], %s::timestamptz[]) AS w",
         [
             at,
             new_ids(len(deals)),
-            array(customers),
-            array(orders),
-            array(commands),
-            array(kinds),
-            array(prices),
-            array(quantities),
-            array(profits),
-            array(reasons),
+            *(array(column) for column in columns),
+            array(None if rate.is_one else rate.multiplier for rate in rates),
+            array(None if rate.is_one else rate.divisor for rate in rates),
+            array(rate.path for rate in rates),
+            array(rate.at for rate in rates),
         ],
     )
 

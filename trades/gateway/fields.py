@@ -13,26 +13,15 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from trades.margin.errors import NotOffered, UnknownField
+from trades.margin.terms import CHANGEABLE, OF_THE_MARKET, TERMS
 
-FIELDS: Final = (
-    *("symbol", "type", "quantity", "leverage", "takeProfit", "stopLoss", "trailingStop", "slippage", "expectedPrice"),
-    *("orderType", "price", "clientOrderId", "orderId"),
-)
+FIELDS: Final = (*(term.asked or term.name for term in TERMS), "orderId")
 NOT_OFFERED: Final = (
     *("guaranteedStopLoss", "reduceOnly", "closePosition", "positionId", "timeInForce", "expiresAt", "goodTillDate"),
     *("postOnly", "hedge", "oco"),
 )
 SHORT: Final = {
-    "symbol": "symbols, ticker, instrument, pair, market, asset, assets, coin, product",
-    "type": "side, direction",
-    "quantity": "qty, size, amount, volume, lots, units",
-    "leverage": "lev",
-    "takeProfit": "tp, tpPrice, takeProfitPrice",
-    "stopLoss": "sl, slPrice, stopLossPrice, stop",
-    "trailingStop": "ts, tsl, trail, trailing, trailingStopLoss, trailingDistance, trailingStopDistance",
-    "slippage": "maxSlippage, slippagePercent, slippageTolerance, deviation",
-    "price": "limitPrice, stopPrice, triggerPrice, entryPrice",
-    "clientOrderId": "clOrdId, clientId, newClientOrderId",
+    **{term.asked or term.name: term.written for term in TERMS if term.written},
     "orderId": "id, ids, orderIds, orders",
     "guaranteedStopLoss": "gsl, gslo, guaranteedStop",
     "timeInForce": "tif",
@@ -42,6 +31,8 @@ SHORT: Final = {
 """What people write for a field besides its name."""
 
 _LONGEST: Final = 64
+_CHANGEABLE: Final = frozenset(term.name for term in CHANGEABLE)
+_OF_THE_MARKET: Final = frozenset(term.name for term in OF_THE_MARKET)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +45,12 @@ class Fields:
 
 CREATE: Final = Fields(frozenset(FIELDS) - {"orderId"})
 CHANGE: Final = Fields(
-    frozenset({"takeProfit", "stopLoss", "trailingStop", "price"}),
-    frozenset({"quantity", "leverage", "slippage", "expectedPrice"}),
+    _CHANGEABLE,
+    frozenset({"quantity", "leverage"}) | _OF_THE_MARKET,
 )
 CLOSE: Final = Fields(
     frozenset({"orderId", "quantity"}),
-    frozenset({"takeProfit", "stopLoss", "trailingStop", "slippage", "expectedPrice", "orderType", "price"}),
+    frozenset({"orderType"}) | _CHANGEABLE | _OF_THE_MARKET,
 )
 CLOSE_ALL: Final = Fields(frozenset({"symbol"}), frozenset(FIELDS) - {"symbol"})  # each would mean fewer than all
 

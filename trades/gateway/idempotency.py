@@ -17,8 +17,8 @@ import redis
 
 from accounts import streams
 from accounts.clock import uptime
+from accounts.errors import StillRunning
 from trades.gateway.replies import LEAVE, gateway
-from trades.margin.errors import StillRunning
 
 _TAKEN: Final = "taken"
 _LATE: Final = "late"

@@ -15,8 +15,9 @@ import secrets
 import threading
 import time
 from collections import deque
+from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 import redis
@@ -45,6 +46,7 @@ class Gateway:
 
     def __init__(self) -> None:
         self.channel = f"replies:{os.getpid()}-{secrets.token_hex(6)}"
+        self._pops = ("BLMPOP", streams.BLOCK_SECONDS, 1, self.channel, "LEFT", "COUNT", READ_AT_ONCE)
         self._waiting: dict[UUID, Waiting] = {}
         self._counting = threading.Lock()
         self._sender = Sender()
@@ -96,12 +98,13 @@ class Gateway:
         self._given_up.append((waiting.stream, waiting.entry))  # the reader takes it back: nobody waits for that
 
     def _read(self) -> None:
+        line = streams.Line(streams.client)
         while True:
             try:
-                pipe = streams.client().pipeline(transaction=False)
-                pipe.blmpop(streams.BLOCK_SECONDS, 1, self.channel, direction="LEFT", count=READ_AT_ONCE)
-                pipe.time()  # answered when the blocking read has been
-                popped, clock = pipe.execute()
+                popped, clock = line.call(self._pops, ("TIME",))  # the second is answered when the blocking one was
+                for refused in (popped, clock):
+                    if isinstance(refused, redis.ResponseError):
+                        raise refused
                 self._ahead = _ahead(clock)
                 for text in popped[1] if popped else ():
                     self._deliver(text)
@@ -154,9 +157,9 @@ class Gateway:
             raise
 
 
-def _ahead(clock: Any) -> float:
+def _ahead(clock: Sequence[int | str]) -> float:
     """How far Redis' clock, just read, is ahead of `uptime`, in seconds: its way shorter, and what passed since."""
-    return float(clock[0] + clock[1] / 1_000_000 - uptime())
+    return int(clock[0]) + int(clock[1]) / 1_000_000 - uptime()
 
 
 _gateway: Gateway | None = None

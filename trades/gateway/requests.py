@@ -7,7 +7,7 @@ order is left to the engine. Names are looked at before values (fields.py).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -16,23 +16,14 @@ from accounts.money import parse_decimal, printed, why_not_kept
 from quotes.symbols import canonical
 from trades.gateway import fields
 from trades.margin.errors import MissingParameters, OrderNotFound, OrderNotFoundOrClosed
-from trades.margin.terms import LONGEST_NAME, MOST_LEVERAGE, ORDER_CODE
+from trades.margin.terms import CHANGEABLE, ENTRY_PRICES, LONGEST_NAME, MOST_LEVERAGE, ORDER_CODE, TERMS
+from trades.margin.triggers import WAITS_FOR
 from trades.states import OrderType
 
-_CALLED = {
-    "quantity": "Quantity",
-    "leverage": "Leverage",
-    "slippage": "Slippage",
-    "takeProfit": "Take profit",
-    "stopLoss": "Stop loss",
-    "expectedPrice": "Expected price",
-    "price": "Price",
-    "trailingStop": "Trailing stop",
-}
+_CALLED = {term.name: term.called for term in TERMS}
 _POSITIVE = "must be greater than 0"
 _LEVERAGE = "must be a positive whole number"
 _SLIPPAGE = "must be zero or a positive number"
-_CHANGEABLE = ("takeProfit", "stopLoss", "trailingStop", "price")
 
 
 def create_terms(body: Mapping[str, Any]) -> dict[str, Any]:
@@ -49,7 +40,7 @@ def create_terms(body: Mapping[str, Any]) -> dict[str, Any]:
     take_profit, stop_loss = _positive(body, "takeProfit"), _positive(body, "stopLoss")
     expected = _positive(body, "expectedPrice")
     order_type = _order_type(body)
-    price = _requested_price(body, order_type)
+    prices = _requested_prices(body, order_type)
     trailing_stop = _positive(body, "trailingStop")
     if order_type != OrderType.MARKET and (slippage is not None or expected is not None):
         raise Malformed("Slippage applies to market orders only")
@@ -65,8 +56,8 @@ def create_terms(body: Mapping[str, Any]) -> dict[str, Any]:
         "slippage": slippage,
         "expectedPrice": expected,
         "clientOrderId": None if _is_absent(body, "clientOrderId") else _text(body, "clientOrderId"),
-        "orderType": order_type,
-        "price": price,
+        "orderType": order_type.value,
+        **prices,
         "trailingStop": trailing_stop,
     }
 
@@ -95,11 +86,12 @@ def change_terms(order_id: str, body: Mapping[str, Any]) -> dict[str, Any]:
     """
     named = _in_path(order_id)
     fields.check_names(body, fields.CHANGE)
-    wanted = {name: _positive(body, name) for name in _CHANGEABLE if name in body}
+    wanted = {term.name: _positive(body, term.name) for term in CHANGEABLE if term.name in body}
     if not wanted:
-        raise Malformed("Nothing to change: takeProfit, stopLoss, trailingStop or price")
-    if "price" in wanted and wanted["price"] is None:  # a pending order waits for a price, always
-        raise _refusal("price", None, _POSITIVE)
+        raise Malformed(f"Nothing to change: {_either([term.name for term in CHANGEABLE])}")
+    for term in ENTRY_PRICES:
+        if term.name in wanted and wanted[term.name] is None:  # a pending order waits for a price, always
+            raise _refusal(term.name, None, _POSITIVE)
     return {"orderId": named, "set": wanted}
 
 
@@ -179,24 +171,32 @@ def _slippage(body: Mapping[str, Any]) -> str | None:
     return None if value is None else printed(value)
 
 
-def _order_type(body: Mapping[str, Any]) -> str:
+def _order_type(body: Mapping[str, Any]) -> OrderType:
     if _is_absent(body, "orderType"):
-        return OrderType.MARKET.value
+        return OrderType.MARKET
     given = body["orderType"]
     order_type = given.lower() if isinstance(given, str) else None
     if order_type not in OrderType.values:
-        raise Malformed("Order type must be market, limit or stop")
-    return str(order_type)
+        raise Malformed(f"Order type must be {_either(OrderType.values)}")
+    return OrderType(order_type)
 
 
-def _requested_price(body: Mapping[str, Any], order_type: str) -> str | None:
+def _requested_prices(body: Mapping[str, Any], order_type: OrderType) -> dict[str, str | None]:
     """Whoever names a price means to wait for it: at the market the order would open at another one."""
-    price = _positive(body, "price")
-    if order_type == OrderType.MARKET and price is not None:
-        raise Malformed("Price applies to limit and stop orders only")
-    if order_type != OrderType.MARKET and price is None:
-        raise _refusal("price", None, _POSITIVE)
-    return price
+    prices = {}
+    for term in ENTRY_PRICES:
+        price = prices[term.name] = _positive(body, term.name)
+        is_needed = term.column in WAITS_FOR[order_type]
+        if price is not None and not is_needed:
+            waiting = [type_.value for type_, columns in WAITS_FOR.items() if term.column in columns]
+            raise Malformed(f"{term.called} applies to {' and '.join(waiting)} orders only")
+        if price is None and is_needed:
+            raise _refusal(term.name, None, _POSITIVE)
+    return prices
+
+
+def _either(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:-1])} or {names[-1]}"
 
 
 def _text(body: Mapping[str, Any], name: str) -> str:

@@ -16,7 +16,8 @@ from uuid import UUID
 from django.db import IntegrityError, transaction
 
 from accounts import conflicts
-from accounts.errors import KeyReused, Malformed
+from accounts.errors import Malformed
+from accounts.services.proposals import made_by_dialog, undecided
 from quotes import symbols, terms
 from quotes.errors import UnknownSymbol
 from quotes.models import Instrument, InstrumentChange
@@ -83,8 +84,7 @@ def propose(
                 made_at=at,
             )
     except IntegrityError:
-        if once and InstrumentChange.objects.filter(once=once).exists():  # of another instrument, at the same moment
-            raise KeyReused("This dialog was answered before, with something else: open it anew.") from None
+        _made_before(once, instrument, parsed, reason, by)  # of another instrument, at the same moment: KeyReused
         raise
     return made if made.needs_checker else _decided(made, State.APPLIED, None, at, statement)
 
@@ -96,7 +96,7 @@ def apply(change_id: UUID, *, by: UUID, at: datetime) -> InstrumentChange:
     Raises ChangeNotFound, ChangeDecided, MakerIsChecker, InstrumentMoved, InstrumentInUse, FiresMore,
     NoPriceToStateBy, Unavailable.
     """
-    change = _locked(change_id)
+    change = _undecided(change_id)
     if change.made_by_id == by:
         raise MakerIsChecker("Whoever proposed a change can't apply it.")
     instrument = _locked_instrument(change.instrument_id)
@@ -111,7 +111,7 @@ def apply(change_id: UUID, *, by: UUID, at: datetime) -> InstrumentChange:
 @conflicts.atomic
 def refuse(change_id: UUID, *, by: UUID, at: datetime) -> InstrumentChange:
     """Decide against a proposal; its maker does so by withdrawing it. Raises ChangeNotFound, ChangeDecided."""
-    change = _locked(change_id)
+    change = _undecided(change_id)
     return _decided(change, State.REFUSED, None if change.made_by_id == by else by, at, None)
 
 
@@ -145,14 +145,8 @@ def _decided(
     return change
 
 
-def _locked(change_id: UUID) -> InstrumentChange:
-    """The proposal, locked: of two who decide at once the second finds it decided."""
-    change = InstrumentChange.objects.select_for_update(no_key=True).filter(pk=change_id).first()
-    if change is None:
-        raise ChangeNotFound
-    if change.state != State.PROPOSED:
-        raise ChangeDecided(f"The change is {change.state} already.")
-    return change
+def _undecided(change_id: UUID) -> InstrumentChange:
+    return undecided(InstrumentChange, change_id, missing=ChangeNotFound, decided=ChangeDecided, called="change")
 
 
 def _locked_instrument(symbol: str) -> Instrument:
@@ -166,16 +160,12 @@ def _locked_instrument(symbol: str) -> Instrument:
 def _made_before(
     once: UUID | None, instrument: Instrument, wanted: Mapping[str, Term], reason: str, by: UUID
 ) -> InstrumentChange | None:
-    """What the dialog with this one-time key made. Raises KeyReused where that was something else.
-
-    A change keeps the terms that it changes: of any other, what was said is what the instrument says.
-    """
-    made = InstrumentChange.objects.filter(once=once).first() if once else None
-    if made is None:
-        return None
+    """A change keeps the terms that it changes: of any other, what was said is what the instrument says."""
     said = {name: terms.kept(name, value) for name, value in wanted.items()}
-    others = {name: terms.kept(name, getattr(instrument, name)) for name in said.keys() - made.new.keys()}
-    same = (made.instrument_id, made.reason, made.made_by_id) == (instrument.pk, reason, by)
-    if not same or said != others | made.new:
-        raise KeyReused("This dialog was answered before, with something else: open it anew.")
-    return made
+
+    def is_this(made: InstrumentChange) -> bool:
+        others = {name: terms.kept(name, getattr(instrument, name)) for name in said.keys() - made.new.keys()}
+        same = (made.instrument_id, made.reason, made.made_by_id) == (instrument.pk, reason, by)
+        return same and said == others | made.new
+
+    return made_by_dialog(InstrumentChange, once, is_this)

@@ -11,15 +11,20 @@ from dataclasses import replace
 from typing import Final
 
 import redis
+from django.conf import settings
 from django.db import connection
 
 from accounts.errors import Unavailable
+from accounts.money import exact
 from quotes import prices as markets
+from quotes import symbols
+from quotes.conversion import Rates
+from quotes.feeds.composite import composite_terms_of, marked_up
 from quotes.feeds.simulator import SimulatorTerms, quoted
 from quotes.judging import is_too_wide
 from quotes.models import Instrument
 from quotes.prices import Price, Prices
-from quotes.terms import DECIMALS
+from quotes.terms import DECIMALS, HOURS
 from trades.engine.rehearsal import rehearse
 from trades.instruments.errors import InstrumentInUse, NoPriceToStateBy
 from trades.instruments.statement import ChangeStatement, stated
@@ -29,13 +34,15 @@ from trades.states import LIVE
 SPREADS: Final = frozenset({"spread_bps", "simulator_price", *DECIMALS})  # the price is made anew from its middle
 ADMITS: Final = frozenset({"jump_limit_percent", "max_spread_percent"})  # a price that is refused now may count then
 AGES: Final = frozenset({"price_age_limit_seconds"})  # a price that is too old now may count then
-FIRING: Final = SPREADS | ADMITS | AGES
+MARKUP: Final = frozenset({"markup_bps"})  # the price is widened, or narrowed, by the difference
+OPENS: Final = frozenset({HOURS})  # a market that rests now may be open then
+FIRING: Final = SPREADS | ADMITS | AGES | MARKUP | OPENS
 
 
 def preview(would_be: Instrument, changed: Collection[str]) -> ChangeStatement:
     """What would fire if these terms were what `would_be` says. Raises NoPriceToStateBy, Unavailable."""
     symbol = would_be.symbol
-    if not FIRING & set(changed) or not Order.objects.filter(instrument=symbol, status__in=LIVE).exists():
+    if not FIRING & set(changed) or not Order.objects.filter(instrument__in=_moved(symbol), status__in=LIVE).exists():
         return ChangeStatement()
     try:
         now, refused = markets.latest(), markets.refused()
@@ -48,19 +55,45 @@ def preview(would_be: Instrument, changed: Collection[str]) -> ChangeStatement:
     return stated(price, rehearse(now, then, would_be))
 
 
+def _moved(symbol: str) -> list[str]:
+    """The instruments whose positions are worth another amount by another price of this one: it, and those that are
+    converted by it."""
+    known = symbols.instruments()
+    rates = Rates(known, settings.ACCOUNT_CURRENCY, lambda _: None)
+    by_it = {
+        one.symbol
+        for one in known.values()
+        if any(leg.symbol == symbol for leg in rates.path(one.counter_asset_id) or ())
+    }
+    return sorted({symbol, *by_it})
+
+
 def _price(would_be: Instrument, changed: set[str], now: Prices, refused: Price | None) -> Price | None:
     """The price that the change would lead to; None where there never was one."""
     price = now.by_symbol.get(would_be.symbol)
     if ADMITS & changed and refused is not None and not _is_too_wide(refused, would_be):
         price = replace(refused, at=now.now)
-    if price is None or not SPREADS & changed:
-        return price
+    if price is None:
+        return None
+    if OPENS & changed:
+        price = replace(price, at=now.now)
+    if not SPREADS & changed:
+        return replace(_marked_up_anew(price, would_be), at=now.now) if MARKUP & changed else price
     middle = would_be.simulator_price if "simulator_price" in changed else price.mid
     terms = SimulatorTerms(
         would_be.simulator_price, would_be.simulator_step_bps, would_be.spread_bps, would_be.price_decimals
     )
-    bid, ask = quoted(middle, terms)
+    bid, ask = marked_up(*quoted(middle, terms), composite_terms_of(would_be))
     return replace(price, bid=bid, ask=ask, at=now.now)
+
+
+@exact
+def _marked_up_anew(price: Price, would_be: Instrument) -> Price:
+    """The price without the mark-up that it has, and with the one that it would have."""
+    half = symbols.instrument(would_be.symbol).markup_bps / 20_000
+    bid, ask = price.bid / (1 - half), price.ask / (1 + half)
+    bid, ask = marked_up(bid, ask, composite_terms_of(would_be))
+    return replace(price, bid=bid, ask=ask)
 
 
 def _is_too_wide(price: Price, would_be: Instrument) -> bool:

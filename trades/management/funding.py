@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 from argparse import ArgumentParser
-from collections.abc import Callable
 from datetime import datetime
 from typing import Any, ClassVar
 from uuid import UUID
@@ -12,23 +11,25 @@ from uuid import UUID
 from django.conf import settings
 from django.core.management.base import CommandError
 
-from accounts import clock, selectors, services
+from accounts import clock, conflicts, selectors, services
 from accounts.identity import Actor
 from accounts.ids import uuid7
 from accounts.management import who
-from accounts.management.output import JSONCommand, as_command_errors
+from accounts.management.exits import WaitsForPerson
+from accounts.management.output import JSONCommand, amount
 from accounts.models import Asset, Customer
 from accounts.money import from_base_units
 from trades.corrections.funding import is_done, propose_funding
-from trades.models import Correction
+from trades.models import Payment
+from trades.payments import by_command
 from trades.states import CorrectionState
 
 
 class FundingCommand(JSONCommand):
-    """Moves at once in a sandbox; elsewhere by a correction, which a second person applies above the asset's limit."""
+    """Books a payment at once in a sandbox, and elsewhere within the asset's limit; what is above it is proposed as a
+    correction, which a second person applies."""
 
-    move: ClassVar[Callable[..., bool]]
-    kind: ClassVar[Correction.Kind]
+    side: ClassVar[Payment.Side]
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         super().add_arguments(parser)
@@ -44,45 +45,50 @@ class FundingCommand(JSONCommand):
         parser.add_argument("--reason", help="why it moves")
         who.add_by(parser)
 
-    @as_command_errors
     def handle(self, *args: Any, **options: Any) -> None:
         by = who.named(options)
         customer = selectors.customer_named(options["customer"])
         code = options["asset"].upper()
-        amount = services.base_units(code, options["amount"])
+        units = services.base_units(code, options["amount"])
         reference, reason = _reference(options["reference"]), _reason(options["reason"])
-        actor, at = Actor(user_id=by.pk) if by else None, clock.now()
+        actor, at = Actor(user_id=by.pk) if by else None, clock.firm_now()
         if settings.SANDBOX or actor is None:
-            is_new = type(self).move(customer, code, amount, reference, at, actor or who.COMMAND_LINE, reason=reason)
+            says: dict[str, Any] = {"reference": reference, "reason": reason, "at": at}
+            is_new = by_command.book(self.side, customer.pk, code, units, by=actor or who.COMMAND_LINE, **says)
             waits = None
         else:
-            is_new, waits = self._by_two(customer, code, amount, reference, reason, actor, at)
+            is_new, waits = self._by_two(customer, code, units, reference, reason, actor, at)
         decimals = Asset.objects.get(pk=code).decimals
-        available = from_base_units(selectors.available(customer.pk, code), decimals)
+        available = selectors.available(customer.pk, code)
         facts = {
             "customer_guid": customer.pk,
             "asset": code,
-            "amount": from_base_units(amount, decimals),
+            "amount": amount(units, code, decimals),
             "reference": reference,
             "by": by.email if by else who.COMMAND_LINE,
             "reason": reason or None,
             "moved": is_new,
             "waits_for_a_second_person": waits,
-            "available": available,
+            "available": amount(available, code, decimals),
+            **({} if is_new or waits else {"nothing": True}),
         }
-        done = _done(is_new, waits)
-        self.say(options, facts, f"{done}, reference {reference}. Available now: {available:f} {code}", *_alone())
+        done, left = _done(is_new, waits), from_base_units(available, decimals)
+        self.say(options, facts, f"{done}, reference {reference}. Available now: {left:f} {code}", *_alone())
+        if waits is not None:
+            raise WaitsForPerson(f"A second person applies it: manage.py correct apply {waits.hex}")
 
+    @conflicts.atomic
     def _by_two(
         self, customer: Customer, asset: str, amount: int, reference: str, reason: str, by: Actor, at: datetime
     ) -> tuple[bool, UUID | None]:
         """Whether money moved, and the correction that waits for a second person, if one does."""
-        if is_done(self.kind, customer.pk, asset, amount, reference):
+        if is_done(self.side, customer.pk, asset, amount, reference):
             return False, None
+        says: dict[str, Any] = {"reference": reference, "reason": reason, "by": by, "at": at}
+        if by_command.may_alone(self.side, customer.pk, asset, amount, reference, by=by, at=at):
+            return by_command.book(self.side, customer.pk, asset, amount, **says), None
         mine = uuid7()
-        made = propose_funding(
-            self.kind, customer.pk, asset, amount, reference=reference, reason=reason, by=by, at=at, once=mine
-        )
+        made = propose_funding(self.side, customer.pk, asset, amount, once=mine, **says)
         is_new = made.state == CorrectionState.APPLIED and made.once == mine
         return is_new, made.pk if made.state == CorrectionState.PROPOSED else None
 

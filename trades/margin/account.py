@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
@@ -16,10 +16,11 @@ from trades.margin.rows import CustomerRow, Loss, Noted, OrderRow
 class AccountState:
     """A customer's money as the tick goes on; the rows follow when it is stored. Base units of the account currency.
 
-    `reserved` is what the margin account holds: the open orders' margins less `drawn`, what losses have consumed of
-    them. `free` may be negative while a command is being decided, never after it. `owed` is what the house has
-    advanced, `earned` what this command's closings have brought to repay it (see `advances`). `swap_carried` is what
-    closed orders' swap has left below a base unit.
+    `free` and `reserved` are what its two ledger accounts hold; only `Session.move` changes them, through `moved`.
+    `reserved` is the open orders' margins less `drawn`, what losses have consumed of them. `free` may be negative while
+    a command is being decided, never after it. `owed` is what the house has advanced, `earned` what this command's
+    closings have brought to repay it (see `advances`). `swap_carried` is what closed orders' swap has left below a base
+    unit.
     """
 
     customer_id: UUID
@@ -27,8 +28,6 @@ class AccountState:
     available_row: Locked
     margin_row: Locked
     profit_row: Locked  # the house's, of the customer's partition
-    free: int
-    reserved: int
     drawn: int
     called_at: datetime | None
     owed: int = 0
@@ -37,10 +36,35 @@ class AccountState:
     loss: Loss | None = None  # of all its open positions at the tick's prices, once it was asked for
     swap_carried: Decimal = pricing.NOTHING
     live: dict[UUID, OrderRow] | None = None  # every open and pending order by id, once all were read
+    _free: int = field(init=False)
+    _reserved: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._free, self._reserved = self.available_row.balance, self.margin_row.balance
+
+    def moved(self, row: Locked, amount: int) -> None:
+        """Money has come to a ledger account (or, negative, has gone): where it is one of these two, it counts."""
+        if row is self.available_row:
+            self._free += amount
+        elif row is self.margin_row:
+            self._reserved += amount
+
+    @property
+    def currency(self) -> str:
+        """The asset that its ledger accounts hold."""
+        return self.margin_row.account.asset
+
+    @property
+    def free(self) -> int:
+        return self._free
+
+    @property
+    def reserved(self) -> int:
+        return self._reserved
 
     @property
     def cash(self) -> int:
-        return self.free + self.reserved
+        return self._free + self._reserved
 
     @property
     def balance(self) -> int:

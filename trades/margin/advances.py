@@ -29,7 +29,6 @@ def repay(session: Session, account: AccountState, order: OrderRow, step: str) -
     paid, account.earned = account.due, 0
     house = session.house(order.customer_id, ADVANCES)
     session.move(order, account.available_row, house, paid, "order_advance_repaid", f"{step}:repaid")
-    account.free -= paid
     _owe(account, account.owed - paid)
 
 
@@ -38,7 +37,7 @@ def cover(session: Session, account: AccountState, order: OrderRow, step: str) -
 
     For good, it is no use waiting for what was advanced before either: what has a price has been tried.
     """
-    missing, account.free = -account.free, 0
+    missing = -account.free
     if any(
         other.status == OrderStatus.OPEN and not session.market.is_priced(other)
         for other in session.all_of(account).values()

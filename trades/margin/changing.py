@@ -14,22 +14,30 @@ from trades.margin.opening import cancel_pending
 from trades.margin.outcomes import Cancelled, Changed
 from trades.margin.rows import OrderRow
 from trades.margin.session import Kind, Session
+from trades.margin.terms import COLUMNS, ENTRY_PRICES, STOPS
 from trades.states import CancelReason, OrderStatus
 
-_FIELDS = {"takeProfit": "take_profit", "stopLoss": "stop_loss", "trailingStop": "trailing_stop", "price": "price"}
+_STOPS = [term.column for term in STOPS]
 
 
 def change(session: Session, command: Command, account: AccountState) -> Changed:
-    """Set or clear take profit, stop loss and trailing stop, or move a pending order's price; all or nothing."""
+    """Set or clear take profit, stop loss and trailing stop, or move a pending order's price; all or nothing.
+
+    A pending order's price is another only where one may be placed. Raises the refusals of `rules`, of
+    `Market.refuse_opening` and of `Market.price_to_judge_by`, and OrderNotFound.
+    """
     order = _found(session, command)
     if order.status not in (OrderStatus.OPEN, OrderStatus.PENDING):
         raise AgainstTheRules(f"The order is {order.status.lower()} and can't be changed any more")
     instrument = session.market.instrument_of(order)
-    market = session.market.price(order.instrument_id)
-    wanted = {_FIELDS[name]: rules.optional(value) for name, value in command.terms["set"].items()}
-    if "price" in wanted and order.status != OrderStatus.PENDING:
+    wanted = {COLUMNS[name]: rules.optional(value) for name, value in command.terms["set"].items()}
+    waits_elsewhere = any(term.column in wanted for term in ENTRY_PRICES)
+    if waits_elsewhere and order.status == OrderStatus.PENDING:
+        session.market.refuse_opening(order.instrument_id, order.instrument_id, waits=True)
+    market = session.market.price_to_judge_by(order.instrument_id)
+    if waits_elsewhere and order.status != OrderStatus.PENDING:
         raise AgainstTheRules("Only the price of a pending order can be changed")
-    rules.check_ticks({name: wanted.get(column) for name, column in _FIELDS.items()}, instrument)
+    rules.check_ticks({name: wanted.get(column) for name, column in COLUMNS.items()}, instrument)
     draft = _with(order, wanted)
     if order.status == OrderStatus.PENDING:
         assert draft.price is not None
@@ -37,9 +45,9 @@ def change(session: Session, command: Command, account: AccountState) -> Changed
         rules.check_limits(draft, instrument, draft.price, "price")
     else:
         # Only what is set anew is judged by today's price: the other limits may be about to fire.
-        untouched = {name: None for name in ("take_profit", "stop_loss", "trailing_stop") if name not in wanted}
+        untouched = {name: None for name in _STOPS if name not in wanted}
         rules.check_limits(_with(draft, untouched), instrument, market.exit(order.side), "current price")
-    before = {name: getattr(order, column) for name, column in _FIELDS.items() if column in wanted}
+    before = {name: getattr(order, column) for name, column in COLUMNS.items() if column in wanted}
     trail: dict[str, object] = {}
     for column, value in wanted.items():
         setattr(order, column, value)
@@ -52,7 +60,7 @@ def change(session: Session, command: Command, account: AccountState) -> Changed
         if order.trailing_stop is not None:
             rules.set_trail(session, order, market)
         trail["trailPeak"] = order.trail_peak
-    changes = {name: [was, getattr(order, _FIELDS[name])] for name, was in before.items()}
+    changes = {name: [was, getattr(order, COLUMNS[name])] for name, was in before.items()}
     session.event(Kind.CHANGED, order.customer_id, order.id, command.id, **changes, **trail)
     return Changed(order)
 

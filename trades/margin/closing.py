@@ -10,7 +10,7 @@ from trades.margin.commands import Command
 from trades.margin.errors import OrderNotFoundOrClosed
 from trades.margin.opening import open_pending
 from trades.margin.outcomes import Closed, ClosedAll
-from trades.margin.positions import close_part, close_position, make_good, refuse_if_uncovered
+from trades.margin.positions import at_market, close_part, close_position, make_good, refuse_if_uncovered
 from trades.margin.rows import OrderRow
 from trades.margin.session import Session
 from trades.states import CloseReason, OrderStatus
@@ -28,17 +28,17 @@ def close(session: Session, command: Command, account: AccountState) -> Closed:
         return _closed(command, closed_before, account)
     if order.status != OrderStatus.OPEN:
         raise OrderNotFoundOrClosed
-    price = session.market.price(order.instrument_id).exit(order.side)
+    closing = at_market(session, order)
     quantity = rules.optional(command.terms.get("quantity"))
     if quantity is not None:
         rules.check_part(quantity, order, session.market.instrument_of(order))
-    result = session.market.result(order, price, quantity)
-    refuse_if_uncovered(session, account, -result, {order.id} if quantity in (None, order.quantity) else set())
+        closing = at_market(session, order, quantity)
+    refuse_if_uncovered(session, account, [closing])
     if quantity is not None and quantity < order.quantity:
         order = close_part(session, account, order, quantity, CloseReason.MANUAL, command.id)
         session.made[command.id] = order
     else:
-        close_position(session, account, order, CloseReason.MANUAL, command.id)
+        close_position(session, account, closing, CloseReason.MANUAL, command.id)
     make_good(session, account, order)
     return _closed(command, order, account)
 
@@ -51,13 +51,12 @@ def close_all(session: Session, command: Command, account: AccountState) -> Clos
         for order in session.all_of(account).values()
         if order.status == OrderStatus.OPEN and symbol in (None, order.instrument_id)
     ]
-    priced = [order for order in wanted if session.market.is_priced(order)]
-    loss = -sum(session.market.floating(order) for order in priced)
-    refuse_if_uncovered(session, account, loss, {order.id for order in priced})
-    for order in priced:
-        close_position(session, account, order, CloseReason.CLOSE_ALL, command.id)
-    if priced:
-        make_good(session, account, priced[-1])
+    closings = [at_market(session, order) for order in wanted if session.market.is_priced(order)]
+    refuse_if_uncovered(session, account, closings)
+    for closing in closings:
+        close_position(session, account, closing, CloseReason.CLOSE_ALL, command.id)
+    if closings:
+        make_good(session, account, closings[-1].order)
     return ClosedAll(wanted)
 
 
@@ -71,7 +70,7 @@ def fire(session: Session, command: Command, account: AccountState) -> None:
         if triggers.fired_entry(order, market.entry(order.side)):
             open_pending(session, account, order, market)
     elif order.status == OrderStatus.OPEN and (reason := _fired(session, order, market.exit(order.side))):
-        close_position(session, account, order, reason, None)
+        close_position(session, account, at_market(session, order), reason, None)
         make_good(session, account, order)
 
 

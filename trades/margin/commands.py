@@ -1,47 +1,36 @@
-"""What a web process asks of an engine, and how it stands in the stream.
+"""What is asked of an engine, by whom, and how it stands in the stream.
 
 A command lives in the stream `orders:{partition}` until an engine has committed what it did. It carries the time it
 may still take (`ttl_ms`), counted from the stream entry's own id, which is Redis' time, and the same deadline as a time
 on that clock (`until_ms`), for Redis may take a command in long after it was sent. The deadline is the earlier of the
 two, judged by Redis' clock again, so no two machines' clocks are compared.
+
+An actor is named where it isn't a trader, and a web process of the version before named no session: its commands are
+understood. An engine of the version before understands none of this one's, so engines are renewed first.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import orjson
 from django.conf import settings
 
-from accounts import json_codec
-from accounts.ids import partition_of
-from trades.margin import terms
+from accounts.ids import partition_of, uuid7
+from trades.margin import fits
+from trades.margin.kinds import KINDS, Actor, CommandKind
 
 GROUP = "engine"
-CREATE = "create"
-CLOSE = "close"
-CHANGE = "change"
-CANCEL = "cancel"
-CLOSE_ALL = "close_all"
-FIRE = "fire"  # a price reached an order's trigger; only the engine itself says so
-JUDGE = "judge"  # a customer's margin level may have crossed a mark
-
-_FITS: Mapping[str, Callable[[Mapping[str, Any]], bool]] = {
-    CREATE: terms.create_fits,
-    CLOSE: terms.close_fits,
-    CHANGE: terms.change_fits,
-    CANCEL: terms.cancel_fits,
-    CLOSE_ALL: terms.close_all_fits,
-}
-ASKED_FOR = frozenset(_FITS)
+NO_SESSION = UUID(int=0)  # that of a token from before there were any
 
 _FIELD = "c"
-_REMEMBERED = frozenset({CHANGE, CANCEL, CLOSE_ALL})  # no row shows that they were done: their answer does
 _MOST_BYTES = 8192
+_BY_WORD: Final = {kind.value: kind for kind in KINDS}
+_NAMED: Final = {actor.value: actor for actor in (Actor.CLIENT, Actor.OPERATOR)}  # whom the stream may name
 
 
 class Poison(ValueError):
@@ -53,22 +42,51 @@ _ANSWER = re.compile(r"([0-9a-f]{32})\|([2-5][0-9]{2})\|((?:ord_[0-9a-f]{16})?)\
 
 
 @dataclass(frozen=True, slots=True)
+class Asker:
+    """Who asks, and about whose margin account. `id` is the user's, or the API client's."""
+
+    id: UUID
+    customer_id: UUID
+    actor: Actor
+    generation: int = 0
+    session_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Trader(Asker):
+    """The user, customer and session that a genuine token names."""
+
+    actor: Actor = Actor.TRADER
+
+
+@dataclass(frozen=True, slots=True)
+class Client(Asker):
+    """The API client that a genuine token names, which acts for a customer of the firm."""
+
+    actor: Actor = Actor.CLIENT
+
+
+@dataclass(frozen=True, slots=True)
 class Command:
     """`terms` are the validated fields of the request, prices and quantities as exact decimals.
 
-    `user_id` is None when a price fired the command; then nobody waits and `reply_to` is empty.
+    `asker_id` is the user's, or the API client's; None when the engine asks: then nobody waits and `reply_to` is empty.
     """
 
     id: UUID
-    kind: str
+    kind: CommandKind
     customer_id: UUID
-    user_id: UUID | None = None
+    asker_id: UUID | None = None
     terms: dict[str, Any] = field(default_factory=dict)
     ttl_ms: int = 0
     reply_to: str = ""
     key: str = ""
     request_sha256: str = ""
     until_ms: int = 0  # 0: not said
+    actor: Actor = Actor.TRADER
+    request_id: str = ""  # by which the client calls its request; where it says nothing, that has the command's own id
+    generation: int = 0  # of the asker's tokens, as theirs has it
+    session_id: UUID = NO_SESSION
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +100,11 @@ class Answer:
     replayed: bool = False
 
 
+def own(kind: CommandKind, customer_id: UUID, **said: str) -> Command:
+    """What the engine asks of itself."""
+    return Command(uuid7(), kind, customer_id, terms=dict(said), actor=Actor.ENGINE)
+
+
 def stream_of(customer_id: UUID) -> str:
     return stream_name(partition_of(customer_id) % settings.ENGINE_PARTITIONS)
 
@@ -91,6 +114,14 @@ def stream_name(partition: int) -> str:
     return f"orders:{{{partition}}}"
 
 
+def who_asked(command: Command) -> dict[str, str]:
+    """What an order's history says of who asked, where that isn't the customer: and how they call their request."""
+    said = {"request": command.request_id} if command.request_id else {}
+    if command.actor is Actor.CLIENT and command.asker_id:
+        said["client"] = command.asker_id.hex
+    return said
+
+
 def remembered_by(command: Command) -> str:
     """Under which key a command's answer is kept: the caller's, or its own where nothing else would show it was done.
 
@@ -98,27 +129,30 @@ def remembered_by(command: Command) -> str:
     """
     if command.key:
         return command.key
-    return f"\x01{command.id.hex}" if command.kind in _REMEMBERED else ""
+    return "" if KINDS[command.kind].shows else f"\x01{command.id.hex}"
 
 
 def encode(command: Command) -> dict[str, str]:
     """A command as the fields of a stream entry."""
-    return {
-        _FIELD: json_codec.dumps(
-            {
-                "id": command.id,
-                "kind": command.kind,
-                "customer": command.customer_id,
-                "user": command.user_id,
-                "terms": command.terms,
-                "ttl": command.ttl_ms,
-                "until": command.until_ms,
-                "reply": command.reply_to,
-                "key": command.key,
-                "sha": command.request_sha256,
-            }
-        ).decode()
+    said: dict[str, Any] = {
+        "id": command.id.hex,
+        "kind": command.kind,
+        "customer": command.customer_id.hex,
+        "user": command.asker_id.hex if command.asker_id else None,
+        "terms": command.terms,
+        "ttl": command.ttl_ms,
+        "until": command.until_ms,
+        "reply": command.reply_to,
+        "key": command.key,
+        "sha": command.request_sha256,
+        "gen": command.generation,
+        "sid": command.session_id.hex,
     }
+    if command.actor is not Actor.TRADER:
+        said["actor"] = command.actor
+    if command.request_id:
+        said["request"] = command.request_id
+    return {_FIELD: orjson.dumps(said).decode()}
 
 
 def decode(fields: Mapping[str, str]) -> Command:
@@ -131,10 +165,14 @@ def decode(fields: Mapping[str, str]) -> Command:
         if len(fields) != 1 or len(text) > _MOST_BYTES:
             raise Poison("more than a command's one field, or too long")
         said = orjson.loads(text)  # its exact numbers travel as texts
-        kind = said["kind"]
-        if not terms.fields_fit(said):
+        kind = _BY_WORD[said["kind"]]
+        actor = _NAMED[said["actor"]] if "actor" in said else Actor.TRADER
+        row = KINDS[kind]
+        if not fits.fields(said):
             raise Poison("a field is not a command's")
-        if not _FITS[kind](said["terms"]):
+        if actor not in row.asked_by:
+            raise Poison(f"no {actor} asks for {kind}")
+        if not row.fits(said["terms"]):
             raise Poison(f"a term is not what {kind} takes")
         if orjson.dumps(said) != text:
             raise Poison("spelled in another way, or a name stands there twice")
@@ -149,6 +187,10 @@ def decode(fields: Mapping[str, str]) -> Command:
             said["key"],
             said["sha"],
             said["until"],
+            actor,
+            said.get("request", ""),
+            said.get("gen", 0),
+            UUID(int=int(said.get("sid", "0"), 16)),
         )
     except Poison:
         raise

@@ -5,7 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-from accounts.errors import Conflict, Malformed, NotFound, Refusal, Unavailable
+from accounts.errors import (
+    ERROR_CODE,
+    Conflict,
+    InvalidToken,
+    KeyUsedForAnother,
+    Malformed,
+    NotFound,
+    Refusal,
+    StillRunning,
+    Unavailable,
+)
+from quotes import errors
+from quotes.hours import MarketState
 
 
 class EngineRefusal(Refusal):
@@ -37,6 +49,23 @@ class PriceNotFound(EngineRefusal):
         super().__init__(f"Price data not found for symbol: {symbol}")
 
 
+class MarketClosed(errors.MarketClosed, EngineRefusal):
+    """Of the engine."""
+
+
+class MarketHalted(errors.MarketHalted, EngineRefusal):
+    """Of the engine."""
+
+
+class MarketCloseOnly(errors.MarketCloseOnly, EngineRefusal):
+    """Of the engine."""
+
+
+def market_rests(symbol: str, state: MarketState) -> Refusal:
+    """Why something can't be done in this market now, as the engine says it."""
+    return errors.market_rests(symbol, state, (MarketClosed, MarketHalted, MarketCloseOnly))
+
+
 class InsufficientBalance(EngineRefusal):
     code = "insufficient_balance"
 
@@ -48,6 +77,20 @@ class AgainstTheRules(EngineRefusal):
     """A value that the instrument or the execution price forbids; the sentence names both."""
 
 
+class MayNotOpen(AgainstTheRules):
+    """The customer isn't verified, or the user who logs in is switched off."""
+
+    code = "customer_not_verified"
+    sentence = "This account may not open orders"
+
+
+class SlippageExceeded(AgainstTheRules):
+    code = "slippage"
+
+    def __init__(self, allowed: str, expected: str, current: str) -> None:
+        super().__init__(f"Price moved beyond the slippage of {allowed}%. Expected: {expected}, Current: {current}")
+
+
 class ClientOrderIdTaken(Conflict):
     """The first order's id goes with it, so a client that lost its answer finds its order."""
 
@@ -57,16 +100,6 @@ class ClientOrderIdTaken(Conflict):
     def __init__(self, order_code: str) -> None:
         super().__init__()
         self.extra = {"orderId": order_code}
-
-
-class KeyUsedForAnother(Refusal):
-    status, code = 422, "idempotency_key_reused"
-    sentence = "Idempotency-Key was used with another request"
-
-
-class StillRunning(Conflict):
-    code = "in_flight"
-    sentence = "A request with this Idempotency-Key is still running"
 
 
 class NotOffered(Malformed):
@@ -91,11 +124,6 @@ class MissingParameters(Malformed):
 
 class TooManyWaiting(Unavailable):
     sentence = "Too many requests are waiting for the engine; try again"
-
-
-class NotATrader(Refusal):
-    status, code = 403, "invalid_scope"
-    sentence = "This token can't trade on margin"
 
 
 class UnsupportedContent(Refusal):
@@ -139,13 +167,17 @@ BEGINNINGS = {
     OrderNotFoundOrClosed.sentence: OrderNotFoundOrClosed.code,
     OrderNotFound.sentence: OrderNotFound.code,
     "Price data not found": PriceNotFound.code,
+    "Market closed": MarketClosed.code,
+    "Market halted": MarketHalted.code,
+    "Market takes closing": MarketCloseOnly.code,
     "Insufficient balance": InsufficientBalance.code,
-    "Price moved beyond the slippage": "slippage",
+    "Price moved beyond the slippage": SlippageExceeded.code,
+    MayNotOpen.sentence: MayNotOpen.code,
     ClientOrderIdTaken.sentence: ClientOrderIdTaken.code,
     KeyUsedForAnother.sentence: KeyUsedForAnother.code,
     StillRunning.sentence: StillRunning.code,
 }
-BY_STATUS = {400: AgainstTheRules.code, 503: Unavailable.code}
+BY_STATUS = {400: AgainstTheRules.code, 401: InvalidToken.code, 503: Unavailable.code}
 
 
 def code_of(status: int, body: str) -> str:
@@ -155,3 +187,11 @@ def code_of(status: int, body: str) -> str:
         if sentence.startswith(beginning):
             return code
     return BY_STATUS.get(status, "internal_server_error")
+
+
+def headers_of(status: int, body: str) -> dict[str, str]:
+    """What goes with an answer of the engine's, as with every other of the API."""
+    if status < 400:
+        return {}
+    challenge = {"WWW-Authenticate": "Bearer"} if status == InvalidToken.status else {}
+    return {ERROR_CODE: code_of(status, body), **challenge}

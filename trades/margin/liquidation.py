@@ -9,12 +9,11 @@ from __future__ import annotations
 from django.conf import settings
 
 from accounts.money import from_base_units
-from trades import currency
 from trades.margin.account import AccountState
 from trades.margin.commands import Command
 from trades.margin.levels import margin_level, reaches
 from trades.margin.opening import cancel_pending
-from trades.margin.positions import close_position, make_good
+from trades.margin.positions import at_market, close_position, make_good
 from trades.margin.session import Kind, Session
 from trades.states import CancelReason, CloseReason, OrderStatus
 
@@ -63,31 +62,25 @@ def _mark(session: Session, account: AccountState, equity: int, margin: int) -> 
 def _stop_out(session: Session, account: AccountState, equity: int, margin: int) -> None:
     """Pending orders go first, then positions from the largest loss, until the level is above the mark.
 
-    Closing turns floating profit into cash at the very price it was reckoned with, so equity stays and the used
-    margin falls. A position without a usable price can't be closed and stays.
+    Closing turns floating profit into cash at the very price it was reckoned with, so the used margin falls and equity
+    stays, but for what closing costs. A position without a usable price can't be closed and stays.
     """
     live = session.all_of(account)
     pending = [order for order in live.values() if order.status == OrderStatus.PENDING]
-    ranked = sorted(
-        (
-            (session.market.floating(o), o.id, o)
-            for o in live.values()
-            if o.status == OrderStatus.OPEN and session.market.is_priced(o)
-        ),
-        key=lambda one: one[:2],
-    )
+    positions = [(session.market.floating(o), o.id, o) for o in live.values() if o.status == OrderStatus.OPEN]
+    ranked = sorted((one for one in positions if session.market.is_priced(one[2])), key=lambda one: one[:2])
     if not ranked:  # nothing can be closed, so nothing is done to the account until a price is usable
         return
     _tell(session, account, Kind.STOP_OUT, equity, margin)
     for order in pending:
         cancel_pending(session, order, CancelReason.STOP_OUT)
+    floating = sum(profit for profit, _, _ in positions)
     last = None
-    for _, _, order in ranked:
-        if not reaches(equity, margin, settings.STOP_OUT_PERCENT):
+    for profit, _, order in ranked:
+        if not reaches(account.balance + floating, margin, settings.STOP_OUT_PERCENT):
             break
-        swap = order.swap
-        close_position(session, account, order, CloseReason.STOP_OUT, None)
-        equity += order.swap - swap  # a cent of swap may have come together
+        close_position(session, account, at_market(session, order), CloseReason.STOP_OUT, None)
+        floating -= profit
         margin -= order.margin
         last = order
     if last is not None:
@@ -95,7 +88,7 @@ def _stop_out(session: Session, account: AccountState, equity: int, margin: int)
 
 
 def _tell(session: Session, account: AccountState, kind: str, equity: int, margin: int) -> None:
-    decimals = currency.decimals()
+    decimals = session.market.decimals
     session.event(
         kind,
         account.customer_id,

@@ -6,17 +6,25 @@ from decimal import Decimal
 
 from accounts.ids import order_code, uuid7
 from accounts.money import printed, printed_amount
+from quotes.conversion import ONE, Rate
 from quotes.models import Instrument
 from quotes.prices import Price
 from trades.margin import pricing, rules
 from trades.margin.account import AccountState
 from trades.margin.commands import Command
-from trades.margin.errors import AgainstTheRules, ClientOrderIdTaken, InsufficientBalance, PriceNotFound
+from trades.margin.errors import (
+    ClientOrderIdTaken,
+    InsufficientBalance,
+    MayNotOpen,
+    PriceNotFound,
+    SlippageExceeded,
+)
 from trades.margin.outcomes import Created
 from trades.margin.positions import reserve
 from trades.margin.rows import Loss, OrderRow
 from trades.margin.rules import number, optional
 from trades.margin.session import Kind, Session
+from trades.margin.terms import CHANGEABLE, ENTRY_PRICES, PRICES, STOPS
 from trades.spendable import Held, lost, spendable
 from trades.states import CancelReason, OrderStatus, OrderType
 
@@ -31,21 +39,24 @@ def create(session: Session, command: Command, account: AccountState) -> Created
     if name and (command.customer_id, name) in session.taken:
         raise ClientOrderIdTaken(session.taken[command.customer_id, name])
     instrument = session.market.tradable(terms["symbol"])
-    market = session.market.price(instrument.symbol, terms["symbol"])
+    waits = OrderType(terms.get("orderType") or "market") != OrderType.MARKET
+    session.market.refuse_opening(instrument.symbol, terms["symbol"], waits=waits)
+    find = session.market.price_to_judge_by if waits else session.market.price
+    market = find(instrument.symbol, terms["symbol"])
     order = _order(session, command, instrument)
     rules.check_size(order, instrument)
-    rules.check_ticks({name: optional(terms.get(name)) for name in rules.PRICES}, instrument)
+    rules.check_ticks({name: optional(terms.get(name)) for name in PRICES}, instrument)
     if order.type == OrderType.MARKET:
         _check_market(order, instrument, terms, market)
     else:
         rules.check_waits(order, instrument, market)
         rules.check_limits(order, instrument, order.price or Decimal(0), "price")
     if not account.customer.may_open:
-        raise AgainstTheRules("This account may not open orders")
+        raise MayNotOpen
     if order.type == OrderType.MARKET:
-        _open(session, account, order, market, instrument)
+        rate = _open(session, account, order, market)
         session.event(Kind.OPENED, order.customer_id, order.id, command.id, **_agreed(order))
-        session.deal(order, command.id, "open", order.opened_price)
+        session.deal(order, command.id, "open", order.opened_price, rate)
     else:
         session.event(Kind.PLACED, order.customer_id, order.id, command.id, **_agreed(order))
     session.add(order)
@@ -58,14 +69,16 @@ def create(session: Session, command: Command, account: AccountState) -> Created
 def open_pending(session: Session, account: AccountState, order: OrderRow, market: Price) -> None:
     """A pending order's price has come: open it at the available price, or cancel it where that can't be."""
     instrument = session.market.instrument_of(order)
-    reason = ""
+    if not session.market.state_of(instrument.symbol).opens:  # it waits on
+        return
+    reason, rate = "", ONE
     if not account.customer.may_open or not instrument.is_active:
         reason = CancelReason.FORBIDDEN
     elif rules.is_past_take_profit(order, market.entry(order.side)):
         reason = CancelReason.GAP
     else:
         try:
-            _open(session, account, order, market, instrument)
+            rate = _open(session, account, order, market)
         except InsufficientBalance:
             reason = CancelReason.NO_MARGIN
         except PriceNotFound:  # of another position: what may be spent is known again when it has one
@@ -73,7 +86,7 @@ def open_pending(session: Session, account: AccountState, order: OrderRow, marke
     if reason:
         cancel_pending(session, order, reason)
         return
-    session.deal(order, None, "open", order.opened_price)
+    session.deal(order, None, "open", order.opened_price, rate)
     trail = {} if order.trail_peak is None else {"trailPeak": order.trail_peak}
     session.event(Kind.OPENED, order.customer_id, order.id, None, **trail)
 
@@ -84,19 +97,25 @@ def cancel_pending(session: Session, order: OrderRow, reason: str, command: Comm
     session.event(Kind.CANCELLED, order.customer_id, order.id, command.id if command else None, reason=reason)
 
 
-def _open(session: Session, account: AccountState, order: OrderRow, market: Price, instrument: Instrument) -> None:
-    """Open at the entry side of the market. Raises InsufficientBalance, and has then changed nothing."""
-    decimals = instrument.counter_asset.decimals
-    price = market.entry(order.side)
-    margin = pricing.margin_required(order.quantity, price, order.leverage, decimals)
+def _open(session: Session, account: AccountState, order: OrderRow, market: Price) -> Rate:
+    """Open at the entry side of the market; the rate at which the margin was converted, as what has to be bought.
+
+    Raises InsufficientBalance, PriceNotFound where a price for that rate lacks; nothing has been changed then.
+    """
+    decimals = session.market.decimals
+    price, rate = market.entry(order.side), session.market.conversion(order.instrument_id).loss
+    margin = pricing.margin_required(order.quantity, price, order.leverage, decimals, rate)
     available = may_be_spent(session, account)
     if margin > available:
         raise InsufficientBalance(printed_amount(margin, decimals), printed_amount(available, decimals))
     order.open_price, order.margin = price, margin
+    if not rate.is_one:
+        order.open_multiplier, order.open_divisor = rate.multiplier, rate.divisor
     order.status, order.opened_at = OrderStatus.OPEN, session.at
     if order.trailing_stop is not None:
         rules.set_trail(session, order, market)
     reserve(session, account, order)
+    return rate
 
 
 def may_be_spent(session: Session, account: AccountState) -> int:
@@ -108,12 +127,13 @@ def may_be_spent(session: Session, account: AccountState) -> int:
                 session.expose(account, order)
     if account.loss.unpriced is not None:
         raise PriceNotFound(account.loss.unpriced)
-    return spendable(account.free, Held(account.drawn + account.owed + lost(account.loss.exactly), None))
+    losses = lost(account.loss.exactly, session.market.decimals)
+    return spendable(account.free, Held(account.drawn + account.owed + losses, None))
 
 
 def _order(session: Session, command: Command, instrument: Instrument) -> OrderRow:
     terms = command.terms
-    return OrderRow(
+    order = OrderRow(
         id=uuid7(),
         code=order_code(),
         customer_id=command.customer_id,
@@ -126,16 +146,19 @@ def _order(session: Session, command: Command, instrument: Instrument) -> OrderR
         quantity=number(terms["quantity"]),
         leverage=int(terms["leverage"]),
         margin=0,
-        price=optional(terms.get("price")) if terms.get("orderType", "market") != "market" else None,
+        price=None,
         open_price=None,
-        take_profit=optional(terms.get("takeProfit")),
-        stop_loss=optional(terms.get("stopLoss")),
-        trailing_stop=optional(terms.get("trailingStop")),
+        take_profit=None,
+        stop_loss=None,
+        trailing_stop=None,
         trail_peak=None,
         trail_at=None,
         status=OrderStatus.PENDING,
         created_at=session.at,
     )
+    for term in CHANGEABLE:
+        setattr(order, term.column, optional(terms.get(term.name)))
+    return order
 
 
 def _agreed(order: OrderRow) -> dict[str, object]:
@@ -147,13 +170,10 @@ def _agreed(order: OrderRow) -> dict[str, object]:
         "leverage": order.leverage,
     }
     if order.type != OrderType.MARKET:
-        terms["orderType"], terms["price"] = order.type, order.price
-    if order.take_profit is not None:
-        terms["takeProfit"] = order.take_profit
-    if order.stop_loss is not None:
-        terms["stopLoss"] = order.stop_loss
-    if order.trailing_stop is not None:
-        terms["trailingStop"] = order.trailing_stop
+        terms["orderType"] = order.type
+    for term in (*ENTRY_PRICES, *STOPS):
+        if (price := getattr(order, term.column)) is not None:
+            terms[term.name] = price
     if order.trail_peak is not None:
         terms["trailPeak"] = order.trail_peak
     if order.client_order_id is not None:
@@ -165,9 +185,7 @@ def _check_market(order: OrderRow, instrument: Instrument, terms: dict[str, obje
     price = market.entry(order.side)
     expected, slippage = optional(terms.get("expectedPrice")), optional(terms.get("slippage"))
     if expected is not None and slippage is not None and pricing.slipped(expected, price, slippage, order.side):
-        raise AgainstTheRules(
-            f"Price moved beyond the slippage of {printed(slippage)}%."
-            f" Expected: {printed(expected, instrument.price_decimals)},"
-            f" Current: {printed(price, instrument.price_decimals)}"
+        raise SlippageExceeded(
+            printed(slippage), printed(expected, instrument.price_decimals), printed(price, instrument.price_decimals)
         )
     rules.check_limits(order, instrument, price, "execution price")

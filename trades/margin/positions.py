@@ -6,16 +6,18 @@ is through, `make_good`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
+from typing import NamedTuple
 from uuid import UUID
 
 from accounts.ids import order_code, uuid7
 from accounts.ledger import SWAP
 from accounts.money import exact
+from quotes.conversion import ONE, Rate
 from trades.margin import advances, pricing
 from trades.margin.account import AccountState
-from trades.margin.errors import PriceNotFound
 from trades.margin.rows import OrderRow
 from trades.margin.session import Kind, Session
 from trades.states import CloseReason, OrderStatus
@@ -23,21 +25,41 @@ from trades.states import CloseReason, OrderStatus
 
 def reserve(session: Session, account: AccountState, order: OrderRow) -> None:
     """An order opens: its margin moves from what is free to what is reserved."""
-    account.free -= order.margin
-    account.reserved += order.margin
     session.move(order, account.available_row, account.margin_row, order.margin, "order_margin", "open:margin")
     session.expose(account, order)
 
 
-def close_position(
-    session: Session, account: AccountState, order: OrderRow, reason: CloseReason, command_id: UUID | None
-) -> None:
-    """Close an open order at the latest price. What is free may be negative until `make_good`."""
+class Closing(NamedTuple):
+    """What closing an order, or so much of it as `quantity`, would bring; base units."""
+
+    order: OrderRow
+    quantity: Decimal
+    price: Decimal
+    profit: int
+    rate: Rate = ONE  # that the profit is converted at
+
+    @property
+    def cash(self) -> int:
+        """What the account has more by it, or less (negative), free and reserved together."""
+        return self.profit
+
+
+def at_market(session: Session, order: OrderRow, quantity: Decimal | None = None) -> Closing:
+    """Work out the closing of an open order, or a part of it, at the latest price. Raises PriceNotFound."""
     price = session.market.price(order.instrument_id).exit(order.side)
-    result = session.market.result(order, price)
+    session.market.conversion(order.instrument_id)  # a rate that is too old is no price, too
+    quantity = order.quantity if quantity is None else quantity
+    profit, rate = session.market.result(order, price, quantity), session.market.rate(order, price)
+    return Closing(order, quantity, price, profit, rate)
+
+
+def close_position(
+    session: Session, account: AccountState, closing: Closing, reason: CloseReason, command_id: UUID | None
+) -> None:
+    """Close an order, all of it, as it was worked out. What is free may be negative until `make_good`."""
+    order, result = closing.order, closing.profit
     released = min(order.margin, account.reserved)
     session.move(order, account.margin_row, account.available_row, released, "order_margin_release", "close:margin")
-    account.reserved -= released
     account.drawn -= order.margin - released
     if result > 0:
         session.move(order, account.profit_row, account.available_row, result, "order_profit", "close:result")
@@ -45,14 +67,13 @@ def close_position(
             advances.earn(account, order, result)
     elif result < 0:
         session.move(order, account.available_row, account.profit_row, -result, "order_loss", "close:result")
-    account.free += released + result
     session.expose(account, order, -1)
     if order.swap_accrued:
         _hand_over_swap(session, account, order)
-    order.status, order.close_price, order.profit = OrderStatus.CLOSED, price, result
+    order.status, order.close_price, order.profit = OrderStatus.CLOSED, closing.price, result
     order.close_reason, order.closed_at = reason, session.at
     session.end(order)
-    session.deal(order, command_id, "close", price)
+    session.deal(order, command_id, "close", closing.price, closing.rate)
     session.event(Kind.CLOSED, order.customer_id, order.id, command_id)
     session.closed_by[order.id] = command_id
 
@@ -63,10 +84,10 @@ def close_part(
 ) -> OrderRow:
     """Close a part of an open order; the part, closed. What it brings exactly, the order remembers as realized."""
     part = split_off(session, order, quantity, command_id)
-    close_position(session, account, part, reason, command_id)
-    assert part.close_price is not None
+    closing = at_market(session, part)
+    close_position(session, account, closing, reason, command_id)
     order.realized += pricing.result(
-        part.side, part.opened_price, part.close_price, part.quantity, session.market.decimals_of(part)
+        part.side, part.opened_price, closing.price, part.quantity, session.market.decimals, closing.rate
     )
     return part
 
@@ -91,7 +112,6 @@ def move_swap(session: Session, account: AccountState, order: OrderRow, amount: 
         session.move(order, house, account.available_row, amount, "order_swap", step)
     else:
         session.move(order, account.available_row, house, -amount, "order_swap", step)
-    account.free += amount
     order.swap += amount
 
 
@@ -103,7 +123,8 @@ def split_off(session: Session, order: OrderRow, quantity: Decimal, command_id: 
     and the fee so far. What the swap has below a cent stays with the rest.
     """
     left = order.quantity - quantity
-    margin = pricing.margin_required(left, order.opened_price, order.leverage, session.market.decimals_of(order))
+    decimals, rate = session.market.decimals, order.opened_rate
+    margin = pricing.margin_required(left, order.opened_price, order.leverage, decimals, rate)
     margin = min(margin, order.margin)  # rounding up never asks for more than there was
     swap, fee = (pricing.share(amount, quantity, order.quantity) for amount in (order.swap, order.fee))
     part = replace(
@@ -126,17 +147,18 @@ def split_off(session: Session, order: OrderRow, quantity: Decimal, command_id: 
     return part
 
 
-def refuse_if_uncovered(session: Session, account: AccountState, loss: int, leaving: set[UUID]) -> None:
+def refuse_if_uncovered(session: Session, account: AccountState, closings: Sequence[Closing]) -> None:
     """A loss beyond all the account's cash takes the other positions with it, so they need a price as well.
 
     Else somebody could close the losing half of a hedge on the house's account and keep the winning half.
-    Raises PriceNotFound.
+    Raises PriceNotFound, and where that market rests why.
     """
-    if loss <= account.cash:
+    if account.cash + sum(closing.cash for closing in closings) >= 0:
         return
+    leaving = {closing.order.id for closing in closings if closing.quantity == closing.order.quantity}
     for order in session.all_of(account).values():
         if order.status == OrderStatus.OPEN and order.id not in leaving and not session.market.is_priced(order):
-            raise PriceNotFound(order.instrument_id)
+            raise session.market.why_not_priced(order)
 
 
 def make_good(session: Session, account: AccountState, order: OrderRow, step: str = "close") -> None:
@@ -156,7 +178,7 @@ def make_good(session: Session, account: AccountState, order: OrderRow, step: st
     if account.free < 0:
         drawn = min(-account.free, account.reserved)
         session.move(order, account.margin_row, account.available_row, drawn, "order_margin_drawn", f"{step}:drawn")
-        _set_aside(account, -drawn)
+        account.drawn += drawn
     if account.free < 0:
         advances.cover(session, account, order, step)
     if account.owed:
@@ -166,14 +188,7 @@ def make_good(session: Session, account: AccountState, order: OrderRow, step: st
         session.move(
             order, account.available_row, account.margin_row, put_back, "order_margin_restored", f"{step}:restored"
         )
-        _set_aside(account, put_back)
-
-
-def _set_aside(account: AccountState, amount: int) -> None:
-    """Put free cash back to the reserve, or draw on it (a negative amount)."""
-    account.free -= amount
-    account.reserved += amount
-    account.drawn -= amount
+        account.drawn -= put_back
 
 
 def _realize_profits(session: Session, account: AccountState) -> OrderRow | None:
@@ -187,6 +202,6 @@ def _realize_profits(session: Session, account: AccountState) -> OrderRow | None
     for profit, _, order in sorted(winning, key=lambda one: (-one[0], one[1])):
         if profit <= 0 or account.cash >= account.due:
             break
-        close_position(session, account, order, CloseReason.STOP_OUT, None)
+        close_position(session, account, at_market(session, order), CloseReason.STOP_OUT, None)
         last = order
     return last

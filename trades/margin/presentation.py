@@ -5,6 +5,7 @@ The engine writes the body itself, because a stored answer must come back byte f
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any, Protocol, assert_never
 from uuid import UUID
@@ -12,10 +13,10 @@ from uuid import UUID
 from accounts import json_codec
 from accounts.errors import Refusal
 from accounts.money import at_scale, from_base_units, printed, printed_amount
-from trades.margin.errors import PriceNotFound
 from trades.margin.market import Market
 from trades.margin.outcomes import Cancelled, Changed, Closed, ClosedAll, Created, Outcome
 from trades.margin.rows import OrderRow
+from trades.margin.terms import ENTRY_PRICES, STOPS, Term
 from trades.states import OrderStatus, OrderType
 
 
@@ -79,13 +80,11 @@ def live_order(
         "quantity": at_scale(order.quantity),
         "leverage": order.leverage,
         "margin": money(order.margin, decimals),
-        "price": price(order.price, price_decimals),
+        **_prices(order, ENTRY_PRICES, price_decimals),
         "openPrice": price(order.open_price, price_decimals),
         "currentPrice": price(current_price, price_decimals),
         "profit": money(profit, decimals),
-        "takeProfit": price(order.take_profit, price_decimals),
-        "stopLoss": price(order.stop_loss, price_decimals),
-        "trailingStop": price(order.trailing_stop, price_decimals),
+        **_prices(order, STOPS, price_decimals),
         "openTime": order.opened_at,
         "swap": money(order.swap, decimals),
         "status": order.status,
@@ -95,6 +94,10 @@ def live_order(
     if order.status == OrderStatus.CANCELLED:
         shown |= {"closeTime": order.closed_at, "closeReason": order.close_reason}
     return shown
+
+
+def _prices(order: OrderLike, terms: Iterable[Term], decimals: int) -> dict[str, Decimal | None]:
+    return {term.name: price(getattr(order, term.column), decimals) for term in terms}
 
 
 def closed_order(
@@ -151,7 +154,7 @@ def body_of(outcome: Outcome, market: Market) -> str:
     match outcome:
         case Closed(order, user_id, parent_code):
             instrument = market.instrument_of(order)
-            return closed_body(order, user_id, instrument.price_decimals, market.decimals_of(order), parent_code)
+            return closed_body(order, user_id, instrument.price_decimals, market.decimals, parent_code)
         case Created(order) if order.type != OrderType.MARKET:
             return f'{{"message":"Order created successfully","orderId":"{order.code}"}}'
         case Created(order):
@@ -178,22 +181,22 @@ def _shown(order: OrderRow, market: Market) -> dict[str, Any]:
     current = floating = None
     is_held = False
     price = market.current(order)
-    if price is not None and order.open_price is not None:
+    if price is not None and order.open_price is not None and market.latest_conversion(order) is not None:
         is_held = price.is_held
         current = price.exit(order.side)
         floating = market.result(order, current)
     decimals = market.instrument_of(order).price_decimals
-    return live_order(order, decimals, market.decimals_of(order), current, floating, is_held=is_held)
+    return live_order(order, decimals, market.decimals, current, floating, is_held=is_held)
 
 
 def _closed_or_why_not(order: OrderRow, market: Market) -> dict[str, Any]:
     if order.status != OrderStatus.CLOSED:
-        return {"orderId": order.code, "status": order.status, "error": PriceNotFound(order.instrument_id).text}
+        return {"orderId": order.code, "status": order.status, "error": market.why_not_priced(order).text}
     return {
         "orderId": order.code,
         "status": "CLOSED",
         "closePrice": price(order.close_price, market.instrument_of(order).price_decimals),
-        "profit": money(order.profit, market.decimals_of(order)),
+        "profit": money(order.profit, market.decimals),
     }
 
 

@@ -1,7 +1,8 @@
 """What a margin order costs and brings. Pure functions over exact numbers.
 
 Prices and quantities are `Decimal`; money is whole base units of the account currency, which has
-`decimals` decimals.
+`decimals` decimals. Prices of an instrument that is counted in another currency are converted at a rate
+(`quotes/conversion.py`); `ONE` is that of the account currency itself.
 """
 
 from __future__ import annotations
@@ -9,24 +10,37 @@ from __future__ import annotations
 from decimal import Decimal
 
 from accounts.money import NEAREST, UP, exact, to_base_units
+from quotes.conversion import ONE, UNCONVERTED, Conversion, Rate, converted
 
 NOTHING = Decimal(0)
 
 
 @exact
-def margin_required(quantity: Decimal, open_price: Decimal, leverage: int, decimals: int) -> int:
-    """quantity x open price / leverage, rounded up: what an open order reserves."""
-    return to_base_units(quantity * open_price / leverage, decimals, UP)
+def margin_required(quantity: Decimal, open_price: Decimal, leverage: int, decimals: int, rate: Rate = ONE) -> int:
+    """quantity x open price x rate / leverage, rounded up: what an open order reserves."""
+    if rate.is_one:
+        return to_base_units(quantity * open_price / leverage, decimals, UP)
+    return to_base_units(quantity * open_price * rate.multiplier / (rate.divisor * leverage), decimals, UP)
 
 
 def _change(side: str, open_price: Decimal, close_price: Decimal) -> Decimal:
     return close_price - open_price if side == "buy" else open_price - close_price
 
 
+def rate_of(side: str, open_price: Decimal, close_price: Decimal, conversion: Conversion) -> Rate:
+    """At which of the two rates a position's result is converted: another one for a profit than for a loss."""
+    return conversion.of(_change(side, open_price, close_price))
+
+
 @exact
-def result(side: str, open_price: Decimal, close_price: Decimal, quantity: Decimal, decimals: int) -> Decimal:
-    """(close - open) x quantity for a buy, mirrored for a sell: base units, exactly. Leverage plays no part."""
-    return (_change(side, open_price, close_price) * quantity).scaleb(decimals)
+def result(
+    side: str, open_price: Decimal, close_price: Decimal, quantity: Decimal, decimals: int, rate: Rate = ONE
+) -> Decimal:
+    """(close - open) x quantity for a buy, mirrored for a sell: base units, exactly. Leverage plays no part.
+
+    What is converted has 36 decimals.
+    """
+    return converted((_change(side, open_price, close_price) * quantity).scaleb(decimals), rate)
 
 
 @exact
@@ -48,11 +62,16 @@ def profit(
     quantity: Decimal,
     decimals: int,
     realized: Decimal = NOTHING,
+    conversion: Conversion = UNCONVERTED,
 ) -> int:
-    """What closing brings: the result, rounded together with what the order's parts have brought (`realized`)."""
-    if not realized:  # as nearly always: no need to carry anything
+    """What closing brings: the result, rounded together with what the order's parts have brought (`realized`).
+
+    Each part was converted at its own rate, and its result is added up as it was then.
+    """
+    if not realized and conversion is UNCONVERTED:  # as nearly always: no need to carry or convert anything
         return to_base_units(_change(side, open_price, close_price) * quantity, decimals, NEAREST)
-    return booked(result(side, open_price, close_price, quantity, decimals), realized)
+    rate = rate_of(side, open_price, close_price, conversion)
+    return booked(result(side, open_price, close_price, quantity, decimals, rate), realized)
 
 
 @exact
@@ -63,9 +82,12 @@ def slipped(expected: Decimal, current: Decimal, tolerance_percent: Decimal, sid
 
 
 @exact
-def swap(quantity: Decimal, price: Decimal, rate_bps: Decimal, times: int, decimals: int) -> Decimal:
-    """quantity x price x rate (hundredths of a percent) x nights: base units, exactly; negative: the customer pays."""
-    return (quantity * price * rate_bps * times).scaleb(decimals - 4)
+def swap(quantity: Decimal, price: Decimal, rate_bps: Decimal, times: int, decimals: int, rate: Rate = ONE) -> Decimal:
+    """quantity x price x rate (hundredths of a percent) x nights: base units, exactly; negative: the customer pays.
+
+    `rate` converts the price's currency; what is converted has 36 decimals.
+    """
+    return converted((quantity * price * rate_bps * times).scaleb(decimals - 4), rate)
 
 
 @exact

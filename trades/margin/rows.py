@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
 from uuid import UUID
 
+from quotes.conversion import ONE, Rate
 from trades.states import OrderType
 
 
@@ -16,6 +18,7 @@ class OrderRow:
     """An order's row as the engine works on it. `margin`, `profit`, `swap` and `fee` are base units.
 
     `realized` and `swap_accrued` are base units, too, but exact: what rounding is cumulative over (see the model).
+    `open_multiplier` / `open_divisor` is the rate that its margin was converted at; None where nothing was converted.
     """
 
     id: UUID
@@ -48,6 +51,15 @@ class OrderRow:
     close_reason: str = ""
     realized: Decimal = Decimal(0)
     swap_accrued: Decimal = Decimal(0)
+    open_multiplier: Decimal | None = None
+    open_divisor: Decimal | None = None
+
+    @property
+    def opened_rate(self) -> Rate:
+        """The rate that its margin was converted at."""
+        if self.open_multiplier is None or self.open_divisor is None:
+            return ONE
+        return Rate(self.open_multiplier, self.open_divisor, "as it opened")
 
     @property
     def opened_price(self) -> Decimal:
@@ -61,6 +73,8 @@ COLUMNS = [field.name for field in fields(OrderRow)]
 
 
 class DealRow(NamedTuple):
+    """`bid` and what follows are of the price it was executed at, `price_age_ms` as of the reading of prices."""
+
     customer_id: UUID
     order_id: UUID
     command_id: UUID | None
@@ -69,6 +83,13 @@ class DealRow(NamedTuple):
     quantity: Decimal
     profit: int
     reason: str
+    bid: Decimal
+    ask: Decimal
+    priced_at: datetime
+    price_age_ms: int
+    hold: int | None
+    sources: str
+    rate: Rate = ONE  # that its money was converted at
 
 
 class EventRow(NamedTuple):
@@ -90,17 +111,28 @@ class CustomerRow:
     """Whether a customer may trade right now, as of this tick, and the note about the margin account."""
 
     user_id: UUID | None
-    is_active: bool
+    is_active: bool  # also where there is no login that could be disabled
     may_open: bool
     called_at: datetime | None
     drawn: int
     owed: int
     owed_at: datetime | None
     swap_carried: Decimal
+    generation: int = 0  # of the user's sessions
+    ended: Sequence[UUID] = ()  # of the sessions in which this tick was asked, those that ended by themselves
 
     @property
     def noted(self) -> Noted:
         return self.called_at, self.drawn, self.owed, self.owed_at, self.swap_carried
+
+
+@dataclass(frozen=True, slots=True)
+class ClientRow:
+    """An API client as of this tick."""
+
+    is_active: bool
+    generation: int
+    scopes: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)

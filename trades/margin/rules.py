@@ -11,15 +11,8 @@ from quotes.prices import Price
 from trades.margin.errors import AgainstTheRules
 from trades.margin.rows import OrderRow
 from trades.margin.session import Session
-from trades.margin.triggers import ENTRIES
-
-PRICES = {
-    "takeProfit": "Take profit",
-    "stopLoss": "Stop loss",
-    "expectedPrice": "Expected price",
-    "price": "Price",
-    "trailingStop": "Trailing stop",
-}
+from trades.margin.terms import PRICES
+from trades.margin.triggers import waits_for
 
 
 def check_size(order: OrderRow, instrument: Instrument) -> None:
@@ -98,7 +91,7 @@ def check_limits(order: OrderRow, instrument: Instrument, price: Decimal, name: 
 def check_waits(order: OrderRow, instrument: Instrument, market: Price) -> None:
     """A pending order's price must still be to come: else it would be a market order. Raises AgainstTheRules."""
     entry = market.entry(order.side)
-    trigger = ENTRIES[order.type]
+    trigger = waits_for(order)
     if trigger.fires(order, entry):
         below = trigger.fires_below(order.side)
         raise AgainstTheRules(

@@ -18,9 +18,10 @@ from uuid import UUID
 from accounts import json_codec, ledger
 from accounts.ledger import Account, Balances, Locked
 from accounts.ledger_copy import Posting
+from quotes.conversion import Rate
 from trades.margin.account import AccountState
 from trades.margin.market import Market
-from trades.margin.rows import COLUMNS, DealRow, EventRow, OrderRow, Stored
+from trades.margin.rows import COLUMNS, ClientRow, DealRow, EventRow, OrderRow, Stored
 from trades.models import OrderEvent
 from trades.spendable import loss_of
 from trades.states import LIVE
@@ -61,6 +62,8 @@ class Session:
         self.taken: dict[tuple[UUID, str], str] = {}  # orderIds by customer and clientOrderId
         self.stored: dict[tuple[UUID, str], Stored] = {}  # answers by customer and key
         self.closed_by: dict[UUID, UUID | None] = {}  # commands by order
+        self.clients: dict[UUID, ClientRow] = {}
+        self.asked: dict[UUID | None, dict[str, str]] = {}  # by command: what its events say of who asked
         self.accounts: dict[UUID, AccountState] = {}
         self.balances: Balances = {}
         self.peaks: dict[UUID, Decimal] = {}  # how far trailing stops' prices have come, by order
@@ -105,7 +108,7 @@ class Session:
 
     def house(self, customer_id: UUID, type_: str) -> Locked:
         """The house account of the customer's partition. Rare ones are read when a movement needs them."""
-        account = ledger.house(customer_id, self.market.currency, type_)
+        account = ledger.house(customer_id, self.accounts[customer_id].currency, type_)
         found = self.balances.get(account)
         if found is None:
             found = self.balances[account] = self.source.house(account)
@@ -131,27 +134,35 @@ class Session:
         """Keep what open positions have lost, where this tick knows it: an order opens (1) or closes (-1)."""
         if account.loss is None:
             return
-        latest = self.market.latest(order)
-        if latest is None:
-            account.loss.unpriced = order.instrument_id
+        latest, conversion = self.market.latest(order), self.market.latest_conversion(order)
+        if latest is None or conversion is None:
+            account.loss.unpriced = self.market.never_priced(order)
         else:
-            account.loss.exactly += sign * loss_of(order.side, order.opened_price, order.quantity, latest)
+            account.loss.exactly += sign * loss_of(
+                order.side, order.opened_price, order.quantity, latest, conversion.loss
+            )
 
-    def deal(self, order: OrderRow, command_id: UUID | None, kind: str, price: Decimal) -> None:
+    def deal(self, order: OrderRow, command_id: UUID | None, kind: str, price: Decimal, rate: Rate) -> None:
+        """`rate`: that its margin, or its profit, was converted at."""
         profit, reason = (order.profit or 0, order.close_reason) if kind == "close" else (0, "")
-        self.deals.append(DealRow(order.customer_id, order.id, command_id, kind, price, order.quantity, profit, reason))
+        terms = (order.customer_id, order.id, command_id, kind, price, order.quantity, profit, reason)
+        self.deals.append(DealRow(*terms, *self.market.executed(order.instrument_id), rate))
 
     def event(
         self, kind: str, customer_id: UUID, order_id: UUID | None, command_id: UUID | None, **detail: object
     ) -> None:
+        detail |= self.asked.get(command_id, {})
         text = json_codec.dumps(detail).decode() if detail else None
         self.events.append(EventRow(customer_id, order_id, kind, command_id, text))
 
     def move(self, order: OrderRow, debit: Locked, credit: Locked, amount: int, kind: str, step: str) -> None:
-        """Note a movement of an order's money; of nothing, none."""
+        """Move an order's money: what its account has free and reserved follows. Of nothing, there is no movement."""
         if amount > 0:
             key = f"order:{order.code}:{step}"
             self.postings.append(Posting(debit, credit, amount, kind, key, order.customer_id, order.id))
+            account = self.accounts[order.customer_id]
+            account.moved(debit, -amount)
+            account.moved(credit, amount)
 
     # --- what became of it -------------------------------------------------------------------------
 

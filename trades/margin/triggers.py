@@ -57,15 +57,32 @@ def entry(type_: OrderType) -> Trigger | None:
 
 
 ENTRIES: Final = {type_: trigger for type_ in OrderType if (trigger := entry(type_)) is not None}
+WAITS_FOR: Final = {type_: frozenset({ENTRIES[type_].column} if type_ in ENTRIES else ()) for type_ in OrderType}
+"""The prices that an order of each type must have, and no other may have, by their columns."""
 STOP_LOSS: Final = Trigger("stop_loss", Bound.AT_OR_BELOW)
 TAKE_PROFIT: Final = Trigger("take_profit", Bound.AT_OR_ABOVE)
 EXITS: Final = (STOP_LOSS, TAKE_PROFIT)  # one of each bound: an open order's lower and upper price in the book
 
 
+def waits_for(order: OrderRow) -> Trigger:
+    """What a pending order waits for."""
+    return ENTRIES[order.type]
+
+
+def level(bound: Bound) -> str:
+    """SQL: the price from whose side `bound` an order `o` fires, as its status and its type have it."""
+    exits = [f"WHEN o.status = 'OPEN' THEN o.{trigger.column}" for trigger in EXITS if trigger.bound is bound]
+    entries = [
+        f"WHEN o.type = '{type_}' THEN o.{trigger.column}"
+        for type_, trigger in ENTRIES.items()
+        if trigger.bound is bound
+    ]
+    return f"CASE {' '.join(exits + entries)} END"
+
+
 def fired_entry(order: OrderRow, entry_price: Decimal) -> bool:
     """Whether a pending order's price has come."""
-    trigger = ENTRIES.get(order.type)
-    return trigger is not None and trigger.fires(order, entry_price)
+    return order.type in ENTRIES and waits_for(order).fires(order, entry_price)
 
 
 def fired_exit(order: OrderRow, peak: Decimal | None, exit_price: Decimal) -> CloseReason | None:

@@ -3,32 +3,57 @@ from trades.models.batch import (
     LeftOut,
     LowWater,
     SettlementBatch,
-    SettlementLeg,
     SettlementWindow,
     TradeFlag,
 )
 from trades.models.correction import Correction
 from trades.models.engine import EngineLease, IdempotentAnswer, MarginAccount, PriceExtreme, SwapRun
+from trades.models.erasure import Erasure
+from trades.models.instruction import (
+    Counterparty,
+    InstructionLeg,
+    PaymentFile,
+    SettlementInstruction,
+    StandingInstruction,
+    StatementEntry,
+    StatementFile,
+    StatementRelease,
+)
+from trades.models.leg import LegReference, LegReport, SettlementLeg
 from trades.models.order import Deal, Order, OrderEvent
+from trades.models.payment import Payment, PaymentEvent
 from trades.models.position import Position
 from trades.models.trade import Trade, TradeEvent
 
 __all__ = [
     "BatchEvent",
     "Correction",
+    "Counterparty",
     "Deal",
     "EngineLease",
+    "Erasure",
     "IdempotentAnswer",
+    "InstructionLeg",
     "LeftOut",
+    "LegReference",
+    "LegReport",
     "LowWater",
     "MarginAccount",
     "Order",
     "OrderEvent",
+    "Payment",
+    "PaymentEvent",
+    "PaymentFile",
     "Position",
     "PriceExtreme",
     "SettlementBatch",
+    "SettlementInstruction",
     "SettlementLeg",
     "SettlementWindow",
+    "StandingInstruction",
+    "StatementEntry",
+    "StatementFile",
+    "StatementRelease",
     "SwapRun",
     "Trade",
     "TradeEvent",

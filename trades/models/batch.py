@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
+from django.core.validators import MaxValueValidator
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
@@ -13,11 +16,23 @@ from accounts.ids import uuid7
 from accounts.models.choices import known
 from accounts.models.fixed import FixedColumns
 from accounts.models.ledger import Asset
-from trades.states import BatchState, LegStatus
+from trades.states import BatchState
+
+MOST_VALUE_DAYS: Final = 30
 
 
-class SettlementWindow(models.Model):
-    """When a batch is cut for one kind of asset: a cron expression in a time zone, on business days."""
+class SettlementWindow(FixedColumns):
+    """When a batch is cut for one kind of asset: a cron expression in a time zone, on business days.
+
+    The database alone writes `schedule_since`, with its own clock: at the insert, and whenever the schedule, or what
+    follows from a cut, changes.
+    """
+
+    fixed = frozenset({"asset_kind", "created_at"})
+
+    class Netting(models.TextChoices):
+        BATCH = "batch", "each batch by itself"
+        DAY = "day", "across the batches of a day"
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     name = models.CharField(max_length=60, unique=True)
@@ -37,11 +52,43 @@ class SettlementWindow(models.Model):
         default=True,
         help_text="Legs settle at once, as expected. Off: each leg waits until it is reported settled or failed.",
     )
+    netting = models.CharField(
+        max_length=5,
+        choices=Netting,
+        default=Netting.BATCH,
+        help_text="What an instruction to a counterparty nets: a batch's legs, or those of a day's batches, when told.",
+    )
+    carries_forward = models.BooleanField(
+        default=False,
+        help_text="What is still missing of a leg goes into the next batch's instruction, once its own one has ended."
+        " Off: it waits until another one is made for it.",
+    )
+    completes_in_order = models.BooleanField(
+        default=False,
+        help_text="When a part of a leg has come, trades complete in order of time up to it. Off: none until all has.",
+    )
+    value_days = models.PositiveSmallIntegerField(
+        default=0,
+        validators=[MaxValueValidator(MOST_VALUE_DAYS)],
+        help_text="Business days of the calendar from the cut to the legs' value date; 0: the day of the cut.",
+    )
     last_cut_at = models.DateTimeField(null=True, editable=False, help_text="Its latest cut, also one without trades.")
+    schedule_since = models.DateTimeField(
+        db_default=Now(),
+        editable=False,
+        help_text="When it was made, its schedule changed or it was switched on: cut times up to here aren't due.",
+    )
+    waits_since = models.DateTimeField(
+        null=True, editable=False, help_text="When a cut that was due began to wait for trades in storing."
+    )
     created_at = models.DateTimeField(default=about_now, editable=False)
 
     class Meta:
-        constraints = (known("window", "asset_kind", ["crypto", "fiat", "metal"]),)
+        constraints = (
+            known("window", "asset_kind", ["crypto", "fiat", "metal"]),
+            known("window", "netting", ["batch", "day"]),
+            models.CheckConstraint(condition=Q(value_days__lte=MOST_VALUE_DAYS), name="window_value_days_bounded"),
+        )
 
     def __str__(self) -> str:
         return self.name
@@ -75,7 +122,10 @@ class SettlementBatch(FixedColumns):
     """The trades that settle together. Membership is frozen at the cut and stands on the trades."""
 
     fixed = frozenset(
-        {"window_id", "asset_kinds", "cut_at", "legs_are_automatic", "made_by_id", "made_by_client_id", "created_at"}
+        {
+            *("window_id", "asset_kinds", "cut_at", "has_cut_off", "legs_are_automatic", "completes_in_order"),
+            *("made_by_id", "made_by_client_id", "key", "created_at"),
+        }
     )
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
@@ -83,7 +133,10 @@ class SettlementBatch(FixedColumns):
         SettlementWindow, null=True, blank=True, on_delete=models.PROTECT, related_name="batches", db_index=False
     )
     asset_kinds = models.CharField(max_length=40, help_text="Comma-separated kinds of base asset it was cut for.")
-    cut_at = models.DateTimeField()
+    cut_at = models.DateTimeField(help_text="Members were accepted before.")
+    has_cut_off = models.BooleanField(
+        db_default=True, editable=False, help_text="Off: cut before there was a cut-off; members may be younger."
+    )
     state = models.CharField(max_length=20, choices=BatchState, default=BatchState.CUT)
     first_trade_id = models.UUIDField(null=True, help_text="Members have ids from here …")
     last_trade_id = models.UUIDField(null=True, help_text="… to here.")
@@ -97,12 +150,21 @@ class SettlementBatch(FixedColumns):
     left_out_count = models.PositiveIntegerField(default=0, help_text="Taken out again before any money moved.")
     completed_count = models.PositiveIntegerField(default=0)
     legs_are_automatic = models.BooleanField(default=True)
+    completes_in_order = models.BooleanField(default=False)
     symbols = ArrayField(models.CharField(max_length=20), default=list, help_text="The instruments of its members.")
     round = models.PositiveSmallIntegerField(
         default=0, help_text="Completion goes through the members once for each set of instruments that became ready."
     )
     round_symbols = ArrayField(
         models.CharField(max_length=20), default=list, help_text="The instruments of the round under way."
+    )
+    round_stops = ArrayField(
+        models.UUIDField(),
+        default=list,
+        help_text="Of each of those, the first trade that has to wait; empty where none has to.",
+    )
+    parts_seen = models.JSONField(
+        default=dict, help_text="By instrument, what had come of its legs when its last round began."
     )
     done_symbols = ArrayField(models.CharField(max_length=20), default=list, help_text="Those that are completed.")
     slice_ends = ArrayField(
@@ -130,12 +192,20 @@ class SettlementBatch(FixedColumns):
     cancelled_by_client = models.ForeignKey(
         "accounts.ApiClient", null=True, blank=True, on_delete=models.PROTECT, related_name="+", db_index=False
     )
+    key = models.CharField(
+        max_length=128,
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="Whoever cuts with this key again gets this batch.",
+    )
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
 
     class Meta:
         verbose_name_plural = "settlement batches"
         constraints = (
+            models.UniqueConstraint(fields=["key"], name="one_batch_per_key"),
             models.UniqueConstraint(fields=["window", "cut_at"], name="one_batch_per_window_and_cut"),
             models.CheckConstraint(
                 condition=Q(completed_count__lte=F("trades_count")), name="batch_completes_no_more_than_it_has"
@@ -198,6 +268,7 @@ class BatchEvent(models.Model):
     confirmed_by = models.CharField(max_length=36, blank=True)
     cancelled_by = models.CharField(max_length=36, blank=True)
     at = models.DateTimeField()
+    request_id = models.CharField(max_length=128, null=True, help_text="The HTTP request that did it.")
 
     class Meta:
         constraints = (known("batch_event", "became", BatchState.values),)
@@ -205,62 +276,6 @@ class BatchEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.batch_id.hex} {self.became}"
-
-
-class SettlementLeg(FixedColumns):
-    """What one asset of a batch comes to, seen from the firm: incoming from its providers, or outgoing to them.
-
-    Amounts are base units. `received`, `delivered` and `fees` are the members' sums, `expected` their net.
-    """
-
-    fixed = frozenset({"batch_id", "asset_id"})
-
-    class Direction(models.TextChoices):
-        INCOMING = "incoming"
-        OUTGOING = "outgoing"
-
-    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    batch = models.ForeignKey(SettlementBatch, on_delete=models.PROTECT, related_name="legs", db_index=False)
-    asset = models.ForeignKey("accounts.Asset", on_delete=models.PROTECT, related_name="+", db_index=False)
-    received = models.DecimalField(max_digits=38, decimal_places=0, default=0, help_text="By customers, after fees.")
-    delivered = models.DecimalField(max_digits=38, decimal_places=0, default=0, help_text="By customers, with fees.")
-    fees = models.DecimalField(max_digits=38, decimal_places=0, default=0)
-    direction = models.CharField(max_length=8, choices=Direction)
-    expected = models.DecimalField(max_digits=38, decimal_places=0)
-    actual = models.DecimalField(max_digits=38, decimal_places=0, null=True, blank=True)
-    difference = models.GeneratedField(
-        expression=F("actual") - F("expected"),
-        output_field=models.DecimalField(max_digits=38, decimal_places=0, null=True),
-        db_persist=True,
-    )
-    status = models.CharField(max_length=10, choices=LegStatus, default=LegStatus.PENDING)
-    attempts = models.PositiveIntegerField(default=0, help_text="How often it was reported settled or failed.")
-    next_attempt_at = models.DateTimeField(null=True, blank=True, help_text="When a failed leg is due again.")
-    reference = models.CharField(max_length=128, blank=True, help_text="The bank's or the provider's own.")
-    failure = models.CharField(max_length=200, blank=True, help_text="Why the last attempt failed.")
-    reported_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+", db_index=False
-    )
-    reported_by_client = models.ForeignKey(
-        "accounts.ApiClient", null=True, blank=True, on_delete=models.PROTECT, related_name="+", db_index=False
-    )
-    settled_at = models.DateTimeField(null=True, blank=True)
-    updated_at = models.DateTimeField()
-
-    class Meta:
-        constraints = (
-            models.UniqueConstraint(fields=["batch", "asset"], name="one_leg_per_asset"),
-            models.CheckConstraint(condition=Q(expected__gte=0), name="leg_expected_not_negative"),
-            models.CheckConstraint(condition=Q(actual__isnull=True) | Q(actual__gte=0), name="leg_actual_not_negative"),
-            models.CheckConstraint(
-                condition=~Q(status="settled") | Q(actual__isnull=False), name="leg_settled_with_an_amount"
-            ),
-            known("leg", "direction", ["incoming", "outgoing"]),
-            known("leg", "status", LegStatus.values),
-        )
-
-    def __str__(self) -> str:
-        return f"{self.asset_id}, {self.direction}"
 
 
 class LeftOut(models.Model):
@@ -273,6 +288,8 @@ class LeftOut(models.Model):
     class Reason(models.TextChoices):
         CUSTOMER_FROZEN = "customer_frozen"
         TRADE_FLAGGED = "trade_flagged"
+        EXITED_LATER = "exited_later", "exited after the cut time"
+        STILL_STORING = "still_storing", "still storing, or its exit is"
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     batch = models.ForeignKey(SettlementBatch, on_delete=models.PROTECT, related_name="left_out", db_index=False)
@@ -292,7 +309,7 @@ class LeftOut(models.Model):
         constraints = (
             models.UniqueConstraint(fields=["batch", "trade"], name="left_out_of_a_batch_once"),
             known("left_out", "stage", ["cut", "settling"]),
-            known("left_out", "reason", ["customer_frozen", "trade_flagged"]),
+            known("left_out", "reason", ["customer_frozen", "trade_flagged", "exited_later", "still_storing"]),
         )
         indexes = (models.Index(fields=["trade", "id"], name="left_out_by_trade"),)
 

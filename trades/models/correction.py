@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.functions import Now
 
 from accounts.ids import uuid7
 from accounts.models.choices import known
@@ -12,13 +14,15 @@ from accounts.models.fixed import FixedColumns
 from trades.states import CorrectionState
 
 _FUNDING = ["deposit", "withdrawal", "capital_in", "profit_out", "fees_out"]
+_BY_REFERENCE = [*_FUNDING, "payment_returned"]
 
 
 class Correction(FixedColumns):
     """A reversal, an adjustment or money in and out: never an edit, always movements linked to it by their subject.
 
     The maker is not the checker: by constraint. What may do without a checker is an adjustment, a deposit or a
-    withdrawal within its asset's limit: by trigger (migration 0050), because the limit stands on the asset.
+    withdrawal within its asset's limit, and a returned payment: by trigger (migration 0097), because the limit stands
+    on the asset. What came back is no more than its payment had moved: by trigger as well.
     """
 
     fixed = frozenset(
@@ -47,6 +51,7 @@ class Correction(FixedColumns):
         BREAK_WRITTEN_OFF = "break_written_off"
         DEPOSIT = "deposit"
         WITHDRAWAL = "withdrawal"
+        PAYMENT_RETURNED = "payment_returned", "payment that came back"
         CAPITAL_IN = "capital_in", "capital that came in"
         PROFIT_OUT = "profit_out", "profit paid out"
         FEES_OUT = "fees_out", "fees paid out"
@@ -58,7 +63,9 @@ class Correction(FixedColumns):
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     kind = models.CharField(max_length=20, choices=Kind)
     state = models.CharField(max_length=8, choices=CorrectionState, default=CorrectionState.PROPOSED)
-    subject = models.UUIDField(null=True, blank=True, help_text="The trade, batch, leg or break that it corrects.")
+    subject = models.UUIDField(
+        null=True, blank=True, help_text="The trade, batch, leg, break or payment that it corrects."
+    )
     customer = models.ForeignKey(
         "accounts.Customer", null=True, blank=True, on_delete=models.PROTECT, related_name="+", db_index=False
     )
@@ -87,7 +94,15 @@ class Correction(FixedColumns):
     )
     made_at = models.DateTimeField()
     decided_at = models.DateTimeField(null=True, blank=True, help_text="When it was applied or rejected.")
+    updated_at = models.DateTimeField(db_default=Now(), editable=False, help_text="Its latest step.")
     movements_count = models.PositiveIntegerField(default=0)
+    trades_count = models.PositiveIntegerField(default=0, help_text="Of a batch's reversal: how many it takes back.")
+    trades_done = models.PositiveIntegerField(default=0, help_text="How many of them it has taken back so far.")
+    slice_ends = ArrayField(models.UUIDField(), default=list, help_text="The last customer of each slice of it.")
+    slices_done = models.PositiveIntegerField(default=0, help_text="How many slices are done, from the first on.")
+    waits_for = ArrayField(
+        models.UUIDField(), default=list, help_text="Customers passed over: they can't pay back just now."
+    )
 
     class Meta:
         constraints = (
@@ -105,7 +120,7 @@ class Correction(FixedColumns):
                 condition=Q(made_by__isnull=False) | Q(made_by_client__isnull=False), name="correction_has_a_maker"
             ),
             models.CheckConstraint(
-                condition=~Q(state="applied")
+                condition=~Q(state__in=["applying", "applied"])
                 | Q(needs_checker=False)
                 | Q(checked_by__isnull=False)
                 | Q(checked_by_client__isnull=False),
@@ -113,7 +128,7 @@ class Correction(FixedColumns):
             ),
             models.CheckConstraint(
                 condition=Q(state="proposed", decided_at__isnull=True)
-                | Q(state__in=["applied", "rejected"], decided_at__isnull=False),
+                | Q(state__in=["applying", "applied", "rejected"], decided_at__isnull=False),
                 name="correction_decided_at_a_time",
             ),
             models.CheckConstraint(
@@ -137,8 +152,19 @@ class Correction(FixedColumns):
             ),
             models.UniqueConstraint(
                 fields=["reference"],
-                condition=Q(kind__in=_FUNDING, state__in=["proposed", "applied"]),
+                condition=Q(kind__in=_BY_REFERENCE, state__in=["proposed", "applied"]),
                 name="one_funding_per_reference",
+            ),
+            models.CheckConstraint(
+                condition=~Q(kind="payment_returned")
+                | Q(customer__isnull=False, asset__isnull=False, amount__gt=0, direction__in=["credit", "debit"])
+                & ~Q(reference=""),
+                name="return_says_whose_and_by_which_reference",
+            ),
+            models.UniqueConstraint(
+                fields=["subject"],
+                condition=Q(kind="payment_returned", state__in=["proposed", "applied"]),
+                name="a_payment_comes_back_once",
             ),
             models.CheckConstraint(condition=~Q(reason=""), name="correction_has_a_reason"),
             known(
@@ -146,15 +172,34 @@ class Correction(FixedColumns):
                 "kind",
                 [
                     *("reverse_trade", "reverse_batch", "reverse_leg", "adjustment", "break_paid", "break_written_off"),
-                    *_FUNDING,
+                    *_BY_REFERENCE,
                 ],
             ),
             known("correction", "state", CorrectionState.values),
             known("correction", "direction", ["", "credit", "debit"]),
             models.UniqueConstraint(
                 fields=["kind", "subject"],
-                condition=Q(state="proposed", subject__isnull=False),
+                condition=Q(state__in=["proposed", "applying"], subject__isnull=False),
                 name="one_open_proposal_per_subject",
+            ),
+            models.UniqueConstraint(
+                fields=["subject"],
+                condition=Q(kind="reverse_batch", state__in=["applying", "applied"]),
+                name="a_batch_is_reversed_once",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state="applying") | Q(kind="reverse_batch"), name="only_a_batch_is_reversed_in_slices"
+            ),
+            models.CheckConstraint(
+                condition=~Q(state__in=["proposed", "rejected"])
+                | Q(movements_count=0, trades_count=0, trades_done=0, slices_done=0),
+                name="correction_moves_nothing_undecided",
+            ),
+            models.CheckConstraint(
+                condition=Q(state="applying", slices_done__lte=F("slice_ends__len"), trades_done__lte=F("trades_count"))
+                | ~Q(state="applying")
+                & Q(slices_done=F("slice_ends__len"), trades_done=F("trades_count"), waits_for__len=0),
+                name="correction_is_applied_when_all_is_done",
             ),
         )
 

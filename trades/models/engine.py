@@ -129,7 +129,7 @@ class SwapRun(FixedColumns):
     By the sixteen partitions that never change, so it holds whatever the number of engines becomes.
     """
 
-    fixed = frozenset({"partition", "night", "cutoff", "prices", "rates", "started_at"})
+    fixed = frozenset({"partition", "night", "cutoff", "prices", "rates", "conversions", "started_at"})
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     partition = models.PositiveSmallIntegerField()
@@ -139,6 +139,11 @@ class SwapRun(FixedColumns):
     rates = models.JSONField(
         default=dict,
         help_text="By symbol: the rates of a buy and a sell, in hundredths of a percent, and how often it counts.",
+    )
+    conversions = models.JSONField(
+        default=dict,
+        db_default={},
+        help_text="By currency that instruments are counted in: multiplier, divisor and path of its middle rate.",
     )
     through_customer_id = models.UUIDField(null=True, help_text="How far it came: by customer,")
     through_id = models.UUIDField(null=True, help_text="and by order.")

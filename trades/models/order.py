@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
+from django.db.models.functions import Length
+from django.db.models.lookups import LessThanOrEqual
 
 from accounts.ids import order_code, uuid7
 from accounts.models.choices import known
@@ -15,8 +17,9 @@ class Order(FixedColumns):
     """A leveraged position, from its opening to its close. Only the engine changes one.
 
     `code` is the public orderId. `margin` and `profit` are base units of the account currency; prices
-    and quantity are exact decimals. What was agreed never changes: of an open order, its quantity and margin shrink by
-    partial closes, swap adds up, and what protects it can be moved.
+    and quantity are exact decimals. `open_multiplier` / `open_divisor` is the rate that the margin was converted at,
+    empty where the instrument is counted in the account currency. What was agreed never changes: of an open order, its
+    quantity and margin shrink by partial closes, swap adds up, and what protects it can be moved.
 
     `realized` and `swap_accrued` are what rounding is cumulative over (docs/decisions/0040). They are empty where an
     order had ended before that rule; a part has `realized` from before it was closed, and no nights of its own.
@@ -91,6 +94,13 @@ class Order(FixedColumns):
         db_default=0,
         help_text="What all nights have brought, its parts' included: base units, exactly.",
     )
+    open_multiplier = models.DecimalField(
+        max_digits=76,
+        decimal_places=36,
+        null=True,
+        help_text="What its margin was converted at: this by the divisor; empty: not converted.",
+    )
+    open_divisor = models.DecimalField(max_digits=76, decimal_places=36, null=True)
 
     class Meta:
         constraints = (
@@ -135,6 +145,12 @@ class Order(FixedColumns):
                 condition=Q(parent_id__isnull=True) | Q(swap_accrued__isnull=True) | Q(swap_accrued=0),
                 name="order_nights_are_the_wholes",
             ),
+            models.CheckConstraint(
+                condition=Q(open_multiplier__isnull=True, open_divisor__isnull=True)
+                | Q(open_multiplier__isnull=False, open_divisor__isnull=False, open_price__isnull=False)
+                & Q(open_multiplier__gt=0, open_divisor__gt=0),
+                name="order_rate_is_whole",
+            ),
         )
         indexes = (
             models.Index(fields=["customer", "id"], condition=Q(status__in=["OPEN", "PENDING"]), name="order_live"),
@@ -146,7 +162,14 @@ class Order(FixedColumns):
 
 
 class Deal(models.Model):
-    """An execution: what opened or closed an order, at which price. Never changed, never removed."""
+    """An execution: what opened or closed an order, at which price. Never changed, never removed.
+
+    `bid` to `sources` say which price that was, as the engine had read it when it decided (docs/decisions/0081). They
+    are empty in deals from before they were kept, all of them; the database takes no new one without them.
+
+    `rate_multiplier` / `rate_divisor` is the rate at which its margin (open) or its profit (close) was converted from
+    what the instrument is counted in, by the prices that `rate_path` names, as of `rate_at`. Empty: not converted.
+    """
 
     class Kind(models.TextChoices):
         OPEN = "open"
@@ -165,14 +188,53 @@ class Deal(models.Model):
     quantity = models.DecimalField(max_digits=38, decimal_places=18)
     profit = models.DecimalField(max_digits=38, decimal_places=0, default=0)
     reason = models.CharField(max_length=16, choices=CloseReason, blank=True)
+    rate_multiplier = models.DecimalField(max_digits=76, decimal_places=36, null=True)
+    rate_divisor = models.DecimalField(max_digits=76, decimal_places=36, null=True)
+    rate_path = models.CharField(max_length=80, blank=True, default="", db_default="")
+    rate_at = models.DateTimeField(null=True)
     at = models.DateTimeField()
+    bid = models.DecimalField(max_digits=38, decimal_places=18, null=True)
+    ask = models.DecimalField(max_digits=38, decimal_places=18, null=True)
+    priced_at = models.DateTimeField(null=True, help_text="As of when the price was, by Redis' clock.")
+    price_age_ms = models.IntegerField(null=True, help_text="How old it was when the engine had read it.")
+    hold = models.BigIntegerField(null=True, help_text="The number of the hold, where an operator held the price.")
+    sources = models.TextField(null=True, help_text="What it was made of, as the feed wrote it beside the price.")
 
     class Meta:
         constraints = (
+            models.CheckConstraint(
+                condition=Q(rate_multiplier__isnull=True, rate_divisor__isnull=True, rate_path="", rate_at__isnull=True)
+                | Q(rate_multiplier__isnull=False, rate_divisor__isnull=False, rate_at__isnull=False)
+                & Q(rate_multiplier__gt=0, rate_divisor__gt=0)
+                & ~Q(rate_path=""),
+                name="deal_rate_is_whole",
+            ),
             models.UniqueConstraint(fields=["order", "kind"], name="one_opening_and_one_closing_deal"),
             models.CheckConstraint(condition=Q(price__gt=0, quantity__gt=0), name="deal_positive"),
             known("deal", "kind", ["open", "close"]),
             known("deal", "reason", ["", *CloseReason.values]),
+            models.CheckConstraint(
+                condition=Q(
+                    *(Q(**{f"{name}__isnull": True}) for name in ("bid", "ask", "priced_at", "price_age_ms")),
+                    hold__isnull=True,
+                    sources__isnull=True,
+                )
+                | Q(
+                    Q(price=F("bid")) | Q(price=F("ask")),
+                    *(
+                        Q(**{f"{name}__isnull": False})
+                        for name in ("bid", "ask", "priced_at", "price_age_ms", "sources")
+                    ),
+                    bid__gt=0,
+                    ask__gte=F("bid"),
+                ),
+                name="deal_at_its_price",
+            ),
+            models.CheckConstraint(
+                condition=Q(sources__isnull=True)
+                | Q(LessThanOrEqual(Length("sources"), 2000), sources__regex=r"^[a-z0-9_.,;]*$"),
+                name="deal_sources_are_short",
+            ),
         )
 
     def __str__(self) -> str:

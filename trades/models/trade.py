@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.db.models import F, Q
 
+from accounts import request_id
 from accounts.ids import uuid7
 from accounts.models.choices import known
 from accounts.models.fixed import FixedColumns
@@ -18,8 +20,9 @@ class Trade(FixedColumns):
     HOT by design: no index covers a column that changes (state, failure_code, batch, taken_from_settling,
     updated_at), and pages are filled to two fifths (`trades/migrations/0009_room_for_a_batch.py`), so a step of a trade
     rewrites no index.
-    What is due is found by ranges of the time-ordered primary key. The one exception is `exiting_trade`,
-    written once for the few trades that are exits, because one live exit per trade must be a constraint.
+    What is due is found by ranges of the time-ordered primary key. The exceptions are `exiting_trade`,
+    written once for the few trades that are exits, because one live exit per trade must be a constraint, and
+    `failure_code`, in an index of the failed trades alone: a trade that doesn't fail stays empty there.
 
     Customer and quote are foreign keys; what the quote already fixes (instrument, assets, reference trade) and
     the batch, written by the cut in one transaction with its row, are not: each key is looked at again by every
@@ -40,6 +43,7 @@ class Trade(FixedColumns):
             "fee",
             "expected_error",
             "reference_trade_id",
+            "external_id",
             "created_at",
         }
     )
@@ -68,6 +72,7 @@ class Trade(FixedColumns):
     deliver_amount = models.DecimalField(max_digits=38, decimal_places=0)
     fee = models.DecimalField(max_digits=38, decimal_places=0)
     labels = ArrayField(models.CharField(max_length=64), null=True, blank=True)
+    external_id = models.CharField(max_length=64, null=True, blank=True, help_text="What the partner calls this trade.")
     expected_error = models.CharField(max_length=32, blank=True, help_text="Sandbox only: fail with this code.")
     reference_trade = models.ForeignKey(
         "self",
@@ -139,7 +144,21 @@ class Trade(FixedColumns):
             known("trade", "state", TradeState.values),
             known("trade", "failure_code", FailureCode.values),
         )
-        indexes = (models.Index(fields=["customer", "id"], name="trade_by_customer"),)
+        # Trades are found by what few of them have, and by nothing that changes while they settle.
+        indexes = (
+            models.Index(fields=["customer", "id"], name="trade_by_customer"),
+            models.Index(
+                fields=["reference_trade", "id"], condition=Q(reference_trade__isnull=False), name="trade_by_reference"
+            ),
+            models.Index(fields=["created_at"], condition=Q(reference_trade__isnull=False), name="exit_by_time"),
+            models.Index(
+                fields=["external_id", "id"], condition=Q(external_id__isnull=False), name="trade_by_external_id"
+            ),
+            models.Index(
+                fields=["failure_code", "id"], condition=Q(failure_code__isnull=False), name="trade_by_failure"
+            ),
+            GinIndex(fields=["labels"], condition=Q(labels__isnull=False), name="trade_by_label"),
+        )
 
     def __str__(self) -> str:
         return self.pk.hex
@@ -167,11 +186,17 @@ class TradeEvent(models.Model):
         help_text="The failure code, the batch it settled with, or the correction that reversed it.",
     )
     at = models.DateTimeField()
+    request_id = models.CharField(
+        max_length=128, null=True, editable=False, default=request_id.current, help_text="The HTTP request that did it."
+    )
 
     class Meta:
         constraints = (
             models.UniqueConstraint(fields=["trade", "became"], name="one_event_per_step"),
             known("trade_event", "became", [*TradeState.values, "reversed"]),
+        )
+        indexes = (
+            models.Index(fields=["detail", "trade"], condition=Q(became="reversed"), name="trade_events_of_reversal"),
         )
 
     def __str__(self) -> str:

@@ -13,6 +13,7 @@ from django.db.models import OuterRef, Q, QuerySet, Subquery
 
 from accounts.errors import Malformed
 from quotes.symbols import instruments
+from trades.currency import decimals
 from trades.margin import presentation
 from trades.models import Order
 from trades.states import OrderStatus
@@ -23,16 +24,14 @@ PARENT_CODE = Subquery(Order.objects.filter(pk=OuterRef("parent_id")).values("co
 """The orderId that a closed part was taken from, as `parent_code`."""
 
 
-def closed_orders(customer_id: UUID) -> QuerySet[Order]:
-    """Newest first; (closed_at, id) is total, so equal times never drop a row."""
-    closed = Order.objects.filter(customer_id=customer_id, status=OrderStatus.CLOSED)
-    return closed.order_by("-closed_at", "-id")
-
-
 def history_page(
     orders: QuerySet[Order], user_id: UUID | None, limit: int, cursor: str
 ) -> tuple[list[dict[str, Any]], str | None]:
-    """A page of the history from a cursor on, and the next page's cursor. Raises Malformed for a bad cursor."""
+    """A page of closed orders from a cursor on, newest first, and the next page's cursor.
+
+    (closed_at, id) is total, so equal times never drop a row. Raises Malformed for a bad cursor.
+    """
+    orders = orders.filter(status=OrderStatus.CLOSED).order_by("-closed_at", "-id")
     if cursor:
         at, id_ = _read_cursor(cursor)
         orders = orders.filter(Q(closed_at__lt=at) | Q(closed_at=at, id__lt=id_), closed_at__lte=at)
@@ -45,9 +44,7 @@ def shown_closed(order: Order, user_id: UUID | None) -> dict[str, Any]:
     """A closed order that was read with its `parent_code`."""
     instrument = instruments()[order.instrument_id]
     parent_code: str | None = order.parent_code  # type: ignore[attr-defined]
-    return presentation.closed_order(
-        order, user_id, instrument.price_decimals, instrument.counter_asset.decimals, parent_code
-    )
+    return presentation.closed_order(order, user_id, instrument.price_decimals, decimals(), parent_code)
 
 
 def _cursor(order: Order) -> str:

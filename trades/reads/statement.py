@@ -1,7 +1,8 @@
-"""A trader's statement: every movement of the margin account, with the running balance.
+"""A customer's statement: every movement of the margin account, or of another asset, with the running balance.
 
-The margin account is what the customer has in the account currency, free (`available`) and reserved (`margin`). A
-movement changes the balance by `amount`, and what is set aside of it by `reserved`.
+The margin account is what the customer has in the account currency, free (`available`) and reserved (`margin`). Of
+another asset what is settling or leaving is reserved. A movement changes the balance by `amount`, and what is set aside
+of it by `reserved`.
 
 Movements come in the order they were booked, which is the order of their ids, and `time` is the time in the id. So
 pages, running balances and the limits of a period can't contradict each other, and an index serves them all.
@@ -20,15 +21,22 @@ from django.core.signing import BadSignature, Signer
 from django.db import connection
 
 from accounts.errors import Malformed
-from accounts.ledger import AVAILABLE, MARGIN
+from accounts.ledger import AVAILABLE, LEAVING, MARGIN, SETTLING
 from accounts.models import LedgerAccount
-from trades.currency import in_currency
+from trades.currency import in_asset
 
 CHUNK = 2000  # rows a CSV holds in memory at a time
 
 TEXTS: Final = {
     "deposit": "Deposit",
     "withdrawal": "Withdrawal",
+    "payment_held": "Held to be paid out",
+    "payment_given_back": "Not paid out: given back",
+    "payment_fee": "Fee of a payment",
+    "payment_sent": "Sent to another customer",
+    "payment_received": "Received from another customer",
+    "payment_returned": "A payment that came back",
+    "payment_return_borne": "Of a payment that came back: borne by the firm",
     "adjustment": "Adjustment by the firm",
     "reversal": "Reversal of a trade",
     "order_margin": "Margin reserved",
@@ -42,6 +50,7 @@ TEXTS: Final = {
     "order_protection": "Loss borne by the firm (negative balance protection)",
     "order_swap": "Held overnight (swap)",
     "trade_deliver": "Paid for a trade",
+    "trade_receive": "Received by a trade, settling",
     "trade_fee": "Fee of a trade",
     "trade_settled": "Received from settled trades",
 }
@@ -52,10 +61,11 @@ _NOBODY = UUID(int=0)
 
 _CHANGES = """
     CASE %(available)s WHEN t.credit_account_id THEN t.amount WHEN t.debit_account_id THEN -t.amount ELSE 0 END AS free,
-    CASE %(margin)s WHEN t.credit_account_id THEN t.amount WHEN t.debit_account_id THEN -t.amount ELSE 0 END AS reserved
+    CASE WHEN t.credit_account_id = ANY(%(reserved)s) THEN t.amount ELSE 0 END
+    - CASE WHEN t.debit_account_id = ANY(%(reserved)s) THEN t.amount ELSE 0 END AS reserved
 FROM accounts_transfer t
-WHERE t.customer_id = %(customer)s AND t.asset_id = %(currency)s AND t.id > %(after)s AND t.id < %(before)s
-    AND (t.debit_account_id IN (%(available)s, %(margin)s) OR t.credit_account_id IN (%(available)s, %(margin)s))
+WHERE t.customer_id = %(customer)s AND t.asset_id = %(asset)s AND t.id > %(after)s AND t.id < %(before)s
+    AND (t.debit_account_id = ANY(%(own)s) OR t.credit_account_id = ANY(%(own)s))
 """
 _ROWS = f"""
 SELECT m.id, m.kind, m.key, o.code, m.free, m.reserved
@@ -102,22 +112,29 @@ class Entry:
 
 
 class Statement:
-    """Of one customer, from a moment (inclusive) to another (exclusive); None means from the beginning, until now."""
+    """Of one customer, from a moment (inclusive) to another (exclusive); None means from the beginning, until now.
 
-    def __init__(self, customer_id: UUID, since: datetime | None, until: datetime | None) -> None:
+    `asset`: the account currency, unless another one is named that there is.
+    """
+
+    def __init__(self, customer_id: UUID, since: datetime | None, until: datetime | None, asset: str = "") -> None:
         if since is not None and until is not None and since > until:
             raise Malformed("from must not be after to")
         self._since = _first_id(since) if since else 0
         self._customer_id = customer_id
+        self.asset = asset or settings.ACCOUNT_CURRENCY
+        reserved = (MARGIN,) if self.asset == settings.ACCOUNT_CURRENCY else (SETTLING, LEAVING)
         own = LedgerAccount.objects.filter(
-            customer_id=customer_id, asset_id=settings.ACCOUNT_CURRENCY, type__in=[AVAILABLE, MARGIN]
+            customer_id=customer_id, asset_id=self.asset, type__in=[AVAILABLE, *reserved]
         )
         accounts = dict(own.values_list("type", "id"))
+        available = accounts.pop(AVAILABLE, _NOBODY)
         self._parameters: dict[str, Any] = {
             "customer": customer_id,
-            "currency": settings.ACCOUNT_CURRENCY,
-            "available": accounts.get(AVAILABLE, _NOBODY),
-            "margin": accounts.get(MARGIN, _NOBODY),
+            "asset": self.asset,
+            "available": available,
+            "reserved": [*accounts.values()],
+            "own": [available, *accounts.values()],
             "before": UUID(int=_first_id(until) if until else 2**128 - 1),
         }
 
@@ -170,15 +187,29 @@ class Statement:
         has_more, entries = len(entries) > limit, entries[:limit]
         end = entries[-1].place if entries else start
         return {
-            "currency": settings.ACCOUNT_CURRENCY,
-            "openingBalance": in_currency(start.balance),
-            "closingBalance": in_currency(end.balance),
-            "message": [shown(entry) for entry in entries],
+            "currency": self.asset,
+            "openingBalance": in_asset(start.balance, self.asset),
+            "closingBalance": in_asset(end.balance, self.asset),
+            "message": [self.shown(entry) for entry in entries],
             "nextCursor": self._cursor(end) if has_more else None,
         }
 
+    def shown(self, entry: Entry) -> dict[str, Any]:
+        """A movement as the API shows it; `reference` is its name in the ledger, unique for the customer."""
+        return {
+            "time": entry.time,
+            "kind": entry.kind,
+            "text": entry.text,
+            "orderId": entry.order_code,
+            "reference": entry.reference,
+            "amount": in_asset(entry.amount, self.asset),
+            "reserved": in_asset(entry.reserved, self.asset),
+            "balance": in_asset(entry.balance, self.asset),
+            "free": in_asset(entry.free, self.asset),
+        }
+
     def _signer(self) -> Signer:
-        return Signer(salt=f"statement:{self._customer_id.hex}")
+        return Signer(salt=f"statement:{self._customer_id.hex}:{self.asset}")
 
     def _cursor(self, place: Place) -> str:
         """It carries the balance, so that a late page costs what the first did; signed, so that it can't be made up."""
@@ -190,21 +221,6 @@ class Statement:
         except BadSignature:
             raise Malformed("cursor is not one that this list gave") from None
         return Place(UUID(hex=id_), int(balance), int(free))
-
-
-def shown(entry: Entry) -> dict[str, Any]:
-    """A movement as the API shows it; `reference` is its name in the ledger, unique for the customer."""
-    return {
-        "time": entry.time,
-        "kind": entry.kind,
-        "text": entry.text,
-        "orderId": entry.order_code,
-        "reference": entry.reference,
-        "amount": in_currency(entry.amount),
-        "reserved": in_currency(entry.reserved),
-        "balance": in_currency(entry.balance),
-        "free": in_currency(entry.free),
-    }
 
 
 def _first_id(at: datetime) -> int:

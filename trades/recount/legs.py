@@ -52,6 +52,44 @@ _LEG_TIMES = wrong(
     "l.status = 'settled' AND l.settled_at IS NOT NULL",
 )
 
+# Reports that moved something, since the leg was last reopened, come to what really moved, each with a movement of its
+# own; the last report of all says what the leg is. Of a leg that was settled by a version that moved no money for it,
+# there is no movement.
+_BECAME = """CASE WHEN r.last IN ('settled', 'failed') THEN r.last
+    WHEN r.last = 'part' OR r.last = 'retried' AND r.amount IS NOT NULL THEN 'partially_settled' END"""
+_LEG_REPORTS = wrong(
+    "coalesce(l.id, r.leg_id)",
+    [
+        differs("leg", "l.id", "r.leg_id", where="l.id IS NULL"),
+        differs("actual", "l.actual", "r.amount", where="l.id IS NOT NULL"),
+        differs("status", "l.status", f"coalesce({_BECAME}, 'pending')", where="l.id IS NOT NULL"),
+        differs("attempts", "l.attempts", "r.number", where="l.id IS NOT NULL AND r.number IS NOT NULL"),
+        differs("movements", "r.moved", "r.told", where="l.status <> 'settled' OR l.settled_at IS NOT NULL"),
+    ],
+    """FROM trades_settlementleg l
+    FULL JOIN (
+        SELECT r.leg_id, max(r.number) AS number,
+            sum(r.amount) FILTER (WHERE r.reversals = last.reversals) AS amount,
+            max(last.kind) AS last,
+            count(*) FILTER (WHERE r.amount > 0) AS told,
+            count(*) FILTER (WHERE r.amount > 0 AND t.amount = r.amount) AS moved
+        FROM trades_legreport r
+        JOIN (SELECT DISTINCT ON (leg_id) leg_id, kind, reversals
+              FROM trades_legreport ORDER BY leg_id, id DESC) last ON last.leg_id = r.leg_id
+        LEFT JOIN accounts_transfer t ON r.amount > 0 AND t.customer_id IS NULL
+            AND t.key = 'leg:' || replace(r.leg_id::text, '-', '') || ':' || r.number || ':settled'
+        GROUP BY r.leg_id
+    ) r ON r.leg_id = l.id""",
+)
+# A reference belongs to the one leg that its reports are about.
+_REFERENCES = wrong(
+    "coalesce(k.key, r.key)",
+    [differs("leg", "k.leg_id", "r.leg_id")],
+    """FROM trades_legreference k
+    FULL JOIN (SELECT DISTINCT upper(replace(reference, ' ', '')) AS key, leg_id FROM trades_legreport
+               WHERE reference <> '') r ON r.key = k.key""",
+)
+
 _SAID = ("window_id", "asset_kinds", "cut_at", "created_at", "confirmed_at", "trades_count", "members_sha256")
 _WHO = ("made_by", "confirmed_by", "cancelled_by")
 
@@ -79,6 +117,12 @@ _BATCHES = wrong(
         ON e.batch_id = b.id""",
 )
 
+_CUT_OFFS = """
+SELECT t.id, b.id, to_char(b.cut_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.MS')
+FROM trades_trade t JOIN trades_settlementbatch b ON b.id = t.batch_id
+WHERE b.has_cut_off AND t.created_at >= b.cut_at ORDER BY 1
+"""
+
 _FACTS_OF_LEGS = facts("""
 SELECT subject, id FROM accounts_transfer
 WHERE subject = ANY(%(rows)s::uuid[]) AND kind IN ('leg_settled', 'leg_difference')
@@ -86,8 +130,13 @@ WHERE subject = ANY(%(rows)s::uuid[]) AND kind IN ('leg_settled', 'leg_differenc
 _FACTS_OF_BATCHES = facts("SELECT batch_id, id FROM trades_batchevent WHERE batch_id = ANY(%(rows)s::uuid[])")
 
 CHECKS: Final = (
+    statement(
+        "cut-offs", "trades_trade", _CUT_OFFS, "Trade {0} is in batch {1}, whose cut time, {2} UTC, is no later."
+    ),
     statement("batch legs", "trades_settlementleg", _LEGS, "The leg {0} of {2} in batch {1}, by its trades: {3}."),
     statement("leg times", "trades_settlementleg", _LEG_TIMES, "Leg {0}, by its transfers: {1}.", _FACTS_OF_LEGS),
+    statement("leg reports", "trades_settlementleg", _LEG_REPORTS, "Leg {0}, by its reports: {1}."),
+    statement("leg references", "trades_legreference", _REFERENCES, "Reference {0}, by the legs' reports: {1}."),
     statement(
         "batch times",
         "trades_settlementbatch",

@@ -1,6 +1,7 @@
 """An order's margin is quantity x open price / leverage, rounded up; what its parts brought adds up in their order.
 
-The formulas are those of docs/ledger.md. Without a division, which PostgreSQL would cut off somewhere: the margin of a
+Both are converted at the rate that was kept, where the instrument is counted in another currency. The formulas are
+those of docs/ledger.md. Without a division, which PostgreSQL would cut off somewhere: the margin of a
 quantity is the least whole number that leverage makes at least as much as its value.
 """
 
@@ -9,15 +10,29 @@ from __future__ import annotations
 from typing import Final
 
 from accounts.audit import statement
+from trades.currency import ASSET, CONVERTS
 from trades.recount.checks import differs, wrong
-from trades.rounding import nearest
+from trades.rounding import converted, nearest
 
-_ASSETS = """JOIN quotes_instrument i ON i.symbol = o.instrument_id
-    JOIN accounts_asset a ON a.code = i.counter_asset_id"""
+_ASSETS = f"JOIN quotes_instrument i ON i.symbol = o.instrument_id {ASSET}"
 
 
 def _margin_of(quantity: str) -> str:
-    return f"div(ceil(({quantity}) * o.open_price * 10::numeric ^ a.decimals) + o.leverage - 1, o.leverage)"
+    """Nothing where a rate lacks that there must be; a number that no margin is, where there must be none."""
+    value, whole = f"({quantity}) * o.open_price * 10::numeric ^ a.decimals", "o.leverage * o.open_divisor"
+    times = f"div({value} * o.open_multiplier, {whole})"
+    return (
+        f"CASE WHEN {CONVERTS} THEN {times} + ({value} * o.open_multiplier > {times} * {whole})::int"
+        f" WHEN o.open_divisor IS NOT NULL THEN -1"
+        f" ELSE div(ceil({value}) + o.leverage - 1, o.leverage) END"
+    )
+
+
+def _result(order: str) -> str:
+    """SQL: what a closed order brought, exactly, beside the deal `k` that closed it."""
+    up = f"CASE {order}.side WHEN 'buy' THEN 1 ELSE -1 END"
+    amount = f"{up} * ({order}.close_price - {order}.open_price) * {order}.quantity * 10::numeric ^ a.decimals"
+    return converted(amount, "k.rate_multiplier", "k.rate_divisor")
 
 
 def _number(name: str) -> str:
@@ -44,15 +59,13 @@ _PART_MARGINS = wrong(
     f"""FROM trades_order o {_ASSETS}
     LEFT JOIN (
         SELECT p.id, r.at, r.command_id, {_number("quantity")} AS quantity, {_number("left")} AS rest,
-            coalesce(sum(CASE WHEN p.realized IS NOT NULL THEN
-                (CASE p.side WHEN 'buy' THEN p.close_price - p.open_price ELSE p.open_price - p.close_price END)
-                * p.quantity * 10::numeric ^ a.decimals END)
+            coalesce(sum(CASE WHEN p.realized IS NOT NULL THEN {_result("p")} END)
                 OVER (PARTITION BY p.parent_id ORDER BY r.at, r.id ROWS UNBOUNDED PRECEDING EXCLUDE CURRENT ROW), 0)
                 AS realized
         FROM trades_order p
         JOIN trades_orderevent r ON r.order_id = p.parent_id AND r.kind = 'reduced' AND r.detail->>'part' = p.code
-        JOIN quotes_instrument i ON i.symbol = p.instrument_id
-        JOIN accounts_asset a ON a.code = i.counter_asset_id
+        LEFT JOIN trades_deal k ON k.order_id = p.id AND k.kind = 'close'
+        {ASSET}
         WHERE p.parent_id IS NOT NULL
     ) r ON r.id = o.id""",  # noqa: S608 - our own text
     "o.parent_id IS NOT NULL AND o.status = 'CLOSED'",
@@ -61,10 +74,9 @@ _PART_MARGINS = wrong(
 # Before docs/decisions/0040 each part was rounded by itself.
 _BY_ITSELF = f"""
 SELECT id, code, profit, result FROM (
-    SELECT o.id, o.code, o.profit, o.fee,
-        (CASE o.side WHEN 'buy' THEN o.close_price - o.open_price ELSE o.open_price - o.close_price END)
-            * o.quantity * 10::numeric ^ a.decimals AS result
-    FROM trades_order o {_ASSETS} WHERE o.status = 'CLOSED' AND o.realized IS NULL
+    SELECT o.id, o.code, o.profit, o.fee, {_result("o")} AS result
+    FROM trades_order o LEFT JOIN trades_deal k ON k.order_id = o.id AND k.kind = 'close' {ASSET}
+    WHERE o.status = 'CLOSED' AND o.realized IS NULL
 ) r WHERE r.profit <> {nearest("r.result")} ORDER BY 1
 """  # noqa: S608
 

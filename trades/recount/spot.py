@@ -88,6 +88,7 @@ _STEPS = wrong(
         ),
         differs("events", "'reversed'::text", "t.state", where="e.steps & 16 > 0 AND e.steps <> 23"),
         differs("created_at", "t.created_at", "e.created_at", where="t.id IS NOT NULL AND e.steps & 1 > 0"),
+        differs("updated_at", "t.updated_at", "e.reversed_at", where="t.updated_at < e.reversed_at"),
         differs("failure_code", "coalesce(t.failure_code, '')", "e.said", where="t.state = 'failed' AND e.steps = 9"),
         differs(
             "batch", "replace(t.batch_id::text, '-', '')", "e.said", where="t.state = 'completed' AND e.steps & 7 = 7"
@@ -99,6 +100,7 @@ _STEPS = wrong(
             sum(CASE became WHEN 'storing' THEN 1 WHEN 'settling' THEN 2 WHEN 'completed' THEN 4
                 WHEN 'failed' THEN 8 ELSE 16 END)::int AS steps,
             min(at) FILTER (WHERE became = 'storing') AS created_at,
+            min(at) FILTER (WHERE became = 'reversed') AS reversed_at,
             min(detail COLLATE "C") FILTER (WHERE became IN ('failed', 'completed')) AS said
         FROM trades_tradeevent GROUP BY trade_id
     ) e ON e.trade_id = t.id""",

@@ -11,18 +11,31 @@ from __future__ import annotations
 from typing import Final
 
 from accounts.audit import statement
+from trades.currency import ASSET, CONVERTS
+from trades.rounding import converted
+
+_OF_MIDDLES: Final = 19  # decimals: one more than the prices have that it is the middle of
 
 # A partition's first run only notes that there was a night.
 _NIGHTS = """
     SELECT id, partition, night, cutoff, started_at, coalesce(done_at, 'infinity') AS done_at, prices, rates,
-        lag(night) OVER (PARTITION BY partition ORDER BY night) AS before
+        conversions, lag(night) OVER (PARTITION BY partition ORDER BY night) AS before
     FROM trades_swaprun
 """
 
 
-def _number(json: str) -> str:
-    """SQL: a number out of JSON; NULL for what is none, so that a forged row can't end the recount."""
-    return f"CASE WHEN ({json}) ~ '^-?[0-9]{{1,20}}([.][0-9]{{1,18}})?$' THEN ({json})::numeric END"
+def _number(json: str, digits: int = 20, decimals: int = 18) -> str:
+    """SQL: a number out of JSON; NULL for what is none, so that a forged row can't end the recount.
+
+    With an exponent, too: a night's price below a millionth was written so once.
+    """
+    written = f"^-?[0-9]{{1,{digits}}}([.][0-9]{{1,{decimals}}})?(E[+-]?[0-9]{{1,2}})?$"
+    return f"CASE WHEN ({json}) ~ '{written}' THEN ({json})::numeric END"
+
+
+def _rate(part: int) -> str:
+    """SQL: a night's multiplier (0) or divisor (1) of what an order is counted in; without them it charges nothing."""
+    return _number(f"n.conversions->i.counter_asset_id->>{part}", 40, 40)
 
 
 # Nearly no order sees a night: those that do are found by where their times fall among all cut-offs. What was reduced
@@ -31,9 +44,11 @@ _HELD = f"""
     SELECT o.id, n.rates = '{{}}' AS unknown, coalesce(x.at <= n.done_at, false) OR n.done_at = 'infinity' AS perhaps,
         o.quantity + coalesce(sum(p.quantity) FILTER (WHERE y.at >= n.started_at), 0) AS most,
         o.quantity + coalesce(sum(p.quantity) FILTER (WHERE y.at > n.done_at), 0) AS least,
-        coalesce({_number("n.prices->>o.instrument_id")}, 0)
+        coalesce({_number("n.prices->>o.instrument_id", decimals=_OF_MIDDLES)}, 0)
             * coalesce({_number("n.rates->o.instrument_id->>(CASE o.side WHEN 'buy' THEN 0 ELSE 1 END)")}, 0)
-            * coalesce({_number("n.rates->o.instrument_id->>2")}, 0) * 10::numeric ^ a.decimals * 0.0001 AS rate
+            * coalesce({_number("n.rates->o.instrument_id->>2")}, 0) * 10::numeric ^ a.decimals * 0.0001 AS rate,
+        CASE WHEN {CONVERTS} THEN coalesce({_rate(0)}, 0) END AS multiplier,
+        CASE WHEN {CONVERTS} THEN coalesce(nullif({_rate(1)}, 0), 1) END AS divisor
     FROM trades_order o
     CROSS JOIN (SELECT array_agg(cutoff ORDER BY cutoff) AS moments FROM (
         SELECT DISTINCT cutoff FROM trades_swaprun) c) k
@@ -43,13 +58,14 @@ _HELD = f"""
     JOIN ({_NIGHTS}) n ON n.partition = c.partition AND n.before IS NOT NULL AND n.cutoff >= d.at
         AND n.started_at <= coalesce(x.at, 'infinity')
     JOIN quotes_instrument i ON i.symbol = o.instrument_id
-    JOIN accounts_asset a ON a.code = i.counter_asset_id
+    {ASSET}
     LEFT JOIN trades_order p ON p.parent_id = o.id
     LEFT JOIN trades_deal y ON y.order_id = p.id AND y.kind = 'close'
     WHERE o.parent_id IS NULL AND o.swap_accrued IS NOT NULL AND o.status IN ('OPEN', 'CLOSED')
         AND width_bucket(d.at - interval '1 microsecond', k.moments)
             < width_bucket(coalesce(x.at, 'infinity'), k.moments)
-    GROUP BY o.id, d.at, x.at, n.id, n.rates, n.prices, n.started_at, n.done_at, a.decimals
+    GROUP BY o.id, d.at, x.at, n.id, n.rates, n.prices, n.conversions, n.started_at, n.done_at, a.decimals,
+        i.counter_asset_id
 """  # noqa: S608 - our own text
 
 _ACCRUED = f"""
@@ -57,9 +73,13 @@ SELECT o.id, o.code, trim_scale(o.swap_accrued), trim_scale(coalesce(h.least, 0)
 FROM trades_order o
 LEFT JOIN (
     SELECT id, bool_or(unknown) AS unknown,
-        sum(least(rate * most, CASE WHEN perhaps THEN 0 ELSE rate * least END)) AS least,
-        sum(greatest(rate * most, CASE WHEN perhaps THEN 0 ELSE rate * least END)) AS most
-    FROM ({_HELD}) held GROUP BY id
+        sum(least(for_most, CASE WHEN perhaps THEN 0 ELSE for_least END)) AS least,
+        sum(greatest(for_most, CASE WHEN perhaps THEN 0 ELSE for_least END)) AS most
+    FROM ({_HELD}) held
+    CROSS JOIN LATERAL (
+        SELECT {converted("rate * most", "multiplier", "divisor")} AS for_most,
+            {converted("rate * least", "multiplier", "divisor")} AS for_least
+    ) swaps GROUP BY id
 ) h ON h.id = o.id
 WHERE o.parent_id IS NULL AND o.swap_accrued IS NOT NULL AND NOT coalesce(h.unknown, false)
     AND o.swap_accrued NOT BETWEEN coalesce(h.least, 0) AND coalesce(h.most, 0)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from accounts.audit import statement
+from trades.margin.terms import COLUMNS
 from trades.recount.checks import FACTS_OF_ORDERS, Difference, differs, wrong
 
 # All that was ever set of an order, in time. A part took over what its order had when it was taken out.
@@ -21,8 +22,6 @@ _SET = """
     JOIN trades_orderevent e ON e.order_id = p.parent_id AND (e.at, e.id) < (r.at, r.id)
     WHERE p.parent_id IS NOT NULL AND e.kind IN ('placed', 'opened', 'changed') AND e.detail IS NOT NULL
 """
-
-_STOPS = {"take_profit": "takeProfit", "stop_loss": "stopLoss", "trailing_stop": "trailingStop", "price": "price"}
 
 
 def _latest(column: str, name: str) -> str:
@@ -37,7 +36,7 @@ def _latest(column: str, name: str) -> str:
 _SAID = f"""
     SELECT subject,
         (array_agg(detail) FILTER (WHERE kind <> 'changed' AND detail ? 'leverage'))[1] AS agreed,
-        {", ".join(_latest(column, name) for column, name in _STOPS.items())},
+        {", ".join(_latest(column, name) for name, column in COLUMNS.items())},
         bool_or(detail ? 'trailPeak') AS trails,
         (array_agg(detail->'trailPeak' ORDER BY at DESC, id DESC) FILTER (WHERE detail ? 'trailPeak'))[1] AS peak,
         (array_agg(at ORDER BY at DESC, id DESC) FILTER (WHERE detail ? 'trailPeak'))[1] AS trail_at
@@ -72,7 +71,7 @@ _TERMS = wrong(
                 f"CASE WHEN s.sets_{column} THEN s.{column} ELSE {_agreed(name)} END",
                 f"({_IS_KNOWN} OR s.sets_{column})",
             )
-            for column, name in _STOPS.items()
+            for name, column in COLUMNS.items()
         ),
         _compared("trail_peak", "s.peak", _TRAILS),
         differs("trail_at", "o.trail_at", "CASE WHEN nullif(s.peak, 'null') IS NOT NULL THEN s.trail_at END",

@@ -11,21 +11,20 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 from django.db import DatabaseError, InterfaceError, connection, transaction
 
 from accounts.arrays import array
 from accounts.models import Customer
+from trades.low_water import STORING, low_water
 from trades.models import LeftOut, SettlementBatch
 from trades.settlement.legs import Net
 
 logger = logging.getLogger(__name__)
-
-_NOBODY: Final = "{}"
 
 # A flagged exit holds its original back, and so itself: they settle together or not at all.
 _HELD = """
@@ -34,13 +33,23 @@ FROM trades_tradeflag f JOIN trades_trade t ON t.id = f.trade_id
 WHERE f.cleared_at IS NULL
 """
 
-# What waits for a batch, apart from who is held back. `exit` rows follow their originals by another statement.
-WAITING = "id >= %(low)s AND state = 'settling' AND batch_id IS NULL AND instrument_id = ANY(%(symbols)s::text[])"
+# What was accepted before the cut time and waits for a batch, apart from who is held back. `exit` rows follow their
+# originals by another statement.
+_ACCEPTED = """id >= %(low)s AND batch_id IS NULL AND instrument_id = ANY(%(symbols)s::text[])
+    AND created_at < %(cut_at)s"""
+WAITING = f"{_ACCEPTED} AND state = 'settling'"
 _NOT_HELD = "customer_id <> ALL(%(frozen)s::uuid[]) AND id <> ALL(%(held)s::uuid[])"
 MAY_BE_CUT = f"{WAITING} AND trade_type = 'platform' AND {_NOT_HELD}"
 
 IS_HELD = "(customer_id = ANY(%(frozen)s::uuid[]) OR coalesce(exiting_trade_id, id) = ANY(%(held)s::uuid[]))"
-WHY_HELD = "CASE WHEN customer_id = ANY(%(frozen)s::uuid[]) THEN 'customer_frozen' ELSE 'trade_flagged' END"
+# After a cut: of everything that was accepted in time and is in no batch. Only one of these can be why.
+NOT_CUT = f"{_ACCEPTED} AND state IN ('storing', 'settling')"
+WHY_HELD = """CASE
+    WHEN state = 'storing' THEN 'still_storing'
+    WHEN customer_id = ANY(%(frozen)s::uuid[]) THEN 'customer_frozen'
+    WHEN coalesce(exiting_trade_id, id) = ANY(%(flagged)s::uuid[]) THEN 'trade_flagged'
+    WHEN coalesce(exiting_trade_id, id) = ANY(%(later)s::uuid[]) THEN 'exited_later'
+    ELSE 'still_storing' END"""
 
 _RECORD = f"""
 INSERT INTO trades_leftout (id, batch_id, trade_id, customer_id, stage, reason, detail, at)
@@ -48,10 +57,11 @@ SELECT new_uuid7(), %(batch)s, t.id, t.customer_id, %(stage)s,
        {WHY_HELD},
        coalesce(h.reason, ''), %(at)s
 FROM {{trades}} t
-LEFT JOIN unnest(%(held)s::uuid[], %(reasons)s::text[]) AS h(id, reason) ON h.id = coalesce(t.exiting_trade_id, t.id)
+LEFT JOIN unnest(%(flagged)s::uuid[], %(reasons)s::text[]) AS h(flagged_id, reason)
+    ON h.flagged_id = coalesce(t.exiting_trade_id, t.id)
 """  # noqa: S608 - our own text
 _LEFT_AT_THE_CUT = _RECORD.format(
-    trades=f"(SELECT * FROM trades_trade WHERE {WAITING} AND {IS_HELD})"  # noqa: S608 - our own text
+    trades=f"(SELECT * FROM trades_trade WHERE {NOT_CUT})"  # noqa: S608 - our own text
 )
 _TAKEN_OUT = f"""
 WITH gone AS (
@@ -77,6 +87,20 @@ COPY (
 ) TO STDOUT
 """
 
+_EXITED_LATER = """
+SELECT exiting_trade_id FROM trades_trade
+WHERE reference_trade_id IS NOT NULL AND created_at >= %(cut_at)s AND exiting_trade_id IS NOT NULL
+  AND state = 'settling' AND batch_id IS NULL
+"""
+# No statistics know a batch that was just made: by the exits' own range first, then by key.
+_OF_BATCH = """
+SELECT o.id FROM unnest(%(ids)s::uuid[]) late(id) JOIN trades_trade o ON o.id = late.id WHERE o.batch_id = %(batch)s
+"""
+_STORING = """
+SELECT DISTINCT reference_trade_id FROM trades_trade
+WHERE id >= %(low)s AND state = 'storing' AND created_at < %(cut_at)s AND instrument_id = ANY(%(symbols)s::text[])
+"""
+
 # What the statements above can be asked about.
 MEMBERS = "(SELECT * FROM trades_trade WHERE batch_id = %(batch)s AND id BETWEEN %(first)s AND %(last)s) members"
 _AS_CUT = """(
@@ -92,18 +116,29 @@ CANDIDATES = f"""(
 
 @dataclass(frozen=True, slots=True)
 class HeldBack:
-    """Who is kept back just now, as array literals: frozen customers, and originals with an open flag."""
+    """Who is kept back just now: frozen customers, originals with an open flag and why, and of a cut those whose exit
+    isn't of it: accepted later, or in time and still storing. `is_late`: a trade accepted in time is still storing.
+    """
 
-    frozen: str
-    held: str
-    reasons: str
+    frozen: frozenset[UUID]
+    flagged: dict[UUID, str]
+    later: frozenset[UUID] = frozenset()
+    exits_stored: frozenset[UUID] = frozenset()
+    is_late: bool = False
 
     @property
     def is_nobody(self) -> bool:
-        return self.frozen == _NOBODY and self.held == _NOBODY
+        return not (self.frozen or self.flagged or self.later or self.is_late)
 
     def params(self) -> dict[str, Any]:
-        return {"frozen": self.frozen, "held": self.held, "reasons": self.reasons}
+        """For the statements above, as array literals."""
+        return {
+            "frozen": array(self.frozen),
+            "held": array({*self.flagged, *self.later, *self.exits_stored}),
+            "flagged": array(self.flagged),
+            "reasons": array(self.flagged.values()),
+            "later": array(self.later),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,15 +158,43 @@ class Sums:
 
 def held_back() -> HeldBack:
     """Frozen customers and flagged trades, as of now."""
-    frozen = Customer.objects.filter(state=Customer.State.FROZEN).order_by("pk").values_list("pk", flat=True)
+    frozen = Customer.objects.filter(state=Customer.State.FROZEN).values_list("pk", flat=True)
     with connection.cursor() as cursor:
         cursor.execute(_HELD)
-        flagged = dict(cursor.fetchall())
-    return HeldBack(array(frozen), array(flagged), array(flagged.values()))
+        return HeldBack(frozenset(frozen), dict(cursor.fetchall()))
+
+
+def held_back_from(given: dict[str, Any]) -> HeldBack:
+    """Whom a cut must pass over, as of now; `given` has `low`, `symbols` and `cut_at`."""
+    storing = still_storing(given)
+    exits_stored = frozenset(id_ for id_ in storing if id_ is not None)
+    return replace(held_back(), later=exited_later(given), exits_stored=exits_stored, is_late=bool(storing))
+
+
+def exited_later(given: dict[str, Any]) -> frozenset[UUID]:
+    """The originals whose live exit was accepted at the cut time or after it: they wait with it for the next cut."""
+    with connection.cursor() as cursor:
+        cursor.execute(_EXITED_LATER, given)
+        return frozenset(id_ for (id_,) in cursor.fetchall())
+
+
+def exited_later_of(batch_id: UUID, cut_at: datetime) -> frozenset[UUID]:
+    """Of a batch's originals, those that `exited_later` names by now."""
+    later = exited_later({"cut_at": cut_at})
+    with connection.cursor() as cursor:
+        cursor.execute(_OF_BATCH, {"ids": array(later), "batch": batch_id})
+        return frozenset(id_ for (id_,) in cursor.fetchall())
+
+
+def still_storing(given: dict[str, Any]) -> frozenset[UUID | None]:
+    """Of the trades accepted before the cut time that are still storing: the originals of exits, None for others."""
+    with connection.cursor() as cursor:
+        cursor.execute(_STORING, {**given, "low": max(given["low"], low_water([STORING]))})
+        return frozenset(id_ for (id_,) in cursor.fetchall())
 
 
 def record_left_at_the_cut(batch_id: UUID, given: dict[str, Any], at: datetime) -> None:
-    """Write down which waiting trades the cut passed over, and why; `given` as for MAY_BE_CUT."""
+    """Write down every trade accepted in time that the cut passed over, and why; `given` as for MAY_BE_CUT."""
     with connection.cursor() as cursor:
         cursor.execute(_LEFT_AT_THE_CUT, {**given, "batch": batch_id, "stage": LeftOut.Stage.CUT.value, "at": at})
 

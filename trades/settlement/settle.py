@@ -2,9 +2,10 @@
 
 1. `begin`: right before any money moves, members whose customer was frozen or that were flagged since the cut are
    taken out again; from then on the members are final, and legs may be reported. An automatic batch's legs settle
-   here, as expected.
+   here, as expected; for legs that are reported, instructions to the counterparties are made.
 2. Rounds: an instrument's trades can complete once the legs of both its assets are settled. All that are ready make
-   one round; a leg that fails holds back the trades of its asset alone, for a later round.
+   one round; a leg that fails holds back the trades of its asset alone, for a later round. Where the batch completes
+   in order of time, a round also takes the trades up to what has come of a leg in parts (`in_order.py`).
 3. Slices: a round goes through its members by customer, some thousand trades at a time. A slice is one transaction:
    claim it, move the trades and record the events in one statement, lock the batch's row, post one netted transfer
    per customer and asset, note the slice in `slices_done`. Kill it anywhere: a slice is done whole or not at all.
@@ -28,7 +29,7 @@ from uuid import UUID
 
 from django.db import connection, transaction
 
-from accounts import conflicts
+from accounts import clock, conflicts
 from accounts.ids import stamp_of
 from accounts.ledger_select import post_selected
 from quotes.models import Instrument
@@ -37,7 +38,9 @@ from trades.low_water import lower_water
 from trades.models import SettlementBatch, SettlementLeg
 from trades.settlement.approval import locked_batch
 from trades.settlement.cut import count_members, hold_membership
-from trades.settlement.legs import settle_as_expected
+from trades.settlement.in_order import BEFORE_ITS_STOP, stops_in_order
+from trades.settlement.instructions.make import at_begin as instruct_at_begin
+from trades.settlement.legs import settle_as_expected, settle_legs_of_zero
 from trades.settlement.membership import expect_many, take_out_held
 from trades.states import BatchState, LegStatus
 
@@ -79,7 +82,7 @@ _COMPLETE = """
 WITH moved AS (
     UPDATE trades_trade SET state = 'completed', updated_at = %(at)s
     WHERE batch_id = %(batch)s AND id BETWEEN %(first)s AND %(last)s AND state = 'settling'
-      AND customer_id > %(after)s AND customer_id <= %(end)s AND instrument_id = ANY(%(symbols)s::text[])
+      AND customer_id > %(after)s AND customer_id <= %(end)s AND instrument_id = ANY(%(symbols)s::text[]) {in_order}
     RETURNING id, customer_id, receive_asset_id, receive_amount, deliver_asset_id, taken_from_settling
 ), recorded AS (
     INSERT INTO trades_tradeevent (id, trade_id, customer_id, became, detail, at)
@@ -171,6 +174,9 @@ def begin(batch_id: UUID, at: datetime) -> None:
     batch.save()
     if batch.legs_are_automatic or not batch.trades_count:
         settle_as_expected(batch.pk, at)
+    else:
+        settle_legs_of_zero(batch.pk, at)
+    instruct_at_begin(batch, at)
 
 
 def _in_a_round(batch_id: UUID, at: datetime, chunk: int) -> SettlementBatch:
@@ -189,36 +195,39 @@ def _next_round(batch_id: UUID, at: datetime, chunk: int) -> SettlementBatch:
         return batch
     if batch.state not in SETTLEABLE:
         raise BatchStateForbids(f"The batch is {batch.state}.")
-    if not batch.slice_ends and _start_round(batch, chunk):
+    if not batch.slice_ends and _start_round(batch, at, chunk):
         batch.updated_at = at
         batch.save()
     return batch
 
 
-def _start_round(batch: SettlementBatch, chunk: int) -> bool:
+def _start_round(batch: SettlementBatch, at: datetime, chunk: int) -> bool:
     """Begin a round with the instruments that are ready; whether there were any."""
-    ready = [symbol for symbol, waits_for in _waiting_legs(batch).items() if not waits_for]
-    if not ready and batch.done_symbols != batch.symbols and batch.symbols:
+    waiting = _waiting_legs(batch)
+    ready = {symbol: _AFTER_ALL for symbol, waits_for in waiting.items() if not waits_for}
+    in_part = stops_in_order(batch, waiting) if batch.completes_in_order else {}
+    if not (ready or in_part) and batch.done_symbols != batch.symbols and batch.symbols:
         if batch.completed_count and batch.state != BatchState.PARTIALLY_SETTLED:
-            batch.state = BatchState.PARTIALLY_SETTLED
-            batch.save(update_fields=["state"])
+            batch.state, batch.updated_at = BatchState.PARTIALLY_SETTLED, at
+            batch.save(update_fields=["state", "updated_at"])
         return False
     batch.state = BatchState.SETTLING
     batch.round += 1
-    batch.round_symbols, batch.slices_done = ready, []
-    batch.slice_ends = _slice_ends(batch, chunk)
+    batch.round_symbols, batch.slices_done = [*ready, *in_part], []
+    batch.round_stops = [*ready.values(), *in_part.values()] if in_part else []
+    batch.slice_ends = slice_ends(batch, batch.round_symbols, chunk)
     return True
 
 
-def _slice_ends(batch: SettlementBatch, chunk: int) -> list[UUID]:
-    """Where the round's slices end, by customer; the last one takes whoever is left."""
+def slice_ends(batch: SettlementBatch, symbols: list[str], chunk: int) -> list[UUID]:
+    """Where slices of the members in these instruments end, by customer; the last one takes whoever is left."""
     if batch.trades_count <= chunk:
         return [_AFTER_ALL]
     given = {
         "batch": batch.pk,
         "first": batch.first_trade_id,
         "last": batch.last_trade_id,
-        "symbols": batch.round_symbols,
+        "symbols": symbols,
         "chunk": chunk,
     }
     expect_many()
@@ -274,11 +283,13 @@ def _complete_slice(seen: SettlementBatch, number: int, at: datetime) -> Settlem
         "end": seen.slice_ends[number],
         "at": at,
         "detail": seen.pk.hex,
-        "stamp": stamp_of(at),
+        "stamp": stamp_of(clock.real_of(at)),
         "key": f"batch:{seen.pk.hex}:{seen.round}:",
     }
+    if seen.round_stops:
+        given["stops"] = seen.round_stops
     with connection.cursor() as cursor:
-        cursor.execute(_COMPLETE, given)
+        cursor.execute(_COMPLETE.format(in_order=BEFORE_ITS_STOP if seen.round_stops else ""), given)
         moved, *columns = cursor.fetchone()
     batch = locked_batch(seen.pk)  # between trades and accounts, as whoever reverses a trade does
     if columns[0] is not None:  # as PostgreSQL's own array literals, which go back as they came
@@ -294,8 +305,10 @@ def _complete_slice(seen: SettlementBatch, number: int, at: datetime) -> Settlem
 
 
 def _end_round(batch: SettlementBatch) -> None:
-    batch.done_symbols = sorted({*batch.done_symbols, *batch.round_symbols})
-    batch.round_symbols, batch.slice_ends, batch.slices_done = [], [], []
+    stops = batch.round_stops or [_AFTER_ALL] * len(batch.round_symbols)
+    whole = {symbol for symbol, stop in zip(batch.round_symbols, stops, strict=True) if stop == _AFTER_ALL}
+    batch.done_symbols = sorted({*batch.done_symbols, *whole})
+    batch.round_symbols, batch.round_stops, batch.slice_ends, batch.slices_done = [], [], [], []
     if batch.done_symbols == batch.symbols or not batch.symbols:
         if batch.completed_count != batch.trades_count:
             raise RuntimeError(f"{batch} has members that were not settling: it is not completed.")

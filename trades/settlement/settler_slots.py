@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from typing import Final
 
 from django.db import DatabaseError, InterfaceError, connection
 
 from accounts.db.locks import SETTLER_SLOT
+
+REVERSING: Final = 1_000
+"""The slot of whoever carries reversals of batches on: one worker does."""
 
 
 @contextlib.contextmanager

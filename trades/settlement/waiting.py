@@ -66,7 +66,7 @@ JOIN (
     LEFT JOIN trades_lowwater m ON m.kind = a.type
     CROSS JOIN LATERAL (
         SELECT count(*) > 0 AS is_taken,
-               coalesce(bool_or(last_cut_at IS NULL OR last_cut_at <= clock_timestamp()), false) AS is_due
+               coalesce(bool_or(last_cut_at IS NULL OR last_cut_at <= (SELECT firm_clock())), false) AS is_due
         FROM trades_settlementwindow WHERE is_active AND asset_kind = a.type
     ) o
 ) k ON k.symbol = t.instrument_id
@@ -76,7 +76,7 @@ CROSS JOIN LATERAL (SELECT CASE
     WHEN t.batch_id IS NULL AND t.id < k.mark THEN 'it is below the mark at which cuts of its kind begin to look'
     WHEN t.batch_id IS NULL AND NOT k.is_taken THEN 'no active window takes its kind'
     WHEN t.batch_id IS NULL AND NOT k.is_due THEN 'every window of its kind remembers a cut that is still to come'
-    WHEN t.created_at < clock_timestamp() - CASE t.state WHEN 'storing' THEN {{storing}} ELSE k.limit_ END
+    WHEN t.created_at < (SELECT firm_clock()) - CASE t.state WHEN 'storing' THEN {{storing}} ELSE k.limit_ END
         THEN 'it has waited since ' || to_char(t.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS') || ' UTC'
 END AS why) w
 WHERE t.state IN ('storing', 'settling') AND w.why IS NOT NULL
@@ -85,7 +85,7 @@ ORDER BY t.id
 
 _AHEAD = """
 SELECT id, name, to_char(last_cut_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS') FROM trades_settlementwindow
-WHERE last_cut_at > clock_timestamp() ORDER BY name
+WHERE last_cut_at > firm_clock() ORDER BY name
 """
 
 

@@ -39,8 +39,10 @@ from accounts.arrays import array
 from accounts.ids import uuid7_stream
 from accounts.ledger import Account, Locked
 from accounts.ledger_copy import Posting, post_new
+from quotes.models import Instrument
 from quotes.prices import Prices
 from quotes.selectors import instruments_named
+from quotes.symbols import hours_of
 from trades.models import Trade
 from trades.spendable import LONGEST, NOTHING, Held, held_by_positions, spendable
 from trades.spot.judge import Market, TradeRequest, failure_of, markets
@@ -55,7 +57,8 @@ TRIES: Final = 5
 
 _DUE = """
 SELECT t.id, t.customer_id, t.side, t.receive_asset_id, t.deliver_asset_id, t.receive_amount, t.deliver_amount, t.fee,
-       t.reference_trade_id, t.instrument_id, t.expected_error, t.created_at >= q.expires_at, q.price, c.state
+       t.reference_trade_id, t.instrument_id, t.expected_error, t.created_at >= q.expires_at, q.price, q.issued_at,
+       c.state
 FROM trades_trade t
 JOIN quotes_quote q ON q.id = t.quote_id
 JOIN accounts_customer c ON c.id = t.customer_id
@@ -172,17 +175,30 @@ def _advance(ids: Sequence[UUID], reading: PriceReading, at: datetime | None, *,
     if not due:
         return []
     instruments = instruments_named([one.asked.symbol for one in due]).values()
-    outcomes = _judged(due, originals, markets(instruments, reading.prices))
+    outcomes = _judged(due, originals, _markets(instruments, reading, at))
     _lock_places([outcome for outcome in outcomes if outcome.failure is None and not outcome.waits])
     held = _held_from_delivery(outcomes, reading.prices)
     _give_out(outcomes, originals, held)
     outcomes = [outcome for outcome in outcomes if not outcome.waits]
-    now = clock.now()
-    _write(outcomes, at or now)
+    now, firm = clock.both()
+    _write(outcomes, at or firm)
     if is_bound:
         latest = now + WRITTEN_WITHIN if not held else reading.asked + LONGEST
         clock.must_commit_by(min(latest, reading.good_until(instruments) or latest))
     return outcomes
+
+
+def _markets(instruments: Iterable[Instrument], reading: PriceReading, at: datetime | None) -> dict[str, Market]:
+    """With whether those rest that may: what was accepted before a closing isn't executed after it, nor is anything at
+    a price of before an opening."""
+    found = {one.symbol: hours for one in instruments if (hours := hours_of(one.symbol)).has_gaps}
+    if not found:
+        return markets(instruments, reading.prices)
+    read_at = at
+    if at is None:
+        now, at = clock.both()
+        read_at = at - (now - reading.asked)
+    return markets(instruments, reading.prices, {one: hours.state_at(at) for one, hours in found.items()}, read_at)
 
 
 def _write(outcomes: Sequence[TradeOutcome], at: datetime) -> None:

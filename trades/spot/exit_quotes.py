@@ -18,7 +18,13 @@ from trades.states import TradeState
 
 
 def quote_exit(
-    *, customer_id: UUID, reference_trade_id: UUID, fees: FeeTerms | None, prices: Prices, at: datetime
+    *,
+    customer_id: UUID,
+    reference_trade_id: UUID,
+    fees: FeeTerms | None,
+    prices: Prices,
+    at: datetime,
+    external_id: str = "",
 ) -> Quote:
     """Offer the opposite of a settling trade: the same quantity of the base asset, at the current price.
 
@@ -43,4 +49,5 @@ def quote_exit(
         prices=prices,
         at=at,
         reference_trade_id=original.pk,
+        external_id=external_id,
     )

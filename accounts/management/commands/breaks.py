@@ -14,7 +14,7 @@ from accounts.errors import BreakNotFound
 from accounts.identity import Actor
 from accounts.ids import pasted_guid
 from accounts.management import who
-from accounts.management.output import JSONCommand, as_command_errors
+from accounts.management.output import JSONCommand, amount
 from accounts.models import Break
 from accounts.money import from_base_units
 from accounts.services import breaks
@@ -31,22 +31,21 @@ class Command(JSONCommand):
         parser.add_argument("--explain", metavar="ID", help="resolve this reconciliation's break with a --reason")
         parser.add_argument("--reason", help="what it was")
 
-    @as_command_errors
     def handle(self, *args: Any, **options: Any) -> None:
         own, explain, reason = options["own"], options["explain"], options["reason"]
         if own and explain:
             raise CommandError("Either --own or --explain, one at a time.")
         if bool(explain) != bool(reason):
             raise CommandError("--explain ID and --reason go together.")
-        at = clock.now()
+        at = clock.firm_now()
         if own:
             breaks.own(_named(own), who.somebody(options).pk, at=at)
         if explain:
             by = Actor(user_id=who.somebody(options).pk)
             breaks.explain(_named(explain), reason=reason, by=by, at=at)
-        found = [_told(one) for one in selectors.breaks(at, only_open=not options["all"])]
-        lines = [_written(one) for one in found]
-        self.say(options, {"breaks": found}, *(lines or ["No break is open."]))
+        found = list(selectors.breaks(at, only_open=not options["all"]))
+        facts = {"breaks": [_told(one) for one in found]}
+        self.say_found(options, facts, [_written(one) for one in found], nothing="No break is open.")
 
 
 def _named(text: str) -> UUID:
@@ -57,23 +56,28 @@ def _named(text: str) -> UUID:
 
 
 def _told(one: Break) -> dict[str, Any]:
-    age: timedelta = one.age  # type: ignore[attr-defined]  # annotated by the selector
     return {
         "guid": one.pk,
         "kind": one.kind,
         "asset": one.asset_id,
-        "amount": from_base_units(one.amount, one.asset.decimals),
+        "amount": amount(one.amount, one.asset_id, one.asset.decimals),
         "state": one.state,
         "opened_at": one.opened_at,
-        "age_seconds": int(age.total_seconds()),
+        "age_seconds": int(_age(one).total_seconds()),
         "owner": one.owner.email if one.owner else None,
         "note": one.note,
         "resolution": one.resolution,
     }
 
 
-def _written(one: dict[str, Any]) -> str:
-    age = timedelta(seconds=one["age_seconds"])
-    owner = one["owner"] or "nobody"
-    end = f", resolved: {one['resolution']}" if one["resolution"] else ""
-    return f"{one['guid'].hex} {one['kind']} {one['amount']:+f} {one['asset']}, {age} old, owner {owner}{end}"
+def _age(one: Break) -> timedelta:
+    age: timedelta = one.age  # type: ignore[attr-defined]  # annotated by the selector
+    return age
+
+
+def _written(one: Break) -> str:
+    units = from_base_units(one.amount, one.asset.decimals)
+    age = timedelta(seconds=int(_age(one).total_seconds()))
+    owner = one.owner.email if one.owner else "nobody"
+    end = f", resolved: {one.resolution}" if one.resolution else ""
+    return f"{one.pk.hex} {one.kind} {units:+f} {one.asset_id}, {age} old, owner {owner}{end}"

@@ -7,7 +7,7 @@ from typing import Any
 
 from accounts import clock, services
 from accounts.identity import FIRM_SCOPES
-from accounts.management.output import JSONCommand, as_command_errors
+from accounts.management.output import JSONCommand
 
 
 class Command(JSONCommand):
@@ -18,7 +18,6 @@ class Command(JSONCommand):
         parser.add_argument("name")
         parser.add_argument("--scopes", nargs="+", default=sorted(FIRM_SCOPES), help="default: all of the firm's")
 
-    @as_command_errors
     def handle(self, *args: Any, **options: Any) -> None:
         scopes = [scope for given in options["scopes"] for scope in given.replace(",", " ").split()]
         client, secret = services.create_api_client(options["name"], scopes, clock.now())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from argparse import ArgumentParser
 from datetime import datetime
 from pathlib import Path
@@ -14,7 +13,8 @@ from django.utils.dateparse import parse_datetime
 
 from accounts import clock, selectors
 from accounts.identity import SYSTEM, Actor
-from accounts.management.output import JSONCommand, as_command_errors
+from accounts.management.exits import Found
+from accounts.management.output import JSONCommand, amount
 from accounts.models import ReconciliationLine
 from accounts.money import from_base_units
 from accounts.services.reconciliation import lines_of, reconcile
@@ -29,7 +29,6 @@ class Command(JSONCommand):
         parser.add_argument("--as-of", required=True, metavar="MOMENT", help="e.g. 2026-03-31T23:59:59Z")
         parser.add_argument("--by", metavar="EMAIL", help="the member of staff who reconciles")
 
-    @as_command_errors
     def handle(self, *args: Any, **options: Any) -> None:
         path = Path(options["statement"])
         try:
@@ -37,34 +36,36 @@ class Command(JSONCommand):
         except OSError as error:
             raise CommandError(f"{path} can't be read: {error.strerror}.") from None
         by = Actor(user_id=selectors.staff_named(options["by"]).pk) if options["by"] else SYSTEM
-        run = reconcile(statement, source=path.name, as_of=_moment(options["as_of"]), at=clock.now(), by=by)
-        lines = [_told(line) for line in lines_of(run.pk)]
+        run = reconcile(statement, source=path.name, as_of=_moment(options["as_of"]), at=clock.firm_now(), by=by)
+        found = list(lines_of(run.pk))
+        lines = [_told(line) for line in found]
         self.say(
             options,
             {"guid": run.pk, "ok": run.ok, "as_of": run.as_of, "at": run.at, "source": run.source, "lines": lines},
-            *(_written(line) for line in lines),
-            "The books fit the statement."
-            if run.ok
-            else f"Assets that drift: {sum(not line['ok'] for line in lines)}.",
+            *(_written(line) for line in found),
+            *(["The books fit the statement."] if run.ok else []),
         )
         if not run.ok:
-            sys.exit(1)
+            raise Found(f"Assets that drift: {sum(not line.ok for line in found)}.")
 
 
 def _told(line: ReconciliationLine) -> dict[str, Any]:
-    decimals = line.asset.decimals
+    asset, decimals = line.asset_id, line.asset.decimals
     return {
-        "asset": line.asset_id,
-        "ledger": from_base_units(line.ledger, decimals),
-        "statement": from_base_units(line.statement, decimals),
-        "drift": from_base_units(line.drift, decimals),
+        "asset": asset,
+        "ledger": amount(line.ledger, asset, decimals),
+        "statement": amount(line.statement, asset, decimals),
+        "drift": amount(line.drift, asset, decimals),
         "ok": line.ok,
     }
 
 
-def _written(line: dict[str, Any]) -> str:
-    verdict = "OK" if line["ok"] else f"DRIFT {line['drift']:+f}"
-    return f"{line['asset']:<6} ledger {line['ledger']:f}   statement {line['statement']:f}   {verdict}"
+def _written(line: ReconciliationLine) -> str:
+    ledger, statement, drift = (
+        from_base_units(units, line.asset.decimals) for units in (line.ledger, line.statement, line.drift)
+    )
+    verdict = "OK" if line.ok else f"DRIFT {drift:+f}"
+    return f"{line.asset_id:<6} ledger {ledger:f}   statement {statement:f}   {verdict}"
 
 
 def _moment(text: str) -> datetime:

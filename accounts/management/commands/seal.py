@@ -20,7 +20,7 @@ class Command(JSONCommand):
         }
         self.say(
             options,
-            facts,
+            facts if done.rows else {**facts, "nothing": True},
             f"Sealed {done.rows} rows in {done.blocks} blocks.",
             f"Head: block {done.head.number} {done.head.hash}" if done.head else "Nothing is sealed yet.",
         )

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -14,9 +13,11 @@ from typing import Any
 
 import httpx
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from rich.console import Console
 
+from accounts.management.exits import Found
+from accounts.management.output import Job
 from brokerage.demo import margin, stories
 from brokerage.demo.client import DemoClient, UnexpectedAnswer
 from brokerage.stack.places import open_log
@@ -26,9 +27,8 @@ from brokerage.stack.where import CHECKOUT, data_dir, running_url
 START_SECONDS = 120
 
 
-class Command(BaseCommand):
+class Command(Job):
     help = "Play the stories through HTTP, show every call, and end with the ledger audit."
-    requires_system_checks: list[str] = []
 
     def handle(self, *args: Any, **options: Any) -> None:
         console = Console()
@@ -40,8 +40,7 @@ class Command(BaseCommand):
                 demo.wrong.append(str(end))
                 console.print(f"[red]{end}[/red]", highlight=False)
         if demo.wrong:
-            console.rule(f"[red]{len(demo.wrong)} things were not as they should be")
-            sys.exit(1)
+            raise Found(f"{len(demo.wrong)} things were not as they should be")
         console.rule("[green]Everything was as it should be")
 
     def _play(self, demo: DemoClient) -> None:
@@ -55,6 +54,7 @@ class Command(BaseCommand):
             stories.batched_trade(demo, who)
             margin.orders_by_themselves(demo)
             margin.fall(demo)
+            stories.told_of_a_deposit(demo, who)
             stories.books(demo)
         finally:
             demo.command("set_price", stories.SYMBOL, "--release")

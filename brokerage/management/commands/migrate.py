@@ -6,12 +6,18 @@ from typing import Any
 
 from django.core.management.commands import migrate
 
+from accounts import events
+from accounts.management.output import Job
 from brokerage.grants import become_owner
+from brokerage.left_behind import refuse_a_moved_clock
 
 
-class Command(migrate.Command):
-    """Connects as MIGRATION_DATABASE_URL says; afterwards the application's role is granted what it needs."""
+class Command(Job, migrate.Command):
+    """Connects as MIGRATION_DATABASE_URL says; afterwards the application's role is granted what it needs, and events
+    go on behind those that there are. Refuses, with SANDBOX=0, a database whose clock a sandbox has moved."""
 
     def handle(self, *args: Any, **options: Any) -> None:
         become_owner()
+        refuse_a_moved_clock(options["database"])
         super().handle(*args, **options)
+        events.go_on_behind()

@@ -16,13 +16,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from django.conf import settings
-from django.core.management.base import BaseCommand
 from django.db import transaction
 
 from accounts import clock, selectors, services
 from accounts.db import locks
 from accounts.identity import FIRM_SCOPES
+from accounts.management.output import Job
 from accounts.models import ApiClient, User
+from accounts.states import CustomerState
 from brokerage.stack.where import data_dir, read_state
 from trades.models import SettlementWindow
 
@@ -65,9 +66,8 @@ beside this terminal:
 """
 
 
-class Command(BaseCommand):
+class Command(Job):
     help = "Make an operator, a trader with 10,000 USD and an API client, unless they exist."
-    requires_system_checks: list[str] = []
 
     def handle(self, *args: Any, **options: Any) -> None:
         switch_demo_window(is_on=settings.DEMO)
@@ -107,7 +107,7 @@ def _make(at: datetime) -> dict[str, Any]:
         made["operator"] = {"email": OPERATOR, "password": password}
     if not User.objects.filter(email=TRADER).exists():
         password = _password()
-        services.create_customer(TRADER, password, "Trader", at)
+        services.create_customer(TRADER, password, "Trader", at, state=CustomerState.VERIFIED)
         trader = selectors.customer_named(TRADER)
         services.deposit(trader, "USD", services.base_units("USD", "10000.00"), f"seed:{trader.pk.hex}", at, "seed")
         made["trader"] = {"email": TRADER, "password": password, "customer_guid": trader.pk.hex}

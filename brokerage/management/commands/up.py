@@ -2,32 +2,39 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import sys
 from argparse import ArgumentParser
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import psycopg
 from django.conf import settings
 from django.contrib.auth import get_user_model
-from django.core.management.base import BaseCommand
+from django.core.management.base import CommandError
 from django.db.migrations.loader import MigrationLoader
 from psycopg import sql
 
+from accounts.management.exits import Refused
+from accounts.management.output import Job
 from brokerage.management.commands.seed import DEMO_WINDOW
+from brokerage.management.ports import port
+from brokerage.stack import haproxy
 from brokerage.stack.failure import StackError
-from brokerage.stack.processes import MANAGE, NAMES, children
+from brokerage.stack.places import socket_dir
+from brokerage.stack.processes import MANAGE, NAMES, children, stream_port
+from brokerage.stack.server_user import this_user
 from brokerage.stack.system import Step, System, numeric
 from brokerage.stack.where import data_dir
 from trades.models import SettlementWindow
 
 
-class Command(BaseCommand):
+class Command(Job):
     """Translates the command line and the environment into a System, and runs it."""
 
     help = "Start PostgreSQL and Valkey where none is configured, migrate, seed, and run every process."
-    requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--port", default=os.environ.get("PORT") or "8000", help="where to listen (PORT, 8000)")
@@ -35,29 +42,41 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            port, without = _port(options["port"]), _names(options["without"])
+            where, without = port(options["port"], "PORT"), _names(options["without"])
+            beside: int | None = port(stream_port(where, os.environ), "STREAM_PORT")
             host = numeric(os.environ.get("HOST") or "127.0.0.1")
             steps = (
                 Step("migrate", (*MANAGE, "migrate", "--no-input", "--verbosity", "0"), needed=_unmigrated),
                 Step("seed", (*MANAGE, "seed"), plain=True, needed=_unseeded),
             )
-            System(data_dir(), host, port, children(host, port, os.environ, without), steps).run()
+            processes = children(host, where, os.environ, without, _socket(without))
+            beside = None if "stream" in without else beside
+            System(data_dir(), host, where, processes, steps, beside, environ_of(host)).run()
         except StackError as error:
-            self.stderr.write(str(error))
-            sys.exit(1)
+            raise Refused(str(error)) from None
 
 
-def _port(text: str) -> int:
-    if text.isdigit() and 0 < int(text) < 65_536:
-        return int(text)
-    raise StackError(f"PORT must be a number from 1 to 65535, not {text!r}.")
+def environ_of(host: str) -> Mapping[str, str]:
+    """What the processes get. In a sandbox that only this machine can call, webhooks may go to this machine, too."""
+    is_alone = settings.SANDBOX and ipaddress.ip_address(host).is_loopback
+    return {**({"WEBHOOK_ALLOWED_NETWORKS": "127.0.0.1/32"} if is_alone else {}), **os.environ}
 
 
 def _names(text: str) -> list[str]:
     names = [name for name in text.split(",") if name]
     if unknown := [name for name in names if name not in NAMES]:
-        raise StackError(f"--without knows {', '.join(NAMES)}; not {', '.join(unknown)}.")
+        raise CommandError(f"--without knows {', '.join(NAMES)}; not {', '.join(unknown)}.")
     return names
+
+
+def _socket(without: list[str]) -> Path | None:
+    """Where the web process listens when HAProxy stands before it; None where it is to stand alone, or has to."""
+    if "proxy" in without or "web" in without:
+        return None
+    if haproxy.binary() is None:
+        sys.stderr.write("There is no HAProxy here, so slow clients can keep others waiting: install it to be safe.\n")
+        return None
+    return socket_dir(data_dir() / "web", this_user()) / "web.sock"
 
 
 def _unmigrated(environ: Mapping[str, str]) -> bool:

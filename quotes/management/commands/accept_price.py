@@ -9,7 +9,7 @@ from typing import Any
 import redis
 
 from accounts.errors import Unavailable
-from accounts.management.output import JSONCommand, as_command_errors
+from accounts.management.output import JSONCommand
 from accounts.management.who import add_by, somebody
 from accounts.money import NEAREST, exact, printed, rounded
 from quotes import prices, symbols
@@ -30,7 +30,6 @@ class Command(JSONCommand):
         parser.add_argument("--yes", action="store_true", help="accept it: the next prices are compared with it")
         add_by(parser, "the member of staff who accepts it")
 
-    @as_command_errors
     def handle(self, *args: Any, **options: Any) -> None:
         instrument = symbols.instrument(options["symbol"])
         symbol = instrument.symbol

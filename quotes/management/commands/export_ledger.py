@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from argparse import ArgumentParser
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Final, TextIO
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from accounts.export import FORMS, in_one_snapshot, lines
+from accounts.management.exits import TryAgain
+from accounts.management.output import Job
 from quotes.daily import closes
 
+FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 
-class Command(BaseCommand):
+
+class Command(Job):
     help = "Write accounts, prices, transfers and balances for beancount, hledger, or as a table."
-    requires_system_checks: list[str] = []
+    prints_its_work = True
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--format", choices=list(FORMS), default="beancount")
@@ -27,26 +32,33 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        with self._opened(options["output"]) as out, in_one_snapshot():
-            for text in lines(FORMS[options["format"]], closes()):
-                out.write(text)
+        with in_one_snapshot():
+            texts = lines(FORMS[options["format"]], closes())
+            if options["output"] is None:
+                self._print(texts)
+            else:
+                _write(options["output"], texts)
 
-    @contextmanager
-    def _opened(self, name: str | None) -> Iterator[TextIO]:
-        if name is None:
-            try:
-                yield sys.stdout
-                sys.stdout.flush()
-            except BrokenPipeError:  # whoever read it has seen enough
-                sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123 - flushed once more at the end
-            return
-        if not Path(name).name:
-            raise CommandError(f"{name!r} names no file.")
-        try:
-            with _whole(Path(name)) as out:
-                yield out
-        except OSError as failure:
-            raise CommandError(f"{name} can't be written: {failure.strerror}.") from None
+    def _print(self, texts: Iterable[str]) -> None:
+        """To the end, or until whoever read it has seen enough. Where the disk is full the base tells, with 75."""
+        if sys.__stdout__ is None:
+            raise CommandError("stdout is closed: name a file, --output FILE.")
+        for text in texts:
+            self.stdout.write(text, ending="")
+            if getattr(self.stdout, "is_broken", False):
+                return
+
+
+def _write(name: str, texts: Iterable[str]) -> None:
+    """Into a file. Raises TryAgain where there is no room now, CommandError where it can't be made."""
+    if not Path(name).name:
+        raise CommandError(f"{name!r} names no file.")
+    try:
+        with _whole(Path(name)) as out:
+            out.writelines(texts)
+    except OSError as failure:
+        ending = TryAgain if failure.errno in FULL else CommandError
+        raise ending(f"{name} can't be written: {failure.strerror}.") from None
 
 
 @contextmanager

@@ -6,56 +6,69 @@ from argparse import ArgumentParser
 from decimal import Decimal
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
-from accounts.json_codec import dumps
+from accounts.identity import SYSTEM, Actor
 from accounts.management import who
-from accounts.management.output import as_command_errors
+from accounts.management.output import JSONCommand
 from accounts.models import User
 from accounts.money import at_scale, parse_decimal, printed
 from quotes import symbols
 from quotes.errors import UnknownSymbol
 from quotes.models import Instrument
-from quotes.services import RecordedHold, hold_price, release_price
-
-LONGEST_REASON = 200  # characters
+from quotes.services import LONGEST_REASON, RecordedHold, hold_price, may_be_held, release_price
 
 
-class Command(BaseCommand):
+class Command(JSONCommand):
     help = "Hold SYMBOL at BID and ASK from now on, whatever the feed says; --release ends it."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
+        super().add_arguments(parser)
         parser.add_argument("symbol")
         parser.add_argument("bid", nargs="?")
         parser.add_argument("ask", nargs="?")
         parser.add_argument("--release", action="store_true", help="Let the feed's own price through again.")
         who.add_by(parser)
         parser.add_argument("--reason", default="", help="Why; it stands in the history of holds.")
-        parser.add_argument("--json", action="store_true", help="Answer in JSON, for scripts.")
 
-    @as_command_errors
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             instrument = symbols.instrument(options["symbol"])
         except UnknownSymbol:
-            raise CommandError(f"Unknown symbol: {options['symbol']}") from None
+            raise UnknownSymbol(f"Unknown symbol: {options['symbol']}") from None
         if len(options["reason"]) > LONGEST_REASON:
             raise CommandError(f"A reason has at most {LONGEST_REASON} characters.")
         by = who.named(options)
-        told = self._release(instrument, by, options) if options["release"] else self._hold(instrument, by, options)
-        facts = _facts(told, by)
-        self.stdout.write(dumps(facts).decode() if options["json"] else _sentence(told, by))
+        if options["release"]:
+            self._release(instrument, by, options)
+        else:
+            self._say(self._hold(instrument, by, options), by, options)
 
-    def _release(self, instrument: Instrument, by: User | None, options: dict[str, Any]) -> RecordedHold:
+    def _release(self, instrument: Instrument, by: User | None, options: dict[str, Any]) -> None:
         if options["bid"] is not None:
             raise CommandError("Give a price or --release, not both.")
-        return release_price(instrument, by=by.pk if by else None, reason=options["reason"])
+        if may_be_held(instrument):
+            self._say(
+                release_price(instrument, by=_actor(by), reason=options["reason"]),
+                by,
+                options,
+            )
+        else:
+            facts = {"symbol": instrument.symbol, "held": False}
+            self.say_nothing(options, facts, f"{instrument.symbol} isn't held: it follows the feed.")
 
     def _hold(self, instrument: Instrument, by: User | None, options: dict[str, Any]) -> RecordedHold:
         bid, ask = (_price(options[name], instrument) for name in ("bid", "ask"))
         if bid > ask:
             raise CommandError("The bid must not be above the ask.")
-        return hold_price(instrument, bid, ask, by=by.pk if by else None, reason=options["reason"])
+        return hold_price(instrument, bid, ask, by=_actor(by), reason=options["reason"])
+
+    def _say(self, told: RecordedHold, by: User | None, options: dict[str, Any]) -> None:
+        self.say(options, _facts(told, by), _sentence(told, by))
+
+
+def _actor(by: User | None) -> Actor:
+    return SYSTEM if by is None else Actor(user_id=by.pk)
 
 
 def _price(text: str | None, instrument: Instrument) -> Decimal:

@@ -10,7 +10,7 @@ from django.utils import timezone
 from accounts.identity import Actor
 from accounts.models import Break, LedgerAccount, Transfer, User
 from tests.given import a_cut, settles
-from trades.corrections import decide
+from trades.corrections import batch_reversal, decide
 from trades.models import Correction, SettlementBatch, SettlementLeg
 from trades.settlement.legs import settle_leg
 
@@ -27,8 +27,16 @@ def somebody() -> Actor:
 
 
 def applies(proposed: Correction) -> Correction:
-    """Another one applies it."""
-    return decide.apply(proposed.pk, by=somebody(), at=timezone.now())
+    """Another one applies it, to its end."""
+    decide.apply(proposed.pk, by=somebody(), at=timezone.now())
+    return carried_on(proposed)
+
+
+def carried_on(correction: Correction) -> Correction:
+    """Somebody carries it on, as far as that goes just now."""
+    for _ in batch_reversal.carry_on(correction.pk, clock=timezone.now):
+        pass
+    return Correction.objects.get(pk=correction.pk)
 
 
 def why(**more: Any) -> dict[str, Any]:
@@ -51,7 +59,7 @@ def a_break(batch: SettlementBatch, asset: str, *, missing: int) -> Break:
     """The batch's incoming leg, settled with less than expected (or more: a negative number)."""
     leg = the_leg(batch, asset)
     actual = int(leg.expected) - missing
-    settle_leg(leg.pk, actual=actual, reference="wire-9", by=somebody(), at=timezone.now())
+    settle_leg(leg.pk, actual=actual, reference=f"wire-9 {leg.pk.hex}", by=somebody(), at=timezone.now(), final=True)
     return Break.objects.get(subject=leg.pk, state="open")
 
 

@@ -18,6 +18,7 @@ from trades.corrections.propose import (
 pytestmark = pytest.mark.django_db
 
 GUARDED = (
+    "trades_trade",
     "trades_tradeevent",
     "trades_correction",
     "trades_settlementleg",
@@ -73,10 +74,19 @@ ONE_OF = "WHERE id = (SELECT id FROM accounts_transfer WHERE kind = '{kind}' ORD
         ("UPDATE trades_correction SET direction = 'debit' WHERE kind = 'adjustment'", "adjustments"),
         ("UPDATE trades_correction SET movements_count = 9 WHERE kind = 'reverse_leg'", "corrections"),
         (
-            "UPDATE trades_correction SET state = 'rejected' WHERE kind = 'reverse_trade'",
+            "UPDATE trades_correction SET state = 'rejected', movements_count = 0 WHERE kind = 'reverse_trade'",
             "corrections",
         ),
-        ("UPDATE trades_correction SET state = 'rejected' WHERE kind = 'reverse_batch'", "reversed trades"),
+        (
+            "UPDATE trades_correction SET state = 'rejected', movements_count = 0, trades_count = 0, trades_done = 0,"
+            " slices_done = 0, slice_ends = '{}' WHERE kind = 'reverse_batch'",
+            "reversed trades",
+        ),
+        (
+            "UPDATE trades_correction SET trades_count = 7, trades_done = 7 WHERE kind = 'reverse_batch'",
+            "reversals under way",
+        ),
+        ("UPDATE trades_trade SET updated_at = created_at WHERE state = 'completed'", "trade events"),
         ("DELETE FROM trades_tradeevent WHERE became = 'reversed'", "reversed trades"),
         ("DELETE FROM trades_tradeevent WHERE became = 'completed'", "trade events"),
         ("UPDATE trades_tradeevent SET detail = 'nobody' WHERE became = 'reversed'", "reversals"),

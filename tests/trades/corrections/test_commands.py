@@ -49,7 +49,7 @@ def test_a_trade_a_batch_a_leg_and_a_break_are_corrected(alice, maker, checker):
     proposed = proposes("break", found.pk.hex, "written-off", "--reference", "mail of today", by=maker)
     done = facts("correct", "apply", proposed, "--by", checker)
 
-    assert (done["checked_by"], done["movements"], str(done["amount"])) == (checker, 1, "0.01000000")
+    assert (done["checked_by"], done["movements"], done["amount"]["amount"]) == (checker, 1, 1_000_000)
     assert (balance(alice), balance(alice, asset="BTC")) == (usd("10_000.00"), 0)
     assert what_the_audit_finds() == []
 
@@ -74,7 +74,7 @@ def test_proposals_are_listed_and_rejected(alice, maker, checker):
 
     assert facts("correct", "reject", proposed, "--by", checker)["state"] == "rejected"
 
-    assert said("correct", "list", "--state", "proposed") == ""
+    assert said("correct", "list", "--state", "proposed") == "There is no such correction.\n"
     (one,) = facts("correct", "list")["corrections"]
     assert (one["made_by"], one["checked_by"], one["reason"]) == (maker, checker, "a wrong price")
 

@@ -9,8 +9,9 @@ import pytest
 from django.utils import timezone
 
 from accounts.errors import BreakNeedsExplanation, BreakNotFound, BreakResolved, Malformed
+from accounts.identity import SYSTEM
 from accounts.models import Break, LedgerAccount, Transfer
-from tests.given import a_customer, a_settling_buy, btc, what_the_audit_finds
+from tests.given import a_customer, a_settling_buy, btc, settles, states, usd, what_the_audit_finds
 from tests.trades.corrections.staff import (
     a_break,
     a_completed_batch,
@@ -25,7 +26,10 @@ from trades.corrections.errors import AlreadyProposed, NothingToReverse
 from trades.corrections.propose import propose_break_resolution, propose_leg_reversal
 from trades.errors import LegNotFound
 from trades.models import Correction
+from trades.settlement.approval import confirm
+from trades.settlement.cut import cut_now
 from trades.settlement.legs import fail_leg, retry_due, settle_leg
+from trades.settlement.settle import begin
 
 pytestmark = pytest.mark.django_db
 
@@ -49,13 +53,15 @@ def firms(type_: str, asset: str) -> int:
 
 @pytest.mark.faults
 def test_a_leg_that_failed_is_retried_settles_with_a_difference_and_is_reversed_all_linked_and_balanced(batch):
+    """Fault 35. Guards: a failed leg waits until its time; a leg's reversal takes back its difference, resolves its
+    break, and belongs to the correction."""
     leg, untouched = the_leg(batch, "BTC"), all_balances()
     now = timezone.now()
 
     fail_leg(leg.pk, failure="no answer", by=somebody(), at=now)
     assert retry_due(now) == 0
     assert retry_due(now + timedelta(hours=1)) == 1
-    settle_leg(leg.pk, actual=btc("0.09"), reference="wire-1", by=somebody(), at=now)
+    settle_leg(leg.pk, actual=btc("0.09"), reference="wire-1", by=somebody(), at=now, final=True)
     found = Break.objects.get(subject=leg.pk, state="open")
     assert (found.amount, firms("differences", "BTC")) == (-btc("0.01"), -btc("0.01"))
     assert what_the_audit_finds() == []
@@ -73,6 +79,51 @@ def test_a_leg_that_failed_is_retried_settles_with_a_difference_and_is_reversed_
     assert what_the_audit_finds() == []
 
     settle_leg(leg.pk, actual=btc("0.1"), reference="wire-2", by=somebody(), at=now)
+    assert what_the_audit_finds() == []
+
+
+@pytest.mark.faults
+def test_a_leg_that_fails_between_its_parts_is_retried_and_reversed_all_linked_and_balanced():
+    """Fault 35 with a cut-off and with parts: what completed by the first part stays completed. Guards: a leg that is
+    due again is as it was; its reversal takes back every report."""
+    alice = a_customer(with_usd="10_000.00")
+    trades = [a_settling_buy(alice, btc("0.1"), at_price="20_000.00") for _ in range(2)]
+    cut_at = timezone.now()
+    later = a_settling_buy(alice, btc("0.1"), at_price="20_000.00")
+    batch = cut_now(at=cut_at, by=SYSTEM, legs_are_automatic=False, completes_in_order=True)
+    confirm(batch.pk, by=SYSTEM, at=cut_at)
+    begin(batch.pk, cut_at)
+    batch.refresh_from_db()
+    leg, by, now = the_leg(batch, "BTC"), somebody(), timezone.now()
+    settle_leg(the_leg(batch, "USD").pk, actual=usd("4000.00"), reference="BANK-1", by=by, at=now)
+    untouched = [firms(type_, "BTC") for type_ in ("external", "liquidity", "differences")]
+
+    settle_leg(leg.pk, actual=btc("0.1"), reference="tx-1", by=by, at=now)
+    settles(batch)
+    assert states(*trades, later) == ["completed", "settling", "settling"]
+    fail_leg(leg.pk, failure="no answer", by=by, at=now)
+    assert retry_due(now + timedelta(hours=1)) == 1
+    leg.refresh_from_db()
+    assert (leg.status, leg.actual) == ("partially_settled", btc("0.1"))
+    settle_leg(leg.pk, actual=btc("0.05"), reference="tx-2", by=by, at=now)
+    settle_leg(leg.pk, actual=btc("0.03"), reference="tx-3", by=by, at=now, final=True)
+    settles(batch)
+    found = Break.objects.get(subject=leg.pk)
+    assert (found.amount, states(*trades, later)) == (-btc("0.02"), ["completed", "completed", "settling"])
+    assert what_the_audit_finds() == []
+    reversal = applies(propose_leg_reversal(leg.pk, **why()))
+
+    assert [firms(type_, "BTC") for type_ in ("external", "liquidity", "differences")] == untouched
+    assert Break.objects.get(pk=found.pk).resolution == f"The leg was reversed by correction {reversal.pk.hex}."
+    took_back = Transfer.objects.filter(subject=reversal.pk)
+    assert took_back.count() == reversal.movements_count == 4  # of three reports, and the difference
+    for movement in took_back:
+        taken_back = Transfer.objects.get(customer=None, key=movement.key.removesuffix(":reopened"))
+        assert (taken_back.debit_account_id, taken_back.amount) == (movement.credit_account_id, movement.amount)
+    assert states(*trades, later) == ["completed", "completed", "settling"]
+    for part in ("0.12", "0.08"):
+        settle_leg(leg.pk, actual=btc(part), reference=f"tx {part}", by=by, at=now)
+    assert the_leg(batch, "BTC").status == "settled"
     assert what_the_audit_finds() == []
 
 

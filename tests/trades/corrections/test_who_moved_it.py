@@ -11,10 +11,11 @@ from django.core.management import CommandError, call_command
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
-from accounts import json_codec, ledger, seals, services
+from accounts import ledger, seals, services
 from accounts.errors import InsufficientFunds, KeyReused, Malformed
 from accounts.ledger import Movement
 from accounts.models import Customer, Funding, Transfer, User
+from tests.commands import ended, told
 from tests.given import a_customer, balance, deposit, usd, what_the_audit_finds
 from tests.trades.corrections.staff import a_member_of_staff, applies, somebody
 from trades.corrections import decide
@@ -43,12 +44,6 @@ def ben() -> User:
 @pytest.fixture
 def in_earnest(settings: Any) -> None:
     settings.SANDBOX = False
-
-
-def told(*command: str) -> dict[str, Any]:
-    out = io.StringIO()
-    call_command(*command, "--json", stdout=out)
-    return json_codec.loads(out.getvalue().encode())
 
 
 def refused(*command: str) -> str:
@@ -172,7 +167,9 @@ def test_above_the_limit_a_deposit_waits_for_a_second_person(
     """Guard: `is_within_limit`; the trigger refuses it as well."""
     words = ("deposit", alice.pk.hex, "USD", "1000.01", "--reference", "w1", "--reason", "wire", "--by", ann.email)
 
-    first, again = told(*words), told(*words)
+    (code, first, _), (code_again, again, _) = ended(*words), ended(*words)
+
+    assert code == code_again == 4
 
     assert first["waits_for_a_second_person"] == again["waits_for_a_second_person"] is not None
     assert (first["moved"], balance(alice)) == (False, 0)
@@ -191,7 +188,7 @@ def test_a_deposit_split_in_parts_needs_a_second_person_all_the_same(
 ) -> None:
     def comes(amount: str, reference: str, by: User) -> bool:
         words = ("--reference", reference, "--reason", "wire", "--by", by.email)
-        return bool(told("deposit", alice.pk.hex, "USD", amount, *words)["moved"])
+        return bool(ended("deposit", alice.pk.hex, "USD", amount, *words)[1]["moved"])
 
     assert comes("600", "w1", ann)
     assert not comes("600", "w2", ann)

@@ -12,7 +12,7 @@ from quotes import references
 from quotes.models import Instrument, InstrumentChange
 from tests.given import a_customer, btc_at
 from tests.trades.corrections.staff import a_member_of_staff
-from tests.trades.orders.engine_steps import opens
+from tests.trades.engine_steps import opens
 from trades.instruments import change
 from trades.models import Order
 

@@ -12,8 +12,8 @@ from quotes import prices
 from quotes.judging import Fault, PriceLimits
 from quotes.models import Instrument, InstrumentChange
 from tests.given import a_customer, balance, btc_at, market_closed_at, price_at, usd, what_the_audit_finds
-from tests.trades.instruments.staff import BTC, a_hedger, now, proposes
-from tests.trades.orders.engine_steps import became, cash, fires, happened, judges, opens, places
+from tests.trades.engine_steps import became, cash, fires, happened, judges, opens, places
+from tests.trades.instruments.staff import BTC, a_hedger, any_spread_counts, now, proposes
 from trades.instruments.change import would_fire
 from trades.instruments.errors import NoPriceToStateBy
 from trades.instruments.statement import ChangeStatement, lines
@@ -192,3 +192,33 @@ def test_a_statement_comes_back_from_its_row_as_it_was():
     assert ChangeStatement.read(InstrumentChange.objects.get(pk=proposed.pk).stated) == told
     assert now().spread_bps == 5
     assert balance(a_customer()) == 0
+
+
+def test_what_is_converted_by_an_instrument_is_stated_with_its_change():
+    """Guard: `preview._moved`. Nobody has an order in GBP-USD; a mark-up there makes lost pounds dearer."""
+    any_spread_counts("GBP-USD")
+    price_at("EUR-GBP", "0.80000")
+    price_at("GBP-USD", "1.25000")
+    bob = a_customer(with_usd="1_500.00")
+    opens(bob, symbol="EUR-GBP", quantity="100000", leverage=100)
+    price_at("EUR-GBP", "0.79400")
+
+    statement, _ = would_fire("GBP-USD", {"markup_bps": "9000"})
+
+    assert (statement.stop_outs, statement.stopped_out) == (1, 1)
+    assert statement.losses == Decimal("1087.50")  # 600 GBP at 1.8125
+
+
+def test_a_stop_that_waits_for_its_rate_is_stated_with_what_lets_the_rate_count():
+    """Guard: `Book._executing_by`, in the rehearsal. Stated as nothing, one person would apply it alone."""
+    price_at("EUR-GBP", "0.85000")
+    price_at("GBP-USD", "1.25000")
+    order = opens(a_customer(with_usd="10_000.00"), symbol="EUR-GBP", quantity="1000", leverage=100, stopLoss="0.84")
+    market_closed_at("GBP-USD", "1.25000")
+    price_at("EUR-GBP", "0.83900")
+    fires(order)
+    assert became(order) == ("OPEN", "")
+
+    statement, is_narrow = would_fire("GBP-USD", {"price_age_limit_seconds": 120})
+
+    assert (statement.stop_losses, statement.losses, is_narrow) == (1, Decimal("13.75"), False)

@@ -16,8 +16,8 @@ from quotes.errors import UnknownSymbol
 from quotes.models import Instrument, InstrumentChange, TermBand
 from quotes.models.instrument import MOVING
 from tests.given import a_customer, a_quote, a_trade, btc, btc_at, executes
+from tests.trades.engine_steps import opens, places
 from tests.trades.instruments.staff import BTC, a_hedger, applies, now, proposes, somebody
-from tests.trades.orders.engine_steps import opens, places
 from trades.errors import MakerIsChecker
 from trades.instruments import change
 from trades.instruments.errors import (
@@ -170,6 +170,9 @@ def test_an_instrument_that_was_changed_meanwhile_is_not_changed_unseen():
         ({"swap_short_bps": "-0.6"}, {"swap_short_bps": "-0.601"}),
         ({"simulator_step_bps": "3"}, {"simulator_step_bps": "100"}),
         ({"spread_bps": "6", "fee_bps": "26"}, {"spread_bps": "6", "fee_bps": "250"}),
+        ({"outlier_percent": "0.5"}, {"outlier_percent": "1.001"}),
+        (None, {"markup_bps": "0.001"}),
+        (None, {"least_sources": "2"}),
         (None, {"swap_triple_weekday": "2"}),
         (None, {"simulator_price": "42351"}),
         (None, {"price_decimals": "3"}),
@@ -456,7 +459,26 @@ def test_an_instrument_does_not_begin_with_what_nobody_agreed_to():
     like = Instrument.objects.filter(pk=BTC).values().get()
     Instrument.objects.create(
         **like
-        | {"symbol": "ETH-BTC", "base_asset_id": "ETH", "counter_asset_id": "BTC", "agreed": {"spread_bps": "5000"}}
+        | {"symbol": "SOL-BTC", "base_asset_id": "SOL", "counter_asset_id": "BTC", "agreed": {"spread_bps": "5000"}}
     )
 
-    assert now("ETH-BTC").agreed == {}
+    assert now("SOL-BTC").agreed == {}
+
+
+def test_a_mark_up_is_stated_by_the_price_that_it_makes_and_never_put_on_twice():
+    """40,000 / 40,020 with a mark-up of 10 bps is 39,980 / 40,040.01; with 20 instead, not with 30."""
+    btc_at("40_000.00", "40_020.00")
+    alice = a_customer(with_usd="10_000.00")
+    places(alice, "buy stop", "40040", quantity="0.01")
+    places(alice, "buy stop", "40070", quantity="0.01")
+
+    proposed = proposes(markup_bps="10")
+
+    assert (proposed.state, proposed.stated["bid"], proposed.stated["ask"]) == ("proposed", "39980.00", "40040.01")
+    assert proposed.stated["opened"] == 1
+    change.refuse(proposed.pk, by=somebody(), at=timezone.now())
+
+    Instrument.objects.filter(pk=BTC).update(markup_bps=10)
+    symbols.forget()
+    btc_at("39_980.00", "40_040.01")
+    assert proposes(markup_bps="20").stated["ask"] == "40060.02"

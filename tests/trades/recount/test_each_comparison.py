@@ -16,7 +16,7 @@ from accounts.models import Customer
 from quotes.quoting import FeeTerms
 from tests.given import a_customer, a_cut, a_settling_buy, a_trade, btc, btc_at, exits, settles
 from tests.trades.corrections.staff import a_member_of_staff
-from tests.trades.orders.engine_steps import closes, judges, opens, places
+from tests.trades.engine_steps import closes, judges, opens, places
 from tests.trades.recount.forging import told, unsealed_forged
 from trades.models import OrderEvent, SettlementBatch, SettlementLeg, Trade
 

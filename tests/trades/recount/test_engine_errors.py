@@ -16,8 +16,8 @@ from quotes import quoting
 from quotes.quoting import FeeTerms
 from tests.accounts.sealing import seal
 from tests.given import a_customer, a_cut, a_quote, a_settling_buy, a_trade, btc, btc_at, settles
-from tests.trades.orders.engine_steps import closes, closing, opens, says
-from tests.trades.orders.rollovers import RolloverEngine, at, rates
+from tests.trades.engine.rollovers import RolloverEngine, at, rates
+from tests.trades.engine_steps import closes, closing, opens, says
 from tests.trades.recount.forging import found, named
 from trades.margin import pricing
 from trades.settlement import membership

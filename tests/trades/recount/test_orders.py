@@ -9,7 +9,7 @@ import pytest
 from accounts.models import Customer, Transfer
 from tests.accounts.sealing import seal
 from tests.given import a_customer, btc_at
-from tests.trades.orders.engine_steps import (
+from tests.trades.engine_steps import (
     applied,
     cancelling,
     changing,

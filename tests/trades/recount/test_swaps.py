@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 
 from accounts.models import Customer, Transfer
+from quotes.prices import Price, Prices
 from tests.accounts.sealing import seal
 from tests.given import a_customer
-from tests.trades.orders.engine_steps import closing, opens, says
-from tests.trades.orders.rollovers import RolloverEngine, at, rates, swaps
+from tests.trades.engine.rollovers import RolloverEngine, at, rates, swaps
+from tests.trades.engine_steps import closing, opens, says
 from tests.trades.recount.forging import forged, found, named, unsealed_forged
 from trades.models import Order, SwapRun
 
@@ -31,6 +34,15 @@ def held(alice: Customer) -> Order:
     rollover.runs(at("2026-11-18 22:00"))
     order.refresh_from_db()
     assert found() == set()
+    return order
+
+
+def held_at(alice: Customer, night: Prices) -> Order:
+    """Held over one night, in which its price was another."""
+    rollover = RolloverEngine("2026-11-16 12:00")
+    order = opens(alice, at("2026-11-17 15:00"), quantity="0.3")
+    rollover.runs(night)
+    order.refresh_from_db()
     return order
 
 
@@ -75,6 +87,34 @@ def test_a_night_that_says_no_number_ends_no_recount(held: Order) -> None:
     forged("""UPDATE trades_swaprun SET prices = '{"BTC-USD": "much"}', rates = '{"BTC-USD": {"a": 1}}'""")
 
     assert ("order nights", held.pk.hex) in found()
+
+
+@pytest.mark.parametrize(
+    ("bid", "ask", "middle"),
+    [
+        ("0.0000002", "0.0000002", "0.0000002"),
+        ("0.00000020", "0.00000021", "0.000000205"),
+        ("42000.000000000000000000", "42000.000000000000000001", "42000.0000000000000000005"),
+    ],
+)
+def test_a_middle_of_any_size_and_digits_is_recounted(alice: Customer, bid: str, ask: str, middle: str) -> None:
+    """Guards: a run writes its prices without exponents, and the recount reads one decimal more than prices have."""
+    night = at("2026-11-17 22:00")
+    bitcoin = Price("BTC-USD", Decimal(bid), Decimal(ask), night.now)
+    order = held_at(alice, Prices(night.now, night.by_symbol | {"BTC-USD": bitcoin}))
+
+    assert {run.prices["BTC-USD"] for run in SwapRun.objects.filter(night="2026-11-17")} == {middle}
+    assert order.swap_accrued == Decimal("0.3") * Decimal(middle) * Decimal("-2.5") / 100
+    assert found() == set()
+
+
+def test_a_price_that_was_written_with_an_exponent_is_read(alice: Customer) -> None:
+    """Guard: the exponent in `_number`. Runs of before have them."""
+    held_at(alice, at("2026-11-17 22:00", btc="0.0000002"))
+
+    forged("""UPDATE trades_swaprun SET prices = '{"BTC-USD": "2.0E-7"}' WHERE night = '2026-11-17'""")
+
+    assert found() == set()
 
 
 def test_a_night_that_was_removed_is_found(held: Order) -> None:

@@ -120,10 +120,10 @@ def test_a_batch_says_all_about_itself(maker, alice):
     assert set(cut) == {
         *("created_at", "updated_at", "guid", "window", "asset_kinds", "cut_at", "state"),
         *("trades_count", "customers_count", "left_out_count", "completed_count", "percent"),
-        *("members_sha256", "legs_are_automatic"),
+        *("members_sha256", "legs_are_automatic", "completes_in_order"),
         *("made_by_user_guid", "made_by_client_guid"),
         *("confirmed_by_user_guid", "confirmed_by_client_guid", "confirmed_at"),
-        *("cancelled_by_user_guid", "cancelled_by_client_guid"),
+        *("cancelled_by_user_guid", "cancelled_by_client_guid", "reversed_at", "reversed_by_guid"),
     }
     assert (cut["customers_count"], cut["left_out_count"], cut["percent"]) == (1, 0, 0)
     assert cut["legs_are_automatic"] is False

@@ -93,7 +93,9 @@ def test_a_machine_finds_what_is_due_reports_it_and_the_trades_complete(machine,
 
 
 def test_a_difference_is_told_and_becomes_a_break(machine, batch):
-    _, told = machine.post(path_of(leg("BTC"), "settle"), {"actual_amount": btc("0.09"), "reference": "wire-1"})
+    _, told = machine.post(
+        path_of(leg("BTC"), "settle"), {"actual_amount": btc("0.09"), "reference": "wire-1", "final": True}
+    )
 
     assert (told["actual"], told["expected"], told["difference"]) == (btc("0.09"), btc("0.1"), -btc("0.01"))
     found = Break.objects.get()
@@ -102,7 +104,7 @@ def test_a_difference_is_told_and_becomes_a_break(machine, batch):
 
 
 def test_nothing_moved_is_an_amount_of_zero(machine, batch):
-    _, told = machine.post(path_of(leg("BTC"), "settle"), {"actual_amount": 0})
+    _, told = machine.post(path_of(leg("BTC"), "settle"), {"actual_amount": 0, "final": True})
 
     assert (told["status"], told["actual"], told["difference"]) == ("settled", 0, -btc("0.1"))
 
@@ -145,6 +147,10 @@ def test_a_failed_leg_is_due_again_when_its_pause_is_over(machine, batch):
         ("settle", {"actual_amount": -1}),
         ("settle", {"actual_amount": 10**38}),
         ("settle", {"actual_amount": 10**33}),
+        ("settle", {"actual_amount": 0, "reference": "x"}),
+        ("settle", {"actual_amount": 1}),
+        ("settle", {"actual_amount": 1, "reference": " "}),
+        ("settle", {"actual_amount": 1, "reference": "x", "final": "yes"}),
         ("settle", {"actual_amount": 1, "reference": "x" * 129}),
         ("settle", {"actual_amount": 1, "reference": 7}),
         ("settle", {"actual_amount": 1, "reference": "a\nb"}),
@@ -175,10 +181,10 @@ def test_a_leg_is_found_in_its_own_batch_only(machine, batch, alice):
     mine = SettlementLeg.objects.get(asset="BTC", batch=batch)
 
     for action, body in (("settle", {"actual_amount": 1}), ("fail", {"failure": "x"})):
-        for one in (other.pk.hex, UNKNOWN, "nonsense", "%00"):
+        for one in (other.pk.hex, UNKNOWN, "nonsense"):
             path = f"/api/settlement_batches/{one}/legs/{mine.pk.hex}/{action}"
             assert code(machine.post(path, body)) == (404, "not_found")
-        for one in (UNKNOWN, "nonsense", "%00"):
+        for one in (UNKNOWN, "nonsense"):
             path = f"/api/settlement_batches/{batch.pk.hex}/legs/{one}/{action}"
             assert code(machine.post(path, body)) == (404, "not_found")
     mine.refresh_from_db()
@@ -202,11 +208,11 @@ def test_a_worker_is_woken_once_the_report_is_committed(
 
     with django_capture_on_commit_callbacks(execute=True):
         machine.post(path_of(leg("BTC"), "settle"), {"actual_amount": btc("0.1")})
-    assert asked == [None]
+    assert asked == [(wake_worker.SETTLE, None)]
 
     with django_capture_on_commit_callbacks(execute=True):
         machine.post(path_of(leg("USD"), "settle"), {"actual_amount": -1})
-    assert asked == [None]
+    assert asked == [(wake_worker.SETTLE, None)]
 
 
 # --- the list --------------------------------------------------------------------------------------

@@ -40,6 +40,8 @@ from tests.given import (
     usd,
     what_the_audit_finds,
 )
+from tests.windows import scheduled
+from trades import tasks
 from trades.errors import BatchStateForbids, MakerIsChecker, NothingToCut
 from trades.low_water import highest, low_water
 from trades.models import SettlementBatch, SettlementLeg, SettlementWindow, Trade, TradeEvent
@@ -126,7 +128,7 @@ def test_a_window_that_finds_nothing_leaves_no_batch_but_remembers_its_cut(alice
     assert cut_window(window, now, now) is None
 
     window.refresh_from_db()
-    assert window.last_cut_at == now
+    assert window.last_cut_at == now.replace(microsecond=now.microsecond // 1000 * 1000)
     assert SettlementBatch.objects.count() == 0
 
 
@@ -140,18 +142,31 @@ def test_a_window_is_cut_once_for_each_of_its_times(alice):
     assert SettlementBatch.objects.get().trades_count == 1
 
 
-def test_an_automatic_window_confirms_its_own_batch_and_another_waits_for_a_person(alice):
+@pytest.mark.parametrize(("is_automatic", "state"), [(True, "confirmed"), (False, "cut")])
+def test_what_an_automatic_windows_schedule_asks_for_is_confirmed_and_anothers_waits_for_a_person(
+    alice, is_automatic, state
+):
     a_settling_buy(alice, btc("0.1"))
-    now = timezone.now()
-    assert cut_window(window_of("crypto", is_automatic=True), now, now).state == "confirmed"
+    window_of("crypto", is_automatic=is_automatic, cron="* * * * *", calendar="")
 
-    a_settling_buy(alice, btc("0.1"))
-    later = now + timedelta(hours=1)
-    assert cut_window(window_of("crypto", is_automatic=False), later, later).state == "cut"
+    (batch,) = cut_due(timezone.now() + timedelta(minutes=2))
+
+    assert batch.state == SettlementBatch.objects.get().state == state
+
+
+def test_an_automatic_window_that_is_cut_without_being_due_waits_for_a_person_as_well(alice):
+    """A thief's: whoever may run `cut_batch` alone would otherwise settle alone."""
+    bought = a_settling_buy(alice, btc("0.1"))
+    now = timezone.now()
+
+    assert cut_window(window_of("crypto", is_automatic=True), now, now).state == "cut"
+
+    tasks.settle_open()
+    assert states(bought) == ["settling"]
 
 
 def test_a_switched_off_window_is_not_cut(alice):
-    SettlementWindow.objects.update(is_active=False, cron="* * * * *", calendar="", created_at="2026-01-01T00:00Z")
+    scheduled(is_active=False, cron="* * * * *", calendar="", since=timezone.now() - timedelta(hours=1))
 
     assert cut_due(timezone.now()) == []
 
@@ -293,13 +308,13 @@ def test_cancelling_gives_the_trades_back_to_be_exited_or_cut_again(alice, was_c
     window, now = window_of("crypto", is_automatic=was_confirmed), timezone.now()
     first, second = (aged(executes(a_quote(alice, receive=btc("0.1"))), 2 * ID_LAG) for _ in range(2))
     stores(first, second)
-    batch = cut_window(window, now - timedelta(hours=1), now)
+    batch = cut_window(window, now - timedelta(minutes=15), now)
     assert low_water(["crypto"]) > second.pk
 
     assert cancel(batch.pk, by=SYSTEM, at=now).state == "cancelled"
 
     assert exits(second).state == "settling"
-    again = cut_window(window, now, now)
+    again = cut_window(window, timezone.now(), now)
     assert again.trades_count == 3
     settles(again)
     assert states(first, second) == ["completed", "completed"]
@@ -450,9 +465,9 @@ def test_an_operator_cuts_and_settles_from_the_command_line(alice):
     cut = json.loads(said("cut_batch", "--json"))
     assert (cut["state"], cut["trades"]) == ("cut", 1)
     assert states(bought) == ["settling"]
-    assert json.loads(said("settle_batch", cut["guid"], "--json")) == [
-        {"guid": cut["guid"], "state": "completed", "completed": 1, "trades": 1, "left_out": 0, "waits_for": []}
-    ]
+    done = {"guid": cut["guid"], "state": "completed", "completed": 1, "trades": 1, "left_out": 0, "waits_for": []}
+    assert json.loads(said("settle_batch", cut["guid"], "--json")) == {"batches": [done]}
+    assert json.loads(said("settle_batch", cut["guid"], "--json")) == {"batches": [done], "nothing": True}
     assert states(bought) == ["completed"]
 
 
@@ -465,7 +480,7 @@ def test_an_operator_cuts_one_window_and_settles_whatever_is_open(alice):
 
 
 @pytest.mark.parametrize(
-    "command", [["cut_batch"], ["cut_batch", "--window", "nobody's"], ["settle_batch"], ["settle_batch", "0" * 32]]
+    "command", [["cut_batch", "--window", "nobody's"], ["settle_batch"], ["settle_batch", "0" * 32]]
 )
 def test_the_commands_refuse_in_one_line(command):
     with pytest.raises(CommandError):

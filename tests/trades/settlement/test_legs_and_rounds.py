@@ -67,7 +67,7 @@ def leg_of(batch: SettlementBatch, asset: str) -> SettlementLeg:
 def comes_in(batch: SettlementBatch, *assets: str) -> None:
     for asset in assets:
         leg = leg_of(batch, asset)
-        settle_leg(leg.pk, actual=int(leg.expected), reference=f"bank-{asset}", by=SYSTEM, at=timezone.now())
+        settle_leg(leg.pk, actual=int(leg.expected), reference=f"bank-{leg.pk.hex}", by=SYSTEM, at=timezone.now())
 
 
 def firm_balance(asset: str, type_: str) -> int:
@@ -141,7 +141,9 @@ def test_what_comes_in_different_is_booked_to_its_own_account_and_is_a_break(ali
     a_settling_buy(alice, btc("0.1"))
     batch = a_reporting_batch()
 
-    settle_leg(leg_of(batch, "BTC").pk, actual=_sats(actual), reference="tx 1", by=operator, at=timezone.now())
+    settle_leg(
+        leg_of(batch, "BTC").pk, actual=_sats(actual), reference="tx 1", by=operator, at=timezone.now(), final=True
+    )
 
     leg = leg_of(batch, "BTC")
     assert int(leg.difference) == firm_balance("BTC", ledger.DIFFERENCES) == _sats(amount)
@@ -159,7 +161,7 @@ def test_paying_out_less_than_expected_leaves_more_outside(alice, operator):
     leg = leg_of(batch, "USD")
     assert (leg.direction, leg.expected) == ("outgoing", usd("4_000.00"))
 
-    settle_leg(leg.pk, actual=usd("3_999.00"), reference="wire 7", by=operator, at=timezone.now())
+    settle_leg(leg.pk, actual=usd("3_999.00"), reference="wire 7", by=operator, at=timezone.now(), final=True)
 
     assert int(Break.objects.get().amount) == usd("1.00") == firm_balance("USD", ledger.DIFFERENCES)
     assert what_the_audit_finds() == []
@@ -209,7 +211,9 @@ def test_a_reversed_leg_is_pending_again_its_money_is_back_and_its_break_is_reso
     a_settling_buy(alice, btc("0.1"))
     batch = a_reporting_batch()
     comes_in(batch, "USD")
-    settle_leg(leg_of(batch, "BTC").pk, actual=btc("0.09"), reference="tx 1", by=operator, at=timezone.now())
+    settle_leg(
+        leg_of(batch, "BTC").pk, actual=btc("0.09"), reference="tx 1", by=operator, at=timezone.now(), final=True
+    )
     goes_on(batch)
     correction = uuid7()
 

@@ -20,7 +20,7 @@ from trades.low_water import (
     marks_of,
     raise_low_water,
 )
-from trades.models import LowWater, SettlementWindow
+from trades.models import LowWater
 
 pytestmark = pytest.mark.django_db
 
@@ -99,14 +99,6 @@ def test_forgotten_marks_begin_at_the_very_first_trade_again():
     forget()
 
     assert marks_of() == {}
-
-
-def test_the_kind_of_a_window_is_fixed_once_it_is_made():
-    """Guard: the trigger `kind_never_changes`."""
-    with pytest.raises(IntegrityError, match="make another window"), transaction.atomic():
-        SettlementWindow.objects.filter(asset_kind="crypto").update(asset_kind="metal")
-
-    SettlementWindow.objects.filter(asset_kind="crypto").update(asset_kind="crypto", cron="0 10 * * *")
 
 
 # --- what the windows' marks become ----------------------------------------------------------------

@@ -6,10 +6,11 @@ from datetime import UTC, datetime
 
 import pytest
 
+from tests.windows import scheduled
 from trades.errors import BadSchedule
 from trades.models import SettlementBatch, SettlementWindow
 from trades.settlement.cut import cut_due
-from trades.settlement.windows import due_cut, next_cuts
+from trades.settlement.windows import due_cut, next_cuts, schedules
 
 pytestmark = pytest.mark.django_db
 
@@ -19,14 +20,12 @@ def utc(text: str) -> datetime:
 
 
 def a_window(cron: str, *, zone: str = "America/New_York", calendar: str = "", made: str = "2026-01-01T00:00"):
-    return SettlementWindow.objects.create(
-        name=f"{cron} {zone} {calendar}",
-        asset_kind="crypto",
-        cron=cron,
-        time_zone=zone,
-        calendar=calendar,
-        created_at=utc(made),
+    window = SettlementWindow.objects.create(
+        name=f"{cron} {zone} {calendar}", asset_kind="crypto", cron=cron, time_zone=zone, calendar=calendar
     )
+    scheduled(SettlementWindow.objects.filter(pk=window.pk), since=utc(made))
+    window.refresh_from_db()
+    return window
 
 
 def cuts(window: SettlementWindow, after: str, count: int) -> list[str]:
@@ -172,7 +171,7 @@ def test_a_window_that_nobody_can_read_holds_up_no_other(broken):
     SettlementWindow.objects.update(is_active=False)
     bad = a_window("0 * * * *", zone="UTC")
     good = a_window("30 * * * *", zone="UTC")
-    SettlementWindow.objects.filter(pk=bad.pk).update(**broken)
+    scheduled(SettlementWindow.objects.filter(pk=bad.pk), since=utc("2026-01-01T00:00"), **broken)
     bad.refresh_from_db()
     with pytest.raises(BadSchedule):
         due_cut(bad, utc("2026-06-02T12:40"))
@@ -181,3 +180,20 @@ def test_a_window_that_nobody_can_read_holds_up_no_other(broken):
 
     good.refresh_from_db()
     assert good.last_cut_at == utc("2026-06-02T12:30")
+
+
+# --- schedules, as they are shown ------------------------------------------------------------------
+
+
+def test_a_window_that_is_off_or_cannot_be_read_has_no_next_cuts_and_holds_up_no_other():
+    on = SettlementWindow(name="on", cron="0 * * * *", time_zone="UTC")
+    off = SettlementWindow(name="off", cron="0 * * * *", time_zone="UTC", is_active=False)
+    unreadable = SettlementWindow(name="unreadable", cron="every hour", time_zone="UTC")
+
+    told = schedules([unreadable, off, on], utc("2026-01-05 10:30"), 2)
+
+    assert [(one.window.name, [cut.isoformat()[11:16] for cut in one.next_cuts]) for one in told] == [
+        ("unreadable", []),
+        ("off", []),
+        ("on", ["11:00", "12:00"]),
+    ]

@@ -19,9 +19,10 @@ from quotes import prices
 from tests.aged import aged
 from tests.given import a_customer, a_cut, a_quote, a_settling_buy, an_exit_quote, btc, btc_at, executes, states
 from tests.races.together import together
+from tests.windows import scheduled
 from trades import tasks
 from trades.low_water import STORING, forget, highest, low_water
-from trades.models import SettlementBatch, SettlementLeg, SettlementWindow, Trade
+from trades.models import SettlementBatch, SettlementLeg, Trade
 from trades.settlement.approval import confirm
 from trades.settlement.cut import cut_now
 from trades.settlement.legs import fail_leg, settle_leg
@@ -86,10 +87,11 @@ def test_trades_wait_in_storing_for_a_price():
 
 def test_the_beat_cuts_what_is_due_and_settles_what_is_confirmed():
     alice = a_customer(with_usd="10_000.00")
-    bought = a_settling_buy(alice, btc("0.1"))
-    sold = executes(an_exit_quote(bought))
+    bought = aged(executes(a_quote(alice, receive=btc("0.1"))), timedelta(minutes=3))
+    tasks.advance([bought.pk.hex])
+    sold = aged(executes(an_exit_quote(Trade.objects.get(pk=bought.pk))), timedelta(minutes=2))
     tasks.advance([sold.pk.hex])
-    SettlementWindow.objects.update(cron="* * * * *", calendar="", created_at="2026-01-01T00:00Z")
+    scheduled(cron="* * * * *", calendar="", since=timezone.now() - timedelta(hours=1))
 
     for _ in range(2):
         tasks.cut_due()

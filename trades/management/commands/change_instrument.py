@@ -11,7 +11,7 @@ from django.core.management.base import CommandError
 from accounts import clock
 from accounts.management import who
 from accounts.management.guids import guid_of
-from accounts.management.output import JSONCommand, as_command_errors
+from accounts.management.output import JSONCommand
 from quotes import symbols
 from quotes.models import InstrumentChange
 from quotes.models.instrument import MOVING
@@ -40,16 +40,16 @@ class Command(JSONCommand):
         listing.add_argument("--state", choices=InstrumentChange.State.values, default="")
         super().add_arguments(listing)
 
-    @as_command_errors
     def handle(self, *args: Any, **options: Any) -> None:
         does = options["does"]
         if does == "preview":
             self._preview(options)
         elif does == "list":
             found = list(changes(state=options["state"]))
-            self.say(options, {"changes": [_told(one) for one in found]}, *map(_written, found))
+            facts = {"changes": [_told(one) for one in found]}
+            self.say_found(options, facts, list(map(_written, found)), nothing="There is no such change.")
         else:
-            by, at = who.somebody(options).pk, clock.now()
+            by, at = who.somebody(options).pk, clock.firm_now()
             if does == "propose":
                 symbol = symbols.instrument(options["symbol"]).symbol
                 done = change.propose(symbol, _wanted(options["set"]), reason=options["reason"], by=by, at=at)

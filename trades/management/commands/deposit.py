@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from accounts import services
 from trades.management.funding import FundingCommand
-from trades.models import Correction
+from trades.models import Payment
 
 
 class Command(FundingCommand):
     help = "Credit a customer's available balance with money that came in."
-    move = staticmethod(services.deposit)
-    kind = Correction.Kind.DEPOSIT
+    side = Payment.Side.DEPOSIT

@@ -11,7 +11,7 @@ from django.core.management.base import CommandError
 from accounts import clock
 from accounts.ids import pasted_guid
 from accounts.management import who
-from accounts.management.output import JSONCommand, as_command_errors
+from accounts.management.output import JSONCommand
 from trades.errors import TradeNotFound
 from trades.settlement import flags
 
@@ -26,14 +26,13 @@ class Command(JSONCommand):
         parser.add_argument("--clear", action="store_true", help="let it go again")
         who.add_by(parser)
 
-    @as_command_errors
     def handle(self, *args: Any, **options: Any) -> None:
         if options["clear"] == bool(options["reason"]):
             raise CommandError("Say --reason to hold a trade back, or --clear to let it go.")
         trade_id: UUID | None = pasted_guid(options["guid"])
         if trade_id is None:
             raise TradeNotFound(f"There is no trade {options['guid'][:40]!r}.")
-        by, now = who.actor(options), clock.now()
+        by, now = who.actor(options), clock.firm_now()
         if options["clear"]:
             flag = flags.clear(trade_id, by=by, at=now)
         else:

@@ -9,17 +9,18 @@ from argparse import SUPPRESS, ArgumentParser
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
+from accounts.management.exits import TryAgain
+from accounts.management.output import Job
 from trades.engine.lease import LeaseLost
 from trades.engine.process import Engine
 
 LOOK_SECONDS = 0.2
 
 
-class Command(BaseCommand):
+class Command(Job):
     help = "Run the order engine of one partition, or of all of them, until SIGTERM or SIGINT."
-    requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         which = parser.add_mutually_exclusive_group()
@@ -50,8 +51,7 @@ class Command(BaseCommand):
         try:
             engine.run()
         except LeaseLost:
-            self.stderr.write(f"Another engine has taken partition {partition}; leaving it alone.")
-            sys.exit(1)
+            raise TryAgain(f"Another engine has taken partition {partition}; leaving it alone.") from None
 
 
 class _All:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from trades import funding
 from trades.management.funding import FundingCommand
-from trades.models import Correction
+from trades.models import Payment
 
 
 class Command(FundingCommand):
     help = "Pay money out of what a customer can spend."
-    move = staticmethod(funding.withdraw)
-    kind = Correction.Kind.WITHDRAWAL
+    side = Payment.Side.WITHDRAWAL

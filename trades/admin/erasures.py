@@ -1,0 +1,118 @@
+"""Erasures of personal data: what one person proposed on a customer's page, and a second one carries out or refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+from uuid import UUID
+
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
+from unfold.decorators import action
+from unfold.enums import ActionVariant
+from unfold.forms import BaseDialogForm
+
+from accounts import clock
+from accounts.admin import shown
+from accounts.admin.base import ReadOnlyAdmin, may, names_in
+from accounts.admin.dialogs import carried_out, dialog, id_in
+from trades import erasure
+from trades.models import Erasure
+
+STATES = {"proposed": "warning", "done": "success", "refused": ""}
+PAGE = "admin:trades_erasure_change"
+
+
+@admin.register(Erasure)
+class ErasureAdmin(ReadOnlyAdmin):
+    """Nothing is edited, and what was erased doesn't come back."""
+
+    list_display = ("made_when", "erasure_link", "customer_link", "state_label", "maker", "checker", "reason")
+    list_filter = ("state",)
+    related = ("customer", "made_by", "checked_by")
+    search_guids = ("pk", "customer_id")
+    fieldsets = (
+        (None, {"fields": (("guid", "state_label"), ("customer_link",), ("reason",))}),
+        ("Two persons", {"fields": (("maker", "made_when"), ("checker", "decided_when"))}),
+    )
+    readonly_fields = names_in(fieldsets)
+    actions_detail = ("carry_out", "refuse")
+    has_decide_permission = may("trades.change_erasure")
+
+    @admin.display(description="Guid")
+    def guid(self, one: Erasure) -> str:
+        return shown.guid(one.pk)
+
+    @admin.display(description="Erasure")
+    def erasure_link(self, one: Erasure) -> str:
+        return shown.link("trades_erasure", one.pk, shown.short_guid(one.pk))
+
+    @admin.display(description="Customer")
+    def customer_link(self, one: Erasure) -> str:
+        return shown.link("accounts_customer", one.customer_id, one.customer)
+
+    @admin.display(description="State")
+    def state_label(self, one: Erasure) -> str:
+        return shown.chip(one.state, STATES)
+
+    @admin.display(description="Maker")
+    def maker(self, one: Erasure) -> str:
+        return shown.who(one.made_by)
+
+    @admin.display(description="Checker")
+    def checker(self, one: Erasure) -> str:
+        return shown.who(one.checked_by, otherwise="withdrawn" if one.decided_at else shown.NOTHING)
+
+    @admin.display(description="Proposed at")
+    def made_when(self, one: Erasure) -> str:
+        return shown.timestamp(one.made_at)
+
+    @admin.display(description="Decided at")
+    def decided_when(self, one: Erasure) -> str:
+        return shown.timestamp(one.decided_at)
+
+    @action(
+        description="Erase",
+        icon="person_remove",
+        variant=ActionVariant.DANGER,
+        permissions=["decide"],
+        dialog=dialog(
+            "Erase this customer's personal data?",
+            "Nothing brings it back. The books stay, of a customer whom nobody can name; the login is closed. Whoever"
+            " proposed it can't carry it out.",
+            "Erase",
+        ),
+    )
+    def carry_out(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
+        return _decided(request, object_id, erasure.carry_out, "The personal data is erased.")
+
+    @action(
+        description="Refuse",
+        icon="block",
+        permissions=["decide"],
+        dialog=dialog("Refuse this erasure?", "Nothing is erased. Its maker withdraws it this way.", "Refuse"),
+    )
+    def refuse(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
+        return _decided(request, object_id, erasure.refuse, "The erasure is refused; nothing was erased.")
+
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
+        one = self.get_object(request, str(object_id))  # None for an id that names nothing
+        is_open = one is not None and one.state == Erasure.State.PROPOSED
+        return super().get_actions_detail(request, object_id) if is_open else []
+
+
+def _decided(request: HttpRequest, object_id: str, decides: Callable[..., Erasure], told: str) -> HttpResponse:
+    """Decide; whoever answers the dialog a second time is told what they did the first time."""
+    erasure_id, by = id_in(object_id), cast(UUID, request.user.pk)
+    wanted = Erasure.State.DONE if decides is erasure.carry_out else Erasure.State.REFUSED
+
+    def decide_it() -> Erasure:
+        try:
+            return decides(erasure_id, by=by, at=clock.firm_now())
+        except erasure.ErasureDecided:
+            mine = Erasure.objects.filter(pk=erasure_id, state=wanted, checked_by=by).first()
+            if mine is None:
+                raise
+            return mine
+
+    return carried_out(request, decide_it, told, PAGE, erasure_id)
