@@ -97,7 +97,7 @@ class Live:
         process = self._running.pop(name)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        process.wait(10)
+        process.wait(30)
 
     def signal(self, name: str, number: int) -> None:
         os.killpg(self._running[name].pid, number)
@@ -120,7 +120,7 @@ class Live:
                 process.wait(8)
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
-                process.wait(5)
+                process.wait(30)
         self._running.clear()
         shutil.rmtree(self.home, ignore_errors=True)
         self.log.unlink(missing_ok=True)

@@ -115,7 +115,7 @@ def a_system() -> Iterator[tuple[str, dict[str, Any]]]:
             yield f"http://127.0.0.1:{PORT}", json.loads((Path(data) / "seed.json").read_text())
         finally:
             up.signal(15)
-            up.ends(30)
+            up.ends()
 
 
 def askers(url: str, seeded: Mapping[str, Any]) -> list[Asker]:

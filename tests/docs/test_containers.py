@@ -104,7 +104,7 @@ def test_the_containers_valkey_starts_with_its_password(tmp_path: Path) -> None:
         assert "s3cret" not in command_of(server.pid)
     finally:
         server.terminate()
-        server.wait(10)
+        server.wait(60)
 
 
 def test_postgres_in_a_container_logs_as_little_as_the_embedded_one() -> None:

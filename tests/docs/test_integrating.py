@@ -31,7 +31,7 @@ def environment(data: Path, port: int) -> Iterator[dict[str, str]]:  # noqa: F81
         inherited = {name: value for name, value in os.environ.items() if name not in NOT_INHERITED}
         yield inherited | {"BROKERAGE_DATA_DIR": str(data)}
         up.signal(signal.SIGTERM)
-        up.ends(30)
+        up.ends()
     finally:
         end(data, [up])
 

@@ -206,7 +206,7 @@ def system() -> Iterator[System]:
     finally:
         up.signal(signal.SIGTERM)
         with contextlib.suppress(AssertionError):
-            up.ends(30)
+            up.ends()
         end(data, [up])
         endpoint.kill()
         shutil.rmtree(data, ignore_errors=True)

@@ -60,13 +60,13 @@ class Up:
     def signal(self, number: int) -> None:
         self.process.send_signal(number)
 
-    def ends(self, seconds: float = 10) -> int:
+    def ends(self, seconds: float = 60) -> int:
         """The exit status, within so many seconds."""
         try:
             status = self.process.wait(seconds)
         except subprocess.TimeoutExpired:
             raise AssertionError(f"still running after {seconds} s:\n{self.log}") from None
-        self._reader.join(2)
+        self._reader.join(10)
         return status
 
     def child(self, name: str) -> int:

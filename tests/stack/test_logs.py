@@ -73,7 +73,7 @@ def test_only_the_owner_can_write_the_files_of_up(data: Path, port: int) -> None
         assert [path.name for path in written if path.stat().st_mode & 0o022] == []
     finally:
         up.signal(15)
-        up.ends(30)
+        up.ends()
 
 
 FAILING = [

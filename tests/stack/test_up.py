@@ -36,7 +36,7 @@ def test_it_starts_says_when_it_is_ready_and_stops_in_order(start: Callable[...,
 
     up.signal(signal.SIGTERM)
 
-    assert up.ends(within_ten := 10) == 0, within_ten
+    assert up.ends() == 0
     assert order_of(up.log) == ["web", "feed", "worker", "engine", "valkey", "postgres"]
     assert up.lines[-1].endswith("everything is stopped")
     assert everyone_of(data) == {}

@@ -46,10 +46,10 @@ def test_one_command_runs_everything_and_other_commands_find_it(
     assert set(pids(up)) == {"proxy", "web", "stream", "beat", "feed", "worker", "engine", "postgres", "valkey"}
     assert f"stream {read_state(data)['up']['stream']}/ ·" in up.says("ready after")
     beside = start(*MANAGE, "migrate", "--check")
-    assert beside.ends(60) == 0, beside.log
+    assert beside.ends() == 0, beside.log
 
     up.signal(signal.SIGTERM)
-    assert up.ends(10) == 0
+    assert up.ends() == 0
     assert everyone_of(data) == {}
 
 
@@ -66,5 +66,5 @@ def test_a_start_after_a_kill_adopts_the_servers_and_replaces_the_rest(run: Call
     assert not [name for name in NAMES if process(before[name])]
     assert "running migrate" not in up.log
     up.signal(signal.SIGINT)
-    assert up.ends(10) == 0
+    assert up.ends() == 0
     assert everyone_of(data) == {}

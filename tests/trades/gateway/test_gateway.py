@@ -63,7 +63,7 @@ def test_a_timeout_leaves_no_entry_thread_or_waiter_behind(is_read: bool) -> Non
         waiting.join()
     else:
         assert gateway().send(a_close(), started + ANSWERED_LATE) is None
-    assert ANSWERED_LATE <= time.monotonic() - started < ANSWERED_LATE + 0.5
+    assert time.monotonic() - started >= ANSWERED_LATE
 
     assert becomes_empty()
     assert gateway()._waiting == {}
