@@ -104,7 +104,8 @@ class System:
         try:
             environ = {**self.environ, **self._start_servers()}
             self._take_steps(environ)
-            environ.pop(OWNERS_URL, None)  # from here on nobody needs to own the tables
+            for name in (OWNERS_URL, f"{OWNERS_URL}_FILE"):
+                environ.pop(name, None)  # from here on nobody needs to own the tables
             self._supervisor.start(self.children, environ)
             threading.Thread(target=self._announce, name="ready?", daemon=True).start()
             while not self._stopping.is_set():
@@ -140,7 +141,7 @@ class System:
         """Start or adopt the embedded servers where the environment names none; their addresses."""
         urls: dict[str, str] = {}
         for variable, kind in (("DATABASE_URL", Postgres), ("REDIS_URL", Valkey)):
-            wanted = not self.environ.get(variable)
+            wanted = not (self.environ.get(variable) or self.environ.get(f"{variable}_FILE"))
             if not wanted and not (self.data / kind.name).exists():
                 continue
             server = kind(self.data, say=self._supervisor.say)

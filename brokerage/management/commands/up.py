@@ -103,7 +103,8 @@ def _unseeded(environ: Mapping[str, str]) -> bool:
 def _rows(environ: Mapping[str, str], query: sql.SQL | sql.Composed) -> list[tuple[Any, ...]]:
     """What a query returns; nothing where the database can't be asked, or doesn't have the table yet."""
     try:
-        with psycopg.connect(environ["DATABASE_URL"], connect_timeout=3) as connection:
+        url = environ.get("DATABASE_URL") or settings.DATABASE_URL  # the embedded one's; or what was set, or its file
+        with psycopg.connect(url, connect_timeout=3) as connection:
             return connection.execute(query).fetchall()
     except psycopg.Error:
         return []
