@@ -18,6 +18,7 @@ from accounts import clock
 from brokerage import errors
 from brokerage.http import hosts, request_bytes
 from brokerage.http.paths import is_api, is_json
+from brokerage.observe import unreachable
 
 log = logging.getLogger(__name__)
 
@@ -83,6 +84,7 @@ def answer_to(request: HttpRequest, error: Exception) -> HttpResponse | None:
         log.exception("%s %s failed", request.method, request.path, exc_info=error)
     elif told is errors.UNREACHABLE:
         log.error("%s %s: %s: %s", request.method, request.path, type(error).__name__, error)
+        unreachable.tell_why(error)
     return errors.answer(told, request.path)
 
 

@@ -28,6 +28,7 @@ from accounts import host_clock
 from accounts.clock import LONGEST_READING_SECONDS, about_firm_now, about_now, is_too_late, uptime
 from accounts.conflicts import TRIES, is_conflict, was_ended
 from accounts.ids import floor_of
+from accounts.management import connecting
 from quotes.prices import Price, Prices
 from quotes.symbols import market_hours
 from trades.book.book import Book
@@ -94,7 +95,7 @@ class Engine:
             except (OperationalError, InterfaceError, InternalError, redis.RedisError) as gone:
                 if isinstance(gone, InternalError) and not was_ended(gone):
                     raise
-                log.warning("waiting for PostgreSQL and Redis: %s", str(gone).strip().partition("\n")[0])
+                log.warning("waiting for PostgreSQL and Redis: %s", _why(gone))
                 connection.close()
                 self._stopping.wait(pause)
                 pause = min(pause * 2, 2.0)
@@ -270,6 +271,12 @@ class Engine:
             self.stream.to_dead_letters(entry.id, {"command": entry.command.id.hex}, repr(failure))
         code = entry.command.terms.get("orderId", "")
         return Applied(answers=[Answer(entry.command.id, 500, '{"error":"Internal server error"}', code)])
+
+
+def _why(gone: Exception) -> str:
+    if isinstance(gone, redis.RedisError):
+        return str(gone).strip().partition("\n")[0]
+    return connecting.why_refused(gone)
 
 
 def _own(kind: CommandKind, customer_id: UUID, **terms: str) -> Entry:
