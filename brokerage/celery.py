@@ -4,7 +4,7 @@ import gc
 import os
 
 from celery import Celery
-from celery.signals import worker_init
+from celery.signals import beat_init, worker_init, worker_ready
 from kombu.transport import TRANSPORT_ALIASES
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "brokerage.settings")
@@ -22,3 +22,18 @@ def _keep_what_is_there(**_: object) -> None:
     """What is loaded before the worker forks its processes stays for good: no collection looks through it."""
     gc.collect()
     gc.freeze()
+
+
+@worker_ready.connect  # type: ignore[untyped-decorator]
+def _tell_metrics_of_the_worker(**_: object) -> None:
+    """Of the process that shares the work out: its children have no port."""
+    from accounts import metrics
+
+    metrics.serve("worker")
+
+
+@beat_init.connect  # type: ignore[untyped-decorator]
+def _tell_metrics_of_beat(**_: object) -> None:
+    from accounts import metrics
+
+    metrics.serve("beat")

@@ -54,7 +54,7 @@ def readyz(request: HttpRequest) -> HttpResponse:
     if parts["postgresql"] == "ok":
         parts["migrations"] = _migrations()
         parts["clock"] = _clock()
-    parts["redis"] = _writes(streams.prompt_client())
+    parts["redis"] = writes(streams.prompt_client())
     ready = all(state == "ok" for state in parts.values())
     return _json({"status": "ready" if ready else "unavailable", **parts, **_others()}, 200 if ready else 503)
 
@@ -93,7 +93,7 @@ def _clock() -> str:
     return host_clock.in_words(off) if off else "ok"
 
 
-def _writes(client: redis.Redis) -> str:
+def writes(client: redis.Redis) -> str:
     """Whether a Redis takes what we write: a key with an expiry, and an entry of a stream."""
     stream = f"{PROBE}:stream"
     pipe = client.pipeline(transaction=False)
@@ -119,7 +119,7 @@ def _in_words(failure: Exception) -> str:
 
 def _others() -> dict[str, str]:
     urls = {"cache": settings.CACHE_URL, "broker": settings.BROKER_URL}
-    return {name: _writes(_client(url)) for name, url in urls.items() if url != settings.STREAM_URL and _is_redis(url)}
+    return {name: writes(_client(url)) for name, url in urls.items() if url != settings.STREAM_URL and _is_redis(url)}
 
 
 def _is_redis(url: str) -> bool:

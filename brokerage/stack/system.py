@@ -36,6 +36,7 @@ NOT_FOR_OTHERS = 0o022  # a state file that others could write would name them o
 ANY = "0.0.0.0"  # noqa: S104 - only where HOST asks for it
 EVERYWHERE = {ANY: "127.0.0.1", "::": "::1"}  # the address to ask when it listens everywhere
 OWNERS_URL = "MIGRATION_DATABASE_URL"
+METRICS_HOST = "127.0.0.1"  # unless METRICS_HOST says another; the port is taken in any case
 SLOW_START_SECONDS = 20.0  # seconds without a ready web process before the log says why
 
 
@@ -59,6 +60,7 @@ class System:
     children: Sequence[Child]
     steps: Sequence[Step] = ()
     stream_port: int | None = None  # None runs without the event stream
+    metrics_port: int | None = None  # None runs without the exporter
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
     out: Log = field(default_factory=lambda: Log(sys.stdout, (OWN_NAME, "postgres", "valkey", *NAMES, "migrate")))
 
@@ -100,6 +102,8 @@ class System:
         claim(self.host, self.port)
         if self.stream_port is not None:
             claim(self.host, self.stream_port, "STREAM_PORT")
+        if self.metrics_port is not None:
+            claim(METRICS_HOST, self.metrics_port, "METRICS_PORT")
         self._state.introduce(self.url, self.stream_url)
         try:
             environ = {**self.environ, **self._start_servers()}

@@ -17,6 +17,8 @@ SAID_IN_WORDS = {
     "STREAM_URL",
     "BROKER_URL",
     "LIMITS_URL",
+    "ALERT_URL",
+    "METRICS_PORT",
     "SECRET_KEY",
     "JWT_SIGNING_KEY",
     "ALLOWED_HOSTS",

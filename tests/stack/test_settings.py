@@ -14,7 +14,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from brokerage.environment import Environment
 from brokerage.management.commands.up import environ_of
-from brokerage.stack.processes import children
+from brokerage.stack.processes import children, metrics_port
 from brokerage.stack.system import System
 from brokerage.stack.where import CHECKOUT
 from tests.stack.running import free_port
@@ -40,6 +40,7 @@ GOOD = {"SANDBOX": "0", "SECRET_KEY": "secret key " * 6, "JWT_SIGNING_KEY": "sig
         (KEYS | {"WEB_WORKERS": "0"}, "WEB_WORKERS must be at least 1"),
         (KEYS | {"PASSWORD_HASHES_AT_ONCE": "0"}, "PASSWORD_HASHES_AT_ONCE must be at least 1"),
         (KEYS | {"JWT_SIGNING_KEY": "short"}, "JWT_SIGNING_KEY must be at least 32 bytes long"),
+        (KEYS | {"ALERT_URL": "https://watch.example/one"}, "ALERT_URL must be an address with {} in it"),
         (KEYS | {"BROKER_URL": "unix:///run/valkey.sock"}, "redis+socket:///path?virtual_host=0"),
         (KEYS | {"DATABASE_URL": "sqlite:///db"}, "DATABASE_URL must start with postgres://"),
         (KEYS | {"STOP_OUT_PERCENT": "0"}, "STOP_OUT_PERCENT must be above 0 and below MARGIN_CALL_PERCENT"),
@@ -159,6 +160,11 @@ def test_the_stream_listens_one_above_the_api_unless_another_port_is_named() -> 
         return next(child.command[-1] for child in children("", 9_000, environ) if child.name == "stream")
 
     assert (port_of({}), port_of({"STREAM_PORT": "7000"})) == ("9001", "7000")
+
+
+def test_the_exporter_listens_two_above_the_api_unless_another_port_is_named() -> None:
+    assert (metrics_port(9_000, {}), metrics_port(9_000, {"METRICS_PORT": "7000"})) == ("9002", "7000")
+    assert environ_of("127.0.0.1", 9_002)["METRICS_PORT"] == "9002"
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,7 @@ from trades.engine import queries
 from trades.engine.apply import Applied, apply
 from trades.engine.bounds import FIRST_SECONDS, LONGEST_SECONDS, Bound, Reading
 from trades.engine.command_stream import Entry, Stream
+from trades.engine.counted import Counted
 from trades.engine.lease import RENEW_SECONDS, Lease, LeaseLost
 from trades.engine.price_extremes import ExtremeRow, Extremes
 from trades.engine.redeliveries import Redeliveries
@@ -67,6 +68,7 @@ class Engine:
         self.extremes = Extremes(partition)
         self.rollover = Rollover(partition, settings.ENGINE_PARTITIONS, self.lease)
         self.redeliveries = Redeliveries()
+        self.counted = Counted(partition)
         self._stopping = threading.Event()
         self._parent = parent
         self._renewed = 0.0
@@ -238,11 +240,13 @@ class Engine:
             entries = _in_time(entries, reading.now())
             if not entries and not extreme:
                 break
+            began = uptime()
             try:
                 with transaction.atomic():
                     bound = Bound(self.lease, reading, _earliest(entries), self._tick_seconds)
                     applied = apply([entry.command for entry in entries], reading.prices, extreme, bound)
                 self._tick_seconds = FIRST_SECONDS
+                self.counted.tick([entry.command.kind for entry in entries], uptime() - began)
                 return applied
             except OperationalError as failure:
                 if is_too_late(failure):

@@ -27,7 +27,7 @@ from django.core.management.base import CommandError
 from django.db import Error as DatabaseError
 from django.db import connection
 
-from accounts import clock, holders
+from accounts import clock, holders, metrics
 from accounts.clock import uptime
 from accounts.management.output import Job
 from accounts.timestamps import from_milliseconds
@@ -83,6 +83,7 @@ class Command(Job):
             log.warning("prices are simulated: name a market in FEED_SOURCES")
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: _stop(stop))
+        metrics.serve("feed")
         feed.run()
 
 
