@@ -12,10 +12,11 @@ from accounts import metrics
 from accounts.management.exits import Refused
 from accounts.management.output import Job
 from brokerage.observe.exporter import Exporter
+from brokerage.observe.healthz import application
 
 
 class Command(Job):
-    help = "Answer GET /metrics at METRICS_PORT with the state of the whole, until SIGTERM or SIGINT."
+    help = "Answer GET /metrics and /healthz at METRICS_PORT with the state of the whole, until SIGTERM or SIGINT."
 
     def handle(self, *args: Any, **options: Any) -> None:
         stop = threading.Event()
@@ -23,6 +24,6 @@ class Command(Job):
             signal.signal(number, lambda *_: stop.set())
         registry = CollectorRegistry()
         registry.register(Exporter())
-        if not metrics.serve("exporter", registry=registry):
+        if not metrics.serve("exporter", application=application(registry)):
             raise Refused("METRICS_PORT names no port that is free.")
         stop.wait()
