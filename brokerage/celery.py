@@ -2,8 +2,9 @@
 
 import gc
 import os
+from typing import Any
 
-from celery import Celery
+from celery import Celery, bootsteps
 from celery.signals import beat_init, worker_init, worker_ready
 from kombu.transport import TRANSPORT_ALIASES
 
@@ -32,8 +33,26 @@ def _tell_metrics_of_the_worker(**_: object) -> None:
     metrics.serve("worker")
 
 
+class Alive(bootsteps.StartStopStep):  # type: ignore[misc]
+    """The worker's own loop says each second that it comes round. Without a broker it doesn't: then it begins anew."""
+
+    requires = {"celery.worker.components:Timer"}
+
+    def start(self, worker: Any) -> None:
+        from accounts.heartbeat import Heartbeat
+
+        heart = Heartbeat("the worker")
+        worker.timer.call_repeatedly(1.0, heart.beat)
+        heart.watch()
+
+
+app.steps["worker"].add(Alive)
+
+
 @beat_init.connect  # type: ignore[untyped-decorator]
 def _tell_metrics_of_beat(**_: object) -> None:
     from accounts import metrics
+    from brokerage.beat import Scheduler
 
     metrics.serve("beat")
+    Scheduler.heart.watch()

@@ -18,6 +18,7 @@ SAID_IN_WORDS = {
     "BROKER_URL",
     "LIMITS_URL",
     "ALERT_URL",
+    "HEARTBEAT_FILE",
     "METRICS_PORT",
     "SECRET_KEY",
     "JWT_SIGNING_KEY",

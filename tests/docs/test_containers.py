@@ -101,6 +101,44 @@ def test_every_secret_of_the_containers_is_a_file_that_the_script_makes_once(tmp
     assert run.stdout == made["postgres_app_password"]
 
 
+def services() -> dict[str, str]:
+    """Each service's lines, with the common ones of the application before its own."""
+    common, rest = COMPOSE.split("\nservices:\n")
+    found = dict(re.findall(r"^  (\w+):\n((?:    .*\n|\n)+)", rest.split("\nsecrets:\n")[0], re.MULTILINE))
+    app = textwrap.indent(common.partition("x-app: &app\n")[2], "  ")
+    return {name: (app if "<<: *app" in text else "") + text for name, text in found.items()}
+
+
+def test_every_service_is_limited_and_its_log_is_cut() -> None:
+    for name, text in services().items():
+        for limit in (r"mem_limit: \d+[mg]", r"cpus: \d+", r"pids_limit: \d+", r"logging: \*log"):
+            assert re.search(rf"^    {limit}$", text, re.MULTILINE), (name, limit)
+    threads = next(child for child in children("", 8000, {}) if child.name == "web").command
+    (pids,) = re.findall(
+        r"^    pids_limit: (\d+)$", COMPOSE.partition("\n  web:\n")[2].partition("\n\n")[0], re.MULTILINE
+    )
+    assert int(pids) > int(threads[threads.index("--blocking-threads") + 1]) * 2
+
+
+def test_a_loop_that_doesnt_come_round_makes_its_container_unhealthy(tmp_path: Path) -> None:
+    """Guard: the age in the health check of compose.yaml."""
+    (check,) = re.findall(r'^  test: \["CMD-SHELL", "(.+)"\]$', COMPOSE, re.MULTILINE)
+    beating = {name for name, text in services().items() if "healthcheck: *heartbeat" in text}
+    file = tmp_path / "heartbeat"
+
+    def health() -> int:
+        script = check.replace("$$", "$").replace("/tmp/heartbeat", str(file))
+        return subprocess.run(["sh", "-c", script], capture_output=True, check=False).returncode
+
+    assert beating == {"engine", "worker", "beat", "feed"}
+    assert 'HEARTBEAT_FILE: "/tmp/heartbeat"' in COMPOSE
+    assert health() != 0
+    file.touch()
+    assert health() == 0
+    os.utime(file, (0, 0))
+    assert health() != 0
+
+
 def test_valkey_asks_for_a_password_that_no_command_line_shows() -> None:
     _, services = COMPOSE.split("\nservices:\n")
     (valkey,) = re.findall(r"^  valkey:\n((?:    .*\n|\n)+)", services, re.MULTILINE)

@@ -27,6 +27,7 @@ from django.db import DatabaseError, InterfaceError, InternalError, OperationalE
 from accounts import host_clock
 from accounts.clock import LONGEST_READING_SECONDS, about_firm_now, about_now, is_too_late, uptime
 from accounts.conflicts import TRIES, is_conflict, was_ended
+from accounts.heartbeat import Heartbeat
 from accounts.ids import floor_of
 from accounts.management import connecting
 from quotes.prices import Price, Prices
@@ -69,6 +70,7 @@ class Engine:
         self.rollover = Rollover(partition, settings.ENGINE_PARTITIONS, self.lease)
         self.redeliveries = Redeliveries()
         self.counted = Counted(partition)
+        self.heart = Heartbeat(f"the engine of partition {partition}")
         self._stopping = threading.Event()
         self._parent = parent
         self._renewed = 0.0
@@ -88,6 +90,7 @@ class Engine:
         """Take the lease, then tick until stopped; a database or Redis that is away is waited for."""
         pause = 0.1
         while not self._stopping.is_set():
+            self.heart.beat()
             try:
                 if not self._start():
                     continue
@@ -135,6 +138,7 @@ class Engine:
 
     def turn(self) -> int:
         """One turn: read, apply, answer. Returns how many commands were done."""
+        self.heart.beat()
         self._renew()
         self._look_at_cash()
         entries, reading = self.stream.read(wait=not self._waiting)

@@ -52,6 +52,7 @@ class Command(Job):
             signal.signal(number, lambda *_: engine.stop())
         REGISTRY.register(engine.counted)
         metrics.serve("engine", partition)
+        engine.heart.watch()
         try:
             engine.run()
         except LeaseLost:
