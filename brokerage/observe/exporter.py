@@ -151,8 +151,11 @@ def _settlement(_: datetime, now: datetime) -> Found:
     yield _one("brokerage_legs_overdue", "Legs past their value date.", found.legs_overdue)
 
 
-def _webhooks(real: datetime, _: datetime) -> Found:
-    found = state.webhooks(real)
+def _webhooks(real: datetime, now: datetime) -> Found:
+    found = state.webhooks(real, now)
+    yield _one(
+        "brokerage_outbox_untold_seconds", "Since the oldest event no webhook was made of; 0: none.", found.untold
+    )
     yield _one("brokerage_webhook_deliveries_waiting", "Deliveries still to be made.", found.waiting)
     yield _one("brokerage_webhook_oldest_waiting_seconds", "How old the oldest of them is; 0: none.", found.oldest)
     yield _one("brokerage_webhook_subscriptions_failing", "Subscriptions whose endpoint fails.", found.failing)

@@ -22,8 +22,9 @@ from django_celery_beat.models import PeriodicTask
 from accounts import streams
 from accounts.admin.base import MOST_COUNTED
 from accounts.ids import time_of
-from accounts.models import Asset, Break, LedgerAudit, SealBlock, Transfer, WebhookDelivery, WebhookSubscription
+from accounts.models import Asset, Break, Event, LedgerAudit, SealBlock, Transfer, WebhookDelivery, WebhookSubscription
 from accounts.models.webhook import OPEN
+from accounts.webhooks import feeding
 from quotes import prices, source_health, symbols
 from quotes.models import FeedLease
 from quotes.price_scripts import REFUSED
@@ -196,18 +197,22 @@ def settlement(now: datetime) -> Settlement:
 
 @dataclass(frozen=True, slots=True)
 class Webhooks:
-    """Deliveries still to be made, and subscriptions whose endpoint fails."""
+    """Deliveries still to be made, and subscriptions whose endpoint fails. `untold`: seconds since the oldest event of
+    the outbox that the subscription furthest back hasn't been looked at for; 0: none."""
 
     waiting: int
     oldest: float
     failing: int
+    untold: float
 
 
-def webhooks(real: datetime) -> Webhooks:
+def webhooks(real: datetime, now: datetime) -> Webhooks:
     waiting = WebhookDelivery.objects.filter(state__in=OPEN).order_by()[: MOST_COUNTED + 1].count()
     first = WebhookDelivery.objects.filter(state__in=OPEN).aggregate(first=Min("created_at"))["first"]
     failing = WebhookSubscription.objects.filter(failures__gt=0, deleted_at__isnull=True).count()
-    return Webhooks(waiting, age(first, real) if first else 0.0, failing)
+    place = feeding.live(real).order_by("transaction", "number").values_list("transaction", "number").first()
+    untold = Event.objects.filter(pk__gt=place).order_by("pk").values_list("at", flat=True).first() if place else None
+    return Webhooks(waiting, age(first, real) if first else 0.0, failing, max(0.0, age(untold, now)) if untold else 0.0)
 
 
 # --- Redis -----------------------------------------------------------------------------------------

@@ -13,8 +13,10 @@ from prometheus_client import REGISTRY
 
 from accounts import audit, clock, ledger, streams
 from accounts.ids import uuid7
+from accounts.models import ApiClient, WebhookSubscription
 from brokerage.observe.exporter import PARTS, Exporter
 from brokerage.stack.processes import MANAGE
+from tests.accounts.calls import the_firm
 from tests.given import a_customer, a_quote, a_settling_buy, btc, btc_at, executes, price_at, usd
 from tests.live import environment
 from tests.observe.scraped import scraped
@@ -50,6 +52,7 @@ def test_a_partition_without_an_engine_has_a_lease_that_never_lived(exporter, se
     EngineLease.objects.filter(partition=1).delete()
 
     told = scraped(exporter)
+    EngineLease.objects.update(renewed_at=None)
 
     assert 3 <= told["brokerage_engine_lease_age_seconds", "0"] < 600
     assert told["brokerage_engine_lease_age_seconds", "1"] == math.inf
@@ -125,6 +128,20 @@ def test_what_the_house_wrote_off_is_told_by_asset(exporter):
     )
 
     assert scraped(exporter)["brokerage_written_off_debits", "protection", "USD"] == 1250
+
+
+def test_an_event_that_no_subscription_was_told_of_waits(exporter):
+    """Guard: the place of the subscription furthest back, not the last event."""
+    assert scraped(exporter)["brokerage_outbox_untold_seconds"] == 0
+    the_firm("subscriptions:execute")
+    firm = ApiClient.objects.get()
+    WebhookSubscription.objects.create(
+        client=firm, name="a shop", url="https://shop.example", seed="s", transaction=0, number=0
+    )
+
+    a_customer()
+
+    assert scraped(exporter)["brokerage_outbox_untold_seconds"] > 0
 
 
 def test_without_redis_its_parts_are_missing_and_the_others_are_told(exporter):

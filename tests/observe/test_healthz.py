@@ -34,6 +34,7 @@ def well(settings) -> Iterator[None]:
         EngineLease.objects.update_or_create(partition=partition, defaults={"renewed_at": in_an_hour})
     yield
     EngineLease.objects.filter(partition=1).delete()
+    EngineLease.objects.update(renewed_at=None)  # free for the engine of the next test
 
 
 @pytest.mark.usefixtures("well")
