@@ -10,8 +10,8 @@ from celery import shared_task
 from django.conf import settings
 from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
 
+from accounts import alerting, clock, events, seals, services
 from accounts import audit as books
-from accounts import clock, events, seals, services
 from accounts.conflicts import AGAIN
 from accounts.models import EndedSession, LedgerAudit
 from accounts.services import idempotency
@@ -61,6 +61,8 @@ def seal() -> None:
     done = seals.seal(at)
     if done.until is None or at - done.until > SEALED_WITHIN:
         log.warning("Sealing waits for a transaction that is open: it got to %s", done.until or "nothing")
+    else:
+        alerting.tell_that_it_is_well("seal")
     if done.blocks and done.head:
         log.info(
             "Sealed %s rows in %s blocks; head: block %s %s", done.rows, done.blocks, done.head.number, done.head.hash
@@ -94,3 +96,5 @@ def forget_answered_requests() -> None:
 def _report(result: LedgerAudit) -> None:
     if not result.ok:
         log.error("The ledger audit found %s breaks: %s", len(result.findings), result.findings[:5])
+    else:
+        alerting.tell_that_it_is_well("audit")

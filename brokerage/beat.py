@@ -14,6 +14,8 @@ from celery.schedules import schedstate
 from celery.utils.time import maybe_make_aware
 from django_celery_beat.schedulers import DatabaseScheduler, ModelEntry
 
+from accounts.heartbeat import Heartbeat
+
 SLACK = timedelta(seconds=1)
 
 
@@ -34,6 +36,7 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc]
     """`CELERY_BEAT_SCHEDULER`, and what `beat --scheduler` names."""
 
     Entry = ScheduleEntry
+    heart = Heartbeat("beat")
     _latest = 0.0  # epoch seconds
 
     def tick(self, *args: Any, **options: Any) -> float:
@@ -41,6 +44,7 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc]
 
         What was planned before the clock was set back is planned anew.
         """
+        self.heart.beat()
         now = time.time()
         if now < self._latest - SLACK.total_seconds():
             self._heap = None

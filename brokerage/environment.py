@@ -1,7 +1,8 @@
-"""Settings from the environment, each value as it stands there."""
+"""Settings from the environment, each value as it stands there; a secret may stand in a file instead."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import environ
@@ -25,3 +26,31 @@ class Environment(environ.Env):  # type: ignore[misc]  # it carries no types
             return super().get_value(var, cast=cast, default=default, parse_default=parse_default)
         except ValueError as unreadable:
             raise ImproperlyConfigured(f"{var} can't be read: {unreadable}.") from unreadable
+
+    def secret(self, var: str, *, default: str = "") -> str:
+        """The value of `var`, or what stands in the file that `var`_FILE names, without the line end behind it.
+
+        A variable that is set to nothing counts as not set.
+
+        Raises:
+            ImproperlyConfigured: both are set; the file can't be read, is empty, or has a second line.
+        """
+        said, place = self.str(var, default=""), self.str(f"{var}_FILE", default="")
+        if said and place:
+            raise ImproperlyConfigured(f"{var} and {var}_FILE are both set: one of them has to go.")
+        return _in_file(f"{var}_FILE", place) if place else said or default
+
+
+def _in_file(var: str, place: str) -> str:
+    try:
+        text = Path(place).read_text(encoding="utf-8").removesuffix("\n").removesuffix("\r")
+    except UnicodeDecodeError:
+        raise ImproperlyConfigured(f"{var}: {place} is no text.") from None
+    except (OSError, ValueError) as unreadable:
+        why = getattr(unreadable, "strerror", None) or unreadable
+        raise ImproperlyConfigured(f"{var}: {place} can't be read: {why}.") from None
+    if not text.strip():
+        raise ImproperlyConfigured(f"{var}: {place} is empty.")
+    if len(text.splitlines()) > 1:
+        raise ImproperlyConfigured(f"{var}: {place} has more than one line.")
+    return text

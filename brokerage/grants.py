@@ -19,11 +19,11 @@ from typing import Any
 
 from django.conf import settings
 from django.core import checks
-from django.core.management import CommandError
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg.sql import SQL, Identifier, Literal
 
+from accounts.management.exits import WrongSettings
 from brokerage.stack.large_objects import OF_LARGE_OBJECTS
 
 CALLED = ("make_candle_month",)
@@ -99,10 +99,7 @@ def after_migrating(using: str, **_: Any) -> None:
 def grant(connection: BaseDatabaseWrapper, role: str, password: str = "") -> None:
     """Let the role read, insert, update and delete where no trigger refuses it, and no more. Twice is fine.
 
-    A role that doesn't exist is made, where this connection's own may make roles.
-
-    Raises:
-        CommandError: the role doesn't exist and can't be made.
+    A role that doesn't exist is made: see `refuse_a_role_that_cant_be_made`.
     """
     with connection.cursor() as cursor:
         cursor.execute("SELECT current_user, EXISTS (SELECT FROM pg_roles WHERE rolname = %s)", [role])
@@ -154,14 +151,28 @@ def _revoke_what_nothing_needs(connection: BaseDatabaseWrapper, role: str) -> No
             cursor.execute(f"REVOKE EXECUTE ON FUNCTION {function} FROM PUBLIC, " + _text("{}", role))
 
 
-def _make_role(connection: BaseDatabaseWrapper, role: str, password: str) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT rolsuper OR rolcreaterole FROM pg_roles WHERE rolname = current_user")
-        if not cursor.fetchone()[0]:
-            raise CommandError(
+def refuse_a_role_that_cant_be_made(using: str) -> None:
+    """Before anything is migrated: the application's role is there, or this connection may make it.
+
+    Raises:
+        WrongSettings: neither; it says what an administrator has to do.
+    """
+    role = settings.APPLICATION_ROLE
+    with connections[using].cursor() as cursor:
+        cursor.execute(
+            "SELECT rolsuper OR rolcreaterole OR EXISTS (SELECT FROM pg_roles WHERE rolname = %s)"
+            " FROM pg_roles WHERE rolname = current_user",
+            [role],
+        )
+        if role and not cursor.fetchone()[0]:
+            raise WrongSettings(
                 f"The role {role} of DATABASE_URL doesn't exist, and the owner may not make it. As an administrator: "
                 f"CREATE ROLE {role} LOGIN PASSWORD '…'; then migrate again."
             )
+
+
+def _make_role(connection: BaseDatabaseWrapper, role: str, password: str) -> None:
+    with connection.cursor() as cursor:
         cursor.execute(_text("CREATE ROLE {} LOGIN", role))
         if password:  # hashed here, so that no log of the server's ever shows it
             pgconn = connection.connection.pgconn

@@ -69,8 +69,8 @@ def _kept_secret(name: str) -> str:
     return path.read_text().strip()
 
 
-SECRET_KEY = env.str("SECRET_KEY", default="")
-JWT_SIGNING_KEY = env.str("JWT_SIGNING_KEY", default="")
+SECRET_KEY = env.secret("SECRET_KEY", default="")
+JWT_SIGNING_KEY = env.secret("JWT_SIGNING_KEY", default="")
 if not (SECRET_KEY and JWT_SIGNING_KEY):
     if not SANDBOX:  # several hosts would each make their own, and none would know the others' tokens
         raise ImproperlyConfigured("With SANDBOX=0, SECRET_KEY and JWT_SIGNING_KEY must be set.")
@@ -94,15 +94,15 @@ if not SANDBOX:
 # --- where the servers are -------------------------------------------------------------------------
 
 _embedded = embedded_urls()
-DATABASE_URL = env.str("DATABASE_URL", default="")  # the application's role: it can't change what is append-only
-MIGRATION_DATABASE_URL = env.str("MIGRATION_DATABASE_URL", default="")  # the role that owns the tables
+DATABASE_URL = env.secret("DATABASE_URL", default="")  # the application's role: it can't change what is append-only
+MIGRATION_DATABASE_URL = env.secret("MIGRATION_DATABASE_URL", default="")  # the role that owns the tables
 if not DATABASE_URL:
     DATABASE_URL = _embedded.get("DATABASE_URL", "")
     MIGRATION_DATABASE_URL = MIGRATION_DATABASE_URL or _embedded.get("MIGRATION_DATABASE_URL", "")
-REDIS_URL = env.str("REDIS_URL", default="") or _embedded.get("REDIS_URL", "")
-CACHE_URL = env.str("CACHE_URL", default="") or REDIS_URL
-STREAM_URL = env.str("STREAM_URL", default="") or REDIS_URL  # commands, replies and prices
-BROKER_URL = env.str("BROKER_URL", default="")
+REDIS_URL = env.secret("REDIS_URL", default="") or _embedded.get("REDIS_URL", "")
+CACHE_URL = env.secret("CACHE_URL", default="") or REDIS_URL
+STREAM_URL = env.secret("STREAM_URL", default="") or REDIS_URL  # commands, replies and prices
+BROKER_URL = env.secret("BROKER_URL", default="")
 if BROKER_URL.startswith("unix:"):  # Celery's command line reads this variable by itself, as it stands
     raise ImproperlyConfigured("Write BROKER_URL for a unix socket as redis+socket:///path?virtual_host=0.")
 BROKER_URL = BROKER_URL or REDIS_URL
@@ -161,6 +161,16 @@ CACHES = {
         "VERSION": 2,  # 1 was pickled
     }
 }
+
+# Where processes tell their metrics: a port of its own for each, accounts/metrics.py; 0: they don't.
+METRICS_PORT = env.int("METRICS_PORT", default=0)
+METRICS_HOST = env.str("METRICS_HOST", default="127.0.0.1")
+# Engine, feed, worker and beat end where their loop doesn't come round for so long; 0: never.
+HEARTBEAT_SECONDS = env.int("HEARTBEAT_SECONDS", default=300)
+HEARTBEAT_FILE = env.str("HEARTBEAT_FILE", default="")  # is touched while it does
+ALERT_URL = env.secret("ALERT_URL", default="")  # is called after each good audit and seal, so that silence alarms
+if ALERT_URL and not (ALERT_URL.startswith(("https://", "http://")) and "{}" in ALERT_URL):
+    raise ImproperlyConfigured("ALERT_URL must be an address with {} in it, which stands for audit or seal.")
 
 # --- Django ----------------------------------------------------------------------------------------
 
@@ -390,7 +400,7 @@ def _limit(text: str) -> list[limits.RateLimitItem]:
     return found
 
 
-LIMITS_URL = env.str("LIMITS_URL", default="") or CACHE_URL
+LIMITS_URL = env.secret("LIMITS_URL", default="") or CACHE_URL
 LIMITS = {
     # Of every call of the API, by who makes it; `address`: of those without a good token.
     "customer": _limit(env.str("LIMIT_CUSTOMER", default="30000/minute")),
@@ -513,7 +523,7 @@ KRAKEN_URL = env.str("KRAKEN_URL", default="wss://ws.kraken.com/v2")
 OANDA_URL = env.str("OANDA_URL", default="https://stream-fxtrade.oanda.com")
 OANDA_API_URL = env.str("OANDA_API_URL", default="https://api-fxtrade.oanda.com")  # which instruments there are
 OANDA_ACCOUNT = env.str("OANDA_ACCOUNT", default="")
-OANDA_TOKEN = env.str("OANDA_TOKEN", default="")
+OANDA_TOKEN = env.secret("OANDA_TOKEN", default="")
 CCXT_URL = env.str("CCXT_URL", default="")
 CCXT_SECONDS = env.int("CCXT_SECONDS", default=2)  # between two questions
 if CCXT_SECONDS < 1:

@@ -15,7 +15,9 @@ from psycopg_pool import PoolTimeout
 _REFUSAL: Final = re.compile(
     r"password authentication failed[^\n]*|no password supplied|no pg_hba\.conf entry[^\n]*|"
     r'(?:role|database) "[^\n]*" does not exist|role "[^\n]*" is not permitted to log in|'
-    r'permission denied for database "[^\n]*"'
+    r'permission denied for database "[^\n]*"|'
+    # And pgbouncer's: settings that it doesn't pass on, databases and users that it doesn't know.
+    r"unsupported startup parameter[^\n]*|no such (?:database|user)[^\n]*|SASL authentication failed"
 )
 
 
@@ -34,6 +36,13 @@ def refusal_in(said: str) -> str:
     """What of it no later try will change, without somebody who mends the settings; empty where that isn't so."""
     found = _REFUSAL.search(said)
     return found[0] if found else ""
+
+
+def in_words(said: str) -> str:
+    """The sentence about what a server has said, or why it said nothing."""
+    if found := refusal_in(said):
+        return f"PostgreSQL refuses: {found}. Mend DATABASE_URL, for migrate MIGRATION_DATABASE_URL."
+    return f"PostgreSQL can't be reached, or refuses: {said}"
 
 
 def misses_migrations() -> bool:

@@ -136,9 +136,7 @@ def _of_database(failure: Exception) -> Ending | None:
 
 
 def _of_connection(said: str) -> Ending:
-    if found := connecting.refusal_in(said):
-        return WrongSettings(f"PostgreSQL refuses: {found}. Mend DATABASE_URL, for migrate MIGRATION_DATABASE_URL.")
-    return TryAgain(f"PostgreSQL can't be reached, or refuses: {said}")
+    return (WrongSettings if connecting.refusal_in(said) else TryAgain)(connecting.in_words(said))
 
 
 def _first_line(failure: BaseException) -> str:

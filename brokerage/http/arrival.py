@@ -18,6 +18,7 @@ from accounts import clock
 from brokerage import errors
 from brokerage.http import hosts, request_bytes
 from brokerage.http.paths import is_api, is_json
+from brokerage.observe import requests, unreachable
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +39,7 @@ class ArrivalMiddleware:
         _read_the_rest(request, response)
         if not response.streaming and "Content-Length" not in response.headers:
             response.headers["Content-Length"] = str(len(response.content))  # type: ignore[attr-defined]
+        requests.count(request, response)
         return response
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
@@ -83,6 +85,7 @@ def answer_to(request: HttpRequest, error: Exception) -> HttpResponse | None:
         log.exception("%s %s failed", request.method, request.path, exc_info=error)
     elif told is errors.UNREACHABLE:
         log.error("%s %s: %s: %s", request.method, request.path, type(error).__name__, error)
+        unreachable.tell_why(error)
     return errors.answer(told, request.path)
 
 

@@ -46,15 +46,17 @@ def livez(request: HttpRequest) -> HttpResponse:
 def readyz(request: HttpRequest) -> HttpResponse:
     """200 when requests can be served; else 503, and the parts name what is missing.
 
-    PostgreSQL answers and every migration is applied; the Redis that carries commands takes writes, for one that only
-    answers takes no order; this host's clock is near PostgreSQL's. The Redis servers of the cache and of the workers,
-    where they are others, are named as well and don't count: requests are served without them.
+    PostgreSQL answers, takes writes and isn't too old, its role has what `migrate` grants, and every migration is
+    applied; the Redis that carries commands takes writes, for one that only answers takes no order; this host's clock
+    is near PostgreSQL's. The Redis servers of the cache and of the workers, where they are others, are named as well
+    and don't count: requests are served without them.
     """
-    parts = {"postgresql": _database(), "migrations": "unknown", "clock": "unknown"}
+    parts = {"postgresql": _database(), "role": "unknown", "migrations": "unknown", "clock": "unknown"}
     if parts["postgresql"] == "ok":
+        parts["role"] = _role()
         parts["migrations"] = _migrations()
         parts["clock"] = _clock()
-    parts["redis"] = _writes(streams.prompt_client())
+    parts["redis"] = writes(streams.prompt_client())
     ready = all(state == "ok" for state in parts.values())
     return _json({"status": "ready" if ready else "unavailable", **parts, **_others()}, 200 if ready else 503)
 
@@ -68,12 +70,42 @@ def _not_allowed() -> HttpResponse:
     return answer
 
 
+OLDEST_POSTGRESQL = 15
+
+_SERVER = """
+SELECT current_setting('server_version_num')::int / 10000,
+       pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean
+"""
+# Of each way of writing one table: what was never granted, or was taken by hand, is missing in all of them.
+_GRANTED = """
+SELECT coalesce(bool_and(has_table_privilege(to_regclass(name), privilege)), true)
+FROM (VALUES ('accounts_transfer', 'INSERT'), ('accounts_ledgeraccount', 'SELECT'), ('quotes_instrument', 'SELECT'),
+             ('trades_order', 'INSERT'), ('trades_trade', 'INSERT')) needed(name, privilege)
+WHERE to_regclass(name) IS NOT NULL
+"""
+
+
 def _database() -> str:
     try:
         clock.now()
+        with connection.cursor() as cursor:
+            cursor.execute(_SERVER)
+            version, is_read_only = cursor.fetchone()
     except DatabaseError:
         return "unreachable"
-    return "ok"
+    if version < OLDEST_POSTGRESQL:
+        return f"{version} is too old"
+    return "takes no writes" if is_read_only else "ok"
+
+
+def _role() -> str:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(_GRANTED)
+            (has_what_it_needs,) = cursor.fetchone()
+    except DatabaseError:
+        return "unknown"
+    return "ok" if has_what_it_needs else "misses grants"
 
 
 def _migrations() -> str:
@@ -93,7 +125,7 @@ def _clock() -> str:
     return host_clock.in_words(off) if off else "ok"
 
 
-def _writes(client: redis.Redis) -> str:
+def writes(client: redis.Redis) -> str:
     """Whether a Redis takes what we write: a key with an expiry, and an entry of a stream."""
     stream = f"{PROBE}:stream"
     pipe = client.pipeline(transaction=False)
@@ -119,7 +151,7 @@ def _in_words(failure: Exception) -> str:
 
 def _others() -> dict[str, str]:
     urls = {"cache": settings.CACHE_URL, "broker": settings.BROKER_URL}
-    return {name: _writes(_client(url)) for name, url in urls.items() if url != settings.STREAM_URL and _is_redis(url)}
+    return {name: writes(_client(url)) for name, url in urls.items() if url != settings.STREAM_URL and _is_redis(url)}
 
 
 def _is_redis(url: str) -> bool:

@@ -12,7 +12,7 @@ from brokerage.stack import haproxy
 from brokerage.stack.where import CHECKOUT
 
 MANAGE = (sys.executable, str(CHECKOUT / "manage.py"))
-NAMES = ("proxy", "web", "stream", "beat", "feed", "worker", "engine")
+NAMES = ("proxy", "web", "stream", "exporter", "beat", "feed", "worker", "engine")
 FILES, PROBES = 32, 8  # static files and health checks at once, as haproxy.cfg has them
 CONNECTIONS = 8192  # that the web process keeps: an idle one costs it nothing
 
@@ -55,6 +55,7 @@ def children(
     table = [
         *(_behind_proxy(host, port, environ, socket) if socket else [Child("web", web(host, port, environ), 2.5)]),
         Child("stream", stream(host, port, environ), 1.5, later=1.0),
+        Child("exporter", (*MANAGE, "run_exporter"), 0.5, later=2.0),
         Child("beat", beat, 0.7, later=1.0),
         Child("feed", (*MANAGE, "run_feed"), 1.0),
         Child("worker", worker, 2.5, later=1.0),
@@ -71,6 +72,11 @@ def stream(host: str, port: int, environ: Mapping[str, str]) -> tuple[str, ...]:
 def stream_port(port: int, environ: Mapping[str, str]) -> str:
     """Where the event stream listens: as STREAM_PORT says, else one above the API's own port."""
     return environ.get("STREAM_PORT") or str(port + 1)
+
+
+def metrics_port(port: int, environ: Mapping[str, str]) -> str:
+    """Where the exporter listens: as METRICS_PORT says, else two above the API's own port."""
+    return environ.get("METRICS_PORT") or str(port + 2)
 
 
 def web(host: str, port: int, environ: Mapping[str, str], socket: Path | None = None) -> tuple[str, ...]:

@@ -36,6 +36,7 @@ NOT_FOR_OTHERS = 0o022  # a state file that others could write would name them o
 ANY = "0.0.0.0"  # noqa: S104 - only where HOST asks for it
 EVERYWHERE = {ANY: "127.0.0.1", "::": "::1"}  # the address to ask when it listens everywhere
 OWNERS_URL = "MIGRATION_DATABASE_URL"
+METRICS_HOST = "127.0.0.1"  # unless METRICS_HOST says another; the port is taken in any case
 SLOW_START_SECONDS = 20.0  # seconds without a ready web process before the log says why
 
 
@@ -59,6 +60,7 @@ class System:
     children: Sequence[Child]
     steps: Sequence[Step] = ()
     stream_port: int | None = None  # None runs without the event stream
+    metrics_port: int | None = None  # None runs without the exporter
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
     out: Log = field(default_factory=lambda: Log(sys.stdout, (OWN_NAME, "postgres", "valkey", *NAMES, "migrate")))
 
@@ -100,11 +102,14 @@ class System:
         claim(self.host, self.port)
         if self.stream_port is not None:
             claim(self.host, self.stream_port, "STREAM_PORT")
+        if self.metrics_port is not None:
+            claim(METRICS_HOST, self.metrics_port, "METRICS_PORT")
         self._state.introduce(self.url, self.stream_url)
         try:
             environ = {**self.environ, **self._start_servers()}
             self._take_steps(environ)
-            environ.pop(OWNERS_URL, None)  # from here on nobody needs to own the tables
+            for name in (OWNERS_URL, f"{OWNERS_URL}_FILE"):
+                environ.pop(name, None)  # from here on nobody needs to own the tables
             self._supervisor.start(self.children, environ)
             threading.Thread(target=self._announce, name="ready?", daemon=True).start()
             while not self._stopping.is_set():
@@ -140,7 +145,7 @@ class System:
         """Start or adopt the embedded servers where the environment names none; their addresses."""
         urls: dict[str, str] = {}
         for variable, kind in (("DATABASE_URL", Postgres), ("REDIS_URL", Valkey)):
-            wanted = not self.environ.get(variable)
+            wanted = not (self.environ.get(variable) or self.environ.get(f"{variable}_FILE"))
             if not wanted and not (self.data / kind.name).exists():
                 continue
             server = kind(self.data, say=self._supervisor.say)

@@ -190,7 +190,14 @@ def test_a_process_is_ready_when_both_servers_answer_and_migrations_are_applied(
     answer = Api().get("/readyz")
 
     assert answer.status == 200
-    assert answer.body == {"status": "ready", "postgresql": "ok", "migrations": "ok", "clock": "ok", "redis": "ok"}
+    assert answer.body == {
+        "status": "ready",
+        "postgresql": "ok",
+        "role": "ok",
+        "migrations": "ok",
+        "clock": "ok",
+        "redis": "ok",
+    }
 
 
 @pytest.mark.django_db

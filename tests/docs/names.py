@@ -17,7 +17,7 @@ from pathlib import Path
 CHECKOUT = Path(__file__).resolve().parents[2]
 APPS = ("accounts", "quotes", "trades", "brokerage")
 CODE = (*APPS, "tests", "benchmarks")
-PLACES = (*CODE, "docs", "templates", ".ci")
+PLACES = (*CODE, "docs", "templates", "deploy", ".ci")
 
 _ENDINGS = "py|md|toml|yaml|html"
 _PATH = re.compile(rf"(?:[\w.-]+/)+(?:[\w.-]+\.(?:{_ENDINGS}))?|[\w-]+\.(?:{_ENDINGS})")

@@ -17,6 +17,9 @@ SAID_IN_WORDS = {
     "STREAM_URL",
     "BROKER_URL",
     "LIMITS_URL",
+    "ALERT_URL",
+    "HEARTBEAT_FILE",
+    "METRICS_PORT",
     "SECRET_KEY",
     "JWT_SIGNING_KEY",
     "ALLOWED_HOSTS",
@@ -125,6 +128,17 @@ def test_the_example_environment_names_no_setting_that_is_not_read() -> None:
     example = (CHECKOUT / ".env.example").read_text()
     named = set(re.findall(r"^#? ?([A-Z][A-Z_]+)=", example, re.MULTILINE))
 
-    of_compose = {"POSTGRES_PASSWORD", "POSTGRES_APP_PASSWORD", "VALKEY_PASSWORD"}
-    assert named - of_compose <= {name for name, _ in settings_in_code()}
-    assert of_compose <= named
+    files = {f"{name}_FILE" for name in secret_settings()}
+    assert named - files <= {name for name, _ in settings_in_code()}
+
+
+def secret_settings() -> set[str]:
+    """What may stand in a file of its own."""
+    return set(re.findall(r'env\.secret\("(\w+)"', (CHECKOUT / "brokerage" / "settings.py").read_text()))
+
+
+def test_the_page_lists_the_secrets_that_may_be_files() -> None:
+    text = (CHECKOUT / "docs" / "settings.md").read_text()
+    (listed,) = re.findall(r"^They are (.+?)\.$", text, re.MULTILINE | re.DOTALL)
+
+    assert set(re.findall(r"`(\w+)`", listed)) == secret_settings()

@@ -65,36 +65,97 @@ def test_the_proxy_of_the_containers_is_that_of_up() -> None:
 
 
 def test_only_the_service_that_migrates_knows_the_owners_password() -> None:
-    common, services = COMPOSE.split("\nservices:\n")
-    owner = "postgres://brokerage:${POSTGRES_PASSWORD"
+    common, rest = COMPOSE.split("\nservices:\n")
+    services, _ = rest.split("\nsecrets:\n")
     (migrate,) = re.findall(r"^  migrate:\n((?:    .*\n|\n)+)", services, re.MULTILINE)
 
-    assert "postgres://brokerage_app:${POSTGRES_APP_PASSWORD" in common
-    assert 'POSTGRES_PASSWORD: ""' in common, "env_file would hand it to every container"
-    assert owner not in common
-    assert f'MIGRATION_DATABASE_URL: "{owner}' in migrate
-    assert services.count(owner) == 1
+    assert "postgres_password" not in common
+    assert "migration_database_url" not in common
+    assert 'MIGRATION_DATABASE_URL_FILE: "/run/secrets/migration_database_url"' in migrate
+    assert services.count('"migration_database_url"') == migrate.count('"migration_database_url"') == 1
+
+
+def test_every_secret_of_the_containers_is_a_file_that_the_script_makes_once(tmp_path: Path) -> None:
+    script, folder = CHECKOUT / "deploy" / "secrets.sh", tmp_path / "secrets"
+    named = dict(re.findall(r'^  (\w+): \{file: "secrets/(\w+)"\}$', COMPOSE, re.MULTILINE))
+
+    subprocess.run([script, folder], check=True)
+    made = {path.name: path.read_text() for path in folder.iterdir()}
+    subprocess.run([script, folder], check=True)
+
+    assert named == {name: name for name in set(made) - {"postgres_app_password"}}
+    assert {path.name: path.read_text() for path in folder.iterdir()} == made
+    assert folder.stat().st_mode & 0o777 == 0o700
+    read = {name: f"/run/secrets/{name.lower()}" for name in re.findall(r"(\w+)_FILE: \"/run/secrets", COMPOSE)}
+    assert read == dict(re.findall(r'(\w+)_FILE: "(/run/secrets/\w+)"', COMPOSE))
+    assert set(re.findall(r"/run/secrets/(\w+)", COMPOSE)) == set(named)
+    of_the_application = {name: str(folder / name.lower()) for name in set(read) - {"POSTGRES_PASSWORD"}}
+    run = subprocess.run(
+        [sys.executable, "-c", "from brokerage import settings as s; print(s.DATABASES['default']['PASSWORD'])"],
+        cwd=CHECKOUT,
+        env={"SANDBOX": "0", **{f"{name}_FILE": path for name, path in of_the_application.items()}},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert run.stdout == made["postgres_app_password"]
+
+
+def services() -> dict[str, str]:
+    """Each service's lines, with the common ones of the application before its own."""
+    common, rest = COMPOSE.split("\nservices:\n")
+    found = dict(re.findall(r"^  (\w+):\n((?:    .*\n|\n)+)", rest.split("\nsecrets:\n")[0], re.MULTILINE))
+    app = textwrap.indent(common.partition("x-app: &app\n")[2], "  ")
+    return {name: (app if "<<: *app" in text else "") + text for name, text in found.items()}
+
+
+def test_every_service_is_limited_and_its_log_is_cut() -> None:
+    for name, text in services().items():
+        for limit in (r"mem_limit: \d+[mg]", r"cpus: \d+", r"pids_limit: \d+", r"logging: \*log"):
+            assert re.search(rf"^    {limit}$", text, re.MULTILINE), (name, limit)
+    threads = next(child for child in children("", 8000, {}) if child.name == "web").command
+    (pids,) = re.findall(
+        r"^    pids_limit: (\d+)$", COMPOSE.partition("\n  web:\n")[2].partition("\n\n")[0], re.MULTILINE
+    )
+    assert int(pids) > int(threads[threads.index("--blocking-threads") + 1]) * 2
+
+
+def test_a_loop_that_doesnt_come_round_makes_its_container_unhealthy(tmp_path: Path) -> None:
+    """Guard: the age in the health check of compose.yaml."""
+    (check,) = re.findall(r'^  test: \["CMD-SHELL", "(.+)"\]$', COMPOSE, re.MULTILINE)
+    beating = {name for name, text in services().items() if "healthcheck: *heartbeat" in text}
+    file = tmp_path / "heartbeat"
+
+    def health() -> int:
+        script = check.replace("$$", "$").replace("/tmp/heartbeat", str(file))
+        return subprocess.run(["sh", "-c", script], capture_output=True, check=False).returncode
+
+    assert beating == {"engine", "worker", "beat", "feed"}
+    assert 'HEARTBEAT_FILE: "/tmp/heartbeat"' in COMPOSE
+    assert health() != 0
+    file.touch()
+    assert health() == 0
+    os.utime(file, (0, 0))
+    assert health() != 0
 
 
 def test_valkey_asks_for_a_password_that_no_command_line_shows() -> None:
-    common, services = COMPOSE.split("\nservices:\n")
+    _, services = COMPOSE.split("\nservices:\n")
     (valkey,) = re.findall(r"^  valkey:\n((?:    .*\n|\n)+)", services, re.MULTILINE)
     (script,) = re.findall(r"^      - \|\n((?:        .*\n)+)", valkey, re.MULTILINE)
 
-    assert 'REDIS_URL: "redis://:${VALKEY_PASSWORD:?set it in .env}@valkey:6379/0"' in common
-    assert COMPOSE.count("redis://") == 1
-    assert "VALKEY_PASSWORD=\n" in (CHECKOUT / ".env.example").read_text()
-    assert "requirepass $$VALKEY_PASSWORD" in script
-    assert not re.search(r"(?<!\$)\$\{?VALKEY_PASSWORD", script), "compose would write it into the command line"
+    assert "://" not in COMPOSE, "an address has a password in it"
+    assert "requirepass $$(cat /run/secrets/valkey_password)" in script
+    assert not re.search(r"(?<!\$)\$[({]", valkey), "compose would write it into the command line"
 
 
 def test_the_containers_valkey_starts_with_its_password(tmp_path: Path) -> None:
     (script,) = re.findall(r"^      - \|\n((?:        .*\n)+)", COMPOSE, re.MULTILINE)
     here = f"{binary()} - --port 0 --unixsocket {tmp_path}/socket"
+    (tmp_path / "valkey_password").write_text("s3cret\n")
     script = textwrap.dedent(script).replace("$$", "$").replace("valkey-server -", here)
-    server = subprocess.Popen(
-        ["sh", "-c", script], env={"VALKEY_PASSWORD": "s3cret", "PATH": os.environ["PATH"]}, stdout=subprocess.DEVNULL
-    )
+    script = script.replace("/run/secrets", str(tmp_path))
+    server = subprocess.Popen(["sh", "-c", script], env={"PATH": os.environ["PATH"]}, stdout=subprocess.DEVNULL)
     try:
         with_it = redis.Redis(unix_socket_path=f"{tmp_path}/socket", password="s3cret")
         assert eventually(lambda: Path(f"{tmp_path}/socket").exists() and with_it.ping())

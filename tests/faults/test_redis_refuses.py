@@ -85,7 +85,7 @@ def web(django_db_setup: None, refusing: RefusingRedis) -> Iterator[Live]:
 def test_what_redis_refuses_is_503_on_every_route_that_needs_it_and_told_by_readyz(
     web: Live, refusing: RefusingRedis, word: str, spares: frozenset[str]
 ) -> None:
-    """Guards: redis.RedisError in `errors._TOLD` (500 else), and that `health._writes` writes."""
+    """Guards: redis.RedisError in `errors._TOLD` (500 else), and that `health.writes` writes."""
     refusing.refusal, refusing.spares = REFUSALS[word], spares
     with web.client(token_of(a_customer(with_usd="10_000.00"))) as client:
         are_told_to_come_back(client, [*NEEDING, ("POST", "/api/quotes", QUOTE)], ("", "key"))

@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.exceptions import ImproperlyConfigured
 
+from brokerage.environment import Environment
 from brokerage.management.commands.up import environ_of
-from brokerage.stack.processes import children
+from brokerage.stack.processes import children, metrics_port
+from brokerage.stack.system import System
 from brokerage.stack.where import CHECKOUT
 from tests.stack.running import free_port
 
@@ -37,6 +40,7 @@ GOOD = {"SANDBOX": "0", "SECRET_KEY": "secret key " * 6, "JWT_SIGNING_KEY": "sig
         (KEYS | {"WEB_WORKERS": "0"}, "WEB_WORKERS must be at least 1"),
         (KEYS | {"PASSWORD_HASHES_AT_ONCE": "0"}, "PASSWORD_HASHES_AT_ONCE must be at least 1"),
         (KEYS | {"JWT_SIGNING_KEY": "short"}, "JWT_SIGNING_KEY must be at least 32 bytes long"),
+        (KEYS | {"ALERT_URL": "https://watch.example/one"}, "ALERT_URL must be an address with {} in it"),
         (KEYS | {"BROKER_URL": "unix:///run/valkey.sock"}, "redis+socket:///path?virtual_host=0"),
         (KEYS | {"DATABASE_URL": "sqlite:///db"}, "DATABASE_URL must start with postgres://"),
         (KEYS | {"STOP_OUT_PERCENT": "0"}, "STOP_OUT_PERCENT must be above 0 and below MARGIN_CALL_PERCENT"),
@@ -94,6 +98,57 @@ def test_a_value_that_begins_with_a_dollar_is_that_value(by: str, tmp_path: Path
     assert run.stdout.split() == [secret, "$PATH", "$HOME"]
 
 
+@pytest.mark.parametrize(
+    ("content", "beside", "sentence"),
+    [
+        (None, "", "SECRET_KEY_FILE: {} can't be read: No such file or directory."),
+        (b"\n", "", "SECRET_KEY_FILE: {} is empty."),
+        (b"one\ntwo\n", "", "SECRET_KEY_FILE: {} has more than one line."),
+        (b"\xff\xfe", "", "SECRET_KEY_FILE: {} is no text."),
+        (b"s" * 64, "s" * 64, "SECRET_KEY and SECRET_KEY_FILE are both set: one of them has to go."),
+        (b"$JWT_SIGNING_KEY in a file\r\n", "", ""),
+    ],
+)
+def test_a_secret_in_a_file_is_what_stands_there_or_one_line_says_why_not(
+    content: bytes | None, beside: str, sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Guard for both: the first `raise` of `Environment.secret`."""
+    place = tmp_path / "secret"
+    if content is not None:
+        place.write_bytes(content)
+    monkeypatch.setenv("SECRET_KEY", beside)
+    monkeypatch.setenv("SECRET_KEY_FILE", str(place))
+
+    if sentence:
+        with pytest.raises(ImproperlyConfigured) as refused:
+            Environment().secret("SECRET_KEY")
+        assert str(refused.value) == sentence.format(place)
+    else:
+        assert Environment().secret("SECRET_KEY") == "$JWT_SIGNING_KEY in a file"
+
+
+def test_a_command_whose_secret_is_missing_ends_with_one_line(tmp_path: Path) -> None:
+    run = subprocess.run(
+        [sys.executable, "manage.py", "up"],
+        cwd=CHECKOUT,
+        env={"BROKERAGE_DATA_DIR": str(tmp_path), "DATABASE_URL_FILE": str(tmp_path / "none")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (run.returncode, run.stdout) == (78, "")
+    none = tmp_path / "none"
+    assert run.stderr == f"Settings: DATABASE_URL_FILE: {none} can't be read: No such file or directory.\n"
+
+
+def test_up_starts_no_server_of_its_own_where_a_file_names_one(tmp_path: Path) -> None:
+    """Guard: `_FILE` in `System._start_servers`."""
+    named = {"DATABASE_URL_FILE": "/run/secrets/a", "REDIS_URL_FILE": "/run/secrets/b"}
+
+    assert System(tmp_path, "127.0.0.1", 1, (), environ=named)._start_servers() == {}
+
+
 def test_one_command_runs_the_engines_of_all_partitions_and_without_means_none_of_them() -> None:
     environ = {"ENGINE_PARTITIONS": "3"}
     assert [child.command[-1] for child in children("", 0, environ) if child.name == "engine"] == ["run_engine"]
@@ -105,6 +160,11 @@ def test_the_stream_listens_one_above_the_api_unless_another_port_is_named() -> 
         return next(child.command[-1] for child in children("", 9_000, environ) if child.name == "stream")
 
     assert (port_of({}), port_of({"STREAM_PORT": "7000"})) == ("9001", "7000")
+
+
+def test_the_exporter_listens_two_above_the_api_unless_another_port_is_named() -> None:
+    assert (metrics_port(9_000, {}), metrics_port(9_000, {"METRICS_PORT": "7000"})) == ("9002", "7000")
+    assert environ_of("127.0.0.1", 9_002)["METRICS_PORT"] == "9002"
 
 
 @pytest.mark.parametrize(

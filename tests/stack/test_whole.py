@@ -43,7 +43,18 @@ def test_one_command_runs_everything_and_other_commands_find_it(
 ) -> None:
     up = run()
 
-    assert set(pids(up)) == {"proxy", "web", "stream", "beat", "feed", "worker", "engine", "postgres", "valkey"}
+    assert set(pids(up)) == {
+        "proxy",
+        "web",
+        "stream",
+        "exporter",
+        "beat",
+        "feed",
+        "worker",
+        "engine",
+        "postgres",
+        "valkey",
+    }
     assert f"stream {read_state(data)['up']['stream']}/ ·" in up.says("ready after")
     beside = start(*MANAGE, "migrate", "--check")
     assert beside.ends() == 0, beside.log

@@ -27,7 +27,9 @@ from django.db import DatabaseError, InterfaceError, InternalError, OperationalE
 from accounts import host_clock
 from accounts.clock import LONGEST_READING_SECONDS, about_firm_now, about_now, is_too_late, uptime
 from accounts.conflicts import TRIES, is_conflict, was_ended
+from accounts.heartbeat import Heartbeat
 from accounts.ids import floor_of
+from accounts.management import connecting
 from quotes.prices import Price, Prices
 from quotes.symbols import market_hours
 from trades.book.book import Book
@@ -35,6 +37,7 @@ from trades.engine import queries
 from trades.engine.apply import Applied, apply
 from trades.engine.bounds import FIRST_SECONDS, LONGEST_SECONDS, Bound, Reading
 from trades.engine.command_stream import Entry, Stream
+from trades.engine.counted import Counted
 from trades.engine.lease import RENEW_SECONDS, Lease, LeaseLost
 from trades.engine.price_extremes import ExtremeRow, Extremes
 from trades.engine.redeliveries import Redeliveries
@@ -66,6 +69,8 @@ class Engine:
         self.extremes = Extremes(partition)
         self.rollover = Rollover(partition, settings.ENGINE_PARTITIONS, self.lease)
         self.redeliveries = Redeliveries()
+        self.counted = Counted(partition)
+        self.heart = Heartbeat(f"the engine of partition {partition}")
         self._stopping = threading.Event()
         self._parent = parent
         self._renewed = 0.0
@@ -85,6 +90,7 @@ class Engine:
         """Take the lease, then tick until stopped; a database or Redis that is away is waited for."""
         pause = 0.1
         while not self._stopping.is_set():
+            self.heart.beat()
             try:
                 if not self._start():
                     continue
@@ -94,7 +100,7 @@ class Engine:
             except (OperationalError, InterfaceError, InternalError, redis.RedisError) as gone:
                 if isinstance(gone, InternalError) and not was_ended(gone):
                     raise
-                log.warning("waiting for PostgreSQL and Redis: %s", str(gone).strip().partition("\n")[0])
+                log.warning("waiting for PostgreSQL and Redis: %s", _why(gone))
                 connection.close()
                 self._stopping.wait(pause)
                 pause = min(pause * 2, 2.0)
@@ -132,6 +138,7 @@ class Engine:
 
     def turn(self) -> int:
         """One turn: read, apply, answer. Returns how many commands were done."""
+        self.heart.beat()
         self._renew()
         self._look_at_cash()
         entries, reading = self.stream.read(wait=not self._waiting)
@@ -237,11 +244,13 @@ class Engine:
             entries = _in_time(entries, reading.now())
             if not entries and not extreme:
                 break
+            began = uptime()
             try:
                 with transaction.atomic():
                     bound = Bound(self.lease, reading, _earliest(entries), self._tick_seconds)
                     applied = apply([entry.command for entry in entries], reading.prices, extreme, bound)
                 self._tick_seconds = FIRST_SECONDS
+                self.counted.tick([entry.command.kind for entry in entries], uptime() - began)
                 return applied
             except OperationalError as failure:
                 if is_too_late(failure):
@@ -270,6 +279,12 @@ class Engine:
             self.stream.to_dead_letters(entry.id, {"command": entry.command.id.hex}, repr(failure))
         code = entry.command.terms.get("orderId", "")
         return Applied(answers=[Answer(entry.command.id, 500, '{"error":"Internal server error"}', code)])
+
+
+def _why(gone: Exception) -> str:
+    if isinstance(gone, redis.RedisError):
+        return str(gone).strip().partition("\n")[0]
+    return connecting.why_refused(gone)
 
 
 def _own(kind: CommandKind, customer_id: UUID, **terms: str) -> Entry:

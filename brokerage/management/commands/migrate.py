@@ -8,7 +8,7 @@ from django.core.management.commands import migrate
 
 from accounts import events
 from accounts.management.output import Job
-from brokerage.grants import become_owner
+from brokerage.grants import become_owner, refuse_a_role_that_cant_be_made
 from brokerage.left_behind import refuse_a_moved_clock
 
 
@@ -18,6 +18,7 @@ class Command(Job, migrate.Command):
 
     def handle(self, *args: Any, **options: Any) -> None:
         become_owner()
+        refuse_a_role_that_cant_be_made(options["database"])
         refuse_a_moved_clock(options["database"])
         super().handle(*args, **options)
         events.go_on_behind()

@@ -6,6 +6,7 @@ import os
 from argparse import ArgumentParser
 from typing import Any
 
+from accounts import metrics
 from accounts.management.output import Job
 from brokerage.management.ports import port
 from brokerage.stack.processes import stream_port
@@ -22,4 +23,5 @@ class Command(Job):
     def handle(self, *args: Any, **options: Any) -> None:
         of_the_api = port(os.environ.get("PORT") or "8000", "PORT")
         where = port(options["port"] or stream_port(of_the_api, os.environ), "STREAM_PORT")
+        metrics.serve("stream")
         server.run(options["host"], where)

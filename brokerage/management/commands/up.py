@@ -24,7 +24,7 @@ from brokerage.management.ports import port
 from brokerage.stack import haproxy
 from brokerage.stack.failure import StackError
 from brokerage.stack.places import socket_dir
-from brokerage.stack.processes import MANAGE, NAMES, children, stream_port
+from brokerage.stack.processes import MANAGE, NAMES, children, metrics_port, stream_port
 from brokerage.stack.server_user import this_user
 from brokerage.stack.system import Step, System, numeric
 from brokerage.stack.where import data_dir
@@ -44,6 +44,9 @@ class Command(Job):
         try:
             where, without = port(options["port"], "PORT"), _names(options["without"])
             beside: int | None = port(stream_port(where, os.environ), "STREAM_PORT")
+            if (measured := metrics_port(where, os.environ)) == "0":
+                without.append("exporter")
+            metrics = None if "exporter" in without else port(measured, "METRICS_PORT")
             host = numeric(os.environ.get("HOST") or "127.0.0.1")
             steps = (
                 Step("migrate", (*MANAGE, "migrate", "--no-input", "--verbosity", "0"), needed=_unmigrated),
@@ -51,15 +54,22 @@ class Command(Job):
             )
             processes = children(host, where, os.environ, without, _socket(without))
             beside = None if "stream" in without else beside
-            System(data_dir(), host, where, processes, steps, beside, environ_of(host)).run()
+            environ = environ_of(host, metrics or 0)
+            System(data_dir(), host, where, processes, steps, beside, metrics, environ).run()
         except StackError as error:
             raise Refused(str(error)) from None
 
 
-def environ_of(host: str) -> Mapping[str, str]:
-    """What the processes get. In a sandbox that only this machine can call, webhooks may go to this machine, too."""
+def environ_of(host: str, metrics: int = 0) -> Mapping[str, str]:
+    """What the processes get: with the port of the exporter, those of the others count from it. In a sandbox that only
+    this machine can call, webhooks may go to this machine, too.
+    """
     is_alone = settings.SANDBOX and ipaddress.ip_address(host).is_loopback
-    return {**({"WEBHOOK_ALLOWED_NETWORKS": "127.0.0.1/32"} if is_alone else {}), **os.environ}
+    return {
+        **({"WEBHOOK_ALLOWED_NETWORKS": "127.0.0.1/32"} if is_alone else {}),
+        **os.environ,
+        "METRICS_PORT": str(metrics),
+    }
 
 
 def _names(text: str) -> list[str]:
@@ -103,7 +113,8 @@ def _unseeded(environ: Mapping[str, str]) -> bool:
 def _rows(environ: Mapping[str, str], query: sql.SQL | sql.Composed) -> list[tuple[Any, ...]]:
     """What a query returns; nothing where the database can't be asked, or doesn't have the table yet."""
     try:
-        with psycopg.connect(environ["DATABASE_URL"], connect_timeout=3) as connection:
+        url = environ.get("DATABASE_URL") or settings.DATABASE_URL  # the embedded one's; or what was set, or its file
+        with psycopg.connect(url, connect_timeout=3) as connection:
             return connection.execute(query).fetchall()
     except psycopg.Error:
         return []

@@ -27,8 +27,9 @@ from django.core.management.base import CommandError
 from django.db import Error as DatabaseError
 from django.db import connection
 
-from accounts import clock, holders
+from accounts import clock, holders, metrics
 from accounts.clock import uptime
+from accounts.heartbeat import Heartbeat
 from accounts.management.output import Job
 from accounts.timestamps import from_milliseconds
 from quotes import prices, source_health, symbols
@@ -83,6 +84,8 @@ class Command(Job):
             log.warning("prices are simulated: name a market in FEED_SOURCES")
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: _stop(stop))
+        metrics.serve("feed")
+        feed.heart.watch()
         feed.run()
 
 
@@ -99,6 +102,7 @@ class Feed:
 
     def __init__(self, seed: int, tick_seconds: float, stop: threading.Event, *, record: Path | None = None) -> None:
         """Raises sources.UnknownSource, ImproperlyConfigured, OSError."""
+        self.heart = Heartbeat("the feed")
         self._stop = stop
         self._terms: Mapping[str, SimulatorTerms] = {}
         self._kinds: Mapping[str, str] = {}
@@ -137,7 +141,7 @@ class Feed:
         for thread in threads:
             thread.start()
         if len(self.sources) == 1 and self.sources[0].waits:
-            for batch in self._recorded(self.sources[0], self._stop.wait):
+            for batch in self._recorded(self.sources[0], self._rest):
                 self._publish(batch)
         else:
             self._publish_what_comes()
@@ -150,10 +154,16 @@ class Feed:
         inbox = Inbox()
         inbox.fill(self.sources, self._recorded, self._stop.wait)
         while not self._stop.is_set():
+            self.heart.beat()
             if self._lease_keeper.epoch is None or self._redis.lasts:
                 self._stop.wait(WAIT_SECONDS)
             else:
                 self._publish(inbox.take(QUIET_SECONDS))
+
+    def _rest(self, seconds: float) -> bool:
+        """The pause of a source that waits in the loop itself."""
+        self.heart.beat(rests=seconds)
+        return self._stop.wait(seconds)
 
     def _recorded(self, source: Venue, pause: Pause) -> Iterator[Sequence[VenueTick]]:
         for batch in endless(source, pause):

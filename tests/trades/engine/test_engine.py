@@ -11,6 +11,7 @@ from django.utils import timezone
 from accounts import streams
 from accounts.ids import uuid7
 from tests.given import a_customer, balance, btc_at, price_at, usd
+from tests.observe.scraped import scraped
 from tests.trades.engine_steps import closing, opens
 from trades.engine import queries
 from trades.engine.process import Engine
@@ -308,3 +309,19 @@ def test_a_stop_that_waits_for_its_rate_fires_when_that_comes_back(engine: Engin
 
     order.refresh_from_db()
     assert (order.status, order.close_reason, order.profit) == ("CLOSED", "stop_loss", -usd("13.75"))
+
+
+def test_an_engine_counts_what_it_applied_and_how_much_at_once(engine: Engine) -> None:
+    alice = a_customer(with_usd="10_000.00")
+    btc_at("42_000.00")
+    for order in (opens(alice), opens(alice)):
+        send(closing(alice, order.code))
+
+    engine.turn()
+
+    told = scraped(engine.counted)
+    assert told["brokerage_engine_commands_total", "0", "close"] == 2
+    assert told["brokerage_engine_tick_commands_bucket", "0", "1"] == 0
+    assert told["brokerage_engine_tick_commands_bucket", "0", "2"] == 1
+    assert told["brokerage_engine_tick_seconds_count", "0"] == 1
+    assert told["brokerage_engine_tick_commands_sum", "0"] == 2

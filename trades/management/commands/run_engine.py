@@ -10,7 +10,9 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import CommandError
+from prometheus_client import REGISTRY
 
+from accounts import metrics
 from accounts.management.exits import TryAgain
 from accounts.management.output import Job
 from trades.engine.lease import LeaseLost
@@ -48,6 +50,9 @@ class Command(Job):
         engine = Engine(partition, options["parent"])
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: engine.stop())
+        REGISTRY.register(engine.counted)
+        metrics.serve("engine", partition)
+        engine.heart.watch()
         try:
             engine.run()
         except LeaseLost:

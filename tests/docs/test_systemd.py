@@ -1,0 +1,67 @@
+"""The units of systemd run what `manage.py up` runs."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from brokerage.stack.processes import Child, children
+from brokerage.stack.where import CHECKOUT
+
+UNITS = CHECKOUT / "deploy" / "systemd"
+THERE = "/opt/brokerage"
+TABLE = children("127.0.0.1", 8000, {}, socket=Path("/run/brokerage/web.sock"))
+
+
+def as_installed(child: Child) -> str:
+    """Its command as it stands in a unit: with the paths of there, HAProxy of the machine, and no warning silenced."""
+    words = [*child.command]
+    if "-W" in words:
+        del words[words.index("-W") : words.index("-W") + 2]
+    if child.name == "proxy":
+        words[0] = "/usr/sbin/haproxy"
+    return " ".join(words).replace(sys.executable, f"{THERE}/.venv/bin/python").replace(str(CHECKOUT), THERE)
+
+
+@pytest.mark.parametrize("child", TABLE, ids=lambda child: child.name)
+def test_each_process_of_up_is_a_unit_with_the_same_command_that_is_started_again(child: Child) -> None:
+    unit = (UNITS / f"brokerage-{child.name}.service").read_text()
+    said = dict(re.findall(r"^(?!Environment=)(\w+)=(.*)$", unit, re.MULTILINE))
+
+    assert said["ExecStart"] == as_installed(child)
+    assert said["Restart"] == "always"
+    assert {"MemoryMax", "TasksMax"} <= set(said)
+    for name, value in child.environ.items():
+        assert f"Environment={name}={value.replace(str(CHECKOUT), THERE)}\n" in unit
+
+
+def test_the_target_wants_them_all_and_only_migrate_knows_the_owner() -> None:
+    (wanted,) = re.findall(r"^Wants=(.+)$", (UNITS / "brokerage.target").read_text(), re.MULTILINE)
+    units = {path.name: path.read_text() for path in UNITS.rglob("*") if path.is_file()}
+
+    assert set(wanted.split()) == {f"brokerage-{child.name}.service" for child in TABLE}
+    assert {name for name, text in units.items() if "migration_database_url" in text} == {"brokerage-migrate.service"}
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="there is no systemd here")
+def test_systemd_understands_every_unit(tmp_path: Path) -> None:
+    for path in UNITS.iterdir():
+        if path.is_file():
+            there = re.sub(r"^(ExecStart(?:Pre)?=)\S+", r"\1/bin/true", path.read_text(), flags=re.MULTILINE)
+            (tmp_path / path.name).write_text(there)
+    shutil.copytree(UNITS / "brokerage-.service.d", tmp_path / "brokerage-.service.d")
+
+    run = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", *(str(path) for path in tmp_path.iterdir() if path.is_file())],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    complaints = [line for line in run.stderr.splitlines() if "brokerage" in line]
+    assert complaints == []
