@@ -62,7 +62,7 @@ def test_what_somebody_writes_while_it_is_closed_is_worth_nothing_and_buys_nothi
 
 
 def test_its_age_is_its_candles_whatever_time_somebody_writes():
-    """Guard: `closing.at`. Fresh, it would make a rate by which another market's orders are converted."""
+    """Guard: `closing` in `_made_of_rows`. Fresh, it would make a rate by which other markets' orders are converted."""
     said(*SIDES, ago=HOUR)
     closes(BTC)
 

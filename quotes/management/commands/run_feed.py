@@ -137,6 +137,8 @@ class Feed:
         for thread in threads:
             thread.start()
         if len(self.sources) == 1 and self.sources[0].waits:
+            while self._lease_keeper.epoch is None and not self._stop.wait(WAIT_SECONDS):
+                pass  # on standby nothing is asked of a source that waits: so none of a replay's ticks is lost
             for batch in self._recorded(self.sources[0], self._stop.wait):
                 self._publish(batch)
         else:
