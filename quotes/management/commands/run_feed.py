@@ -114,7 +114,7 @@ class Feed:
             for name in settings.FEED_SOURCES
         ]
         self._recorder = None if record is None else Recorder(record)
-        self._market = Market(settings.FEED_SOURCES)
+        self._market = Market(settings.FEED_SOURCES, settings.FEED_WEIGHTS)
         self._due: set[str] = set()
         self._health_told_at = 0.0
         self._refusals = Refusals()

@@ -194,7 +194,7 @@ class Both:
 
     def waits(self) -> None:
         seconds = self.dice.choice([4, 11, 3600])
-        boundaries = [CLOSES + n * WEEK for n in range(3)] + [OPENS + n * WEEK for n in range(3)]
+        boundaries = [CLOSES + n * WEEK for n in range(40)] + [OPENS + n * WEEK for n in range(40)]
         after = min(one for one in boundaries if one > self.model.now)
         moment = after + timedelta(seconds=self.dice.choice([-1, 0, 1]))
         later = self.model.now + timedelta(seconds=seconds)
