@@ -40,11 +40,12 @@ KINDS: Final[Mapping[str, tuple[str, Sequence[str]]]] = {
     ),
     "settlement_leg": ("settlements:read", ("pending", "partially_settled", "settled", "failed")),
     "price": ("prices:read", ("held", "released")),
+    "market": ("prices:read", ("halted", "close_only", "resumed")),
 }
 """By kind of object: the scope that its events ask for, and what may become of it."""
 
 EVERY_KIND: Final = tuple(f"{what}.{became}" for what, (_, moves) in KINDS.items() for became in moves)
-OF_EVERYBODY: Final = ("price.held", "price.released")
+OF_EVERYBODY: Final = ("price.held", "price.released", "market.halted", "market.close_only", "market.resumed")
 """Of no customer, and told to each."""
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Mapping
 from datetime import datetime, time, timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
@@ -516,7 +517,22 @@ def _sources(text: str) -> dict[str, int]:
     return {name: int(weight) for name, weight in weights.items()}
 
 
+def _weights(text: str, sources: Mapping[str, int]) -> dict[tuple[str, str], int]:
+    """`BTC-USD/coinbase=5,BTC-USD/kraken=0`: how much a source counts for one symbol, from 0, not at all, to 1000."""
+    found = {}
+    for part in filter(None, (one.strip() for one in text.split(","))):
+        key, _, weight = part.partition("=")
+        symbol, _, name = key.partition("/")
+        if name not in sources or not symbol or (symbol, name) in found:
+            raise ImproperlyConfigured(f"FEED_WEIGHTS: {key[:60]!r} is not SYMBOL/SOURCE of FEED_SOURCES, said once.")
+        if not (weight.isascii() and weight.isdecimal() and int(weight) <= 1000):
+            raise ImproperlyConfigured("FEED_WEIGHTS must be as BTC-USD/coinbase=5,BTC-USD/kraken=0.")
+        found[symbol, name] = int(weight)
+    return found
+
+
 FEED_SOURCES = _sources(env.str("FEED_SOURCES", default="simulator"))  # quotes/feeds/venues/
+FEED_WEIGHTS = _weights(env.str("FEED_WEIGHTS", default=""), FEED_SOURCES)  # by symbol and source, where it is another
 FEED_SIMULATOR = env.str("FEED_SIMULATOR", default="")  # correlation=0.6,gap_percent=1: what else a market may do
 COINBASE_URL = env.str("COINBASE_URL", default="wss://advanced-trade-ws.coinbase.com")
 KRAKEN_URL = env.str("KRAKEN_URL", default="wss://ws.kraken.com/v2")

@@ -1,7 +1,8 @@
 """What the feed has gathered for candles and not written yet, in files: a process that is killed leaves them.
 
 One file a batch, named by its id; it is gone once PostgreSQL has the batch. A line a price: symbol, microseconds since
-1970, mid price. Whoever writes one holds its lock, and loses it only by dying: so who starts next knows what was left.
+1970, mid price, spread (an earlier version wrote none). Whoever writes one holds its lock, and loses it only by dying:
+so who starts next knows what was left.
 A killed process loses nothing that it had written here, for the operating system has it; a machine that loses its power
 may lose the last second.
 """
@@ -30,11 +31,12 @@ log = logging.getLogger("feed")
 
 
 class Said(NamedTuple):
-    """A mid price of a symbol, as of `at`."""
+    """A mid price of a symbol, as of `at`, and how far its bid and ask are apart; None: nobody knows any more."""
 
     symbol: str
     at: datetime
     mid: Decimal
+    spread: Decimal | None = None
 
 
 class CandleFile:
@@ -47,7 +49,7 @@ class CandleFile:
 
     def append(self, said: Sequence[Said]) -> None:
         """In one write, so that it is there whole or not at all. Raises OSError."""
-        text = "".join(f"{one.symbol},{(one.at - _EPOCH) // _MICROSECOND},{one.mid:f}\n" for one in said)
+        text = "".join(map(_line, said))
         self.size += os.write(self._handle, text.encode("ascii"))
 
     def read(self) -> Iterator[Said]:
@@ -123,12 +125,18 @@ def _is_locked(handle: int) -> bool:
     return True
 
 
+def _line(one: Said) -> str:
+    spread = "" if one.spread is None else f",{one.spread:f}"
+    return f"{one.symbol},{(one.at - _EPOCH) // _MICROSECOND},{one.mid:f}{spread}\n"
+
+
 def _read(line: str) -> Said | None:
-    symbol, _, rest = line.partition(",")
-    at, _, mid = rest.partition(",")
-    price = parse_decimal(mid[:-1])
-    if not (
-        line.endswith("\n") and at.isascii() and at.isdecimal() and len(at) < 17 and price is not None and price > 0
-    ):
+    if not line.endswith("\n"):
         return None
-    return Said(symbol, _EPOCH + int(at) * _MICROSECOND, price)
+    symbol, at, mid, apart, *_ = (*line[:-1].split(",", 3), "", "", "")
+    price, spread = parse_decimal(mid), parse_decimal(apart)
+    if not (at.isascii() and at.isdecimal() and len(at) < 17 and price is not None and price > 0):
+        return None
+    if apart and (spread is None or spread < 0):
+        return None
+    return Said(symbol, _EPOCH + int(at) * _MICROSECOND, price, spread)

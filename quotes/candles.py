@@ -1,6 +1,7 @@
 """One-minute candles of the mid price: gathered in memory and in a file, added to their rows once.
 
 A minute adds up to the same in whatever order its prices come: each candle knows when its open and its close were said.
+With the close stands its spread: so a closed market's price is known to PostgreSQL with both sides.
 What is gathered is written in batches; PostgreSQL keeps a batch's id with what it adds, so a batch that is written
 again (an answer that was lost, a process that was killed) adds nothing.
 """
@@ -38,11 +39,11 @@ INSERT INTO quotes_candlebatch (id) VALUES (%s) ON CONFLICT (id) DO NOTHING
 # The rows are locked in one order, so that two feeds (an old one still stopping) can't deadlock.
 _ADD = """
 INSERT INTO quotes_candle AS c
-    (id, instrument_id, minute, open, high, low, close, volume, trade_count, open_at, close_at)
-SELECT w.id, w.symbol, w.minute, w.open, w.high, w.low, w.close, 0, w.updates, w.open_at, w.close_at
+    (id, instrument_id, minute, open, high, low, close, close_spread, volume, trade_count, open_at, close_at)
+SELECT w.id, w.symbol, w.minute, w.open, w.high, w.low, w.close, w.close_spread, 0, w.updates, w.open_at, w.close_at
 FROM unnest(%s::uuid[], %s::text[], %s::timestamptz[], %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[],
-            %s::int[], %s::timestamptz[], %s::timestamptz[])
-    AS w(id, symbol, minute, open, high, low, close, updates, open_at, close_at)
+            %s::numeric[], %s::int[], %s::timestamptz[], %s::timestamptz[])
+    AS w(id, symbol, minute, open, high, low, close, close_spread, updates, open_at, close_at)
 JOIN quotes_instrument i ON i.symbol = w.symbol
 ORDER BY w.symbol, w.minute
 ON CONFLICT (instrument_id, minute) DO UPDATE SET
@@ -50,6 +51,7 @@ ON CONFLICT (instrument_id, minute) DO UPDATE SET
     high = GREATEST(c.high, EXCLUDED.high),
     low = LEAST(c.low, EXCLUDED.low),
     close = CASE WHEN EXCLUDED.close_at < c.close_at THEN c.close ELSE EXCLUDED.close END,
+    close_spread = CASE WHEN EXCLUDED.close_at < c.close_at THEN c.close_spread ELSE EXCLUDED.close_spread END,
     trade_count = c.trade_count + EXCLUDED.trade_count,
     open_at = CASE WHEN EXCLUDED.open_at < c.open_at THEN EXCLUDED.open_at ELSE c.open_at END,
     close_at = GREATEST(c.close_at, EXCLUDED.close_at)
@@ -67,6 +69,7 @@ class Gathered:
     updates: int
     open_at: datetime
     close_at: datetime
+    close_spread: Decimal | None = None
 
 
 Minute = tuple[str, datetime]
@@ -106,7 +109,7 @@ class Gatherer:
                 if now is not None and is_ahead(price.at, now):
                     self.early += 1
                     continue
-                said.append(Said(price.symbol, price.at, _mid(price)))
+                said.append(_said(price))
             if not said:
                 return
             if self._files is not None:
@@ -151,7 +154,7 @@ def note(price: Price) -> None:
         log.error("no candle for a price of %s: it is of %s", price.symbol, price.at)
         return
     minutes: dict[Minute, Gathered] = {}
-    _gather(minutes, Said(price.symbol, price.at, _mid(price)))
+    _gather(minutes, _said(price))
     record(minutes)
 
 
@@ -236,6 +239,7 @@ def _add_all(minutes: Sequence[tuple[Minute, Gathered]]) -> None:
         [candle.high for candle in candles],
         [candle.low for candle in candles],
         [candle.close for candle in candles],
+        [candle.close_spread for candle in candles],
         [candle.updates for candle in candles],
         [candle.open_at for candle in candles],
         [candle.close_at for candle in candles],
@@ -267,8 +271,8 @@ def make_months(moments: Iterable[datetime]) -> None:
 
 
 @exact
-def _mid(price: Price) -> Decimal:
-    return rounded((price.bid + price.ask) / 2, 18, NEAREST)
+def _said(price: Price) -> Said:
+    return Said(price.symbol, price.at, rounded((price.bid + price.ask) / 2, 18, NEAREST), price.ask - price.bid)
 
 
 def _gather(minutes: dict[Minute, Gathered], said: Said) -> None:
@@ -276,11 +280,11 @@ def _gather(minutes: dict[Minute, Gathered], said: Said) -> None:
     candle = minutes.get(minute)
     mid = said.mid
     if candle is None:
-        minutes[minute] = Gathered(mid, mid, mid, mid, 1, said.at, said.at)
+        minutes[minute] = Gathered(mid, mid, mid, mid, 1, said.at, said.at, said.spread)
         return
     candle.high, candle.low = max(candle.high, mid), min(candle.low, mid)
     if said.at < candle.open_at:
         candle.open, candle.open_at = mid, said.at
     if said.at >= candle.close_at:
-        candle.close, candle.close_at = mid, said.at
+        candle.close, candle.close_at, candle.close_spread = mid, said.at, said.spread
     candle.updates += 1

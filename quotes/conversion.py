@@ -160,6 +160,20 @@ def rate(legs: Iterable[Leg], price_of: Callable[[str], Priced], side: Side) -> 
     return Rate(multiplier, divisor, " * ".join(told), min(times)) if told else ONE
 
 
+class PathPrice(NamedTuple):
+    """A price that a rate is made of, as its path tells it."""
+
+    symbol: str
+    side: str
+    is_inverse: bool
+
+
+def prices_of(told: str) -> tuple[PathPrice, ...]:
+    """A rate's path as its prices: `1/USD-JPY bid * EUR-USD ask`. Empty of a rate that converted nothing."""
+    words = (part.rpartition(" ") for part in told.split(" * ") if part)
+    return tuple(PathPrice(name.removeprefix("1/"), side, name.startswith("1/")) for name, _, side in words)
+
+
 class Rates:
     """The rates into one currency at the prices of one moment, each worked out once."""
 

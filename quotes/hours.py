@@ -3,8 +3,9 @@
 Hours are said in the venue's own time zone, as sessions of trading days: `mon-fri 17:00-17:00` of New York is the
 currencies' week. A session whose closing isn't later than its opening begins on the day before; it belongs to the day
 on which it closes, and a holiday closes all the sessions of its trading day, so Christmas Day's begins on the evening
-before. Sessions that meet are one. Where the clocks skip a time it is taken as an hour later, where it comes twice as
-the first of both (as `swap_calendar.cutoff`).
+before. A half day closes early: what is left of its sessions is traded, and it stays a trading day. Sessions that meet
+are one. Where the clocks skip a time it is taken as an hour later, where it comes twice as the first of both (as
+`swap_calendar.cutoff`).
 
 An operator's switch stands above the hours, and only ever makes them narrower.
 """
@@ -12,7 +13,7 @@ An operator's switch stands above the hours, and only ever makes them narrower.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from enum import StrEnum
@@ -126,13 +127,15 @@ class _Found(NamedTuple):
 
 @dataclass(eq=False)
 class Hours:
-    """A venue's. Without sessions it never closes. `closed_days` are (month, day) of every year, or dates."""
+    """A venue's. Without sessions it never closes. `closed_days` are (month, day) of every year, or dates; `half_days`
+    the same, with the time of day at which these trading days close."""
 
     zone: ZoneInfo
     sessions: tuple[Session, ...] = ()
     calendar: str = ""
     closed_days: frozenset[date | tuple[int, int]] = frozenset()
     pre_open: timedelta = timedelta(0)
+    half_days: Mapping[date | tuple[int, int], time] = field(default_factory=dict)
     _weekdays: frozenset[int] = field(init=False)
     _last: _Found | None = field(init=False, default=None)
 
@@ -199,12 +202,14 @@ class Hours:
     def _of_day(self, day: date) -> list[Interval]:
         if not self.trades_on(day):
             return []
+        early = self.half_days.get(day, self.half_days.get((day.month, day.day)))
         found = []
         for session in self.sessions:
             if session.weekday == day.weekday():
                 begins_on = day if session.opens < session.closes else day - _DAY
                 begin = cutoff(begins_on, session.opens, self.zone)
-                found.append(Interval(begin, cutoff(day, session.closes, self.zone)))
+                end = cutoff(day, session.closes, self.zone)
+                found.append(Interval(begin, end if early is None else min(end, cutoff(day, early, self.zone))))
         return sorted(one for one in found if one.begin < one.end)
 
     def _is_holiday(self, day: date) -> bool:
@@ -268,7 +273,10 @@ def hours(zone: str, sessions: str, calendar_code: str = "", closed_days: str = 
     found = () if sessions == ALWAYS else tuple(_sessions(sessions))
     if not found and (calendar_code or closed_days or pre_open_minutes):
         raise BadHours("A market that never closes has no holidays and no time before its opening.")
-    return Hours(place, found, calendar_code, frozenset(_closed(closed_days)), timedelta(minutes=pre_open_minutes))
+    days = dict(_days_said(closed_days))
+    closed = frozenset(day for day, closes in days.items() if closes is None)
+    half = {day: closes for day, closes in days.items() if closes is not None}
+    return Hours(place, found, calendar_code, closed, timedelta(minutes=pre_open_minutes), half)
 
 
 def _sessions(text: str) -> Iterator[Session]:
@@ -296,15 +304,20 @@ def _weekdays(text: str) -> Iterator[int]:
         yield from range(DAYS.index(first), DAYS.index(last or first) + 1)
 
 
-def _closed(text: str) -> Iterator[date | tuple[int, int]]:
+def _days_said(text: str) -> Iterator[tuple[date | tuple[int, int], time | None]]:
+    """Each day, and when it closes; None: it is closed."""
     for part in text.split(", ") if text else ():
+        said, mark, early = part.partition(" ")
         try:
-            if len(part) == len("12-25"):
-                day = date.fromisoformat(f"2024-{part}")  # a leap year
-                yield day.month, day.day
-            elif len(part) == len("2026-12-24"):
-                yield date.fromisoformat(part)
+            if mark and len(early) != len("13:00"):
+                raise ValueError
+            closes = time.fromisoformat(early) if mark else None
+            if len(said) == len("12-25"):
+                day = date.fromisoformat(f"2024-{said}")  # a leap year
+                yield (day.month, day.day), closes
+            elif len(said) == len("2026-12-24"):
+                yield date.fromisoformat(said), closes
             else:
                 raise ValueError
         except ValueError:
-            raise BadHours(f"{part[:20]!r} is no day; write such as 12-25 or 2026-12-24.") from None
+            raise BadHours(f"{part[:20]!r} is no day; write such as 12-25, 2026-12-24 or 12-24 13:00.") from None

@@ -25,6 +25,7 @@ class Fault(StrEnum):
     LATE = "late"  # older than the one that stands: a shuffled feed
     FUTURE = "future"  # dated later than Redis' clock says it is
     HOLD = "hold"  # Redis says that an operator holds it there, and no row says so
+    CLOSED = "closed"  # its market is closed, and PostgreSQL has no price of before
     OUTLIER = "outlier"  # a source's, too far from what the other sources say
     FEW = "few"  # fewer sources agree than the instrument wants
 

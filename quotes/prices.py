@@ -3,7 +3,8 @@
 Prices live in one Redis hash; the feed writes it, everybody reads it. A price carries the time at which
 it was published and is judged old by the same clock, Redis' own, so no two machines' clocks are compared.
 Redis is not the truth about money: whatever executes copies the price it used into its own row, and whoever reads a
-price judges it by what PostgreSQL knows (`references.py`), because others may have written it.
+price judges it by what PostgreSQL knows (`references.py`), because others may have written it. A closed market's price
+is PostgreSQL's own: what Redis says of it nobody overwrites.
 What happens to a price on its way into the hash is in `price_scripts.py`.
 """
 
@@ -17,10 +18,11 @@ from typing import Any, Final, NamedTuple
 
 import redis
 
+from accounts import clock as clocks
 from accounts import streams
 from accounts.money import parse_decimal, printed
 from accounts.timestamps import from_milliseconds
-from quotes import made_of, price_scripts, references
+from quotes import made_of, price_scripts, references, symbols
 from quotes.errors import (
     AcceptedTooLate,
     NoRefusedPrice,
@@ -205,8 +207,10 @@ def _judged(
 ) -> Prices | None:
     """None where another look at PostgreSQL might find a price good, unless this is it.
 
-    What stands under a name that is no instrument's is left out whole: others hand the names on to PostgreSQL.
+    What stands under a name that is no instrument's is left out whole: others hand the names on to PostgreSQL. Of a
+    closed market Redis says no more than how fresh a hold is.
     """
+    closed = symbols.closed(clocks.about_firm_now())
     prices: dict[str, Price] = {}
     faults: dict[str, Fault] = {}
     for symbol, text in rows.items():
@@ -218,15 +222,49 @@ def _judged(
         done = _last.get(symbol)
         if done is None or done.text != text or done.reference is not reference:
             done = _last[symbol] = _judge(symbol, text, reference)
+        if symbol in closed and (done.price is None or done.price.hold is None):
+            continue
         if not (done.is_certain or is_final):
             return None
+        if symbol in closed and not done.is_certain:
+            continue
         if done.price is not None and done.fault is None and done.price.at - now > AHEAD:
             faults[symbol] = Fault.FUTURE
         elif done.fault is not None:
             faults[symbol] = done.fault
         elif done.price is not None:
             prices[symbol] = done.price
+    for symbol in closed - prices.keys():
+        price = _of_closed(symbol, known.get(symbol))
+        if price is not None:
+            prices[symbol] = price
+            faults.pop(symbol, None)
+        elif symbol in rows:
+            faults.setdefault(symbol, Fault.CLOSED)
     return Prices(now, prices, faults)
+
+
+_closing: dict[str, tuple[Reference, Price | None]] = {}
+
+
+def _of_closed(symbol: str, reference: Reference | None) -> Price | None:
+    """A closed market's price as PostgreSQL has it: at which somebody holds it, or its last candle's last price. As old
+    as that candle: so it is worth something and, being old, nothing executes at it."""
+    if reference is None:
+        return None
+    done = _closing.get(symbol)
+    if done is None or done[0] is not reference:
+        done = _closing[symbol] = reference, _made_of_rows(symbol, reference)
+    return done[1]
+
+
+def _made_of_rows(symbol: str, reference: Reference) -> Price | None:
+    closing, hold = reference.closing, reference.hold
+    if closing is None:
+        return None
+    if hold is not None:
+        return Price(symbol, hold.bid, hold.ask, closing.at, hold.number)
+    return Price(symbol, closing.bid, closing.ask, closing.at) if is_sound(closing.bid, closing.ask) else None
 
 
 def _judge(symbol: str, text: str, reference: Reference) -> _Judged:

@@ -1,19 +1,22 @@
 """What PostgreSQL knows of each instrument's price: its limits, where its market was last seen, who holds it.
 
-By it every price that is read from Redis is judged: who can write to Redis can't write here. The rows are read once
+By it every price that is read from Redis is judged, and a closed market's is taken from here altogether: who can write
+to Redis can't write here. The rows are read once
 a second per process, and at once, but not more often than every LOOK_AGAIN_SECONDS, when a price doesn't fit
 them: it may be they that are old.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from django.db import connection
 
 from accounts.kept import Kept
+from accounts.money import DOWN, UP, exact, rounded
 from quotes.judging import PriceLimits, Range
 
 KEPT_SECONDS: Final = 1.0
@@ -33,10 +36,10 @@ def last_seen(columns: str) -> str:
 
 # The last row of each, found by their indexes: the histories may be long.
 LAST: Final = f"""
-SELECT i.symbol, i.jump_limit_percent, i.max_spread_percent, c.low, c.high,
-    h.number, h.bid, h.ask, b.number, b.bid, b.ask
+SELECT i.symbol, i.jump_limit_percent, i.max_spread_percent, c.low, c.high, i.price_decimals, c.close,
+    c.close_spread, c.close_at, h.number, h.bid, h.ask, b.number, b.bid, b.ask
 FROM quotes_instrument i
-LEFT JOIN LATERAL ({last_seen("low, high")}) c ON true
+LEFT JOIN LATERAL ({last_seen("low, high, close, close_spread, coalesce(close_at, minute) AS close_at")}) c ON true
 LEFT JOIN LATERAL (
     SELECT number, bid, ask FROM quotes_pricehold WHERE instrument_id = i.symbol ORDER BY number DESC LIMIT 1
 ) h ON true
@@ -55,8 +58,17 @@ class Hold(NamedTuple):
     ask: Decimal
 
 
+class Closing(NamedTuple):
+    """The last price of the last candle, as of `at`."""
+
+    bid: Decimal
+    ask: Decimal
+    at: datetime
+
+
 class Reference(NamedTuple):
-    """`seen` is the range of the feed's last candle, None before the first; `hold` None while the feed is followed.
+    """`seen` is the range of the feed's last candle, `closing` its last price, both None before the first; `hold` None
+    while the feed is followed.
 
     `ended` is the hold before that, or the one that was released last: its price stands until the feed's next one.
     """
@@ -65,6 +77,7 @@ class Reference(NamedTuple):
     seen: Range | None = None
     hold: Hold | None = None
     ended: Hold | None = None
+    closing: Closing | None = None
 
 
 def known(at_most: float = KEPT_SECONDS) -> Mapping[str, Reference]:
@@ -81,15 +94,25 @@ def _read() -> Mapping[str, Reference]:
     with connection.cursor() as cursor:
         cursor.execute(LAST)
         rows = cursor.fetchall()
-    return {
-        symbol: Reference(
-            PriceLimits(jump, spread),
-            None if low is None else Range(low, high),
-            None if bid is None else Hold(number, bid, ask),
-            None if before is None else Hold(before, *its),
-        )
-        for symbol, jump, spread, low, high, number, bid, ask, before, *its in rows
-    }
+    return {row[0]: _reference(row[1:]) for row in rows}
+
+
+def _reference(row: Sequence[Any]) -> Reference:
+    jump, spread, low, high, decimals, close, close_spread, close_at, number, bid, ask, before, *its = row
+    return Reference(
+        PriceLimits(jump, spread),
+        None if low is None else Range(low, high),
+        None if bid is None else Hold(number, bid, ask),
+        None if before is None else Hold(before, *its),
+        None if close is None else _closing(close, close_spread, close_at, decimals),
+    )
+
+
+@exact
+def _closing(close: Decimal, spread: Decimal | None, at: datetime, decimals: int) -> Closing:
+    """Both sides as they were said. Of a candle that doesn't know its spread both are its middle, rounded outward."""
+    half = (spread or Decimal(0)) / 2
+    return Closing(rounded(close - half, decimals, DOWN), rounded(close + half, decimals, UP), at)
 
 
 _kept = Kept(_read)

@@ -9,7 +9,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import cast
+from datetime import datetime
+from typing import NamedTuple, cast
 
 from django.conf import settings
 from django.db.models import OuterRef, Subquery
@@ -58,6 +59,30 @@ def market_hours() -> Mapping[str, MarketHours]:
 def hours_of(symbol: str) -> MarketHours:
     """The same of one market; of a symbol that is no instrument, that it never closes."""
     return market_hours().get(symbol, NEVER_CLOSES)
+
+
+class _Closed(NamedTuple):
+    """Whose market takes no prices, from `begin` until before `end`; by these hours."""
+
+    hours: Mapping[str, MarketHours]
+    begin: datetime
+    end: datetime
+    symbols: frozenset[str]
+
+
+_last_closed: _Closed | None = None
+
+
+def closed(at: datetime) -> frozenset[str]:
+    """Whose market takes no prices at `at`, the firm's time. Reckoned once until the hours change it."""
+    global _last_closed
+    hours, last = market_hours(), _last_closed
+    if last is None or last.hours is not hours or not last.begin <= at < last.end:
+        states = {symbol: its.state_at(at) for symbol, its in hours.items() if not its.hours.never_closes}
+        end = min((state.until for state in states.values() if state.until is not None), default=datetime.max)
+        symbols = frozenset(symbol for symbol, state in states.items() if not state.has_prices)
+        _last_closed = last = _Closed(hours, at, end.replace(tzinfo=at.tzinfo), symbols)
+    return last.symbols
 
 
 def forget() -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
+from accounts import clock
 from accounts.identity import SYSTEM
 from quotes import symbols
-from quotes.hours import MarketHours, Switch, hours
-from quotes.models import Instrument
+from quotes.hours import DAYS, MarketHours, Switch, hours
+from quotes.models import Instrument, TradingHours
 from quotes.prices import Price, Prices
 from quotes.switching import switch_market
 
@@ -25,6 +26,13 @@ SUNDAY = "2026-11-29 22:00"  # 17:00 in New York: the opening
 def moment(text: str) -> datetime:
     """In UTC."""
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+def closes(symbol: str) -> None:
+    """From now on a market is closed, for some days, whenever the test runs; `keeps(symbol, "always")` opens it."""
+    in_days = (clock.firm_now() + timedelta(days=3)).weekday()
+    TradingHours.objects.get_or_create(name=f"on-{DAYS[in_days]}", sessions=f"{DAYS[in_days]} 11:00-12:00")
+    keeps(symbol, f"on-{DAYS[in_days]}")
 
 
 def keeps(symbol: str, name: str) -> None:

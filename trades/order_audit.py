@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from accounts.audit import statement
+from django.conf import settings
+
+from accounts.audit import Check, Looked, count_of, found_by, statement
 from quotes import made_of
 from trades.currency import ASSET, CONVERTS
 from trades.rounding import converted, nearest
@@ -82,6 +84,16 @@ WHERE CASE WHEN d.bid IS NULL THEN d.id > (SELECT id FROM trades_deal WHERE bid 
     END
 ORDER BY d.id
 """  # noqa: S608 - our own names
+
+# Each feed writes what a price was made of, a simulator's and a replay's too, and an operator's hold has its number. So
+# a price that names neither no feed has said. A sandbox's isn't judged: tools publish there as they like.
+_ORIGINS = """
+SELECT d.id, d.kind, o.code, d.price, d.priced_at
+FROM trades_deal d
+JOIN trades_order o ON o.id = d.order_id
+WHERE d.hold IS NULL AND d.sources = ''
+ORDER BY d.id
+"""
 
 _PARTS = """
 SELECT o.id, o.code, coalesce(p.code, o.parent_id::text)
@@ -255,6 +267,14 @@ WHERE coalesce(m.owed, 0) <> coalesce(t.owed, 0) OR m.owed > 0 AND NOT EXISTS (
 ORDER BY 1
 """
 
+
+def _origins() -> Looked:
+    if settings.SANDBOX:
+        return Looked(0, ())
+    sentence = "The {1} deal of order {2} was executed at {3}, a price of {4} that names neither a hold nor a source."
+    return Looked(count_of("trades_deal"), found_by("deal origins", _ORIGINS, sentence))
+
+
 CHECKS: Final = (
     statement("order deals", "trades_order", _DEALS, "Order {1} is {2} with {3} opening and {4} closing deals."),
     statement(
@@ -269,6 +289,7 @@ CHECKS: Final = (
         _PRICES,
         "The {1} deal of order {2} was executed at {3}; the price that it names is another, or can't be: {4}.",
     ),
+    Check("deal origins", _origins),
     statement("order parts", "trades_order", _PARTS, "Order {1} is no closed part of what order {2} opened."),
     statement(
         "order money",

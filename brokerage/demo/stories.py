@@ -185,7 +185,7 @@ def batched_trade(demo: DemoClient, who: Participants) -> None:
 
 def told_of_a_deposit(demo: DemoClient, who: Participants) -> None:
     """A partner subscribes to a customer's transfers, and a signed webhook tells of one."""
-    demo.title("Story 6: a webhook arrives")
+    demo.title("Story 7: a webhook arrives")
     with receiver() as endpoint:
         wanted = {
             "name": "the demo's shop",

@@ -10,4 +10,5 @@ WHY_NONE = {
     Fault.JUMP: "too far from the one before",
     Fault.FUTURE: "from the future",
     Fault.HOLD: "held by nobody",
+    Fault.CLOSED: "closed, and its last price is not known",
 }

@@ -29,10 +29,14 @@ class Told(NamedTuple):
 
 
 class Market:
-    """`weights` are by source; one that isn't named counts 1."""
+    """`weights` are by source; one that isn't named counts 1. `own` are by symbol and source, and go before them; one
+    that counts 0 is as if it said nothing of that symbol: no price is made of it, and no median."""
 
-    def __init__(self, weights: Mapping[str, int] | None = None) -> None:
+    def __init__(
+        self, weights: Mapping[str, int] | None = None, own: Mapping[tuple[str, str], int] | None = None
+    ) -> None:
         self._weights = weights or {}
+        self._own = own or {}
         self._ticks: dict[str, dict[str, VenueTick]] = {}
         self._last: dict[str, int] = {}
 
@@ -44,6 +48,8 @@ class Market:
         """
         faults: dict[tuple[str, str], Fault] = {}
         for tick in ticks:
+            if not self._weight(tick.symbol, tick.source):
+                continue
             known = self._ticks.setdefault(tick.symbol, {})
             before = known.get(tick.source)
             if before is not None and is_overtaken(tick, before):
@@ -85,4 +91,8 @@ class Market:
         """As old as the later of its two delays: on the way from the venue, and here."""
         came = time_of(tick.came)
         at = came if tick.at is None else min(tick.at, came)
-        return Quoted(tick.source, tick.bid, tick.ask, at, self._weights.get(tick.source, 1))
+        return Quoted(tick.source, tick.bid, tick.ask, at, self._weight(tick.symbol, tick.source))
+
+    def _weight(self, symbol: str, source: str) -> int:
+        own = self._own.get((symbol, source))
+        return self._weights.get(source, 1) if own is None else own

@@ -1,4 +1,5 @@
-"""Files of ticks and of candles: what the recorder writes, and replay reads. CSV with a line of names, or Parquet.
+"""Files of ticks and of candles: what the recorder writes, and replay reads. CSV with a line of names, plain or
+gzipped, or Parquet.
 
 Ticks: `came,source,symbol,bid,ask,at`; `came` is when it came to us, `at` the venue's own time or nothing, both
 milliseconds since 1970. Of others' files `time` may stand for `came`, as RFC 3339 too; source and at may be missing.
@@ -8,10 +9,13 @@ Candles: `time,symbol,open,high,low,close`, each of so long as the next of its s
 from __future__ import annotations
 
 import csv
+import gzip
+import zlib
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
+from io import TextIOWrapper
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import IO, Any, Final, NamedTuple, TextIO
 
 from accounts.money import parse_decimal
 from quotes.feeds.live import Nonsense
@@ -59,17 +63,19 @@ def rows_of(path: Path) -> Iterator[tuple[Mapping[str, Any], float]]:
 def _csv_rows(path: Path) -> Iterator[tuple[Mapping[str, Any], float]]:
     try:
         size = max(path.stat().st_size, 1)
-        with path.open(newline="", encoding="utf-8") as file:
-            first = file.readline()
-            names, read = next(csv.reader([first]), []), len(first)
+        with path.open("rb") as raw, _unpacked(raw, path.suffix) as file:
+            names = next(csv.reader([file.readline()]), [])
             for line in file:
-                read += len(line)
                 row = next(csv.reader([line]), [])
                 if len(row) != len(names):
                     raise Unreadable(f"{path.name}: a line of {len(row)} values where {len(names)} have names")
-                yield dict(zip(names, row, strict=True)), min(read / size, 1.0)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+                yield dict(zip(names, row, strict=True)), min(raw.tell() / size, 1.0)
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
         raise Unreadable(f"{path}: {error}") from error
+
+
+def _unpacked(raw: IO[bytes], suffix: str) -> TextIO:
+    return TextIOWrapper(gzip.open(raw) if suffix == ".gz" else raw, encoding="utf-8", newline="")
 
 
 def _parquet_rows(path: Path) -> Iterator[tuple[Mapping[str, Any], float]]:

@@ -32,7 +32,10 @@ class TradingHours(FixedColumns):
         max_length=20, blank=True, help_text="Whose holidays are no trading days: a code such as NYSE or IFEU."
     )
     closed_days = models.CharField(
-        max_length=600, blank=True, help_text="More days without trading, such as: 12-25, 01-01, 2026-12-24."
+        max_length=600,
+        blank=True,
+        help_text="More days without trading, such as: 12-25, 01-01, 2026-12-24. With a time, when a half day closes:"
+        " 12-24 13:00.",
     )
     pre_open_minutes = models.PositiveSmallIntegerField(
         default=0, help_text="So long before an opening prices are told and pending orders taken."

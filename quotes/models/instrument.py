@@ -169,6 +169,13 @@ class Candle(models.Model):
     trade_count = models.PositiveIntegerField(default=0, help_text="Price updates in this minute.")
     open_at = models.DateTimeField(null=True, help_text="When the open was said; empty: it stays as it is.")
     close_at = models.DateTimeField(null=True, help_text="When the close was said.")
+    close_spread = models.DecimalField(
+        max_digits=38,
+        decimal_places=18,
+        null=True,
+        editable=False,
+        help_text="Between bid and ask of the close; empty: nobody knows.",
+    )
     backfill_id = models.UUIDField(null=True, editable=False, help_text="The file that it came by.")
 
     class Meta:
@@ -179,6 +186,7 @@ class Candle(models.Model):
                 & Q(low__lte=F("close"), high__gte=F("close")),
                 name="candle_in_order",
             ),
+            models.CheckConstraint(condition=Q(close_spread__gte=0), name="candle_close_not_crossed"),
         )
 
     def __str__(self) -> str:

@@ -28,6 +28,7 @@ SAID_IN_WORDS = {
     "STATIC_ROOT",
     "FEED_SEED",
     "FEED_SIMULATOR",
+    "FEED_WEIGHTS",
     "OANDA_ACCOUNT",
     "OANDA_TOKEN",
     "CCXT_URL",

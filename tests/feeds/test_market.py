@@ -5,9 +5,12 @@ from __future__ import annotations
 from decimal import Decimal
 from fractions import Fraction
 
+import pytest
+from django.core.exceptions import ImproperlyConfigured
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from brokerage.settings import _weights
 from quotes.feeds.composite import CompositeTerms, Quoted
 from quotes.feeds.inbox import Inbox
 from quotes.feeds.market import Market
@@ -84,6 +87,28 @@ def test_weights_are_by_source():
     take(market, tick("a", "100"), tick("b", "100.8"))
 
     assert stands(market)[0] == "100.2"
+
+
+def test_a_symbols_own_weights_go_before_those_of_its_sources_and_with_none_a_source_says_nothing():
+    """Guard: `_own` of `Market`; of a source that counts 0 no median is made either."""
+    market = Market({"a": 3, "b": 3}, {(BTC, "a"): 1, ("ETH-USD", "b"): 0, (BTC, "c"): 0})
+    take(market, tick("a", "100"), tick("b", "100.8"), tick("c", "150"))
+
+    assert stands(market)[0] == "100.6"
+
+
+@pytest.mark.parametrize(
+    "wrong", ["BTC-USD/kraken=1", "BTC-USD=1", "/coinbase=1", "BTC-USD/coinbase=-1", "BTC-USD/coinbase=1001", "x"]
+)
+def test_weights_that_say_nothing_end_the_start_with_a_sentence(wrong):
+    assert _weights(" BTC-USD/coinbase=0, ETH-USD/coinbase=1000", {"coinbase": 1}) == {
+        (BTC, "coinbase"): 0,
+        ("ETH-USD", "coinbase"): 1000,
+    }
+    with pytest.raises(ImproperlyConfigured, match="FEED_WEIGHTS"):
+        _weights(wrong, {"coinbase": 1})
+    with pytest.raises(ImproperlyConfigured, match="FEED_WEIGHTS"):
+        _weights("BTC-USD/coinbase=1,BTC-USD/coinbase=1", {"coinbase": 1})
 
 
 def test_an_inbox_keeps_the_newest_of_each_however_long_nobody_reads():

@@ -61,6 +61,22 @@ def test_a_holiday_closes_its_trading_day_from_the_evening_before():
     assert closed(METALS, "2026-04-02 21:00") == "2026-04-05 22:00"  # Good Friday
 
 
+def test_a_half_day_closes_early_and_stays_a_trading_day():
+    """Guard: `half_days` in `_of_day`. The session of the next day begins when it would."""
+    shares = hours("America/New_York", "mon-fri 09:30-16:00", "", "12-25, 2026-12-24 13:00, 11-27 13:00")
+    assert opened(shares, "2026-12-24 15:00") == ("2026-12-24 14:30", "2026-12-24 18:00")
+    assert closed(shares, "2026-12-24 18:00") == "2026-12-28 14:30"
+    assert opened(shares, "2026-11-27 15:00")[1] == opened(shares, "2026-11-27 15:00")[0][:10] + " 18:00"
+    assert opened(shares, "2025-12-24 19:00")[1] == "2025-12-24 21:00"
+    assert shares.trades_on(date(2026, 12, 24))
+
+    night = hours("America/New_York", "mon-fri 18:00-17:00", "", "2026-12-24 13:00")
+    assert opened(night, "2026-12-24 03:00") == ("2026-12-23 23:00", "2026-12-24 18:00")
+    assert opened(night, "2026-12-25 03:00") == ("2026-12-24 23:00", "2026-12-25 22:00")
+    early = hours("UTC", "mon-fri 09:00-12:00; mon-fri 13:00-16:00", "", "2026-12-24 08:00, 2026-12-23 13:00")
+    assert closed(early, "2026-12-23 12:30") == closed(early, "2026-12-24 09:30") == "2026-12-25 09:00"
+
+
 def test_a_session_that_skips_or_repeats_an_hour_of_its_clock():
     night = hours("America/New_York", "sun 02:30-04:00")
     assert opened(night, "2026-03-08 07:45") == ("2026-03-08 07:30", "2026-03-08 08:00")  # 02:30 is skipped: 03:30
@@ -138,11 +154,13 @@ def weeks(draw):
         times = [f"{draw(st.integers(0, 23)):02}:{draw(st.sampled_from([0, 30])):02}" for _ in range(2)]
         sessions.append((range(first, last + 1), *times))
     zone = draw(st.sampled_from(["UTC", "America/New_York", "Europe/London", "Asia/Kolkata", "Pacific/Auckland"]))
-    off = draw(st.lists(st.dates(date(2026, 10, 20), date(2026, 11, 10)), max_size=3))
-    return zone, sessions, off
+    days = st.dates(date(2026, 10, 20), date(2026, 11, 10))
+    off = draw(st.lists(days, max_size=3))
+    half = draw(st.dictionaries(days, st.sampled_from(["00:00", "08:30", "13:00"]), max_size=3))
+    return zone, sessions, off, {day: early for day, early in half.items() if day not in off}
 
 
-def plainly_open(zone: str, sessions: list, off: list[date], at: datetime) -> bool:
+def plainly_open(zone: str, sessions: list, off: list[date], half: dict[date, str], at: datetime) -> bool:
     """Minute by minute of the local clock, from the trading days around: no merging, no looking ahead."""
     place = ZoneInfo(zone)
     for number in range(-3, 4):
@@ -150,7 +168,7 @@ def plainly_open(zone: str, sessions: list, off: list[date], at: datetime) -> bo
         for weekdays, opens, closes in sessions:
             if day.weekday() in weekdays and day not in off:
                 begin = datetime.fromisoformat(f"{day if opens < closes else day - timedelta(days=1)} {opens}")
-                end = datetime.fromisoformat(f"{day} {closes}")
+                end = datetime.fromisoformat(f"{day} {min(closes, half.get(day, closes))}")
                 if begin.replace(tzinfo=place).timestamp() <= at.timestamp() < end.replace(tzinfo=place).timestamp():
                     return True
     return False
@@ -158,16 +176,17 @@ def plainly_open(zone: str, sessions: list, off: list[date], at: datetime) -> bo
 
 @given(weeks(), st.datetimes(datetime(2026, 10, 22), datetime(2026, 11, 8)))
 def test_random_weeks_are_open_when_a_plain_model_says_so(week, at):
-    zone, sessions, off = week
+    zone, sessions, off, early = week
     days = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
     text = "; ".join(f"{days[w[0]]}-{days[w[-1]]} {opens}-{closes}" for w, opens, closes in sessions)
-    market = MarketHours(hours(zone, text, "", ", ".join(f"{day}" for day in sorted(set(off)))))
+    said = [f"{day}" for day in sorted(set(off))] + [f"{day} {closes}" for day, closes in early.items()]
+    market = MarketHours(hours(zone, text, "", ", ".join(said)))
     at = at.replace(tzinfo=UTC)
 
     state = market.state_at(at)
 
     def is_open(when: datetime) -> bool:
-        return plainly_open(zone, sessions, off, when)
+        return plainly_open(zone, sessions, off, early, when)
 
     assert (state.phase is Phase.OPEN) == is_open(at)
     turns = state.until if state.phase is Phase.OPEN else state.next_open
@@ -197,6 +216,8 @@ def test_random_weeks_are_open_when_a_plain_model_says_so(week, at):
         (("UTC", "mon 25:00-26:00"), "25:00 is no time of a day."),
         (("UTC", "mon 09:00-10:00", "NOWHERE"), "There is no calendar NOWHERE."),
         (("UTC", "mon 09:00-10:00", "", "13-01"), "'13-01' is no day"),
+        (("UTC", "mon 09:00-10:00", "", "12-24 13"), "'12-24 13' is no day"),
+        (("UTC", "mon 09:00-10:00", "", "12-24 25:00"), "'12-24 25:00' is no day"),
         (("UTC", "mon 09:00-10:00", "", "", 1441), "from 0 to 1440 minutes"),
         (("UTC", "always", "NYSE"), "A market that never closes has no holidays"),
         (("UTC", ""), "'' is no session"),

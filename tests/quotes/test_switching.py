@@ -10,8 +10,9 @@ from django.urls import reverse
 
 from accounts import clock
 from accounts.errors import Malformed
+from accounts.events import OF_EVERYBODY
 from accounts.identity import SYSTEM, Actor
-from accounts.models import User
+from accounts.models import Event, User
 from quotes import symbols
 from quotes.errors import SwitchedAlready, UnknownSymbol
 from quotes.hours import Phase, Switch
@@ -46,6 +47,18 @@ def test_the_last_word_counts_and_all_of_them_stay():
         (3, "none"),
     ]
     assert phase("ETH-USD") is Phase.OPEN
+
+
+def test_each_switch_is_an_event_of_everybody():
+    """Guard: the trigger `tells_made` of quotes_marketswitch."""
+    for to in (Switch.HALTED, Switch.CLOSE_ONLY, Switch.NONE):
+        switches(to)
+
+    told = Event.objects.order_by("transaction", "number").values_list("kind", "detail", "customer", "object_id")
+    made = MarketSwitch.objects.order_by("number").values_list("pk", flat=True)
+    kinds = ("market.halted", "market.close_only", "market.resumed")
+    assert list(told) == [(kind, "BTC-USD", None, pk) for kind, pk in zip(kinds, made, strict=True)]
+    assert set(kinds) <= set(OF_EVERYBODY)
 
 
 def test_what_makes_no_sense_is_refused_and_writes_nothing():

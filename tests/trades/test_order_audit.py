@@ -22,6 +22,7 @@ pytestmark = pytest.mark.django_db
 ORDERS_OWN = {
     "order deals",
     "deal prices",
+    "deal origins",
     "deal terms",
     "order parts",
     "order money",

@@ -111,6 +111,7 @@ EXECUTION: Final = [
                     "price": Decimal("42350.75"),
                     "quantity": Decimal("0.1"),
                     "reason": None,
+                    "conversion": None,
                     "bid": Decimal("42350.25"),
                     "ask": Decimal("42350.75"),
                     "spread": Decimal("0.50"),

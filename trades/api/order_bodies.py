@@ -200,6 +200,29 @@ class MinuteOut(fields.Shown):
     close = fields.Number()
 
 
+class RatePriceOut(fields.Shown):
+    """A price that the rate is made of; `inverse`: one is divided by it."""
+
+    symbol = fields.Text()
+    side = fields.Choice(["bid", "ask", "mid"])
+    inverse = fields.YesNo()
+
+
+class ConversionOut(fields.Shown):
+    """What one unit of `currency`, in which the instrument is counted, was in the account's: multiplier / divisor.
+
+    `rate` is that, rounded to 18 decimals; `time` that of its oldest price.
+    """
+
+    currency = fields.Text()
+    accountCurrency = fields.Text()  # noqa: N815
+    rate = fields.Number()
+    multiplier = fields.Number()
+    divisor = fields.Number()
+    prices = RatePriceOut(many=True)
+    time = fields.Time()
+
+
 class DealOut(fields.Shown):
     """An execution. `slippage` is what it cost beside the middle, and of a source beside its ask or bid: per whole
     unit, below zero where it was better. `bid` and all below are null of a deal from before prices were kept."""
@@ -210,6 +233,9 @@ class DealOut(fields.Shown):
     price = fields.Number()
     quantity = fields.Number()
     reason = fields.Choice(CloseReason.values, allow_null=True, help_text="Why it was closed.")
+    conversion = ConversionOut(
+        allow_null=True, help_text="Of the margin (open) or the profit (close); null where nothing was converted."
+    )
     bid = fields.Number(allow_null=True)
     ask = fields.Number(allow_null=True)
     spread = fields.Number(allow_null=True)

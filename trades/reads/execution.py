@@ -5,14 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
+from django.conf import settings
 from django.db.models import Q, QuerySet
 
-from accounts.money import at_scale
+from accounts.money import NEAREST, at_scale, exact, rounded
 from quotes import made_of
 from quotes.candles import minute_of
+from quotes.conversion import prices_of
 from quotes.markets_selectors import Bar, bars_of
 from quotes.symbols import instruments
 from trades.margin.errors import OrderNotFound
@@ -21,6 +24,7 @@ from trades.models import Deal, Order
 from trades.reads.slippage import in_bps, middle, side_of, slippage
 
 _MILLISECOND: Final = timedelta(milliseconds=1)
+RATE_DECIMALS: Final = 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +63,14 @@ def execution_of(orders: QuerySet[Order], code: str) -> dict[str, Any]:
     order = orders.filter(code=code).first() if ORDER_CODE.fullmatch(code) else None
     if order is None:
         raise OrderNotFound
-    decimals = instruments()[order.instrument_id].price_decimals
+    row = instruments()[order.instrument_id]
+    shown = partial(_shown, decimals=row.price_decimals, counted_in=row.counter_asset_id)
     return {
         "orderId": order.code,
         "symbol": order.instrument_id,
         "type": order.side,
         "status": order.status,
-        "deals": [_shown(one, decimals) for one in executed(order)],
+        "deals": [shown(one) for one in executed(order)],
     }
 
 
@@ -110,7 +115,7 @@ def _compared(
 # --- as the API shows it ---------------------------------------------------------------------------
 
 
-def _shown(one: Executed, decimals: int) -> dict[str, Any]:
+def _shown(one: Executed, decimals: int, counted_in: str) -> dict[str, Any]:
     deal, mid = one.deal, one.mid
     spread = None if deal.bid is None or deal.ask is None else at_scale(deal.ask - deal.bid, decimals)
     return {
@@ -120,6 +125,7 @@ def _shown(one: Executed, decimals: int) -> dict[str, Any]:
         "price": at_scale(deal.price, decimals),
         "quantity": at_scale(deal.quantity),
         "reason": deal.reason or None,
+        "conversion": _shown_rate(deal, counted_in),
         "bid": None if deal.bid is None else at_scale(deal.bid, decimals),
         "ask": None if deal.ask is None else at_scale(deal.ask, decimals),
         "spread": spread,
@@ -131,6 +137,25 @@ def _shown(one: Executed, decimals: int) -> dict[str, Any]:
         "priceHeld": None if mid is None else deal.hold is not None,
         "sources": None if one.sources is None else [_shown_source(source, decimals) for source in one.sources],
         "candle": None if one.candle is None else _shown_candle(one.candle, decimals),
+    }
+
+
+@exact
+def _shown_rate(deal: Deal, counted_in: str) -> dict[str, Any] | None:
+    """What a margin or a profit was converted at; None where it was in the account's currency already."""
+    if deal.rate_multiplier is None or deal.rate_divisor is None:
+        return None
+    rate = rounded(deal.rate_multiplier / deal.rate_divisor, RATE_DECIMALS, NEAREST)
+    return {
+        "currency": counted_in,
+        "accountCurrency": settings.ACCOUNT_CURRENCY,
+        "rate": at_scale(rate),
+        "multiplier": at_scale(deal.rate_multiplier),
+        "divisor": at_scale(deal.rate_divisor),
+        "prices": [
+            {"symbol": one.symbol, "side": one.side, "inverse": one.is_inverse} for one in prices_of(deal.rate_path)
+        ],
+        "time": deal.rate_at,
     }
 
 

@@ -18,7 +18,7 @@ from rich.console import Console
 
 from accounts.management.exits import Found
 from accounts.management.output import Job
-from brokerage.demo import margin, stories
+from brokerage.demo import day, margin, stories
 from brokerage.demo.client import DemoClient, UnexpectedAnswer
 from brokerage.stack.places import open_log
 from brokerage.stack.processes import MANAGE
@@ -54,7 +54,7 @@ class Command(Job):
             stories.batched_trade(demo, who)
             margin.orders_by_themselves(demo)
             margin.fall(demo)
-            stories.told_of_a_deposit(demo, who)
+            day.bad_prices(demo, who, meanwhile=stories.told_of_a_deposit)
             stories.books(demo)
         finally:
             demo.command("set_price", stories.SYMBOL, "--release")

@@ -118,7 +118,7 @@ class Feed:
             for name in settings.FEED_SOURCES
         ]
         self._recorder = None if record is None else Recorder(record)
-        self._market = Market(settings.FEED_SOURCES)
+        self._market = Market(settings.FEED_SOURCES, settings.FEED_WEIGHTS)
         self._due: set[str] = set()
         self._health_told_at = 0.0
         self._refusals = Refusals()
@@ -141,6 +141,8 @@ class Feed:
         for thread in threads:
             thread.start()
         if len(self.sources) == 1 and self.sources[0].waits:
+            while self._lease_keeper.epoch is None and not self._rest(WAIT_SECONDS):
+                pass  # on standby nothing is asked of a source that waits: so none of a replay's ticks is lost
             for batch in self._recorded(self.sources[0], self._rest):
                 self._publish(batch)
         else:

@@ -11,7 +11,7 @@ from django.db import IntegrityError, transaction
 from accounts.models import Customer
 from quotes import symbols
 from quotes.services import hold_price, release_price
-from tests.given import a_customer, market_closed_at, what_the_audit_finds
+from tests.given import a_customer, market_closed_at, price_at, what_the_audit_finds
 from tests.trades.engine_steps import applied, closes, closing_all, firing, judging, opens, places
 from tests.trades.priced import OLDEST, made_of_two
 from tests.without_guards import without_guards
@@ -162,6 +162,24 @@ def test_a_price_that_was_forged_is_named_by_the_audit(alice: Customer, change: 
     without_guards("trades_deal", f"UPDATE trades_deal SET {change} WHERE order_id = %s", order.pk)
     named = f"deal prices: The open deal of order {order.code} was executed at "
     assert any(found.startswith(named) for found in what_the_audit_finds())
+
+
+def test_outside_a_sandbox_a_deal_whose_price_names_neither_a_hold_nor_a_source_is_named(
+    alice: Customer, settings: Any
+) -> None:
+    """Guard: the check "deal origins". Whoever can write to Redis wrote that price: a feed says what it is made of."""
+    made_of_two("42000", "42010")
+    opens(alice)
+    hold_price(symbols.instrument("BTC-USD"), Decimal(41000), Decimal(41010))
+    opens(alice)
+    release_price(symbols.instrument("BTC-USD"))
+    price_at("BTC-USD", "42000", "42010")
+    order = opens(alice)
+    assert what_the_audit_finds() == []
+
+    settings.SANDBOX = False
+    (found,) = what_the_audit_finds()
+    assert found.startswith(f"deal origins: The open deal of order {order.code} was executed at 42010")
 
 
 def test_deals_from_before_are_right_without_a_price_and_later_ones_are_not(alice: Customer) -> None:

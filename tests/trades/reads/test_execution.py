@@ -12,8 +12,9 @@ from accounts import json_codec
 from accounts.ids import uuid7
 from accounts.models import Customer
 from quotes import candles, prices, symbols
+from quotes.models import Instrument
 from quotes.services import hold_price
-from tests.given import a_customer, token_of
+from tests.given import a_customer, price_at, token_of
 from tests.trades.engine_steps import closes, opens, places
 from tests.trades.priced import made_of_two
 from tests.without_guards import without_guards
@@ -38,6 +39,49 @@ def asked(by: Customer, code: str, end: str = "/execution") -> Any:
 
 def candle() -> None:
     candles.note(prices.latest().by_symbol["BTC-USD"])
+
+
+def converted(path: str, currency: str, **rate: object) -> dict[str, object]:
+    found = [one.rpartition(" ") for one in path.split(" * ")]
+    return {
+        "currency": currency,
+        "accountCurrency": "USD",
+        **rate,
+        "prices": [{"symbol": one.strip("1/"), "side": side, "inverse": one[:2] == "1/"} for one, _, side in found],
+    }
+
+
+def test_a_deal_tells_its_rate_its_prices_with_their_sides_and_its_time(alice: Customer) -> None:
+    """Direct, inverse and a cross; of what is counted in dollars, none."""
+    for symbol, bid, ask in (("USD-JPY", "115.00", "115.05"), ("EUR-GBP", "0.85", "0.86"), ("EUR-USD", "1.08", "1.09")):
+        price_at(symbol, bid, ask)
+    price_at("GBP-USD", "1.2696", "1.2698")
+    yen = opens(alice, symbol="USD-JPY", quantity="1000", leverage=100)
+    price_at("USD-JPY", "115.65", "115.70")
+    yen = closes(alice, yen)
+    pounds = opens(alice, symbol="EUR-GBP", quantity="1000", leverage=100)
+    Instrument.objects.filter(pk="GBP-USD").delete()
+    symbols.forget()
+    crossed = opens(alice, symbol="EUR-GBP", quantity="1000", leverage=100)
+    price_at("BTC-USD", "42000", "42010")
+
+    found = [deal["conversion"] for order in (yen, pounds, crossed) for deal in asked(alice, order.code)["deals"]]
+
+    times = [one.pop("time") for one in found]
+    assert found == [
+        converted("1/USD-JPY bid", "JPY", rate=Decimal("0.008695652173913043"), multiplier=1, divisor=115),
+        converted("1/USD-JPY ask", "JPY", rate=Decimal("0.008643042350907519"), multiplier=1, divisor=Decimal("115.7")),
+        converted("GBP-USD ask", "GBP", rate=Decimal("1.2698"), multiplier=Decimal("1.2698"), divisor=1),
+        converted(
+            "1/EUR-GBP bid * EUR-USD ask",
+            "GBP",
+            rate=Decimal("1.282352941176470588"),
+            multiplier=Decimal("1.09"),
+            divisor=Decimal("0.85"),
+        ),
+    ]
+    assert times[0] < times[1]
+    assert asked(alice, opens(alice).code)["deals"][0]["conversion"] is None
 
 
 def test_each_deal_is_shown_beside_its_market_its_sources_and_its_minute(alice: Customer) -> None:
