@@ -20,7 +20,7 @@ from quotes.models.instrument import MOVING
 Term = Decimal | int | str | None
 NONE: Final = "none"  # how a term without a value is said
 _ABOVE_ZERO: Final = ("simulator_price", "min_quantity", "jump_limit_percent", "max_spread_percent", "outlier_percent")
-_BASIS_POINTS: Final = ("spread_bps", "markup_bps", "fee_bps", "simulator_step_bps")
+_BASIS_POINTS: Final = ("spread_bps", "markup_bps", "fee_bps", "simulator_step_bps", "least_distance_bps")
 _SIGNED_BASIS_POINTS: Final = ("swap_long_bps", "swap_short_bps")
 _DECIMALS: Final = ("price_decimals", "quantity_decimals")
 _SPREADS: Final = frozenset({"spread_bps", "max_spread_percent"})

@@ -183,7 +183,19 @@ class InstrumentAdmin(NeverDeleted, BoundedAdmin):
                 )
             },
         ),
-        ("Trading", {"fields": ("leverage_cap", "quantity_decimals", "min_quantity", "max_quantity", "fee_bps")}),
+        (
+            "Trading",
+            {
+                "fields": (
+                    "leverage_cap",
+                    "least_distance_bps",
+                    "quantity_decimals",
+                    "min_quantity",
+                    "max_quantity",
+                    "fee_bps",
+                )
+            },
+        ),
         (
             "Overnight swap",
             {

@@ -79,6 +79,7 @@ class InstrumentOut(fields.Shown):
     minQuantity = fields.Number()  # noqa: N815
     maxQuantity = fields.Number()  # noqa: N815
     leverageCap = fields.Count()  # noqa: N815
+    leastDistance = fields.Number(help_text="Of stops and pending prices, in hundredths of a percent.")  # noqa: N815
     priceAgeLimitSeconds = fields.Count()  # noqa: N815
     priceJumpLimit = fields.Number()  # noqa: N815
     priceSpreadLimit = fields.Number()  # noqa: N815
@@ -189,6 +190,7 @@ def _asset(request: Request, instrument: Instrument, state: MarketState) -> dict
         "minQuantity": at_scale(instrument.min_quantity),
         "maxQuantity": at_scale(instrument.max_quantity),
         "leverageCap": instrument.leverage_cap,
+        "leastDistance": at_scale(instrument.least_distance_bps),
         "priceAgeLimitSeconds": instrument.price_age_limit_seconds,
         "priceJumpLimit": at_scale(instrument.jump_limit_percent),
         "priceSpreadLimit": at_scale(instrument.max_spread_percent),

@@ -24,6 +24,7 @@ MOVING = (
     "volatility_limit_percent",
     "quote_life_seconds",
     "leverage_cap",
+    "least_distance_bps",
     "fee_bps",
     "swap_long_bps",
     "swap_short_bps",
@@ -62,6 +63,14 @@ class Instrument(FixedColumns):
     min_quantity = models.DecimalField(max_digits=38, decimal_places=18)
     max_quantity = models.DecimalField(max_digits=38, decimal_places=18)
     leverage_cap = models.PositiveSmallIntegerField(default=100)
+    least_distance_bps = models.DecimalField(
+        max_digits=8,
+        decimal_places=3,
+        default=Decimal(0),
+        db_default=Decimal(0),
+        help_text="So far from the market are stops, take profits and pending prices at least when they are set, in"
+        " hundredths of a percent of the price.",
+    )
     spread_bps = models.DecimalField(
         max_digits=8, decimal_places=3, help_text="Between bid and ask, in hundredths of a percent of the mid price."
     )
@@ -136,6 +145,10 @@ class Instrument(FixedColumns):
                 condition=Q(min_quantity__gt=0, max_quantity__gte=F("min_quantity")), name="instrument_quantity_range"
             ),
             models.CheckConstraint(condition=Q(leverage_cap__gte=1), name="instrument_leverage_cap_positive"),
+            models.CheckConstraint(
+                condition=Q(least_distance_bps__gte=0, least_distance_bps__lt=10_000),
+                name="instrument_least_distance_is_a_part",
+            ),
             models.CheckConstraint(condition=Q(jump_limit_percent__gt=0), name="instrument_jump_limit_positive"),
             models.CheckConstraint(condition=Q(max_spread_percent__gt=0), name="instrument_max_spread_positive"),
             models.CheckConstraint(

@@ -53,6 +53,7 @@ def test_the_supported_assets_tell_everything_a_client_must_know_to_place_an_ord
         "minQuantity": Decimal("0.00001"),
         "maxQuantity": 1000,
         "leverageCap": 100,
+        "leastDistance": 0,
         "priceAgeLimitSeconds": 10,
         "priceJumpLimit": 50,
         "priceSpreadLimit": 5,
