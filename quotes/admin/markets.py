@@ -188,6 +188,8 @@ class InstrumentAdmin(NeverDeleted, BoundedAdmin):
             {
                 "fields": (
                     "leverage_cap",
+                    "retail_leverage_cap",
+                    "leverage_tiers",
                     "least_distance_bps",
                     "quantity_decimals",
                     "min_quantity",

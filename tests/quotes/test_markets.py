@@ -53,6 +53,8 @@ def test_the_supported_assets_tell_everything_a_client_must_know_to_place_an_ord
         "minQuantity": Decimal("0.00001"),
         "maxQuantity": 1000,
         "leverageCap": 100,
+        "retailLeverageCap": None,
+        "leverageTiers": [],
         "leastDistance": 0,
         "priceAgeLimitSeconds": 10,
         "priceJumpLimit": 50,

@@ -91,6 +91,12 @@ class SlippageExceeded(AgainstTheRules):
         super().__init__(f"Price moved beyond the slippage of {allowed}%. Expected: {expected}, Current: {current}")
 
 
+class LeverageTooHigh(AgainstTheRules):
+    """More than the instrument, the customer's class or their exposure allows; the sentence names the cap."""
+
+    code = "leverage_too_high"
+
+
 class StoppedOutAtOnce(AgainstTheRules):
     """What the order would be worth at the side at which it would be closed leaves the account below the stop-out."""
 
@@ -184,6 +190,7 @@ BEGINNINGS = {
     "Market takes closing": MarketCloseOnly.code,
     "Insufficient balance": InsufficientBalance.code,
     "Price moved beyond the slippage": SlippageExceeded.code,
+    "Leverage must be at most": LeverageTooHigh.code,
     "The margin level would be": StoppedOutAtOnce.code,
     MayNotOpen.sentence: MayNotOpen.code,
     ClientOrderIdTaken.sentence: ClientOrderIdTaken.code,

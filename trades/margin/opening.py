@@ -11,12 +11,13 @@ from accounts.money import printed, printed_amount
 from quotes.conversion import ONE, Rate
 from quotes.models import Instrument
 from quotes.prices import Price
-from trades.margin import pricing, rules
+from trades.margin import leverage, pricing, rules
 from trades.margin.account import AccountState
 from trades.margin.commands import Command
 from trades.margin.errors import (
     ClientOrderIdTaken,
     InsufficientBalance,
+    LeverageTooHigh,
     MayNotOpen,
     PriceNotFound,
     SlippageExceeded,
@@ -49,6 +50,7 @@ def create(session: Session, command: Command, account: AccountState) -> Created
     market = find(instrument.symbol, terms["symbol"])
     order = _order(session, command, instrument)
     rules.check_size(order, instrument)
+    leverage.check_caps(order, instrument, account.customer.client_class)
     rules.check_ticks({name: optional(terms.get(name)) for name in PRICES}, instrument)
     if order.type == OrderType.MARKET:
         _check_market(order, instrument, terms, market)
@@ -58,6 +60,7 @@ def create(session: Session, command: Command, account: AccountState) -> Created
         rules.check_price_distance(order, instrument, market)
         rules.check_limits(order, instrument, price, "price")
         rules.check_distances(order, instrument, rules.closes_at(price, order.side, market))
+        leverage.check_pending(session, account, order, instrument)
     if not account.customer.may_open:
         raise MayNotOpen
     if order.type == OrderType.MARKET:
@@ -89,7 +92,10 @@ def open_pending(session: Session, account: AccountState, order: OrderRow, marke
         reason = CancelReason.SPREAD
     else:
         try:
+            leverage.check_caps(order, instrument, account.customer.client_class)
             rate = _open(session, account, order, market)
+        except LeverageTooHigh:
+            reason = CancelReason.LEVERAGE
         except InsufficientBalance:
             reason = CancelReason.NO_MARGIN
         except StoppedOutAtOnce:
@@ -113,12 +119,13 @@ def cancel_pending(session: Session, order: OrderRow, reason: str, command: Comm
 def _open(session: Session, account: AccountState, order: OrderRow, market: Price) -> Rate:
     """Open at the entry side of the market; the rate at which the margin was converted, as what has to be bought.
 
-    Raises InsufficientBalance, StoppedOutAtOnce, PriceNotFound where a price for that rate lacks; nothing has been
-    changed then.
+    Raises LeverageTooHigh, InsufficientBalance, StoppedOutAtOnce, PriceNotFound where a price for that rate lacks;
+    nothing has been changed then.
     """
     decimals = session.market.decimals
     price, rate = market.entry(order.side), session.market.conversion(order.instrument_id).loss
     margin = pricing.margin_required(order.quantity, price, order.leverage, decimals, rate)
+    leverage.check_exposure(session, account, order, session.market.instrument_of(order), margin)
     available = may_be_spent(session, account)
     if margin > available:
         raise InsufficientBalance(printed_amount(margin, decimals), printed_amount(available, decimals))

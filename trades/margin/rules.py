@@ -16,15 +16,13 @@ from trades.margin.triggers import waits_for
 
 
 def check_size(order: OrderRow, instrument: Instrument) -> None:
-    """Quantity and leverage within what the instrument allows. Raises AgainstTheRules."""
+    """The quantity within what the instrument allows. Raises AgainstTheRules."""
     if not instrument.min_quantity <= order.quantity <= instrument.max_quantity:
         raise AgainstTheRules(
             f"Quantity must be between {printed(instrument.min_quantity)} and {printed(instrument.max_quantity)}"
             f" for {instrument.symbol}"
         )
     check_decimals(order.quantity, instrument)
-    if order.leverage > instrument.leverage_cap:
-        raise AgainstTheRules(f"Leverage must be at most {instrument.leverage_cap} for {instrument.symbol}")
 
 
 def check_decimals(quantity: Decimal, instrument: Instrument) -> None:

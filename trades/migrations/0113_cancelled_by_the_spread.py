@@ -16,21 +16,33 @@ REASONS = [
 ]
 
 
+# The words as one value, as 0070 has them.
+CHECK = (
+    "ALTER TABLE trades_order DROP CONSTRAINT order_close_reason_known, ADD CONSTRAINT order_close_reason_known"
+    f" CHECK (close_reason::text = ANY ('{{\"\",{','.join(reason for reason, _ in REASONS)}}}'::text[]))"
+)
+
+
 class Migration(migrations.Migration):
     dependencies = [("trades", "0111_who_was_passed_over"), ("quotes", "0055_least_distance")]
 
     operations = [
-        migrations.RemoveConstraint(model_name="order", name="order_close_reason_known"),
-        migrations.AlterField(
-            model_name="order",
-            name="close_reason",
-            field=models.CharField(blank=True, choices=REASONS, max_length=16),
-        ),
-        migrations.AddConstraint(
-            model_name="order",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("close_reason__in", ["", *(reason for reason, _ in REASONS)])),
-                name="order_close_reason_known",
-            ),
-        ),
+        migrations.SeparateDatabaseAndState(
+            database_operations=[migrations.RunSQL(CHECK, migrations.RunSQL.noop)],
+            state_operations=[
+                migrations.RemoveConstraint(model_name="order", name="order_close_reason_known"),
+                migrations.AlterField(
+                    model_name="order",
+                    name="close_reason",
+                    field=models.CharField(blank=True, choices=REASONS, max_length=16),
+                ),
+                migrations.AddConstraint(
+                    model_name="order",
+                    constraint=models.CheckConstraint(
+                        condition=models.Q(("close_reason__in", ["", *(reason for reason, _ in REASONS)])),
+                        name="order_close_reason_known",
+                    ),
+                ),
+            ],
+        )
     ]
