@@ -29,6 +29,13 @@ CUSTOMER_MOVES: Final[Mapping[str, frozenset[str]]] = {
 }
 
 
+class ClientClass(TextChoices):
+    """Of a customer: what a regulator lets the firm offer them. Everybody begins as the one that is protected most."""
+
+    RETAIL = "retail"
+    PROFESSIONAL = "professional"
+
+
 class ExpectedBehaviour(TextChoices):
     """How a sandbox's check of a customer ends, on request."""
 

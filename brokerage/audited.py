@@ -14,7 +14,7 @@ from accounts.seals import Table
 from accounts.versions import Versioned
 from trades import audit as trades
 from trades import order_audit as orders
-from trades.recount import events, legs, payments, spot, swaps, terms, times
+from trades.recount import classes, events, legs, payments, spot, swaps, terms, times
 from trades.recount import orders as margins
 from trades.settlement import audit as settlement
 
@@ -85,6 +85,7 @@ VERSIONED: Final = (
     Versioned("trades_settlementinstruction", "id", without=("updated_at",)),
     Versioned("trades_instructionleg", "id"),
     Versioned("trades_statemententry", "id"),
+    Versioned("trades_clientclasschange", "id"),
     Versioned("trades_erasure", "id"),
     Versioned("trades_tradeflag", "id"),
     Versioned("trades_settlementleg", "id", without=("updated_at",)),
@@ -104,5 +105,6 @@ CHECKS: Final[tuple[Check, ...]] = (
     *spot.CHECKS,
     *payments.CHECKS,
     *legs.CHECKS,
+    *classes.CHECKS,
     *versions.checks(VERSIONED),
 )

@@ -14,19 +14,21 @@ from accounts import json_codec
 from accounts.errors import Malformed
 from accounts.money import exact as exact_digits
 from accounts.money import parse_decimal, printed
+from quotes import leverage
 from quotes.models import Instrument, TradingHours
 from quotes.models.instrument import MOVING
 
 Term = Decimal | int | str | None
 NONE: Final = "none"  # how a term without a value is said
 _ABOVE_ZERO: Final = ("simulator_price", "min_quantity", "jump_limit_percent", "max_spread_percent", "outlier_percent")
-_BASIS_POINTS: Final = ("spread_bps", "markup_bps", "fee_bps", "simulator_step_bps")
+_BASIS_POINTS: Final = ("spread_bps", "markup_bps", "fee_bps", "simulator_step_bps", "least_distance_bps")
 _SIGNED_BASIS_POINTS: Final = ("swap_long_bps", "swap_short_bps")
 _DECIMALS: Final = ("price_decimals", "quantity_decimals")
 _SPREADS: Final = frozenset({"spread_bps", "max_spread_percent"})
 DECIMALS: Final = frozenset(_DECIMALS)
 HOURS: Final = "trading_hours_id"
-"""The one term that is no number: the name of trading hours."""
+"""The name of trading hours."""
+TIERS: Final = "leverage_tiers"
 
 
 def out_of_bounds(given: Mapping[str, Any]) -> dict[str, str]:
@@ -61,6 +63,8 @@ def _parsed(name: str, said: object) -> Term:
         raise Malformed(f"{name[:40]!r} is none of the terms that are changed this way: {', '.join(MOVING)}.")
     if name == HOURS:
         return _hours(said)
+    if name == TIERS:
+        return _tiers(said)
     if isinstance(said, str) and said == NONE:
         return None
     number = parse_decimal(said)
@@ -78,6 +82,13 @@ def _hours(said: object) -> str:
     if found is None:
         raise Malformed(f"{HOURS}: there are no trading hours named {str(said)[:40]!r}.")
     return str(found.pk)
+
+
+def _tiers(said: object) -> str:
+    tiers = leverage.parsed("" if said == NONE else said)
+    if tiers is None:
+        raise Malformed(f"{TIERS}: such as 100000:50, 500000:20; exposures that rise, and leverages that fall.")
+    return leverage.written(tiers)
 
 
 def with_terms(instrument: Instrument, wanted: Mapping[str, Term]) -> Instrument:
@@ -118,7 +129,7 @@ def shown(value: str | None) -> str:
     if value is None:
         return NONE
     number = parse_decimal(value)
-    return value if number is None else printed(number)
+    return (value or NONE) if number is None else printed(number)
 
 
 def beyond_band(symbol: str, new: Mapping[str, str | None]) -> list[str]:

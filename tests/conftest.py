@@ -74,6 +74,7 @@ WRITTEN = (
     "trades_paymentfile",
     "trades_standinginstruction",
     "trades_counterparty",
+    "trades_clientclasschange",
     "trades_erasure",
     "trades_settlementbatch",
     "trades_batchevent",

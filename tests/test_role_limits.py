@@ -406,6 +406,19 @@ def test_the_application_changes_no_term_of_an_instrument_that_moves_money(appli
     application.execute("UPDATE quotes_instrument SET is_active = is_active, max_quantity = max_quantity")
 
 
+def test_the_application_gives_no_customer_a_client_class(application):
+    """Guards: changed_by_owner of client_class, begins_as_retail. Its own way is a change that two persons agree on."""
+    alice = a_customer()
+
+    assert refuses(application, "UPDATE accounts_customer SET client_class = 'professional'")
+    of = "SELECT gen_random_uuid(), type, state, name, expected_behaviour, partition, created_at, updated_at"
+    columns = "id, type, state, name, expected_behaviour, partition, created_at, updated_at, client_class"
+    row = f"INSERT INTO accounts_customer ({columns})"
+    assert refuses(application, f"{row} {of}, 'professional' FROM accounts_customer LIMIT 1")
+    application.execute(f"{row} {of}, 'retail' FROM accounts_customer LIMIT 1")
+    assert Customer.objects.get(pk=alice.pk).client_class == "retail"
+
+
 @pytest.fixture
 def spread_is_put_back() -> Iterator[None]:
     """By the owner: named before `as_the_application`, it ends after that."""

@@ -67,6 +67,7 @@ NEVER_DELETED = {
     "trades_correction",
     "trades_counterparty",
     "trades_instructionleg",
+    "trades_clientclasschange",
     "trades_erasure",
     "trades_marginaccount",
     "trades_order",

@@ -129,6 +129,8 @@ class CancelReason(TextChoices):
     NO_MARGIN = "no_margin", "not enough free margin when its price came"
     FORBIDDEN = "forbidden", "the customer or the instrument was not open to new orders when its price came"
     GAP = "gap", "a gap took its price beyond its own take profit"
+    LEVERAGE = "leverage", "more leverage than the customer was allowed by then"
+    SPREAD = "spread", "its stop loss or a stop-out would have closed it at once, by the spread alone"
 
 
 Moves = Mapping[str, frozenset[str]]

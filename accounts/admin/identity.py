@@ -123,9 +123,10 @@ class CustomerAdmin(NamesNobody, NeverDeleted, BoundedAdmin):
     readonly_fields = (
         *("person", "guid", "login", "external_id", "partition", "balances", "belongings", "created", "updated"),
         "erased",
+        "client_class",
     )
     fieldsets = (
-        (None, {"fields": ("name", "type", "state", "labels")}),
+        (None, {"fields": ("name", "type", "state", "client_class", "labels")}),
         ("Balances", {"fields": ("balances", "belongings")}),
         ("Person or business", {"fields": ("person", "erased")}),
         ("Identity", {"fields": ("guid", "login", "external_id", "partition", "created", "updated")}),

@@ -22,7 +22,7 @@ from accounts.ids import partition_of, uuid7
 from accounts.models.choices import known
 from accounts.models.fixed import FixedColumns
 from accounts.models.labels import few_labels
-from accounts.states import CustomerState, ExpectedBehaviour
+from accounts.states import ClientClass, CustomerState, ExpectedBehaviour
 
 
 class UserManager(BaseUserManager["User"]):
@@ -128,7 +128,7 @@ class Customer(FixedColumns):
     known of the person beyond a name stands in `CustomerDetails`.
     """
 
-    fixed = frozenset({"user_id", "partition", "external_id", "expected_behaviour", "created_at"})
+    fixed = frozenset({"user_id", "partition", "external_id", "expected_behaviour", "created_at", "client_class"})
 
     State = CustomerState
 
@@ -140,6 +140,14 @@ class Customer(FixedColumns):
     user = models.OneToOneField(User, null=True, blank=True, on_delete=models.PROTECT, related_name="customer")
     type = models.CharField(max_length=16, choices=Type, default=Type.INDIVIDUAL)
     state = models.CharField(max_length=16, choices=CustomerState, default=CustomerState.STORING)
+    client_class = models.CharField(
+        max_length=12,
+        choices=ClientClass,
+        default=ClientClass.RETAIL,
+        db_default=ClientClass.RETAIL,
+        editable=False,
+        help_text="Which leverage is offered: two persons change it.",
+    )
     name = models.CharField(max_length=200, blank=True)
     labels = ArrayField(models.CharField(max_length=64), null=True, blank=True)
     external_id = models.CharField(
@@ -171,6 +179,7 @@ class Customer(FixedColumns):
         constraints = (
             known("customer", "state", ["storing", "unverified", "verified", "rejected", "frozen"]),
             known("customer", "type", ["individual", "business"]),
+            known("customer", "client_class", ClientClass.values),
             known("customer", "expected_behaviour", ["", *ExpectedBehaviour.values]),
             few_labels("customer"),
             models.CheckConstraint(

@@ -183,7 +183,21 @@ class InstrumentAdmin(NeverDeleted, BoundedAdmin):
                 )
             },
         ),
-        ("Trading", {"fields": ("leverage_cap", "quantity_decimals", "min_quantity", "max_quantity", "fee_bps")}),
+        (
+            "Trading",
+            {
+                "fields": (
+                    "leverage_cap",
+                    "retail_leverage_cap",
+                    "leverage_tiers",
+                    "least_distance_bps",
+                    "quantity_decimals",
+                    "min_quantity",
+                    "max_quantity",
+                    "fee_bps",
+                )
+            },
+        ),
         (
             "Overnight swap",
             {

@@ -25,6 +25,7 @@ from accounts.timestamps import parse_timestamp
 from quotes import markets_selectors, prices, symbols
 from quotes.errors import UnknownSymbol
 from quotes.hours import MarketState, Phase
+from quotes.leverage import tiers_of
 from quotes.models import Instrument, PriceHold
 from quotes.selectors import HELD_BY, holds_behind
 
@@ -68,6 +69,13 @@ class CandleQuery(Query):
         return super().to_internal_value(data)
 
 
+class LeverageTierOut(fields.Shown):
+    """From so much exposure in the symbol, the new order included, in the account currency."""
+
+    vars()["from"] = fields.Count()  # a word of Python's
+    leverageCap = fields.Count()  # noqa: N815
+
+
 class InstrumentOut(fields.Shown):
     symbol = fields.Text()
     name = fields.Text()
@@ -79,6 +87,9 @@ class InstrumentOut(fields.Shown):
     minQuantity = fields.Number()  # noqa: N815
     maxQuantity = fields.Number()  # noqa: N815
     leverageCap = fields.Count()  # noqa: N815
+    retailLeverageCap = fields.Count(allow_null=True, help_text="Of retail customers, where it is less.")  # noqa: N815
+    leverageTiers = LeverageTierOut(many=True)  # noqa: N815
+    leastDistance = fields.Number(help_text="Of stops and pending prices, in hundredths of a percent.")  # noqa: N815
     priceAgeLimitSeconds = fields.Count()  # noqa: N815
     priceJumpLimit = fields.Number()  # noqa: N815
     priceSpreadLimit = fields.Number()  # noqa: N815
@@ -189,6 +200,11 @@ def _asset(request: Request, instrument: Instrument, state: MarketState) -> dict
         "minQuantity": at_scale(instrument.min_quantity),
         "maxQuantity": at_scale(instrument.max_quantity),
         "leverageCap": instrument.leverage_cap,
+        "retailLeverageCap": instrument.retail_leverage_cap,
+        "leverageTiers": [
+            {"from": tier.exposure, "leverageCap": tier.cap} for tier in tiers_of(instrument.leverage_tiers)
+        ],
+        "leastDistance": at_scale(instrument.least_distance_bps),
         "priceAgeLimitSeconds": instrument.price_age_limit_seconds,
         "priceJumpLimit": at_scale(instrument.jump_limit_percent),
         "priceSpreadLimit": at_scale(instrument.max_spread_percent),

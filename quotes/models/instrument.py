@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Final
 
 from django.db import models
 from django.db.models import F, Q
@@ -24,6 +25,9 @@ MOVING = (
     "volatility_limit_percent",
     "quote_life_seconds",
     "leverage_cap",
+    "retail_leverage_cap",
+    "leverage_tiers",
+    "least_distance_bps",
     "fee_bps",
     "swap_long_bps",
     "swap_short_bps",
@@ -37,6 +41,9 @@ MOVING = (
 A migration that adds one gives it a `TermBand` and makes the trigger `changed_by_owner` and its function anew
 (migration 0017, BANDS); a test compares the three.
 """
+
+
+TIERS: Final = r"^([1-9][0-9]{0,17}:[1-9][0-9]{0,4}(, [1-9][0-9]{0,17}:[1-9][0-9]{0,4}){0,9})?$"
 
 
 class Instrument(FixedColumns):
@@ -62,6 +69,25 @@ class Instrument(FixedColumns):
     min_quantity = models.DecimalField(max_digits=38, decimal_places=18)
     max_quantity = models.DecimalField(max_digits=38, decimal_places=18)
     leverage_cap = models.PositiveSmallIntegerField(default=100)
+    retail_leverage_cap = models.PositiveSmallIntegerField(
+        null=True, blank=True, help_text="Of retail customers; empty: the leverage cap alone."
+    )
+    leverage_tiers = models.CharField(
+        max_length=300,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="From so much exposure of a customer in this symbol, in the account currency, at most so much"
+        " leverage, such as: 100000:50, 500000:20.",
+    )
+    least_distance_bps = models.DecimalField(
+        max_digits=8,
+        decimal_places=3,
+        default=Decimal(0),
+        db_default=Decimal(0),
+        help_text="So far from the market are stops, take profits and pending prices at least when they are set, in"
+        " hundredths of a percent of the price.",
+    )
     spread_bps = models.DecimalField(
         max_digits=8, decimal_places=3, help_text="Between bid and ask, in hundredths of a percent of the mid price."
     )
@@ -136,6 +162,17 @@ class Instrument(FixedColumns):
                 condition=Q(min_quantity__gt=0, max_quantity__gte=F("min_quantity")), name="instrument_quantity_range"
             ),
             models.CheckConstraint(condition=Q(leverage_cap__gte=1), name="instrument_leverage_cap_positive"),
+            models.CheckConstraint(
+                condition=Q(retail_leverage_cap__isnull=True) | Q(retail_leverage_cap__gte=1),
+                name="instrument_retail_leverage_cap_positive",
+            ),
+            models.CheckConstraint(
+                condition=Q(leverage_tiers__regex=TIERS), name="instrument_leverage_tiers_can_be_read"
+            ),
+            models.CheckConstraint(
+                condition=Q(least_distance_bps__gte=0, least_distance_bps__lt=10_000),
+                name="instrument_least_distance_is_a_part",
+            ),
             models.CheckConstraint(condition=Q(jump_limit_percent__gt=0), name="instrument_jump_limit_positive"),
             models.CheckConstraint(condition=Q(max_spread_percent__gt=0), name="instrument_max_spread_positive"),
             models.CheckConstraint(

@@ -33,6 +33,7 @@ from accounts.states import CustomerState
 from quotes.candles import make_months
 from quotes.models import Candle, Instrument, InstrumentChange, MarketSwitch, PriceHold, Quote, TradingHours
 from trades.models import (
+    ClientClassChange,
     Correction,
     Counterparty,
     Deal,
@@ -309,6 +310,12 @@ def _control(numbers: range, customers: list[Customer], batches: list[Settlement
             reason="goodwill",
             made_by=maker,
             made_at=at,
+        )
+        for customer, maker in zip(customers, makers, strict=True)
+    )
+    ClientClassChange.objects.bulk_create(
+        ClientClassChange(
+            customer=customer, was="retail", becomes="professional", reason="means", made_by=maker, made_at=at
         )
         for customer, maker in zip(customers, makers, strict=True)
     )

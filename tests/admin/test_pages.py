@@ -35,6 +35,7 @@ READ_ONLY = {
     "quotes_marketswitch",
     "quotes_pricehold",
     "quotes_quote",
+    "trades_clientclasschange",
     "trades_correction",
     "trades_counterparty",
     "trades_enginelease",

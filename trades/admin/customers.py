@@ -14,7 +14,8 @@ from accounts.admin.base import may
 from accounts.admin.dialogs import ReasonForm, carried_out, dialog, id_in
 from accounts.admin.identity import CustomerAdmin
 from accounts.models import Customer
-from trades import erasure
+from trades import client_classes, erasure
+from trades.admin.client_classes import ClassForm
 from trades.admin.corrections import ASK_ADJUSTMENT, AdjustmentForm, adjust
 
 PAGE = "admin:accounts_customer_change"
@@ -24,9 +25,10 @@ admin.site.unregister(Customer)
 
 @admin.register(Customer)
 class AdjustableCustomerAdmin(CustomerAdmin):
-    actions_detail: Any = ("propose_adjustment", "propose_erasure")
+    actions_detail: Any = ("propose_adjustment", "propose_class", "propose_erasure")
     has_propose_permission = may("trades.add_correction")
     has_erase_permission = may("trades.add_erasure")
+    has_classify_permission = may("trades.add_clientclasschange")
 
     @action(
         description="Propose adjustment",
@@ -37,6 +39,34 @@ class AdjustableCustomerAdmin(CustomerAdmin):
     def propose_adjustment(self, request: HttpRequest, form: AdjustmentForm, object_id: str) -> HttpResponse:
         customer_id = id_in(object_id)
         return adjust(request, customer_id, form.cleaned_data, PAGE, customer_id)
+
+    @action(
+        description="Propose class",
+        icon="badge",
+        permissions=["classify"],
+        dialog=dialog(
+            "Propose another client class?",
+            "A second person applies it. It counts for orders that open from then on; what is open stays as it is.",
+            "Propose",
+            ClassForm,
+        ),
+    )
+    def propose_class(self, request: HttpRequest, form: ClassForm, object_id: str) -> HttpResponse:
+        customer_id, by, given = id_in(object_id), cast(UUID, request.user.pk), form.cleaned_data
+        return carried_out(
+            request,
+            lambda: client_classes.propose(
+                customer_id,
+                given["client_class"],
+                reason=given["reason"],
+                by=by,
+                at=clock.firm_now(),
+                once=given["once"],
+            ),
+            "The class is proposed; a second person applies it.",
+            PAGE,
+            customer_id,
+        )
 
     @action(
         description="Propose erasure",

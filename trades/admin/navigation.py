@@ -52,6 +52,7 @@ GROUPS: tuple[tuple[str, tuple[MenuItem, ...]], ...] = (
         (
             ("Customers", "groups", "accounts_customer"),
             ("Bank accounts", "account_balance", "accounts_externalbankaccount"),
+            ("Client classes", "badge", "trades_clientclasschange"),
             ("Erasures", "person_remove", "trades_erasure"),
             ("API clients", "key", "accounts_apiclient"),
         ),

@@ -69,6 +69,8 @@ def load(
         p, {(c.customer_id, c.terms["clientOrderId"]) for c in creates if c.terms.get("clientOrderId")}
     )
     lost = queries.losses(p, {c.customer_id for c in creates}, market.prices.by_symbol)
+    tiered = {(c.customer_id, symbol) for c in creates if (symbol := market.tiered(c.terms["symbol"]))}
+    exposed = queries.exposures(p, tiered)
     known = queries.customer_rows(p, customers, {c.session_id for c in commands})
     clients = queries.client_rows(p, {c.asker_id for c in commands if c.actor is Actor.CLIENT and c.asker_id})
     balances = ledger_pipeline.lock(p, accounts_of(customers))
@@ -81,6 +83,7 @@ def load(
     session.stored, session.taken, session.clients = stored.result(), taken.result(), clients.result()
     session.made = {order.command_id: order for order in made.result() if order.command_id}
     losses = lost.result()
+    session.exposures = dict.fromkeys(tiered, 0) | exposed.result()
     open_accounts(session, known.result(), balances.result())
     session.all_are_here(whole)
     for customer in {c.customer_id for c in creates} & session.accounts.keys():

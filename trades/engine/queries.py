@@ -122,6 +122,20 @@ def losses(p: Pipeline, customers: Collection[UUID], prices: Mapping[str, Price]
     )
 
 
+def exposures(p: Pipeline, wanted: Collection[tuple[UUID, str]]) -> Pending[dict[tuple[UUID, str], int]]:
+    """What the open positions of these customers in these symbols come to, margin x leverage; without any: missing."""
+    if not wanted:
+        return Known({})
+    return p.send(
+        "SELECT o.customer_id, o.instrument_id, sum(o.margin * o.leverage) FROM trades_order o"
+        " JOIN unnest(%s::uuid[], %s::text[]) AS w(customer, symbol)"
+        " ON o.customer_id = w.customer AND o.instrument_id = w.symbol"
+        " WHERE o.status = 'OPEN' GROUP BY o.customer_id, o.instrument_id",
+        [array(customer for customer, _ in wanted), array(symbol for _, symbol in wanted)],
+        lambda rows: {(customer, symbol): int(exposure) for customer, symbol, exposure in rows},
+    )
+
+
 def closing_commands(p: Pipeline, order_ids: Sequence[UUID]) -> Pending[dict[UUID, UUID | None]]:
     """Which command closed each of these orders, by order id."""
     if not order_ids:
@@ -143,7 +157,7 @@ def customer_rows(
     return p.send(
         "SELECT c.id, c.user_id, coalesce(u.is_active, true), c.state, m.called_at, coalesce(m.drawn, 0),"
         " coalesce(m.owed, 0), m.owed_at, nullif(m.swap_carried, 0), coalesce(u.generation, 0),"
-        " ARRAY(SELECT id FROM accounts_endedsession WHERE id = ANY(%s::uuid[]))"
+        " c.client_class, ARRAY(SELECT id FROM accounts_endedsession WHERE id = ANY(%s::uuid[]))"
         " FROM accounts_customer c LEFT JOIN accounts_user u ON u.id = c.user_id"
         " LEFT JOIN trades_marginaccount m ON m.customer_id = c.id WHERE c.id = ANY(%s::uuid[])",
         [array(sessions), array(customers)],
@@ -163,9 +177,14 @@ def _customers(rows: Rows) -> dict[UUID, CustomerRow]:
             owed_at,
             carried or NOTHING,
             generation,
+            client_class,
             ended,
         )
-        for customer, user, active, state, called_at, drawn, owed, owed_at, carried, generation, ended in rows
+        for (
+            *(customer, user, active, state, called_at, drawn, owed, owed_at, carried, generation),
+            client_class,
+            ended,
+        ) in rows
     }
 
 

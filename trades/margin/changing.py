@@ -39,14 +39,20 @@ def change(session: Session, command: Command, account: AccountState) -> Changed
         raise AgainstTheRules("Only the price of a pending order can be changed")
     rules.check_ticks({name: wanted.get(column) for name, column in COLUMNS.items()}, instrument)
     draft = _with(order, wanted)
+    untouched = {name: None for name in _STOPS if name not in wanted}
     if order.status == OrderStatus.PENDING:
         assert draft.price is not None
         rules.check_waits(draft, instrument, market)
         rules.check_limits(draft, instrument, draft.price, "price")
+        if waits_elsewhere:
+            rules.check_price_distance(draft, instrument, market)
+        set_anew = draft if waits_elsewhere else _with(draft, untouched)
+        rules.check_distances(set_anew, instrument, rules.closes_at(draft.price, order.side, market))
     else:
         # Only what is set anew is judged by today's price: the other limits may be about to fire.
-        untouched = {name: None for name in _STOPS if name not in wanted}
-        rules.check_limits(_with(draft, untouched), instrument, market.exit(order.side), "current price")
+        set_anew = _with(draft, untouched)
+        rules.check_limits(set_anew, instrument, market.exit(order.side), "current price")
+        rules.check_distances(set_anew, instrument, market.exit(order.side))
     before = {name: getattr(order, column) for name, column in COLUMNS.items() if column in wanted}
     trail: dict[str, object] = {}
     for column, value in wanted.items():

@@ -91,6 +91,24 @@ class SlippageExceeded(AgainstTheRules):
         super().__init__(f"Price moved beyond the slippage of {allowed}%. Expected: {expected}, Current: {current}")
 
 
+class LeverageTooHigh(AgainstTheRules):
+    """More than the instrument, the customer's class or their exposure allows; the sentence names the cap."""
+
+    code = "leverage_too_high"
+
+
+class StoppedOutAtOnce(AgainstTheRules):
+    """What the order would be worth at the side at which it would be closed leaves the account below the stop-out."""
+
+    code = "stopped_out_at_once"
+
+    def __init__(self, level: str, closed_at: str, percent: int) -> None:
+        super().__init__(
+            f"The margin level would be {level}% at {closed_at}, where this order would be closed;"
+            f" positions are stopped out at {percent}%"
+        )
+
+
 class ClientOrderIdTaken(Conflict):
     """The first order's id goes with it, so a client that lost its answer finds its order."""
 
@@ -172,6 +190,8 @@ BEGINNINGS = {
     "Market takes closing": MarketCloseOnly.code,
     "Insufficient balance": InsufficientBalance.code,
     "Price moved beyond the slippage": SlippageExceeded.code,
+    "Leverage must be at most": LeverageTooHigh.code,
+    "The margin level would be": StoppedOutAtOnce.code,
     MayNotOpen.sentence: MayNotOpen.code,
     ClientOrderIdTaken.sentence: ClientOrderIdTaken.code,
     KeyUsedForAnother.sentence: KeyUsedForAnother.code,

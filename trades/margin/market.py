@@ -91,6 +91,11 @@ class Market:
             )
         return instrument
 
+    def tiered(self, said: object) -> str | None:
+        """The symbol meant by a name, where its leverage goes by a customer's exposure."""
+        instrument = self.instruments.get(self._canonical(said) or "")
+        return instrument.symbol if instrument is not None and instrument.leverage_tiers else None
+
     def instrument_of(self, order: OrderRow) -> Instrument:
         return self.instruments[order.instrument_id]
 

@@ -4,28 +4,33 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from django.conf import settings
+
 from accounts.ids import order_code, uuid7
 from accounts.money import printed, printed_amount
 from quotes.conversion import ONE, Rate
 from quotes.models import Instrument
 from quotes.prices import Price
-from trades.margin import pricing, rules
+from trades.margin import leverage, pricing, rules
 from trades.margin.account import AccountState
 from trades.margin.commands import Command
 from trades.margin.errors import (
     ClientOrderIdTaken,
     InsufficientBalance,
+    LeverageTooHigh,
     MayNotOpen,
     PriceNotFound,
     SlippageExceeded,
+    StoppedOutAtOnce,
 )
+from trades.margin.levels import margin_level, reaches
 from trades.margin.outcomes import Created
 from trades.margin.positions import reserve
 from trades.margin.rows import Loss, OrderRow
 from trades.margin.rules import number, optional
 from trades.margin.session import Kind, Session
 from trades.margin.terms import CHANGEABLE, ENTRY_PRICES, PRICES, STOPS
-from trades.spendable import Held, lost, spendable
+from trades.spendable import Held, loss_of, lost, spendable
 from trades.states import CancelReason, OrderStatus, OrderType
 
 
@@ -45,12 +50,17 @@ def create(session: Session, command: Command, account: AccountState) -> Created
     market = find(instrument.symbol, terms["symbol"])
     order = _order(session, command, instrument)
     rules.check_size(order, instrument)
+    leverage.check_caps(order, instrument, account.customer.client_class)
     rules.check_ticks({name: optional(terms.get(name)) for name in PRICES}, instrument)
     if order.type == OrderType.MARKET:
         _check_market(order, instrument, terms, market)
     else:
+        price = order.price or Decimal(0)
         rules.check_waits(order, instrument, market)
-        rules.check_limits(order, instrument, order.price or Decimal(0), "price")
+        rules.check_price_distance(order, instrument, market)
+        rules.check_limits(order, instrument, price, "price")
+        rules.check_distances(order, instrument, rules.closes_at(price, order.side, market))
+        leverage.check_pending(session, account, order, instrument)
     if not account.customer.may_open:
         raise MayNotOpen
     if order.type == OrderType.MARKET:
@@ -76,11 +86,20 @@ def open_pending(session: Session, account: AccountState, order: OrderRow, marke
         reason = CancelReason.FORBIDDEN
     elif rules.is_past_take_profit(order, market.entry(order.side)):
         reason = CancelReason.GAP
+    elif rules.is_past_stop_loss(order, market.exit(order.side)) and not rules.is_past_stop_loss(
+        order, market.entry(order.side)
+    ):
+        reason = CancelReason.SPREAD
     else:
         try:
+            leverage.check_caps(order, instrument, account.customer.client_class)
             rate = _open(session, account, order, market)
+        except LeverageTooHigh:
+            reason = CancelReason.LEVERAGE
         except InsufficientBalance:
             reason = CancelReason.NO_MARGIN
+        except StoppedOutAtOnce:
+            reason = CancelReason.SPREAD
         except PriceNotFound:  # of another position: what may be spent is known again when it has one
             return
     if reason:
@@ -100,14 +119,17 @@ def cancel_pending(session: Session, order: OrderRow, reason: str, command: Comm
 def _open(session: Session, account: AccountState, order: OrderRow, market: Price) -> Rate:
     """Open at the entry side of the market; the rate at which the margin was converted, as what has to be bought.
 
-    Raises InsufficientBalance, PriceNotFound where a price for that rate lacks; nothing has been changed then.
+    Raises LeverageTooHigh, InsufficientBalance, StoppedOutAtOnce, PriceNotFound where a price for that rate lacks;
+    nothing has been changed then.
     """
     decimals = session.market.decimals
     price, rate = market.entry(order.side), session.market.conversion(order.instrument_id).loss
     margin = pricing.margin_required(order.quantity, price, order.leverage, decimals, rate)
+    leverage.check_exposure(session, account, order, session.market.instrument_of(order), margin)
     available = may_be_spent(session, account)
     if margin > available:
         raise InsufficientBalance(printed_amount(margin, decimals), printed_amount(available, decimals))
+    _refuse_stopped_out_at_once(session, account, order, market, margin, rate)
     order.open_price, order.margin = price, margin
     if not rate.is_one:
         order.open_multiplier, order.open_divisor = rate.multiplier, rate.divisor
@@ -116,6 +138,23 @@ def _open(session: Session, account: AccountState, order: OrderRow, market: Pric
         rules.set_trail(session, order, market)
     reserve(session, account, order)
     return rate
+
+
+def _refuse_stopped_out_at_once(
+    session: Session, account: AccountState, order: OrderRow, market: Price, margin: int, rate: Rate
+) -> None:
+    """The spread alone must not stop an order out: it is worth what it would be closed at, beside all the account's
+    losses. Profits of other positions count for nothing, as in what can be spent, for they may be gone at the next
+    price. Raises StoppedOutAtOnce."""
+    assert account.loss is not None, "what may be spent was asked for"
+    decimals, price = session.market.decimals, market.entry(order.side)
+    loss = account.loss.exactly + loss_of(order.side, price, order.quantity, market, rate)
+    equity = account.balance - lost(loss, decimals)
+    used = account.reserved + account.drawn + margin
+    if reaches(equity, used, settings.STOP_OUT_PERCENT):
+        closed_at = printed(market.exit(order.side), session.market.instrument_of(order).price_decimals)
+        level = printed(margin_level(equity, used) or Decimal(0), 2)
+        raise StoppedOutAtOnce(level, closed_at, settings.STOP_OUT_PERCENT)
 
 
 def may_be_spent(session: Session, account: AccountState) -> int:
@@ -189,3 +228,4 @@ def _check_market(order: OrderRow, instrument: Instrument, terms: dict[str, obje
             printed(slippage), printed(expected, instrument.price_decimals), printed(price, instrument.price_decimals)
         )
     rules.check_limits(order, instrument, price, "execution price")
+    rules.check_distances(order, instrument, market.exit(order.side))

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import NamedTuple
 from uuid import UUID
 
+from accounts.states import ClientClass
 from quotes.conversion import ONE, Rate
 from trades.states import OrderType
 
@@ -119,6 +120,7 @@ class CustomerRow:
     owed_at: datetime | None
     swap_carried: Decimal
     generation: int = 0  # of the user's sessions
+    client_class: str = ClientClass.RETAIL
     ended: Sequence[UUID] = ()  # of the sessions in which this tick was asked, those that ended by themselves
 
     @property

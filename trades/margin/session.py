@@ -24,7 +24,7 @@ from trades.margin.market import Market
 from trades.margin.rows import COLUMNS, ClientRow, DealRow, EventRow, OrderRow, Stored
 from trades.models import OrderEvent
 from trades.spendable import loss_of
-from trades.states import LIVE
+from trades.states import LIVE, OrderStatus
 
 Kind = OrderEvent.Kind
 _values = attrgetter(*COLUMNS)
@@ -66,6 +66,7 @@ class Session:
         self.asked: dict[UUID | None, dict[str, str]] = {}  # by command: what its events say of who asked
         self.accounts: dict[UUID, AccountState] = {}
         self.balances: Balances = {}
+        self.exposures: dict[tuple[UUID, str], int] = {}  # margin x leverage by customer and symbol, where it matters
         self.peaks: dict[UUID, Decimal] = {}  # how far trailing stops' prices have come, by order
         self.new: dict[UUID, OrderRow] = {}
         self.deals: list[DealRow] = []
@@ -106,6 +107,17 @@ class Session:
         assert account.live is not None
         return account.live
 
+    def exposure(self, account: AccountState, symbol: str) -> int:
+        """What a customer's open positions in a symbol come to, margin x leverage, in base units."""
+        key = (account.customer_id, symbol)
+        if key not in self.exposures:
+            self.exposures[key] = sum(
+                order.margin * order.leverage
+                for order in self.all_of(account).values()
+                if order.status == OrderStatus.OPEN and order.instrument_id == symbol
+            )
+        return self.exposures[key]
+
     def house(self, customer_id: UUID, type_: str) -> Locked:
         """The house account of the customer's partition. Rare ones are read when a movement needs them."""
         account = ledger.house(customer_id, self.accounts[customer_id].currency, type_)
@@ -131,7 +143,10 @@ class Session:
             account.live.pop(order.id, None)
 
     def expose(self, account: AccountState, order: OrderRow, sign: int = 1) -> None:
-        """Keep what open positions have lost, where this tick knows it: an order opens (1) or closes (-1)."""
+        """Keep what open positions have lost, and what they come to, where this tick knows it: an order opens (1) or
+        closes (-1)."""
+        if self.exposures and (key := (order.customer_id, order.instrument_id)) in self.exposures:
+            self.exposures[key] += sign * order.margin * order.leverage
         if account.loss is None:
             return
         latest, conversion = self.market.latest(order), self.market.latest_conversion(order)

@@ -58,6 +58,7 @@ CONVERTED_BY = {"SOL-EUR": "EUR-USD"}
 SPREAD = Decimal("1.0005")
 CENT = Decimal("0.01")
 TICKS = {"EUR-USD": Decimal("0.0001")}
+TIERS = {"SOL-EUR": ((20_000, 90), (50_000, 20))}  # from so many dollars of exposure, at most so much leverage
 
 symbols = st.sampled_from(sorted(STARTS))
 sides = st.sampled_from(["buy", "sell"])
@@ -191,6 +192,17 @@ class World:
             assert rate_kept(deal) == self.rate(symbol, Fraction(-1 if lost else 1))
             assert (deal.rate_path == "") == (symbol not in CONVERTED_BY)
 
+    def _no_leverage_is_beyond_its_tier(self) -> None:
+        """Each position was opened with what still stands of those before it, and perhaps more: so much it reached."""
+        for somebody in self.people:
+            held = [order for order in self.live(somebody) if order.status == "OPEN"]
+            for symbol, tiers in TIERS.items():
+                exposure = 0
+                for order in sorted(held, key=lambda one: (one.opened_at, one.pk)):
+                    if order.instrument_id == symbol:
+                        exposure += int(order.margin) * order.leverage
+                        assert all(order.leverage <= cap for least, cap in tiers if exposure >= least * 100)
+
     def equity(self, by: Customer) -> int:
         return cash(by) - owed(by) + sum(self.floating(order) for order in self.live(by) if order.status == "OPEN")
 
@@ -316,6 +328,7 @@ class World:
             deposit(self.people[what[0]], "USD", what[1])
             self.paid_in.append(self.people[what[0]])
         self._rates_are_those_of_now(seen)
+        self._no_leverage_is_beyond_its_tier()
         assert what_the_audit_finds() == []
         for somebody in self.people:  # the first free money goes back to where losses have drawn it from
             assert balance(somebody) == 0 or drawn(somebody) == 0 or somebody in self.paid_in
@@ -357,6 +370,9 @@ def instruments_of_the_world() -> None:
         defaults=values | {"symbol": "SOL-EUR", "counter_asset_id": "EUR", "price_decimals": 2, "leverage_cap": 100},
     )
     Instrument.objects.filter(pk=euro.pk).update(quantity_decimals=18)
+    for symbol, tiers in TIERS.items():
+        written = ", ".join(f"{least}:{cap}" for least, cap in tiers)
+        Instrument.objects.filter(pk=symbol).update(leverage_tiers=written)
     instruments.forget()
 
 

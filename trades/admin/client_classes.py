@@ -1,0 +1,135 @@
+"""Client classes: what one person proposed on a customer's page, and a second one applies or refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+from uuid import UUID
+
+from django import forms
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
+from unfold.decorators import action
+from unfold.enums import ActionVariant
+from unfold.forms import BaseDialogForm
+from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
+
+from accounts import clock
+from accounts.admin import shown
+from accounts.admin.base import ReadOnlyAdmin, may, names_in
+from accounts.admin.dialogs import carried_out, dialog, id_in
+from accounts.ids import uuid7
+from accounts.states import ClientClass
+from trades import client_classes
+from trades.models import ClientClassChange
+
+STATES = {"proposed": "warning", "applied": "success", "refused": ""}
+PAGE = "admin:trades_clientclasschange_change"
+
+
+class ClassForm(BaseDialogForm):
+    once = forms.UUIDField(initial=uuid7, widget=forms.HiddenInput)
+    client_class = forms.ChoiceField(choices=ClientClass.choices, widget=UnfoldAdminSelectWidget)
+    reason = forms.CharField(max_length=client_classes.LONGEST_REASON, widget=UnfoldAdminTextInputWidget)
+
+
+@admin.register(ClientClassChange)
+class ClientClassChangeAdmin(ReadOnlyAdmin):
+    """Nothing is edited: a class is taken back by another change."""
+
+    list_display = ("made_when", "change_link", "customer_link", "state_label", "maker", "checker", "reason")
+    list_filter = ("state", "becomes")
+    related = ("customer", "made_by", "checked_by")
+    search_guids = ("pk", "customer_id")
+    fieldsets = (
+        (None, {"fields": (("guid", "state_label"), ("customer_link", "what_changes"), ("reason",))}),
+        ("Two persons", {"fields": (("maker", "made_when"), ("checker", "decided_when"))}),
+    )
+    readonly_fields = names_in(fieldsets)
+    actions_detail = ("apply", "refuse")
+    has_decide_permission = may("trades.change_clientclasschange")
+
+    @admin.display(description="Guid")
+    def guid(self, one: ClientClassChange) -> str:
+        return shown.guid(one.pk)
+
+    @admin.display(description="Change")
+    def change_link(self, one: ClientClassChange) -> str:
+        return shown.link("trades_clientclasschange", one.pk, self.what_changes(one))
+
+    @admin.display(description="Class")
+    def what_changes(self, one: ClientClassChange) -> str:
+        return f"{one.was} to {one.becomes}"
+
+    @admin.display(description="Customer")
+    def customer_link(self, one: ClientClassChange) -> str:
+        return shown.link("accounts_customer", one.customer_id, one.customer)
+
+    @admin.display(description="State")
+    def state_label(self, one: ClientClassChange) -> str:
+        return shown.chip(one.state, STATES)
+
+    @admin.display(description="Maker")
+    def maker(self, one: ClientClassChange) -> str:
+        return shown.who(one.made_by)
+
+    @admin.display(description="Checker")
+    def checker(self, one: ClientClassChange) -> str:
+        return shown.who(one.checked_by, otherwise="withdrawn" if one.decided_at else shown.NOTHING)
+
+    @admin.display(description="Proposed at")
+    def made_when(self, one: ClientClassChange) -> str:
+        return shown.timestamp(one.made_at)
+
+    @admin.display(description="Decided at")
+    def decided_when(self, one: ClientClassChange) -> str:
+        return shown.timestamp(one.decided_at)
+
+    @action(
+        description="Apply",
+        icon="verified",
+        variant=ActionVariant.SUCCESS,
+        permissions=["decide"],
+        dialog=dialog(
+            "Apply this client class?",
+            "It counts for orders that open from now on. Whoever proposed it can't apply it.",
+            "Apply",
+        ),
+    )
+    def apply(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
+        return _decided(request, object_id, client_classes.apply, "The customer is of this class now.")
+
+    @action(
+        description="Refuse",
+        icon="block",
+        variant=ActionVariant.DANGER,
+        permissions=["decide"],
+        dialog=dialog("Refuse this client class?", "Nothing changes. Its maker withdraws it this way.", "Refuse"),
+    )
+    def refuse(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
+        return _decided(request, object_id, client_classes.refuse, "The change is refused; nothing changed.")
+
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
+        one = self.get_object(request, str(object_id))  # None for an id that names nothing
+        is_open = one is not None and one.state == ClientClassChange.State.PROPOSED
+        return super().get_actions_detail(request, object_id) if is_open else []
+
+
+def _decided(
+    request: HttpRequest, object_id: str, decides: Callable[..., ClientClassChange], told: str
+) -> HttpResponse:
+    """Decide; whoever answers the dialog a second time is told what they did the first time."""
+    change_id, by = id_in(object_id), cast(UUID, request.user.pk)
+    state = ClientClassChange.State
+    wanted = state.APPLIED if decides is client_classes.apply else state.REFUSED
+
+    def decide_it() -> ClientClassChange:
+        try:
+            return decides(change_id, by=by, at=clock.firm_now())
+        except client_classes.ClassChangeDecided:
+            mine = ClientClassChange.objects.filter(pk=change_id, state=wanted, checked_by=by).first()
+            if mine is None:
+                raise
+            return mine
+
+    return carried_out(request, decide_it, told, PAGE, change_id)

@@ -1,0 +1,48 @@
+"""An order that waits is cancelled where the spread alone would close it at once."""
+
+from django.db import migrations, models
+
+REASONS = [
+    ("manual", "Manual"),
+    ("take_profit", "Take Profit"),
+    ("stop_loss", "Stop Loss"),
+    ("trailing_stop", "Trailing Stop"),
+    ("stop_out", "Stop Out"),
+    ("close_all", "Close All"),
+    ("no_margin", "not enough free margin when its price came"),
+    ("forbidden", "the customer or the instrument was not open to new orders when its price came"),
+    ("gap", "a gap took its price beyond its own take profit"),
+    ("spread", "its stop loss or a stop-out would have closed it at once, by the spread alone"),
+]
+
+
+# The words as one value, as 0070 has them.
+CHECK = (
+    "ALTER TABLE trades_order DROP CONSTRAINT order_close_reason_known, ADD CONSTRAINT order_close_reason_known"
+    f" CHECK (close_reason::text = ANY ('{{\"\",{','.join(reason for reason, _ in REASONS)}}}'::text[]))"
+)
+
+
+class Migration(migrations.Migration):
+    dependencies = [("trades", "0111_who_was_passed_over"), ("quotes", "0055_least_distance")]
+
+    operations = [
+        migrations.SeparateDatabaseAndState(
+            database_operations=[migrations.RunSQL(CHECK, migrations.RunSQL.noop)],
+            state_operations=[
+                migrations.RemoveConstraint(model_name="order", name="order_close_reason_known"),
+                migrations.AlterField(
+                    model_name="order",
+                    name="close_reason",
+                    field=models.CharField(blank=True, choices=REASONS, max_length=16),
+                ),
+                migrations.AddConstraint(
+                    model_name="order",
+                    constraint=models.CheckConstraint(
+                        condition=models.Q(("close_reason__in", ["", *(reason for reason, _ in REASONS)])),
+                        name="order_close_reason_known",
+                    ),
+                ),
+            ],
+        )
+    ]
