@@ -16,6 +16,8 @@ docs = SpectacularSwaggerSplitView.as_view(
     url="/api/schema", template_name="docs.html", http_method_names=["get", "head"]
 )
 
+handler403 = "accounts.admin.forbidden.forbidden"
+
 urlpatterns: list[URLPattern | URLResolver] = [
     *trades.api.urls.urlpatterns,  # the orders' first: they are asked for most
     path("", include("accounts.api.urls")),

@@ -41,6 +41,8 @@ WRITTEN = (
     "accounts_apiclient",
     "accounts_endedsession",
     "accounts_knownaddress",
+    "accounts_user_groups",
+    "accounts_user_user_permissions",
     "accounts_user",
     "quotes_quote",
     "quotes_candle",

@@ -32,6 +32,7 @@ class ApiClientForm(forms.ModelForm):
 
 @admin.register(ApiClient)
 class ApiClientAdmin(NeverDeleted, BoundedAdmin):
+    deed = "manage_clients"
     actions = ("end_tokens",)
     form = ApiClientForm
     list_display = ("name", "client_id", "is_active", "scope_count", "created")

@@ -102,9 +102,11 @@ class SettlementBatchAdmin(ReadOnlyAdmin):
     readonly_fields = names_in(fieldsets)
     actions_list = ("preview_cut", "cut_everything")
     actions_detail = ("confirm_batch", "settle_batch", "cancel_batch", "propose_reversal")
-    has_propose_permission = may("trades.add_correction")
-    has_cut_permission = may("trades.add_settlementbatch")
-    has_run_permission = may("trades.change_settlementbatch")
+    has_propose_permission = may("propose_correction")
+    has_cut_permission = may("cut_batch")
+    has_confirm_permission = may("confirm_batch")
+    has_cancel_permission = may("cancel_batch")
+    has_settle_permission = may("settle_batch")
 
     @admin.display(description="Batch")
     def short_guid(self, batch: SettlementBatch) -> str:
@@ -240,7 +242,7 @@ class SettlementBatchAdmin(ReadOnlyAdmin):
         description="Confirm",
         icon="verified",
         variant=ActionVariant.SUCCESS,
-        permissions=["run"],
+        permissions=["confirm"],
         dialog=dialog("Confirm this batch?", "From now on it may be settled.", "Confirm"),
     )
     def confirm_batch(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
@@ -257,7 +259,7 @@ class SettlementBatchAdmin(ReadOnlyAdmin):
         description="Settle now",
         icon="done_all",
         variant=ActionVariant.PRIMARY,
-        permissions=["run"],
+        permissions=["settle"],
         dialog=dialog(
             "Settle this batch now?",
             "As far as its legs allow, its trades complete and what was received becomes available.",
@@ -272,7 +274,7 @@ class SettlementBatchAdmin(ReadOnlyAdmin):
         description="Cancel",
         icon="block",
         variant=ActionVariant.DANGER,
-        permissions=["run"],
+        permissions=["cancel"],
         dialog=dialog(
             "Give this batch up?",
             "Possible only before any money moved. Its trades wait for the next cut and can be exited again.",

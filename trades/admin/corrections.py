@@ -20,7 +20,7 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from accounts import clock
 from accounts.admin import shown
-from accounts.admin.base import ReadOnlyAdmin, asked_once, may, names_in
+from accounts.admin.base import ReadOnlyAdmin, asked_once, may, names_in, withdraws_or
 from accounts.admin.dialogs import ReasonAndReferenceForm, actor, base_units, carried_out, dialog, id_in
 from accounts.admin.numbers import amount_field
 from accounts.errors import Refusal
@@ -142,8 +142,9 @@ class CorrectionAdmin(ReadOnlyAdmin):
     readonly_fields = names_in(fieldsets)
     actions_list = ("propose_adjustment",)
     actions_detail = ("apply", "reject")
-    has_propose_permission = may("trades.add_correction")
-    has_decide_permission = may("trades.change_correction")
+    has_propose_permission = may("propose_correction")
+    has_decide_permission = may("apply_correction")
+    has_reject_permission = may("apply_correction", "propose_correction")
 
     @admin.display(description="Guid")
     def guid(self, correction: Correction) -> str:
@@ -243,10 +244,11 @@ class CorrectionAdmin(ReadOnlyAdmin):
         description="Reject",
         icon="block",
         variant=ActionVariant.DANGER,
-        permissions=["decide"],
+        permissions=["reject"],
         dialog=dialog("Reject this correction?", "Nothing moves. Its maker withdraws it this way.", "Reject"),
     )
     def reject(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
+        withdraws_or(request, "apply_correction", Correction, id_in(object_id))
         return _decided(request, object_id, decide.reject, lambda made: "The correction is rejected; nothing moved.")
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:

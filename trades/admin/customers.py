@@ -25,8 +25,8 @@ admin.site.unregister(Customer)
 @admin.register(Customer)
 class AdjustableCustomerAdmin(CustomerAdmin):
     actions_detail: Any = ("propose_adjustment", "propose_erasure")
-    has_propose_permission = may("trades.add_correction")
-    has_erase_permission = may("trades.add_erasure")
+    has_propose_permission = may("propose_correction")
+    has_erase_permission = may("propose_erasure")
 
     @action(
         description="Propose adjustment",

@@ -14,7 +14,7 @@ from unfold.forms import BaseDialogForm
 
 from accounts import clock
 from accounts.admin import shown
-from accounts.admin.base import ReadOnlyAdmin, may, names_in
+from accounts.admin.base import ReadOnlyAdmin, may, names_in, withdraws_or
 from accounts.admin.dialogs import carried_out, dialog, id_in
 from trades import erasure
 from trades.models import Erasure
@@ -37,7 +37,8 @@ class ErasureAdmin(ReadOnlyAdmin):
     )
     readonly_fields = names_in(fieldsets)
     actions_detail = ("carry_out", "refuse")
-    has_decide_permission = may("trades.change_erasure")
+    has_decide_permission = may("decide_erasure")
+    has_refuse_permission = may("decide_erasure", "propose_erasure")
 
     @admin.display(description="Guid")
     def guid(self, one: Erasure) -> str:
@@ -89,10 +90,11 @@ class ErasureAdmin(ReadOnlyAdmin):
     @action(
         description="Refuse",
         icon="block",
-        permissions=["decide"],
+        permissions=["refuse"],
         dialog=dialog("Refuse this erasure?", "Nothing is erased. Its maker withdraws it this way.", "Refuse"),
     )
     def refuse(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
+        withdraws_or(request, "decide_erasure", Erasure, id_in(object_id))
         return _decided(request, object_id, erasure.refuse, "The erasure is refused; nothing was erased.")
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:

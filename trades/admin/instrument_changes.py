@@ -18,7 +18,7 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from accounts import clock
 from accounts.admin import shown
-from accounts.admin.base import ReadOnlyAdmin, may, names_in
+from accounts.admin.base import ReadOnlyAdmin, may, names_in, withdraws_or
 from accounts.admin.dialogs import carried_out, dialog, id_in
 from accounts.errors import Refusal
 from accounts.ids import uuid7
@@ -88,8 +88,9 @@ class InstrumentChangeAdmin(ReadOnlyAdmin):
     readonly_fields = names_in(fieldsets)
     actions_list = ("propose",)
     actions_detail = ("apply", "refuse")
-    has_propose_permission = may("quotes.add_instrumentchange")
-    has_decide_permission = may("quotes.change_instrumentchange")
+    has_propose_permission = may("change_instrument")
+    has_decide_permission = may("apply_instrument_change")
+    has_refuse_permission = may("apply_instrument_change", "change_instrument")
 
     @admin.display(description="Guid")
     def guid(self, one: InstrumentChange) -> str:
@@ -186,10 +187,11 @@ class InstrumentChangeAdmin(ReadOnlyAdmin):
         description="Refuse",
         icon="block",
         variant=ActionVariant.DANGER,
-        permissions=["decide"],
+        permissions=["refuse"],
         dialog=dialog("Refuse this change?", "Nothing changes. Its maker withdraws it this way.", "Refuse"),
     )
     def refuse(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
+        withdraws_or(request, "apply_instrument_change", InstrumentChange, id_in(object_id))
         return _decided(request, object_id, change.refuse, "The change is refused; nothing changed.")
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:

@@ -8,6 +8,8 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.urls import reverse
 
+from accounts.admin.base import reads
+
 MenuItem = tuple[str, str, str]  # title, icon, app_model
 
 GROUPS: tuple[tuple[str, tuple[MenuItem, ...]], ...] = (
@@ -132,4 +134,4 @@ def _allowed(request: HttpRequest, entries: tuple[MenuItem, ...]) -> list[dict[s
 
 def may_see(request: HttpRequest, model: str) -> bool:
     """Whether somebody may look at the rows of an app_model."""
-    return bool(request.user.has_perm("{}.view_{}".format(*model.rsplit("_", 1))))
+    return reads(request, model)

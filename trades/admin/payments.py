@@ -153,9 +153,10 @@ class PaymentAdmin(ReadOnlyAdmin):
 
     actions_list = ("make_file",)
     actions_detail = ("confirm", "approve", "agree", "refuse", "came_back")
-    has_decide_permission = may("trades.change_payment")
-    has_make_file_permission = may("trades.add_paymentfile")
-    has_propose_permission = may("trades.add_correction")
+    has_decide_permission = may("handle_payment")
+    has_agree_permission = may("agree_to_payment")
+    has_make_file_permission = may("make_payment_file")
+    has_propose_permission = may("propose_correction")
 
     @admin.display(description="Payment")
     def short_guid(self, payment: Payment) -> str:
@@ -307,7 +308,7 @@ class PaymentAdmin(ReadOnlyAdmin):
         description="Agree",
         icon="done_all",
         variant=ActionVariant.SUCCESS,
-        permissions=["decide"],
+        permissions=["agree"],
         dialog=dialog(
             "Do you agree?",
             "That the money has moved, as they say: the payment completes. Or that a payout may be paid: it goes into"

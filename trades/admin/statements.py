@@ -94,8 +94,8 @@ class StatementFileAdmin(ReadOnlyAdmin):
     readonly_fields = names_in(fieldsets)
     actions_list = ("upload",)
     actions_detail = ("release",)
-    has_upload_permission = may("trades.add_statementfile")
-    has_release_permission = may("trades.change_payment")
+    has_upload_permission = may("import_statement")
+    has_release_permission = may("release_statement")
 
     @admin.display(description="Entries")
     def entries(self, one: StatementFile) -> str:
@@ -218,7 +218,7 @@ class StatementEntryAdmin(ReadOnlyAdmin):
     )
     readonly_fields = names_in(fieldsets)
     actions_detail = ("match", "send_back", "explain")
-    has_decide_permission = may("trades.change_statemententry")
+    has_decide_permission = may("match_entry")
 
     @admin.display(description="Amount")
     def amount_shown(self, one: StatementEntry) -> str:

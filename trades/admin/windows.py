@@ -60,6 +60,7 @@ class WindowForm(forms.ModelForm):
 
 @admin.register(SettlementWindow)
 class SettlementWindowAdmin(NeverDeleted, BoundedAdmin):
+    deed = "change_window"
     form = WindowForm
     list_display = (
         "name",
