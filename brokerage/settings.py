@@ -301,6 +301,7 @@ UNFOLD = {
     "ENVIRONMENT": "trades.admin.navigation.environment",
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": f"{STATIC_URL}brokerage/icon.svg"}],
     "STYLES": [f"{STATIC_URL}brokerage/admin.css"],
+    "LOGIN": {"form": "accounts.login_form.LoginForm"},
     "DASHBOARD_CALLBACK": "trades.admin.dashboard.figures",
     "SIDEBAR": "trades.admin.navigation.sidebar",
     "COLORS": {
@@ -399,6 +400,9 @@ LIMITS = {
     # Of what asks for a password or a secret, and of new accounts.
     "login_address": _limits(env.str("LIMIT_LOGIN_ADDRESS", default="60/minute;600/hour")),
     "login_account": _limits(env.str("LIMIT_LOGIN_ACCOUNT", default="10/minute;50/hour")),
+    # Of logins to the admin alone, besides: those that fail.
+    "admin_account": _limits(env.str("LIMIT_ADMIN_LOGIN_ACCOUNT", default="5/15minute")),
+    "admin_address": _limits(env.str("LIMIT_ADMIN_LOGIN_ADDRESS", default="20/15minute")),
     "signup_address": _limits(env.str("LIMIT_SIGNUP_ADDRESS", default="20/minute;100/hour")),
     "token_address": _limits(env.str("LIMIT_TOKEN_ADDRESS", default="300/minute")),
     "token_client": _limits(env.str("LIMIT_TOKEN_CLIENT", default="60/minute")),

@@ -39,6 +39,7 @@ from accounts.admin.dialogs import ReasonForm, carried_out, dialog, id_in
 from accounts.errors import Refusal
 from accounts.models import Asset, Customer, LedgerAccount, User
 from accounts.selectors import details_of
+from accounts.services import logins
 from accounts.states import CUSTOMER_MOVES
 
 STATES = {"verified": "success", "frozen": "danger", "rejected": "danger", "storing": "info", "unverified": "warning"}
@@ -98,7 +99,8 @@ class StaffChangeForm(UserChangeForm):
 class UserAdmin(NamesNobody, NeverDeleted, ByDeed, DjangoUserAdmin, ModelAdmin):
     """People who log in. Only an Administrator changes one, and nobody what they themselves may do."""
 
-    actions_detail = ("disable_login", "enable_login", "log_out_everywhere")
+    actions_detail = ("disable_login", "enable_login", "log_out_everywhere", "let_in")
+    has_let_in_permission = may("manage_staff")
     has_disable_permission = may("disable_login")
     has_log_out_permission = may("log_out")
     form, add_form, change_password_form = StaffChangeForm, StaffCreationForm, AdminPasswordChangeForm
@@ -195,6 +197,26 @@ class UserAdmin(NamesNobody, NeverDeleted, ByDeed, DjangoUserAdmin, ModelAdmin):
             self.log_change(request, user, "Logged out everywhere.")
 
         return carried_out(request, ended, "Logged out everywhere.", USER, user.pk)
+
+    @action(
+        description="Let in",
+        icon="lock_open",
+        permissions=["let_in"],
+        dialog=dialog(
+            "Let this user try again at once?",
+            "The logins that failed are forgotten. Be sure that it is the owner who asks.",
+            "Let in",
+            ReasonForm,
+        ),
+    )
+    def let_in(self, request: HttpRequest, form: ReasonForm, object_id: str) -> HttpResponse:
+        user = self._somebody(request, object_id)
+
+        def done() -> None:
+            logins.let_in_again(user.email, list(user.known_addresses.values_list("address", flat=True)))
+            self.log_change(request, user, f"Forgot the failed logins: {form.cleaned_data['reason']}")
+
+        return carried_out(request, done, "The failed logins are forgotten.", USER, user.pk)
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
         user = self.get_object(request, str(object_id))  # None for an id that names nothing
