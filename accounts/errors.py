@@ -216,6 +216,11 @@ class NotOnesOwn(Refusal):
     sentence = "Nobody changes what they themselves may do: another Administrator does."
 
 
+class WrongCode(Refusal):
+    code = "wrong_code"
+    sentence = "That code is wrong, or was used. Wait for the authenticator's next one."
+
+
 class NoSuchRight(Refusal):
     code = "no_such_right"
     sentence = "The roles of this member of staff don't include that."

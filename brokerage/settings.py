@@ -178,6 +178,9 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "rest_framework_simplejwt.token_blacklist",
     "django_celery_beat",
+    "django_otp",
+    "django_otp.plugins.otp_totp",
+    "django_otp.plugins.otp_static",
     *(["corsheaders"] if CORS_ALLOWED_ORIGINS else []),
     "accounts",
     "quotes",
@@ -202,6 +205,8 @@ MIDDLEWARE = [
     "brokerage.http.pages.Sessions",
     "brokerage.http.pages.Csrf",
     "brokerage.http.pages.Logins",
+    "brokerage.http.pages.Devices",
+    "brokerage.http.pages.SecondFactor",
     "brokerage.http.pages.Uploads",
     "brokerage.http.pages.Messages",
     "brokerage.http.pages.Frames",
@@ -287,6 +292,9 @@ PAGE_POLICIES = {
 SESSION_COOKIE_SECURE = HTTPS
 CSRF_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_AGE = 8 * 3600
+# Staff show a code of a second factor before any page of the admin, and a fresh one to apply and confirm.
+SECOND_FACTOR = env.bool("SECOND_FACTOR", default=not SANDBOX)
+OTP_TOTP_ISSUER = env.str("SECOND_FACTOR_NAME", default="Brokerage")  # what an authenticator shows
 
 # --- the admin -------------------------------------------------------------------------------------
 

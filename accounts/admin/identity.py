@@ -39,7 +39,7 @@ from accounts.admin.dialogs import ReasonForm, carried_out, dialog, id_in
 from accounts.errors import Refusal
 from accounts.models import Asset, Customer, LedgerAccount, User
 from accounts.selectors import details_of
-from accounts.services import logins
+from accounts.services import logins, second_factor
 from accounts.states import CUSTOMER_MOVES
 
 STATES = {"verified": "success", "frozen": "danger", "rejected": "danger", "storing": "info", "unverified": "warning"}
@@ -99,8 +99,8 @@ class StaffChangeForm(UserChangeForm):
 class UserAdmin(NamesNobody, NeverDeleted, ByDeed, DjangoUserAdmin, ModelAdmin):
     """People who log in. Only an Administrator changes one, and nobody what they themselves may do."""
 
-    actions_detail = ("disable_login", "enable_login", "log_out_everywhere", "let_in")
-    has_let_in_permission = may("manage_staff")
+    actions_detail = ("disable_login", "enable_login", "log_out_everywhere", "let_in", "reset_second_factor")
+    has_let_in_permission = has_reset_permission = may("manage_staff")
     has_disable_permission = may("disable_login")
     has_log_out_permission = may("log_out")
     form, add_form, change_password_form = StaffChangeForm, StaffCreationForm, AdminPasswordChangeForm
@@ -113,12 +113,12 @@ class UserAdmin(NamesNobody, NeverDeleted, ByDeed, DjangoUserAdmin, ModelAdmin):
     ordering = ("-pk",)
     sortable_by = ("email",)
     search_fields = ("email__istartswith",)
-    readonly_fields = ("is_active", "created", "last_seen")
+    readonly_fields = ("is_active", "created", "last_seen", "has_second_factor")
     filter_horizontal = ("groups",)
     fieldsets = (
         (None, {"fields": ("email", "name", "password")}),
         ("May do", {"fields": ("is_active", "is_staff", "is_superuser", "groups")}),
-        ("Since", {"fields": ("created", "last_seen")}),
+        ("Since", {"fields": ("created", "last_seen", "has_second_factor")}),
     )
     add_fieldsets = ((None, {"classes": ("wide",), "fields": ("email", "password1", "password2")}),)
 
@@ -218,11 +218,35 @@ class UserAdmin(NamesNobody, NeverDeleted, ByDeed, DjangoUserAdmin, ModelAdmin):
 
         return carried_out(request, done, "The failed logins are forgotten.", USER, user.pk)
 
+    @action(
+        description="Reset second factor",
+        icon="phonelink_erase",
+        variant=ActionVariant.DANGER,
+        permissions=["reset"],
+        dialog=dialog(
+            "Take this user's second factor away?",
+            "Their sessions end, and at the next login they add another one by their password alone. Be sure that it is"
+            " the owner who asks.",
+            "Reset it",
+            ReasonForm,
+        ),
+    )
+    def reset_second_factor(self, request: HttpRequest, form: ReasonForm, object_id: str) -> HttpResponse:
+        user = self._somebody(request, object_id)
+
+        def done() -> None:
+            second_factor.reset(user.pk, by=cast(UUID, request.user.pk))
+            self.log_change(request, user, f"Reset the second factor: {form.cleaned_data['reason']}")
+
+        return carried_out(request, done, "The second factor is taken away.", USER, user.pk)
+
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
         user = self.get_object(request, str(object_id))  # None for an id that names nothing
         if user is None or (user.is_staff and not is_administrator(request)):
             return []
-        hidden = "enable_login" if user.is_active else "disable_login"
+        hidden: tuple[str, ...] = ("enable_login" if user.is_active else "disable_login",)
+        if user.pk == request.user.pk:
+            hidden = ("disable_login", "enable_login", "let_in", "reset_second_factor")
         return [one for one in super().get_actions_detail(request, object_id) if not one.action_name.endswith(hidden)]
 
     def _switched(self, request: HttpRequest, object_id: str, reason: str, *, on: bool) -> HttpResponse:
@@ -243,6 +267,11 @@ class UserAdmin(NamesNobody, NeverDeleted, ByDeed, DjangoUserAdmin, ModelAdmin):
         if user.is_staff and not is_administrator(request):
             raise PermissionDenied
         return user
+
+    @admin.display(description="Second factor", boolean=True)
+    @asked_once
+    def has_second_factor(self, user: User) -> bool:
+        return second_factor.is_enrolled(user)
 
     @admin.display(description="Last login here")
     def last_seen(self, user: User) -> str:

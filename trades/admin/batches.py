@@ -17,7 +17,7 @@ from unfold.forms import BaseDialogForm
 from accounts import clock
 from accounts.admin import shown
 from accounts.admin.base import ReadOnlyAdmin, asked_once, may, names_in
-from accounts.admin.dialogs import ReasonForm, actor, carried_out, dialog, id_in
+from accounts.admin.dialogs import FreshCodeForm, ReasonForm, actor, carried_out, dialog, id_in
 from trades.admin.legs import LegInline
 from trades.admin.preview import CutForm, preview_page, reason_text
 from trades.corrections.propose import propose_batch_reversal
@@ -243,7 +243,7 @@ class SettlementBatchAdmin(ReadOnlyAdmin):
         icon="verified",
         variant=ActionVariant.SUCCESS,
         permissions=["confirm"],
-        dialog=dialog("Confirm this batch?", "From now on it may be settled.", "Confirm"),
+        dialog=dialog("Confirm this batch?", "From now on it may be settled.", "Confirm", FreshCodeForm),
     )
     def confirm_batch(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
         batch_id = id_in(object_id)

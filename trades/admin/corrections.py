@@ -21,7 +21,7 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 from accounts import clock
 from accounts.admin import shown
 from accounts.admin.base import ReadOnlyAdmin, asked_once, may, names_in, withdraws_or
-from accounts.admin.dialogs import ReasonAndReferenceForm, actor, base_units, carried_out, dialog, id_in
+from accounts.admin.dialogs import FreshCodeForm, ReasonAndReferenceForm, actor, base_units, carried_out, dialog, id_in
 from accounts.admin.numbers import amount_field
 from accounts.errors import Refusal
 from accounts.identity import Actor
@@ -235,6 +235,7 @@ class CorrectionAdmin(ReadOnlyAdmin):
             "Its movements are made now, all of them or none; a large batch goes on by itself. Whoever proposed it"
             " can't apply it.",
             "Apply",
+            FreshCodeForm,
         ),
     )
     def apply(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:

@@ -15,7 +15,7 @@ from unfold.forms import BaseDialogForm
 from accounts import clock
 from accounts.admin import shown
 from accounts.admin.base import ReadOnlyAdmin, may, names_in, withdraws_or
-from accounts.admin.dialogs import carried_out, dialog, id_in
+from accounts.admin.dialogs import FreshCodeForm, carried_out, dialog, id_in
 from trades import erasure
 from trades.models import Erasure
 
@@ -82,6 +82,7 @@ class ErasureAdmin(ReadOnlyAdmin):
             "Nothing brings it back. The books stay, of a customer whom nobody can name; the login is closed. Whoever"
             " proposed it can't carry it out.",
             "Erase",
+            FreshCodeForm,
         ),
     )
     def carry_out(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:

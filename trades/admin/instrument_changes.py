@@ -19,7 +19,7 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 from accounts import clock
 from accounts.admin import shown
 from accounts.admin.base import ReadOnlyAdmin, may, names_in, withdraws_or
-from accounts.admin.dialogs import carried_out, dialog, id_in
+from accounts.admin.dialogs import FreshCodeForm, carried_out, dialog, id_in
 from accounts.errors import Refusal
 from accounts.ids import uuid7
 from quotes import symbols, terms
@@ -178,6 +178,7 @@ class InstrumentChangeAdmin(ReadOnlyAdmin):
             "What it fires is found out once more: more than was stated, and it is refused. The instrument changes"
             " everywhere within two seconds, and stops fire from then on. Whoever proposed it can't apply it.",
             "Apply",
+            FreshCodeForm,
         ),
     )
     def apply(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:

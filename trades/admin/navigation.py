@@ -84,7 +84,7 @@ GROUPS: tuple[tuple[str, tuple[MenuItem, ...]], ...] = (
         "System",
         (
             ("Users", "person", "accounts_user"),
-            ("Groups", "shield_person", "auth_group"),
+            ("Roles", "shield_person", "auth_group"),
             ("Engine leases", "memory", "trades_enginelease"),
             ("Feed lease", "podcasts", "quotes_feedlease"),
             ("Swap nights", "bedtime", "trades_swaprun"),

@@ -16,7 +16,7 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget, 
 from accounts import clock
 from accounts.admin import shown
 from accounts.admin.base import ReadOnlyAdmin, ReadOnlyInline, asked_once, may, names_in
-from accounts.admin.dialogs import ReasonAndReferenceForm, actor, carried_out, dialog, id_in
+from accounts.admin.dialogs import FreshCodeForm, ReasonAndReferenceForm, actor, carried_out, dialog, id_in
 from accounts.admin.numbers import amount_field
 from accounts.identity import Actor
 from accounts.services import base_units
@@ -65,7 +65,7 @@ class RefuseForm(BaseDialogForm):
             del self.fields["stopped"]
 
 
-class ReferenceForm(BaseDialogForm):
+class ReferenceForm(FreshCodeForm):
     reference = forms.CharField(
         max_length=LONGEST_REFERENCE,
         widget=UnfoldAdminTextInputWidget,
@@ -292,6 +292,7 @@ class PaymentAdmin(ReadOnlyAdmin):
             "Compare the bank account's holder with the customer. Within the asset's limit it goes into the next"
             " payment file; above it somebody else agrees first.",
             "Approve",
+            FreshCodeForm,
         ),
     )
     def approve(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
@@ -314,6 +315,7 @@ class PaymentAdmin(ReadOnlyAdmin):
             "That the money has moved, as they say: the payment completes. Or that a payout may be paid: it goes into"
             " the next payment file. Or that the bank has stopped it: what was held is given back.",
             "I agree",
+            FreshCodeForm,
         ),
     )
     def agree(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:

@@ -17,6 +17,8 @@ from django_celery_beat.models import (
     PeriodicTask,
     SolarSchedule,
 )
+from django_otp.plugins.otp_static.models import StaticDevice
+from django_otp.plugins.otp_totp.models import TOTPDevice
 from kombu.exceptions import OperationalError
 from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
 from unfold.admin import ModelAdmin
@@ -27,7 +29,7 @@ from accounts.admin.base import ByDeed
 
 for registered in (PeriodicTask, CrontabSchedule, IntervalSchedule, ClockedSchedule, SolarSchedule):
     admin.site.unregister(registered)
-for tokens in (OutstandingToken, BlacklistedToken):  # they show whole refresh tokens: nobody's business
+for tokens in (OutstandingToken, BlacklistedToken, TOTPDevice, StaticDevice):  # they show secrets: nobody's business
     admin.site.unregister(tokens)
 
 

@@ -22,7 +22,7 @@ from unfold.widgets import (
 from accounts import clock
 from accounts.admin import shown
 from accounts.admin.base import ReadOnlyAdmin, may, names_in, withdraws_or
-from accounts.admin.dialogs import carried_out, dialog, id_in
+from accounts.admin.dialogs import FreshCodeForm, carried_out, dialog, id_in
 from accounts.ids import uuid7
 from accounts.models import Asset
 from trades.models import Counterparty, StandingInstruction
@@ -175,6 +175,7 @@ class StandingInstructionAdmin(ReadOnlyAdmin):
             "Compare it with what the counterparty wrote, by another way than the one it came by. Money goes there from"
             " then on. Whoever proposed it can't approve it.",
             "Approve",
+            FreshCodeForm,
         ),
     )
     def approve(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
