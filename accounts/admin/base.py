@@ -77,6 +77,16 @@ def withdraws_or(request: HttpRequest, deed: str, proposals: type[Model], propos
         raise PermissionDenied
 
 
+def open_to(
+    request: HttpRequest, maker: UUID | None, deed: str, offered: list[Any], *, decide: str, refuse: str = ""
+) -> list[Any]:
+    """The buttons of a proposal for whoever looks at it: its maker doesn't decide, and takes it back; whoever can't
+    decide doesn't refuse."""
+    is_makers = maker is not None and maker == request.user.pk
+    hidden = [decide] if is_makers else [] if does(request, deed) else [refuse]
+    return [one for one in offered if not any(name and one.action_name.endswith(f"_{name}") for name in hidden)]
+
+
 def is_administrator(request: HttpRequest) -> bool:
     """Whether somebody is an Administrator; a role can't be given what only those do."""
     allowed = bool(request.user.is_active and request.user.is_staff and request.user.is_superuser)

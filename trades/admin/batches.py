@@ -48,6 +48,38 @@ PAGE, LIST = "admin:trades_settlementbatch_change", "admin:trades_settlementbatc
 SETTLE_SECONDS = 3.0  # for a click; the workers finish what is left
 
 
+class ConfirmForm(FreshCodeForm):
+    """Shows what would be settled, and who cut it."""
+
+    def render_before_template(self) -> str:
+        found = SettlementBatch.objects.select_related("made_by", "made_by_client", "window")
+        batch = found.filter(pk=id_in(self.object_id)).first()
+        if batch is None:
+            return ""
+        cut_by = shown.who(batch.made_by, batch.made_by_client, "the clock" if batch.window_id else "the system")
+        facts = [
+            ("Cut by", cut_by),
+            ("At", shown.timestamp(batch.cut_at)),
+            ("Trades", f"{batch.trades_count:,} of {batch.customers_count:,} customers"),
+            ("Left out", f"{batch.left_out_count:,}"),
+        ]
+        legs = SettlementLeg.objects.filter(batch=batch).select_related("asset").order_by("asset_id")
+        rows = [
+            (
+                leg.asset_id,
+                shown.amount(leg.received, leg.asset),
+                shown.amount(leg.delivered, leg.asset),
+                f"{leg.direction} {shown.amount_text(int(leg.expected), leg.asset)}",
+            )
+            for leg in legs
+        ]
+        return format_html(
+            '<div class="admin-foreseen">{}{}</div>',
+            shown.table(("", ""), facts, ""),
+            shown.table(("Asset", "Customers receive", "Customers deliver", "The firm"), rows, "No money would move."),
+        )
+
+
 @admin.register(SettlementBatch)
 class SettlementBatchAdmin(ReadOnlyAdmin):
     """A batch may hold a million trades: they are a filtered list behind a link, never part of this page."""
@@ -243,7 +275,7 @@ class SettlementBatchAdmin(ReadOnlyAdmin):
         icon="verified",
         variant=ActionVariant.SUCCESS,
         permissions=["confirm"],
-        dialog=dialog("Confirm this batch?", "From now on it may be settled.", "Confirm", FreshCodeForm),
+        dialog=dialog("Confirm this batch?", "From now on it may be settled.", "Confirm", ConfirmForm),
     )
     def confirm_batch(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
         batch_id = id_in(object_id)
@@ -324,6 +356,8 @@ class SettlementBatchAdmin(ReadOnlyAdmin):
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
         batch = self.get_object(request, str(object_id))  # None for an id that names nothing
         offered = OFFERED.get(BatchState(batch.state), ()) if batch and not hasattr(batch, "note") else ()
+        if batch and batch.made_by_id == request.user.pk:
+            offered = tuple(name for name in offered if name not in ("confirm_batch", "cancel_batch"))
         return [one for one in super().get_actions_detail(request, object_id) if one.action_name.endswith(offered)]
 
 

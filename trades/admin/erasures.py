@@ -14,7 +14,7 @@ from unfold.forms import BaseDialogForm
 
 from accounts import clock
 from accounts.admin import shown
-from accounts.admin.base import ReadOnlyAdmin, may, names_in, withdraws_or
+from accounts.admin.base import ReadOnlyAdmin, may, names_in, open_to, withdraws_or
 from accounts.admin.dialogs import FreshCodeForm, carried_out, dialog, id_in
 from trades import erasure
 from trades.models import Erasure
@@ -101,7 +101,9 @@ class ErasureAdmin(ReadOnlyAdmin):
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
         one = self.get_object(request, str(object_id))  # None for an id that names nothing
         is_open = one is not None and one.state == Erasure.State.PROPOSED
-        return super().get_actions_detail(request, object_id) if is_open else []
+        offered = super().get_actions_detail(request, object_id) if is_open else []
+        maker = one.made_by_id if one else None
+        return open_to(request, maker, "decide_erasure", offered, decide="carry_out", refuse="refuse")
 
 
 def _decided(request: HttpRequest, object_id: str, decides: Callable[..., Erasure], told: str) -> HttpResponse:

@@ -18,13 +18,14 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from accounts import clock
 from accounts.admin import shown
-from accounts.admin.base import ReadOnlyAdmin, may, names_in, withdraws_or
+from accounts.admin.base import ReadOnlyAdmin, may, names_in, open_to, withdraws_or
 from accounts.admin.dialogs import FreshCodeForm, carried_out, dialog, id_in
 from accounts.errors import Refusal
 from accounts.ids import uuid7
 from quotes import symbols, terms
 from quotes.models import InstrumentChange
 from quotes.models.instrument import MOVING
+from trades.admin.foreseen import dialog_shown, proposal_shown
 from trades.instruments import change
 from trades.instruments.errors import ChangeDecided
 from trades.instruments.selectors import changes_shown
@@ -60,6 +61,21 @@ class ProposeForm(BaseDialogForm):
         if not given["wanted"]:
             raise ValidationError("Say at least one term's new value.")
         return given
+
+
+class ApplyForm(FreshCodeForm):
+    """Shows what changes, who proposed it and why, and what it would fire now."""
+
+    def render_before_template(self) -> str:
+        one = InstrumentChange.objects.select_related("made_by").filter(pk=id_in(self.object_id)).first()
+        if one is None or one.state != InstrumentChange.State.PROPOSED:
+            return ""
+        try:
+            fires = told(change.would_fire(one.instrument_id, one.new)[0])
+        except Refusal as refusal:
+            fires = [f"It would be refused: {refusal.text}"]
+        lines = format_html_join("", "<p>{}</p>", ((line,) for line in fires))
+        return dialog_shown([proposal_shown(one, (one.instrument_id, changes_shown(one))), lines])
 
 
 @admin.register(InstrumentChange)
@@ -178,7 +194,7 @@ class InstrumentChangeAdmin(ReadOnlyAdmin):
             "What it fires is found out once more: more than was stated, and it is refused. The instrument changes"
             " everywhere within two seconds, and stops fire from then on. Whoever proposed it can't apply it.",
             "Apply",
-            FreshCodeForm,
+            ApplyForm,
         ),
     )
     def apply(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
@@ -198,7 +214,9 @@ class InstrumentChangeAdmin(ReadOnlyAdmin):
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
         one = self.get_object(request, str(object_id))  # None for an id that names nothing
         is_open = one is not None and one.state == InstrumentChange.State.PROPOSED
-        return super().get_actions_detail(request, object_id) if is_open else []
+        offered = super().get_actions_detail(request, object_id) if is_open else []
+        maker = one.made_by_id if one else None
+        return open_to(request, maker, "apply_instrument_change", offered, decide="apply", refuse="refuse")
 
 
 def _told(made: InstrumentChange) -> str:

@@ -8,6 +8,7 @@ from uuid import UUID
 from django import forms
 from django.contrib import admin
 from django.http import Http404, HttpRequest, HttpResponse
+from django.utils.html import format_html
 from unfold.decorators import action
 from unfold.enums import ActionVariant
 from unfold.forms import BaseDialogForm
@@ -21,6 +22,7 @@ from accounts.admin.numbers import amount_field
 from accounts.identity import Actor
 from accounts.services import base_units
 from accounts.services.funding import LONGEST_REFERENCE
+from trades.admin.foreseen import dialog_shown, would_move
 from trades.admin.movements import movements_of
 from trades.corrections.payment_return import moved, return_of
 from trades.corrections.propose import propose_payment_return
@@ -63,6 +65,23 @@ class RefuseForm(BaseDialogForm):
             raise Http404
         if payment.payment_file_id is None:
             del self.fields["stopped"]
+
+
+class AgreeForm(FreshCodeForm):
+    """Shows whose payment it is, who agreed first, and what agreeing would move: the same code, rolled back."""
+
+    def render_before_template(self) -> str:
+        found = Payment.objects.select_related("customer", "asset", "made_by", "stopped_by")
+        payment = found.filter(pk=id_in(self.object_id)).first()
+        if payment is None or payment.state not in PAYMENTS_UNDER_WAY:
+            return ""
+        facts = [
+            ("First", shown.who(payment.stopped_by or payment.made_by, otherwise=shown.NOTHING)),
+            ("Customer", str(payment.customer)),
+            ("What", payment.side),
+        ]
+        moves = would_move(self.request, payment, second_person.agree)
+        return dialog_shown([format_html("{}", shown.table(("", ""), facts, "")), moves])
 
 
 class ReferenceForm(FreshCodeForm):
@@ -315,7 +334,7 @@ class PaymentAdmin(ReadOnlyAdmin):
             "That the money has moved, as they say: the payment completes. Or that a payout may be paid: it goes into"
             " the next payment file. Or that the bank has stopped it: what was held is given back.",
             "I agree",
-            FreshCodeForm,
+            AgreeForm,
         ),
     )
     def agree(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
@@ -375,6 +394,8 @@ class PaymentAdmin(ReadOnlyAdmin):
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
         payment = self.get_object(request, str(object_id))  # None for an id that names nothing
         offered = _offered(payment) if payment else ()
+        if payment and request.user.pk == (payment.stopped_by_id or payment.made_by_id):
+            offered = tuple(name for name in offered if name != "payment_agree")
         return [one for one in super().get_actions_detail(request, object_id) if one.action_name.endswith(offered)]
 
 

@@ -21,7 +21,7 @@ from unfold.widgets import (
 
 from accounts import clock
 from accounts.admin import shown
-from accounts.admin.base import ReadOnlyAdmin, may, names_in, withdraws_or
+from accounts.admin.base import ReadOnlyAdmin, may, names_in, open_to, withdraws_or
 from accounts.admin.dialogs import FreshCodeForm, carried_out, dialog, id_in
 from accounts.ids import uuid7
 from accounts.models import Asset
@@ -195,7 +195,9 @@ class StandingInstructionAdmin(ReadOnlyAdmin):
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
         one = self.get_object(request, str(object_id))  # None for an id that names nothing
         is_open = one is not None and one.state == StandingState.PROPOSED
-        return super().get_actions_detail(request, object_id) if is_open else []
+        offered = super().get_actions_detail(request, object_id) if is_open else []
+        maker = one.made_by_id if one else None
+        return open_to(request, maker, "decide_standing_instruction", offered, decide="approve", refuse="refuse")
 
 
 def _decided(

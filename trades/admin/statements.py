@@ -160,7 +160,8 @@ class StatementFileAdmin(ReadOnlyAdmin):
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
         one = self.get_object(request, str(object_id))  # None for an id that names nothing
-        return super().get_actions_detail(request, object_id) if one and not hasattr(one, "release") else []
+        is_others = one is not None and one.made_by_id != request.user.pk and not hasattr(one, "release")
+        return super().get_actions_detail(request, object_id) if is_others else []
 
     @action(description="Import a statement", icon="upload_file", variant=ActionVariant.PRIMARY, permissions=["upload"])
     def upload(self, request: HttpRequest) -> HttpResponse:
