@@ -48,6 +48,7 @@ ALL: Final = (
     Deed("report_leg", "Report that a leg was settled, or failed.", (MAKER,)),
     Deed("flag_trade", "Hold a trade back from settlement, or let it settle.", (MAKER, RISK)),
     Deed("change_window", "Change when batches are cut, and how.", (MAKER,)),
+    Deed("decide_control", "Let a window go without a person, or an API client do more, as another proposed.", (RISK,)),
     Deed("handle_instruction", "Say that a settlement instruction was sent, failed or is cancelled.", (MAKER,)),
     Deed("make_payment_file", "Make a payment file, and fetch it.", (MAKER,)),
     Deed("add_counterparty", "Add a counterparty, and switch one off or on.", (MAKER,)),
@@ -92,7 +93,7 @@ _SETTLEMENT = (
     *("trades_settlementwindow", "trades_settlementinstruction", "trades_paymentfile", "trades_statementfile"),
     *("trades_statemententry", "trades_counterparty", "trades_standinginstruction"),
 )
-_CONTROL = ("trades_correction", "accounts_break", "accounts_reconciliationrun")
+_CONTROL = ("trades_correction", "trades_controlchange", "accounts_break", "accounts_reconciliationrun")
 _CUSTOMERS = ("accounts_customer", "accounts_externalbankaccount", "trades_erasure")
 _LEDGER = (
     *("accounts_ledgeraccount", "accounts_transfer", "accounts_ledgeraudit"),

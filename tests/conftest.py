@@ -67,6 +67,7 @@ WRITTEN = (
     "trades_leftout",
     "trades_lowwater",
     "trades_tradeflag",
+    "trades_controlchange",
     "trades_correction",
     "trades_statemententry",
     "trades_statementrelease",

@@ -1,6 +1,7 @@
 from trades.admin import (
     batches,
     breaks,
+    controls,
     corrections,
     counterparties,
     customers,
@@ -25,6 +26,7 @@ from trades.admin import (
 __all__ = [
     "batches",
     "breaks",
+    "controls",
     "corrections",
     "counterparties",
     "customers",

@@ -45,6 +45,7 @@ GROUPS: tuple[tuple[str, tuple[MenuItem, ...]], ...] = (
         "Control",
         (
             ("Corrections", "undo", "trades_correction"),
+            ("Controls", "toggle_on", "trades_controlchange"),
             ("Breaks", "report", "accounts_break"),
             ("Reconciliation", "rule", "accounts_reconciliationrun"),
         ),

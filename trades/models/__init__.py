@@ -6,6 +6,7 @@ from trades.models.batch import (
     SettlementWindow,
     TradeFlag,
 )
+from trades.models.control import ControlChange
 from trades.models.correction import Correction
 from trades.models.engine import EngineLease, IdempotentAnswer, MarginAccount, PriceExtreme, SwapRun
 from trades.models.erasure import Erasure
@@ -27,6 +28,7 @@ from trades.models.trade import Trade, TradeEvent
 
 __all__ = [
     "BatchEvent",
+    "ControlChange",
     "Correction",
     "Counterparty",
     "Deal",
