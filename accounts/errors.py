@@ -206,6 +206,26 @@ class InvalidToken(Unauthorized):
     sentence = "Token expired or invalid"
 
 
+class LastAdministrator(Refusal):
+    code = "last_administrator"
+    sentence = "This is the last Administrator who can log in: make another one first."
+
+
+class NotOnesOwn(Refusal):
+    code = "not_ones_own"
+    sentence = "Nobody changes what they themselves may do: another Administrator does."
+
+
+class WrongCode(Refusal):
+    code = "wrong_code"
+    sentence = "That code is wrong, or was used. Wait for the authenticator's next one."
+
+
+class NoSuchRight(Refusal):
+    code = "no_such_right"
+    sentence = "The roles of this member of staff don't include that."
+
+
 class UserNotFound(NotFound):
     sentence = "There is no such user."
 

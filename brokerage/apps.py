@@ -8,11 +8,14 @@ class BrokerageConfig(AppConfig):
 
     def ready(self) -> None:
         from accounts import versions
+        from accounts.services import logins
         from brokerage import grants, left_behind
+        from brokerage.http.limits import forget_failures
         from trades.payments.unknown_assets import rails_of_unknown_assets
 
         # Of the last app that has tables: when its signal comes, all of them are there.
         post_migrate.connect(grants.after_migrating, sender=apps.get_app_config("trades"))
+        logins.let_in.connect(forget_failures, dispatch_uid="let in")
         post_migrate.connect(versions.after_migrating, sender=apps.get_app_config("trades"))
         for check in (
             grants.the_application_cannot_rewrite_history,

@@ -189,6 +189,9 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "rest_framework_simplejwt.token_blacklist",
     "django_celery_beat",
+    "django_otp",
+    "django_otp.plugins.otp_totp",
+    "django_otp.plugins.otp_static",
     *(["corsheaders"] if CORS_ALLOWED_ORIGINS else []),
     "accounts",
     "quotes",
@@ -213,6 +216,8 @@ MIDDLEWARE = [
     "brokerage.http.pages.Sessions",
     "brokerage.http.pages.Csrf",
     "brokerage.http.pages.Logins",
+    "brokerage.http.pages.Devices",
+    "brokerage.http.pages.SecondFactor",
     "brokerage.http.pages.Uploads",
     "brokerage.http.pages.Messages",
     "brokerage.http.pages.Frames",
@@ -298,6 +303,9 @@ PAGE_POLICIES = {
 SESSION_COOKIE_SECURE = HTTPS
 CSRF_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_AGE = 8 * 3600
+# Staff show a code of a second factor before any page of the admin, and a fresh one to apply and confirm.
+SECOND_FACTOR = env.bool("SECOND_FACTOR", default=not SANDBOX)
+OTP_TOTP_ISSUER = env.str("SECOND_FACTOR_NAME", default="Brokerage")  # what an authenticator shows
 
 # --- the admin -------------------------------------------------------------------------------------
 
@@ -312,6 +320,7 @@ UNFOLD = {
     "ENVIRONMENT": "trades.admin.navigation.environment",
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": f"{STATIC_URL}brokerage/icon.svg"}],
     "STYLES": [f"{STATIC_URL}brokerage/admin.css"],
+    "LOGIN": {"form": "accounts.login_form.LoginForm"},
     "DASHBOARD_CALLBACK": "trades.admin.dashboard.figures",
     "SIDEBAR": "trades.admin.navigation.sidebar",
     "COLORS": {
@@ -410,6 +419,9 @@ LIMITS = {
     # Of what asks for a password or a secret, and of new accounts.
     "login_address": _limits(env.str("LIMIT_LOGIN_ADDRESS", default="60/minute;600/hour")),
     "login_account": _limits(env.str("LIMIT_LOGIN_ACCOUNT", default="10/minute;50/hour")),
+    # Of logins to the admin alone, besides: those that fail.
+    "admin_account": _limits(env.str("LIMIT_ADMIN_LOGIN_ACCOUNT", default="5/15minute")),
+    "admin_address": _limits(env.str("LIMIT_ADMIN_LOGIN_ADDRESS", default="20/15minute")),
     "signup_address": _limits(env.str("LIMIT_SIGNUP_ADDRESS", default="20/minute;100/hour")),
     "token_address": _limits(env.str("LIMIT_TOKEN_ADDRESS", default="300/minute")),
     "token_client": _limits(env.str("LIMIT_TOKEN_CLIENT", default="60/minute")),

@@ -64,6 +64,7 @@ NEVER_DELETED = {
     "quotes_instrumentchange",
     "quotes_termband",
     "quotes_tradinghours",
+    "trades_controlchange",
     "trades_correction",
     "trades_counterparty",
     "trades_instructionleg",

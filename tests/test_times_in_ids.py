@@ -37,6 +37,7 @@ CALLERS = {
     ("trades/admin/events.py", "of_days", "floor_of"): "the firm's, by real_of",
     ("trades/admin/events.py", "queryset", "of_days"): "the firm's day, as of_days has it",
     ("trades/admin/movements.py", "movements_of_correction", "floor_of"): "the firm's, by real_of",
+    ("trades/foreseen.py", "_look", "floor_of"): "the firm's, by real_of",
     ("trades/corrections/batch_reversal.py", "_next_slice", "stamp_of"): "the firm's, by real_of",
     ("trades/engine/process.py", "_look_at_cash", "floor_of"): "real",
     ("trades/low_water.py", "highest", "floor_of"): "its caller's",

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from django.contrib.admin.models import ADDITION, CHANGE, LogEntry
 from django.contrib.contenttypes.models import ContentType
+from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.db import models
 from django.db.models import Model, QuerySet
@@ -19,6 +20,7 @@ from django.utils.functional import cached_property
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.views import ChangeList
 
+from accounts import deeds
 from accounts.admin.numbers import PlainDecimalField, PlainIntegerField
 from accounts.ids import pasted_guid
 from accounts.models import Customer
@@ -34,17 +36,82 @@ def leave_dialog(request: HttpRequest, to: str, *args: object) -> HttpResponse:
     return HttpResponseRedirect(url)
 
 
-def may(permission: str) -> Callable[..., bool]:
-    """What an action's `permissions` ask for: a method that says whether somebody has Django's permission.
+def does(request: HttpRequest, *names: str) -> bool:
+    """Whether somebody has any of these deeds (accounts/deeds.py). Where not, the page that refuses it names them."""
+    allowed = request.user.is_staff and any(request.user.has_perm(deeds.permission(name)) for name in names)
+    if not allowed:
+        request.missing = deeds.missing(*names)  # type: ignore[attr-defined]
+    return allowed
 
-    Unfold takes its name itself, too, and asks the database whether it exists at every system check: `migrate` on an
-    empty one would fail.
+
+def reads(request: HttpRequest, model: str) -> bool:
+    """Whether somebody may read the rows of an app_model."""
+    allowed = bool(request.user.has_perm(deeds.reading(model)))
+    if not allowed:
+        request.missing = deeds.missing_reading(model)  # type: ignore[attr-defined]
+    return allowed
+
+
+def may(*names: str) -> Callable[..., bool]:
+    """What an action's `permissions` ask for: a method that says whether somebody has any of these deeds.
+
+    Unfold takes a permission's name itself, too, and asks the database whether it exists at every system check:
+    `migrate` on an empty one would fail. Raises KeyError at import for a deed that isn't listed.
     """
+    for name in names:
+        deeds.permission(name)
 
     def has(model_admin: Any, request: HttpRequest, obj: object = None) -> bool:
-        return bool(request.user.has_perm(permission))
+        return does(request, *names)
 
     return has
+
+
+def withdraws_or(request: HttpRequest, deed: str, proposals: type[Model], proposal_id: UUID) -> None:
+    """Who proposed something may take it back; somebody else's proposal is refused by whoever decides.
+
+    Raises PermissionDenied for anybody else.
+    """
+    mine = proposals._default_manager.filter(pk=proposal_id, made_by=request.user.pk)
+    if not does(request, deed) and not mine.exists():
+        raise PermissionDenied
+
+
+def open_to(
+    request: HttpRequest, maker: UUID | None, deed: str, offered: list[Any], *, decide: str, refuse: str = ""
+) -> list[Any]:
+    """The buttons of a proposal for whoever looks at it: its maker doesn't decide, and takes it back; whoever can't
+    decide doesn't refuse."""
+    is_makers = maker is not None and maker == request.user.pk
+    hidden = [decide] if is_makers else [] if does(request, deed) else [refuse]
+    return [one for one in offered if not any(name and one.action_name.endswith(f"_{name}") for name in hidden)]
+
+
+def is_administrator(request: HttpRequest) -> bool:
+    """Whether somebody is an Administrator; a role can't be given what only those do."""
+    allowed = bool(request.user.is_active and request.user.is_staff and request.user.is_superuser)
+    if not allowed:
+        request.missing = deeds.missing("manage_staff")  # type: ignore[attr-defined]
+    return allowed
+
+
+class ByDeed:
+    """A page whose rows are read by role, and made and changed by a deed: by none where it names none."""
+
+    deed: ClassVar[str] = ""
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        meta = self.opts  # type: ignore[attr-defined]
+        return reads(request, f"{meta.app_label}_{meta.model_name}")
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return bool(self.deed) and does(request, self.deed)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return bool(self.deed) and does(request, self.deed)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return bool(self.deed) and does(request, self.deed)
 
 
 def asked_once(method: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
@@ -99,7 +166,7 @@ class BoundedList(ChangeList):
         self.full_result_count = self.result_count
 
 
-class BoundedAdmin(ModelAdmin):
+class BoundedAdmin(ByDeed, ModelAdmin):
     """A list, newest first, and a page per row. `related` is joined, so no row costs a query of its own.
 
     Searching finds exact ids only, each through an index: `search_guids` (the row's own first), `search_texts`,
@@ -223,6 +290,10 @@ class ReadOnlyInline(ReadOnly, TabularInline):
     hide_title = True
     ordering = ("pk",)
     related: ClassVar[tuple[str, ...]] = ()
+
+    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Whoever may read the owner."""
+        return True
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         rows: QuerySet[Any] = super().get_queryset(request)

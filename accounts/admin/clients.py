@@ -25,6 +25,17 @@ class ApiClientForm(forms.ModelForm):
         help_text="What its tokens may do at the most. Tokens issued before lose at once what is taken away here.",
     )
 
+    def clean_scopes(self) -> list[str]:
+        """What lets a program do something is added by two persons, on its page."""
+        given: list[str] = self.cleaned_data["scopes"]
+        before = [] if self.instance._state.adding else self.initial.get("scopes", [])
+        added = [scope for scope in given if scope not in before and scope.endswith((":execute", ":write"))]
+        if added:
+            raise forms.ValidationError(
+                f"That takes two persons: save it without {', '.join(added)}, then propose them on its page."
+            )
+        return given
+
     class Meta:
         model = ApiClient
         fields = ("name", "scopes", "is_active")
@@ -32,6 +43,7 @@ class ApiClientForm(forms.ModelForm):
 
 @admin.register(ApiClient)
 class ApiClientAdmin(NeverDeleted, BoundedAdmin):
+    deed = "manage_clients"
     actions = ("end_tokens",)
     form = ApiClientForm
     list_display = ("name", "client_id", "is_active", "scope_count", "created")

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from django import forms
+from django.conf import settings
 from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.http import Http404, HttpRequest, HttpResponse
@@ -21,6 +22,7 @@ from accounts.admin.base import leave_dialog
 from accounts.errors import Refusal
 from accounts.identity import Actor
 from accounts.ids import uuid7
+from accounts.services import second_factor
 
 
 class ReasonForm(BaseDialogForm):
@@ -39,6 +41,30 @@ class ReasonAndReferenceForm(ReasonForm):
         widget=UnfoldAdminTextInputWidget,
         help_text="The bank's or the provider's own, if there is one.",
     )
+
+
+class FreshCodeForm(BaseDialogForm):
+    """What applies or confirms: asks for a code of the second factor that wasn't used, where settings demand one."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if settings.SECOND_FACTOR:
+            attributes = {"autocomplete": "one-time-code", "spellcheck": "false"}
+            self.fields["code"] = forms.CharField(
+                max_length=20,
+                label="A fresh code of your second factor",
+                widget=UnfoldAdminTextInputWidget(attrs=attributes),
+            )
+
+    def clean(self) -> dict[str, Any]:
+        """The code is used up last, once all else that was given is right."""
+        given: dict[str, Any] = super().clean() or {}
+        if settings.SECOND_FACTOR and not self.errors:
+            try:
+                second_factor.must_be_fresh(self.request.user.pk, given["code"])
+            except Refusal as refusal:
+                self.add_error("code", refusal.text)
+        return given
 
 
 def dialog(title: str, description: str, submit: str, form: type[BaseDialogForm] = BaseDialogForm) -> dict[str, Any]:

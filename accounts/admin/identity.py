@@ -3,26 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar, cast
+from uuid import UUID
 
 from django import forms
 from django.contrib import admin, messages
-from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group
 from django.contrib.postgres.fields import ArrayField
-from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.utils.html import format_html
 from unfold.admin import ModelAdmin
-from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+from unfold.decorators import action
+from unfold.enums import ActionVariant
+from unfold.forms import AdminPasswordChangeForm, BaseDialogForm, UserChangeForm, UserCreationForm
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from accounts import clock, services
+from accounts import clock, deeds, services
 from accounts.admin import shown
-from accounts.admin.base import BoundedAdmin, BoundedPaginator, NamesNobody, NeverDeleted
+from accounts.admin.base import (
+    BoundedAdmin,
+    BoundedPaginator,
+    ByDeed,
+    NamesNobody,
+    NeverDeleted,
+    ReadOnlyAdmin,
+    asked_once,
+    does,
+    is_administrator,
+    may,
+)
+from accounts.admin.dialogs import ReasonForm, carried_out, dialog, id_in
 from accounts.errors import Refusal
 from accounts.models import Asset, Customer, LedgerAccount, User
 from accounts.selectors import details_of
+from accounts.services import logins, second_factor
 from accounts.states import CUSTOMER_MOVES
 
 STATES = {"verified": "success", "frozen": "danger", "rejected": "danger", "storing": "info", "unverified": "warning"}
@@ -33,12 +50,35 @@ HELD = (
     LedgerAccount.Type.LEAVING,
 )
 
+USER = "admin:accounts_user_change"
+MOST_MEMBERS = 50
+
 admin.site.unregister(Group)
 
 
 @admin.register(Group)
-class GroupAdmin(DjangoGroupAdmin, ModelAdmin):
-    list_fullwidth = True
+class RoleAdmin(ReadOnlyAdmin):
+    """What each role does. Migrations write it (accounts/deeds.py); who has which stands on the user's page."""
+
+    list_display = ("name", "count")
+    ordering = ("name",)
+    fields = readonly_fields = ("name", "does", "members")
+
+    @admin.display(description="Deeds")
+    def count(self, role: Group) -> int:
+        return sum(role.name in deed.roles for deed in deeds.ALL)
+
+    @admin.display(description="May")
+    def does(self, role: Group) -> str:
+        rows = [(deed.name, deed.sentence) for deed in deeds.ALL if role.name in deed.roles]
+        return shown.table(("Deed", "What it is"), rows, "Read.")
+
+    @admin.display(description="Who has it")
+    @asked_once
+    def members(self, role: Group) -> str:
+        first = User.objects.filter(groups=role, is_staff=True).order_by("email")[:MOST_MEMBERS]
+        links = [format_html("{}", shown.link("accounts_user", user.pk, user)) for user in first]
+        return shown.joined(links) or "Nobody."
 
 
 class StaffCreationForm(UserCreationForm):
@@ -50,14 +90,19 @@ class StaffCreationForm(UserCreationForm):
 class StaffChangeForm(UserChangeForm):
     class Meta:
         model = User
-        fields = "__all__"
+        fields = ("email", "name", "password", "is_staff", "is_superuser", "groups")
+        labels = {"is_superuser": "Administrator", "groups": "Roles"}
+        help_texts = {"is_superuser": "Does everything, and alone gives roles.", "groups": ""}
 
 
 @admin.register(User)
-class UserAdmin(NamesNobody, NeverDeleted, DjangoUserAdmin, ModelAdmin):
-    """People who log in. Switching one off, or another password, ends every session of theirs at once."""
+class UserAdmin(NamesNobody, NeverDeleted, ByDeed, DjangoUserAdmin, ModelAdmin):
+    """People who log in. Only an Administrator changes one, and nobody what they themselves may do."""
 
-    actions = ("log_out_everywhere",)
+    actions_detail = ("disable_login", "enable_login", "log_out_everywhere", "let_in", "reset_second_factor")
+    has_let_in_permission = has_reset_permission = may("manage_staff")
+    has_disable_permission = may("disable_login")
+    has_log_out_permission = may("log_out")
     form, add_form, change_password_form = StaffChangeForm, StaffCreationForm, AdminPasswordChangeForm
     list_display = ("email", "name", "is_active", "is_staff", "is_superuser", "last_seen", "created")
     list_filter = ("is_active", "is_staff", "is_superuser")
@@ -68,22 +113,165 @@ class UserAdmin(NamesNobody, NeverDeleted, DjangoUserAdmin, ModelAdmin):
     ordering = ("-pk",)
     sortable_by = ("email",)
     search_fields = ("email__istartswith",)
-    readonly_fields = ("created", "last_seen")
-    filter_horizontal = ("groups", "user_permissions")
+    readonly_fields = ("is_active", "created", "last_seen", "has_second_factor")
+    filter_horizontal = ("groups",)
     fieldsets = (
         (None, {"fields": ("email", "name", "password")}),
-        ("May do", {"fields": ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")}),
-        ("Since", {"fields": ("created", "last_seen")}),
+        ("May do", {"fields": ("is_active", "is_staff", "is_superuser", "groups")}),
+        ("Since", {"fields": ("created", "last_seen", "has_second_factor")}),
     )
     add_fieldsets = ((None, {"classes": ("wide",), "fields": ("email", "password1", "password2")}),)
 
-    @admin.action(description="Log out everywhere", permissions=("change",))
-    def log_out_everywhere(self, request: HttpRequest, users: QuerySet[User]) -> None:
-        chosen = list(users)
-        services.log_out_everywhere([user.pk for user in chosen])
-        for user in chosen:
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return is_administrator(request)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return is_administrator(request)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> Any:
+        mine = ("is_staff", "is_superuser", "groups") if obj is not None and obj.pk == request.user.pk else ()
+        return (*self.readonly_fields, *mine)
+
+    def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:  # noqa: A002 - Django names it
+        """Of somebody else. One's own is changed where the present one is asked for."""
+        if request.user.pk == id_in(id):
+            messages.error(request, "Your own password is changed here, where the present one is asked for.")
+            return HttpResponseRedirect(reverse("admin:password_change"))
+        answer: HttpResponse = super().user_change_password(request, id, form_url)
+        return answer
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        """Roles are those of staff: who isn't has none."""
+        super().save_related(request, form, formsets, change)
+        if not form.instance.is_staff:
+            form.instance.groups.clear()
+
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        try:
+            answer: HttpResponse = super().changeform_view(request, *args, **kwargs)
+        except Refusal as refusal:  # the last administrator
+            messages.error(request, refusal.text)
+            return HttpResponseRedirect(request.path)
+        return answer
+
+    def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
+        with services.keeping_an_administrator():
+            super().save_model(request, obj, form, change)
+
+    @action(
+        description="Disable login",
+        icon="no_accounts",
+        variant=ActionVariant.DANGER,
+        permissions=["disable"],
+        dialog=dialog(
+            "Disable this login?",
+            "Every session and token of it ends at once, and nobody logs in with it until it is enabled again. Orders"
+            " and positions stay.",
+            "Disable it",
+            ReasonForm,
+        ),
+    )
+    def disable_login(self, request: HttpRequest, form: ReasonForm, object_id: str) -> HttpResponse:
+        return self._switched(request, object_id, form.cleaned_data["reason"], on=False)
+
+    @action(
+        description="Enable login",
+        icon="how_to_reg",
+        permissions=["disable"],
+        dialog=dialog("Enable this login?", "Its owner can log in again.", "Enable it", ReasonForm),
+    )
+    def enable_login(self, request: HttpRequest, form: ReasonForm, object_id: str) -> HttpResponse:
+        return self._switched(request, object_id, form.cleaned_data["reason"], on=True)
+
+    @action(
+        description="Log out everywhere",
+        icon="logout",
+        permissions=["log_out"],
+        dialog=dialog("Log this user out everywhere?", "Every session and token of theirs ends at once.", "Log out"),
+    )
+    def log_out_everywhere(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
+        user = self._somebody(request, object_id)
+
+        def ended() -> None:
+            services.log_out_everywhere([user.pk])
             self.log_change(request, user, "Logged out everywhere.")
-        messages.success(request, f"Logged out everywhere: {len(chosen)}.")
+
+        return carried_out(request, ended, "Logged out everywhere.", USER, user.pk)
+
+    @action(
+        description="Let in",
+        icon="lock_open",
+        permissions=["let_in"],
+        dialog=dialog(
+            "Let this user try again at once?",
+            "The logins that failed are forgotten. Be sure that it is the owner who asks.",
+            "Let in",
+            ReasonForm,
+        ),
+    )
+    def let_in(self, request: HttpRequest, form: ReasonForm, object_id: str) -> HttpResponse:
+        user = self._somebody(request, object_id)
+
+        def done() -> None:
+            logins.let_in_again(user.email, list(user.known_addresses.values_list("address", flat=True)))
+            self.log_change(request, user, f"Forgot the failed logins: {form.cleaned_data['reason']}")
+
+        return carried_out(request, done, "The failed logins are forgotten.", USER, user.pk)
+
+    @action(
+        description="Reset second factor",
+        icon="phonelink_erase",
+        variant=ActionVariant.DANGER,
+        permissions=["reset"],
+        dialog=dialog(
+            "Take this user's second factor away?",
+            "Their sessions end, and at the next login they add another one by their password alone. Be sure that it is"
+            " the owner who asks.",
+            "Reset it",
+            ReasonForm,
+        ),
+    )
+    def reset_second_factor(self, request: HttpRequest, form: ReasonForm, object_id: str) -> HttpResponse:
+        user = self._somebody(request, object_id)
+
+        def done() -> None:
+            second_factor.reset(user.pk, by=cast(UUID, request.user.pk))
+            self.log_change(request, user, f"Reset the second factor: {form.cleaned_data['reason']}")
+
+        return carried_out(request, done, "The second factor is taken away.", USER, user.pk)
+
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
+        user = self.get_object(request, str(object_id))  # None for an id that names nothing
+        if user is None or (user.is_staff and not is_administrator(request)):
+            return []
+        hidden: tuple[str, ...] = ("enable_login" if user.is_active else "disable_login",)
+        if user.pk == request.user.pk:
+            hidden = ("disable_login", "enable_login", "let_in", "reset_second_factor")
+        return [one for one in super().get_actions_detail(request, object_id) if not one.action_name.endswith(hidden)]
+
+    def _switched(self, request: HttpRequest, object_id: str, reason: str, *, on: bool) -> HttpResponse:
+        user = self._somebody(request, object_id)
+
+        def switched() -> None:
+            services.switch_login(user.pk, on=on, by=cast(UUID, request.user.pk))
+            self.log_change(request, user, f"{'Enabled' if on else 'Disabled'} the login: {reason}")
+
+        done = "The login is enabled." if on else "The login is disabled: every session of it has ended."
+        return carried_out(request, switched, done, USER, user.pk)
+
+    def _somebody(self, request: HttpRequest, object_id: str) -> User:
+        """Whom an action is about. Raises Http404, and PermissionDenied for staff where one is no Administrator."""
+        user = User.objects.filter(pk=id_in(object_id)).first()
+        if user is None:
+            raise Http404
+        if user.is_staff and not is_administrator(request):
+            raise PermissionDenied
+        return user
+
+    @admin.display(description="Second factor", boolean=True)
+    @asked_once
+    def has_second_factor(self, user: User) -> bool:
+        return second_factor.is_enrolled(user)
 
     @admin.display(description="Last login here")
     def last_seen(self, user: User) -> str:
@@ -101,12 +289,24 @@ class CustomerForm(forms.ModelForm):
         model = Customer
         fields = ("name", "type", "state", "labels")
 
+    asked_by: ClassVar[HttpRequest]  # of the form that a request is given
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         state = self.fields.get("state")
         if isinstance(state, forms.ChoiceField):  # there is none where somebody may only look
-            offered = {self.instance.state, *CUSTOMER_MOVES[self.instance.state]}
+            now = self.instance.state
+            moves = {to for to in CUSTOMER_MOVES[now] if does(self.asked_by, _deed_of(now, to))}
+            offered = {now, *moves}
             state.choices = [choice for choice in Customer.State.choices if choice[0] in offered]
+
+
+def _deed_of(before: str, after: str) -> str:
+    """Which deed it is to move a customer from a state to another."""
+    return "freeze_customer" if Customer.State.FROZEN in (before, after) else "verify_customer"
+
+
+_OF_CUSTOMERS = ("edit_customer", "verify_customer", "freeze_customer")
 
 
 @admin.register(Customer)
@@ -132,8 +332,20 @@ class CustomerAdmin(NamesNobody, NeverDeleted, BoundedAdmin):
         ("Identity", {"fields": ("guid", "login", "external_id", "partition", "created", "updated")}),
     )
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
+    has_change_permission = may(*_OF_CUSTOMERS)
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        form = super().get_form(request, obj, change=change, **kwargs)
+        form.asked_by = request
+        return form
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        words = () if does(request, "edit_customer") else ("name", "type", "labels")
+        state = () if does(request, "verify_customer", "freeze_customer") else ("state",)
+        return (*self.readonly_fields, *words, *state)
 
     def save_model(self, request: HttpRequest, obj: Customer, form: Any, change: bool) -> None:
         """What was changed and nothing else; the state by the service, from what it is now."""

@@ -14,7 +14,7 @@ from unfold.enums import ActionVariant
 from unfold.forms import BaseDialogForm
 
 from accounts.admin import shown
-from accounts.admin.base import ReadOnlyAdmin, leave_dialog
+from accounts.admin.base import ReadOnlyAdmin, leave_dialog, may
 from accounts.models import Asset, Funding, LedgerAccount, LedgerAudit, Transfer
 
 
@@ -211,8 +211,7 @@ class LedgerAuditAdmin(ReadOnlyAdmin):
             messages.info(request, "The recount has been asked for; its result appears in this list.")
         return leave_dialog(request, "admin:accounts_ledgeraudit_changelist")
 
-    def has_recount_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        return request.user.has_perm("accounts.add_ledgeraudit")
+    has_recount_permission = may("recount_books")
 
 
 def _funding_of(transfer: Transfer) -> Funding | None:

@@ -77,6 +77,7 @@ class LineInline(ReadOnlyInline):
 class ReconciliationRunAdmin(BoundedAdmin):
     """Never changed, never removed. Adding one is reconciling a statement."""
 
+    deed = "reconcile"
     form = StatementForm
     list_display = ("short_guid", "as_of_moment", "result", "source", "made", "when")
     list_filter = ("ok",)

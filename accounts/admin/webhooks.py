@@ -72,6 +72,7 @@ class SubscriptionForm(forms.ModelForm):
 class WebhookSubscriptionAdmin(NeverDeleted, BoundedAdmin):
     """Made here for an API client, or by it. A key is shown to the client alone, when it asks for a new one."""
 
+    deed = "manage_webhooks"
     form = SubscriptionForm
     actions = ("send_again", "end_now")
     list_display = ("name", "client", "url", "state", "failing", "until")
@@ -84,7 +85,8 @@ class WebhookSubscriptionAdmin(NeverDeleted, BoundedAdmin):
         *("failing", "failures", "until", "created", "id"),
     )
     add_fieldsets = ((None, {"fields": ("client", "name", "url", "customer_guid", "kinds")}),)
-    has_change_subscription_permission = may("accounts.change_webhooksubscription")
+    has_send_again_permission = may("resend_webhooks")
+    has_end_permission = may("manage_webhooks")
 
     def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
         return False
@@ -117,7 +119,7 @@ class WebhookSubscriptionAdmin(NeverDeleted, BoundedAdmin):
         messages.success(request, text.format(subscription.pk.hex))
         return HttpResponseRedirect(shown.path_of("accounts_webhooksubscription", subscription.pk))
 
-    @admin.action(description="Send again what failed", permissions=("change_subscription",))
+    @admin.action(description="Send again what failed", permissions=("send_again",))
     def send_again(self, request: HttpRequest, chosen: QuerySet[WebhookSubscription]) -> None:
         count = 0
         for subscription in chosen.filter(deleted_at=None, state=WebhookSubscription.State.COMPLETED):
@@ -125,7 +127,7 @@ class WebhookSubscriptionAdmin(NeverDeleted, BoundedAdmin):
             self.log_change(request, subscription, "Sent again what failed.")
         messages.success(request, f"Deliveries that are sent again: {count}.")
 
-    @admin.action(description="End now", permissions=("change_subscription",))
+    @admin.action(description="End now", permissions=("end",))
     def end_now(self, request: HttpRequest, chosen: QuerySet[WebhookSubscription]) -> None:
         ended = list(chosen)
         for subscription in ended:

@@ -13,6 +13,7 @@ from accounts.services.funding import base_units, deposit, withdraw
 from accounts.services.invitations import Invitation, accept, invite, open_invited
 from accounts.services.personal_data import GivenNumber, PersonalData
 from accounts.services.sessions import change_password, end_tokens, log_out_everywhere
+from accounts.services.staff import keeping_an_administrator, switch_login
 
 __all__ = [
     "GivenNumber",
@@ -35,11 +36,13 @@ __all__ = [
     "forget_addresses",
     "granted",
     "invite",
+    "keeping_an_administrator",
     "log_out_everywhere",
     "note_address",
     "open_account",
     "open_customers",
     "open_invited",
     "sweep",
+    "switch_login",
     "withdraw",
 ]

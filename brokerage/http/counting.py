@@ -54,6 +54,18 @@ def hit(name: str, *who: str) -> list[Standing]:
     return standings
 
 
+def unhit(name: str, *who: str) -> None:
+    """Forget what was counted against a limit, in its every window."""
+    for item in settings.LIMITS[name]:
+        if uptime() >= _Away.until:
+            try:
+                SlidingWindowCounterRateLimiter(_storage()).clear(item, name, *who)
+            except redis.RedisError as failure:
+                _note_that_it_is_away(failure)
+        with _one_at_a_time:
+            MovingWindowRateLimiter(_alone()).clear(item, name, *who)
+
+
 def take(name: str, who: str) -> Standing | None:
     """Count a call; None where there is no limit of this name."""
     items = settings.LIMITS[name]

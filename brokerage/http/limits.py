@@ -3,7 +3,7 @@
 `ApiLimits` counts every call of the API by who makes it: a customer, an API client, or the address of whoever
 shows no good token. `LoginThrottle` is REST framework's hook for what asks for a password, a secret, or a new account:
 a view names its `throttle_scope`. The admin's login form is no view of ours, so `AdminLoginLimits` counts it
-as a login.
+as a login, and what fails there by a limit of its own.
 
 Every answer tells `RateLimit-Limit`, `RateLimit-Remaining` and `RateLimit-Reset` (seconds) of the limit that is
 nearest; a refusal is 429 with `Retry-After`, in the path's dialect.
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from django.db import DatabaseError
@@ -25,6 +25,7 @@ from accounts import clock, selectors, services, tokens
 from accounts.api import oauth
 from accounts.errors import TooMany, Unauthorized
 from accounts.identity import Caller
+from accounts.services import logins
 from brokerage.errors import answer, told
 from brokerage.http import counting, headers
 from brokerage.http.addresses import address_of
@@ -84,16 +85,56 @@ class ApiLimits(_Limits):
             _stand(request, [standing])
 
 
-class AdminLoginLimits(_Limits):
-    @staticmethod
-    def counts(request: HttpRequest) -> bool:
-        return request.path_info == _ADMIN_LOGIN and request.method == "POST"
+class AdminLoginLimits:
+    """Of logins to the admin. A refusal is the login's own page, which says for how long: 429, and no password is read.
+
+    Each is counted before its password is looked at, so of a thousand at once no more are than may fail; whoever gets
+    in has the account's count back. An address keeps its own: with an account of theirs, somebody could begin anew
+    as often as they like.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if request.path_info != _ADMIN_LOGIN or request.method != "POST":
+            return self.get_response(request)
+        email, address = _email(request.POST.get("username", "")), address_of(request)
+        wait = self._count(request, email, address)
+        request.login_wait = wait  # type: ignore[attr-defined]  # for the form
+        response = self.get_response(request)
+        if wait:
+            response.status_code = 429
+            headers.put(response, {"retry-after": ("Retry-After", str(wait))})
+            outcome = logins.Outcome.REFUSED
+        elif response.status_code == 302:
+            counting.unhit("admin_account", _digest(email), *_known(email, address))
+            outcome = logins.Outcome.DONE
+        else:
+            outcome = logins.Outcome.FAILED
+        logins.record(outcome, email, address)
+        _note_login(request, response)
+        _tell(request, response)
+        return response
 
     @staticmethod
-    def count(request: HttpRequest) -> None:
-        address = address_of(request)
-        _hit(request, "login_address", address)
-        _hit_account(request, request.POST.get("username", ""), address, 302)
+    def _count(request: HttpRequest, email: str, address: str) -> int:
+        """Seconds to wait; none where it may be tried."""
+        try:
+            _hit(request, "login_address", address)
+            _hit(request, "admin_address", address)
+            _hit_account(request, email, address, 302)
+            _hit(request, "admin_account", _digest(email), *_known(email, address))
+        except TooMany as refusal:
+            return refusal.wait or 1
+        return 0
+
+
+def forget_failures(email: str, addresses: Sequence[str], **_: object) -> None:
+    """An owner is let in: what was counted of their account is forgotten, from everywhere."""
+    for who in ((), *((address,) for address in addresses)):
+        for name in ("admin_account", "login_account"):
+            counting.unhit(name, _digest(_email(email)), *who)
 
 
 class LoginThrottle(BaseThrottle):
@@ -165,9 +206,13 @@ def _hit_account(request: HttpRequest, email: str, address: str, success: int) -
     """
     if not (email := _email(email)):
         return
-    known = (address,) if selectors.is_known_address(email, address) else ()
-    _hit(request, "login_account", _digest(email), *known)
+    _hit(request, "login_account", _digest(email), *_known(email, address))
     request.logs_in = (email, success)  # type: ignore[attr-defined]
+
+
+def _known(email: str, address: str) -> tuple[str, ...]:
+    """An address from which its owner has logged in counts by itself."""
+    return (address,) if email and selectors.is_known_address(email, address) else ()
 
 
 def _hit(request: HttpRequest, name: str, *who: str) -> None:

@@ -17,6 +17,7 @@ from django.middleware.common import CommonMiddleware
 from django.middleware.csrf import CsrfViewMiddleware
 from django.middleware.security import SecurityMiddleware
 from django.utils.deprecation import MiddlewareMixin
+from django_otp.middleware import OTPMiddleware
 from whitenoise.middleware import WhiteNoiseMiddleware
 
 from brokerage.http.limits import AdminLoginLimits
@@ -24,6 +25,7 @@ from brokerage.http.odd_addresses import OddAddressMiddleware
 from brokerage.http.page_policy import PagePolicyMiddleware
 from brokerage.http.paths import is_api
 from brokerage.http.request_bytes import TOO_LARGE, is_large
+from brokerage.http.second_factor import SecondFactorMiddleware
 from brokerage.observe.health import HealthMiddleware
 
 DOCS = "/api/docs"  # a page among the API's paths
@@ -89,6 +91,14 @@ class Csrf(PagesOnly, CsrfViewMiddleware):
 
 
 class Logins(PagesOnly, AuthenticationMiddleware):
+    pass
+
+
+class Devices(PagesOnly, OTPMiddleware):  # type: ignore[misc]
+    """Which second factor this session has shown."""
+
+
+class SecondFactor(PagesOnly, SecondFactorMiddleware):
     pass
 
 

@@ -30,6 +30,7 @@ class HoursForm(ModelForm):
 class TradingHoursAdmin(NeverDeleted, BoundedAdmin):
     """A market gets other hours by a change of its instrument, which two persons decide."""
 
+    deed = "change_instrument"
     form = HoursForm
     list_display = ("name", "sessions", "time_zone", "calendar", "closed_days", "pre_open_minutes", "now_shown")
     ordering = ("name",)

@@ -208,7 +208,9 @@ class InstrumentAdmin(NeverDeleted, BoundedAdmin):
         ("Simulator", {"fields": ("simulator_price", "simulator_step_bps")}),
     )
     actions_detail = ("accept_refused", "switch")
-    has_accept_permission = has_switch_permission = may("quotes.change_instrument")
+    deed = "change_instrument"
+    has_accept_permission = may("hold_price")
+    has_switch_permission = may("halt_market")
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return PricedInstrumentList

@@ -46,7 +46,7 @@ def alice():
 
 
 def staff() -> User:
-    return User.objects.create_user(f"{uuid.uuid4().hex[:8]}@firm.example", is_staff=True)
+    return User.objects.create_user(f"{uuid.uuid4().hex[:8]}@firm.example", is_staff=True, is_superuser=True)
 
 
 def compared(*lines: str, as_of=None, at=None) -> ReconciliationRun:

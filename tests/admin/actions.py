@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from typing import Any
+from uuid import uuid4
 
-from django.contrib.auth.models import Permission
+from django.contrib.auth.models import Group, Permission
 from django.test import Client
 from django.urls import reverse
 
@@ -13,13 +14,27 @@ from accounts.models import User
 
 
 def logged_in(email: str, *permissions: str) -> Client:
-    """A browser of a new member of staff: a superuser, or somebody with just these of Django's permissions."""
+    """A browser of a new member of staff: an Administrator, or somebody with just these of Django's permissions."""
     user = User.objects.create_user(email, "a long enough word", is_staff=True, is_superuser=not permissions)
     for name in permissions:
         app, codename = name.split(".")
         user.user_permissions.add(Permission.objects.get(content_type__app_label=app, codename=codename))
     client = Client()
     client.force_login(user)
+    return client
+
+
+def staff(email: str, *roles: str) -> User:
+    """A new member of staff with these roles."""
+    user = User.objects.create_user(email, "a long enough word", is_staff=True)
+    user.groups.set(Group.objects.filter(name__in=roles))
+    return user
+
+
+def browser_with(*roles: str) -> Client:
+    """A browser of a new member of staff with these roles."""
+    client = Client()
+    client.force_login(staff(f"{uuid4().hex[:8]}@firm.example", *roles))
     return client
 
 

@@ -34,6 +34,7 @@ from quotes.candles import make_months
 from quotes.models import Candle, Instrument, InstrumentChange, MarketSwitch, PriceHold, Quote, TradingHours
 from trades.models import (
     ClientClassChange,
+    ControlChange,
     Correction,
     Counterparty,
     Deal,
@@ -322,6 +323,10 @@ def _control(numbers: range, customers: list[Customer], batches: list[Settlement
     Erasure.objects.bulk_create(
         Erasure(customer=customer, reason="letter 7", made_by=maker, made_at=at)
         for customer, maker in zip(customers, makers, strict=True)
+    )
+    ControlChange.objects.bulk_create(
+        ControlChange(kind="window", subject=uuid7(), adds=["is_automatic"], reason="x", made_by=maker, made_at=at)
+        for maker in makers
     )
     Break.objects.bulk_create(
         Break(kind="leg_difference", asset_id="USD", amount=-7, subject=uuid7(), owner=maker, opened_at=at)

@@ -326,14 +326,14 @@ def test_the_dashboard_says_what_waits_for_a_person(maker, broken, alice):
 @pytest.mark.parametrize(
     ("action", "permission"),
     [
-        (f"{CORRECTION}_apply", "trades.change_correction"),
-        (f"{CORRECTION}_reject", "trades.change_correction"),
-        (f"{CORRECTION}_propose_adjustment", "trades.add_correction"),
-        ("accounts_customer_propose_adjustment", "trades.add_correction"),
-        (f"{BREAK}_take", "accounts.change_break"),
-        (f"{BREAK}_explain", "accounts.change_break"),
-        (f"{BREAK}_propose_paid", "trades.add_correction"),
-        (f"{BREAK}_propose_written_off", "trades.add_correction"),
+        (f"{CORRECTION}_apply", "accounts.apply_correction"),
+        (f"{CORRECTION}_reject", "accounts.apply_correction"),
+        (f"{CORRECTION}_propose_adjustment", "accounts.propose_correction"),
+        ("accounts_customer_propose_adjustment", "accounts.propose_correction"),
+        (f"{BREAK}_take", "accounts.look_after_break"),
+        (f"{BREAK}_explain", "accounts.look_after_break"),
+        (f"{BREAK}_propose_paid", "accounts.propose_correction"),
+        (f"{BREAK}_propose_written_off", "accounts.propose_correction"),
     ],
 )
 def test_each_action_takes_its_permission_and_looking_is_not_enough(maker, alice, broken, action, permission):
@@ -352,7 +352,7 @@ def test_each_action_takes_its_permission_and_looking_is_not_enough(maker, alice
 
 def test_reconciling_takes_its_permission():
     looker = logged_in("looker@firm.example", "accounts.view_reconciliationrun")
-    doer = logged_in("doer@firm.example", "accounts.view_reconciliationrun", "accounts.add_reconciliationrun")
+    doer = logged_in("doer@firm.example", "accounts.view_reconciliationrun", "accounts.reconcile")
 
     assert upload(looker, b"asset,balance\n").status_code == 403
     assert upload(doer, b"asset,balance\n").status_code == 200

@@ -120,7 +120,7 @@ def test_the_instrument_s_page_shows_its_moving_terms_and_takes_none(browser: Cl
 def test_who_may_neither_propose_nor_decide_sees_no_buttons(maker: Client) -> None:
     proposed(maker)
     one = InstrumentChange.objects.get()
-    reader = logged_in("reader@firm.example", "quotes.view_instrumentchange", "quotes.change_instrument")
+    reader = logged_in("reader@firm.example", "quotes.view_instrumentchange", "quotes.view_instrument")
 
     assert offers(reader, CHANGE, one.pk) == set()
     assert reader.get(reverse(f"admin:{PROPOSE}")).status_code == 403

@@ -18,6 +18,7 @@ from trades.currency import decimals
 
 ALL = sorted(f"{model._meta.app_label}_{model._meta.model_name}" for model in admin.site._registry)
 READ_ONLY = {
+    "auth_group",
     "accounts_asset",
     "accounts_break",
     "accounts_answeredrequest",
@@ -36,6 +37,7 @@ READ_ONLY = {
     "quotes_pricehold",
     "quotes_quote",
     "trades_clientclasschange",
+    "trades_controlchange",
     "trades_correction",
     "trades_counterparty",
     "trades_enginelease",
@@ -94,14 +96,14 @@ def queries_of(browser: Client, url: str) -> int:
 
 def test_the_admin_has_a_page_for_everything_an_operator_works_with():
     assert set(ALL) == READ_ONLY | NEVER_DELETED | WRITTEN_ONCE | {
-        "auth_group",
         "django_celery_beat_crontabschedule",
         "django_celery_beat_intervalschedule",
         "django_celery_beat_periodictask",
     }
 
 
-def test_no_list_issues_a_query_per_row(browser):
+def test_no_list_issues_a_query_per_row(browser, monkeypatch):
+    monkeypatch.setattr(symbols, "KEPT_SECONDS", 60)  # read once, however long a busy machine takes over the pages
     every_price_at_its_start()
     many_rows(5)
     few = {name: queries_of(browser, list_of(name)) for name in ALL}
@@ -113,7 +115,8 @@ def test_no_list_issues_a_query_per_row(browser):
     assert max(many.values()) <= 12
 
 
-def test_no_page_of_a_row_issues_a_query_per_row_around_it(browser):
+def test_no_page_of_a_row_issues_a_query_per_row_around_it(browser, monkeypatch):
+    monkeypatch.setattr(symbols, "KEPT_SECONDS", 60)  # read once, however long a busy machine takes over the pages
     every_price_at_its_start()
     many_rows(5)
     pages = {name: reverse(f"admin:{name}_change", args=[model_of(name)._default_manager.last().pk]) for name in ALL}

@@ -270,17 +270,17 @@ def test_a_trade_is_held_back_and_let_go_and_shows_what_that_meant(maker, checke
 # --- who may --------------------------------------------------------------------------------------
 
 ACTIONS = [
-    (f"{BATCH}_cut_everything", "add_settlementbatch"),
-    (f"{BATCH}_confirm_batch", "change_settlementbatch"),
-    (f"{BATCH}_settle_batch", "change_settlementbatch"),
-    (f"{BATCH}_cancel_batch", "change_settlementbatch"),
-    (f"{BATCH}_propose_reversal", "add_correction"),
-    (f"{LEG}_report_settled", "change_settlementleg"),
-    (f"{LEG}_report_failed", "change_settlementleg"),
-    (f"{LEG}_propose_reversal", "add_correction"),
-    (f"{TRADE}_flag", "add_tradeflag"),
-    (f"{TRADE}_clear_flag", "change_tradeflag"),
-    (f"{TRADE}_propose_reversal", "add_correction"),
+    (f"{BATCH}_cut_everything", "cut_batch"),
+    (f"{BATCH}_confirm_batch", "confirm_batch"),
+    (f"{BATCH}_settle_batch", "settle_batch"),
+    (f"{BATCH}_cancel_batch", "cancel_batch"),
+    (f"{BATCH}_propose_reversal", "propose_correction"),
+    (f"{LEG}_report_settled", "report_leg"),
+    (f"{LEG}_report_failed", "report_leg"),
+    (f"{LEG}_propose_reversal", "propose_correction"),
+    (f"{TRADE}_flag", "flag_trade"),
+    (f"{TRADE}_clear_flag", "flag_trade"),
+    (f"{TRADE}_propose_reversal", "propose_correction"),
 ]
 
 
@@ -292,7 +292,7 @@ def test_each_action_takes_its_permission_and_looking_is_not_enough(bought, acti
     subject = next(row for name, row in rows.items() if action.startswith(name))
     views = ("view_settlementbatch", "view_settlementleg", "view_trade")
     looker = logged_in("looker@firm.example", *(f"trades.{name}" for name in views))
-    doer = logged_in("doer@firm.example", *(f"trades.{name}" for name in (*views, permission)))
+    doer = logged_in("doer@firm.example", *(f"trades.{name}" for name in views), f"accounts.{permission}")
     args = [] if action.endswith("cut_everything") else [subject.pk]
     address = reverse(f"admin:{action}", args=args)
 

@@ -79,7 +79,7 @@ def test_a_night_of_the_crontab_with_the_second_persons_step(home: Path) -> None
     btc_at("40_000.00")
     alice = a_customer(with_usd="90_000.00")
     for email in ("nightly@firm.example", "ben@firm.example"):
-        User.objects.create_user(email, is_staff=True)
+        User.objects.create_user(email, is_staff=True, is_superuser=True)
     bought = a_settling_buy(alice, btc("0.1"))
     (variables, (cut, settle, status, audit, reconcile)) = crontab()
 
@@ -106,7 +106,7 @@ def test_a_night_of_the_crontab_with_the_second_persons_step(home: Path) -> None
 
 def test_the_units_are_units_and_the_service_runs(home: Path, tmp_path: Path) -> None:
     service, timer = units()["brokerage-settle.service"], units()["brokerage-settle.timer"]
-    User.objects.create_user("nightly@firm.example", is_staff=True)
+    User.objects.create_user("nightly@firm.example", is_staff=True, is_superuser=True)
 
     assert (service["Service"]["Type"], timer["Timer"]["Persistent"]) == ("oneshot", "true")
     name, _, value = service["Service"]["Environment"].partition("=")

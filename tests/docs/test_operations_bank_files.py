@@ -23,7 +23,7 @@ def test_the_page_s_payments_are_approved_sent_and_told_by_the_bank(tmp_path: Pa
     settings.PAYMENT_RAIL = "bank_file"
     monkeypatch.chdir(tmp_path)
     for email in ("ann@firm.example", "ben@firm.example"):
-        User.objects.create_user(email, is_staff=True)
+        User.objects.create_user(email, is_staff=True, is_superuser=True)
     the_firms_account()
     alice = a_customer(with_usd="5_000.00")
     payout, deposit = a_payout(alice, usd("1_500.00")), a_payment(alice, "deposit", usd("250.00"))

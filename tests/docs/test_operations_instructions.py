@@ -47,7 +47,7 @@ def test_the_page_s_instructions_are_made_paid_and_carried_forward(tmp_path: Pat
     """A day's 8,000.00 USD are paid in part; what is missing goes with the next day's 4,000.00."""
     monkeypatch.chdir(tmp_path)
     for email in ("ann@firm.example", "ben@firm.example"):
-        User.objects.create_user(email, is_staff=True)
+        User.objects.create_user(email, is_staff=True, is_superuser=True)
     agreed(a_counterparty("The Firm Ltd", is_own=True), "USD", OWN_BANK, is_default=False)
     btc_at("40_000.00")
     alice, window = a_customer(with_usd="90_000.00"), a_window(netting="day", carries_forward=True)

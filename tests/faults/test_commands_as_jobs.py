@@ -95,7 +95,7 @@ def one_line(ended: subprocess.CompletedProcess[str], code: int, word: str) -> N
 @pytest.fixture
 def _waiting() -> None:
     btc_at("40_000.00")
-    User.objects.create_user("ann@firm.example", is_staff=True)
+    User.objects.create_user("ann@firm.example", is_staff=True, is_superuser=True)
     a_settling_buy(a_customer("zoe", with_usd="90_000.00"), btc("0.1"))
 
 

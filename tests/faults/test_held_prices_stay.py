@@ -86,7 +86,7 @@ def test_within_two_seconds_of_a_restore_redis_holds_only_what_postgresql_knows(
 @pytest.mark.django_db(transaction=True)
 def test_a_price_whose_accepting_was_answered_with_503_is_not_accepted_when_valkey_wakes(settings):
     """Guard: the moment up to which the script accepts. Without it the price counts after "Redis can't be reached"."""
-    ann = User.objects.create_user("ann@firm.example", "a long enough word", is_staff=True)
+    ann = User.objects.create_user("ann@firm.example", "a long enough word", is_staff=True, is_superuser=True)
     instrument = symbols.instrument(BTC)
     with own_redis(settings) as server:
         prices.publish([(BTC, Decimal(100), Decimal(100))])
@@ -119,7 +119,7 @@ def test_a_price_whose_accepting_was_answered_with_503_is_not_accepted_when_valk
 
 @pytest.mark.django_db
 def test_a_price_that_nobody_accepts_is_told_as_such():
-    ann = User.objects.create_user("ann@firm.example", "a long enough word", is_staff=True)
+    ann = User.objects.create_user("ann@firm.example", "a long enough word", is_staff=True, is_superuser=True)
     prices.publish([(BTC, Decimal(100), Decimal(100))])
     prices.publish([(BTC, Decimal(1000), Decimal(1000))])
     seen = prices.refused()[BTC]

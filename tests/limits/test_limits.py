@@ -220,6 +220,47 @@ def test_the_admins_form_is_counted_with_the_api(limit):
     assert browser.get("/admin/login/").status_code == 200
 
 
+def admin_login(password: str, address: str = "192.0.2.1") -> Any:
+    form = {"username": "operator@example.com", "password": password}
+    return Client().post("/admin/login/", form, REMOTE_ADDR=address)
+
+
+def test_five_logins_to_the_admin_fail_and_the_sixth_is_told_to_wait_until_the_owner_is_let_in():
+    """Guards: the hit of `admin_account`, and the form that reads no password then. The owner's own word is refused."""
+    operator = User.objects.create_superuser("operator@example.com", PASSWORD)
+
+    assert [admin_login("a guess").status_code for _ in range(5)] == [200] * 5
+    refused = admin_login(PASSWORD, "192.0.2.2")
+    assert refused.status_code == 429
+    assert int(refused["Retry-After"]) >= 1
+    assert "Too many logins failed. Try again in" in refused.content.decode()
+
+    other = Client()
+    other.force_login(User.objects.create_superuser("other@example.com", PASSWORD))
+    given = {"_form_submitted": "True", "reason": "rang me up"}
+    assert other.post(f"/admin/accounts/user/{operator.pk}/let_in/", given).status_code == 302
+    assert admin_login(PASSWORD, "192.0.2.2").status_code == 302
+
+
+def test_who_gets_in_has_the_accounts_failures_back_and_strangers_dont_keep_them_out():
+    """Guard: `unhit`, and `_known`."""
+    User.objects.create_superuser("operator@example.com", PASSWORD)
+    for _ in range(2):
+        assert [admin_login("a guess").status_code for _ in range(4)] == [200] * 4
+        assert admin_login(PASSWORD).status_code == 302
+
+    assert [admin_login("a guess", "192.0.2.9").status_code for _ in range(6)] == [200] * 5 + [429]
+    assert admin_login(PASSWORD).status_code == 302
+
+
+def test_an_address_that_tries_many_accounts_of_the_admin_waits_too(limit):
+    """Guard: the hit of `admin_address`."""
+    limit(admin_address="3/minute")
+    User.objects.create_superuser("operator@example.com", PASSWORD)
+
+    assert [admin_login(PASSWORD).status_code for _ in range(4)] == [302, 302, 302, 429]
+
+
 def test_new_accounts_tokens_and_passwords_have_limits_of_their_own(limit, alice):
     limit(signup_address="2/minute", token_client="2/minute", login_account="2/minute")
     passwords = {"oldPassword": "a guess", "newPassword": "a staple battery"}

@@ -298,7 +298,7 @@ def test_the_feed_makes_a_candle_of_what_it_said_and_of_a_hold_that_is_a_row_and
 
 def test_an_accepted_jump_is_in_its_minutes_candle_and_so_is_read():
     """Guard: `candles.note` in `services._recorded`."""
-    ann = User.objects.create_user("ann@firm.example", "a long enough word", is_staff=True)
+    ann = User.objects.create_user("ann@firm.example", "a long enough word", is_staff=True, is_superuser=True)
     was_seen_at("100", "100")
     prices.publish([(BTC, Decimal(100), Decimal(100))])
     prices.publish([(BTC, Decimal(1000), Decimal(1000))])
@@ -320,7 +320,7 @@ TO_COME_MILLISECONDS = int(TO_COME.timestamp()) * 1000
 
 def test_a_refused_price_of_a_time_to_come_cannot_be_accepted():
     """Guard: `at > now + ahead` in ACCEPT."""
-    ann = User.objects.create_user("ann@firm.example", "a long enough word", is_staff=True)
+    ann = User.objects.create_user("ann@firm.example", "a long enough word", is_staff=True, is_superuser=True)
     was_seen_at("100", "100")
     streams.client().hset("prices:refused", BTC, f"1000|1000|{TO_COME_MILLISECONDS}")
 

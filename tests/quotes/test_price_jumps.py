@@ -260,7 +260,7 @@ def test_where_nothing_is_refused_there_is_nothing_to_accept():
 
 
 def test_who_accepted_which_price_stands_in_the_instruments_history():
-    ann = User.objects.create_user("ann@firm.example", "a long enough word", is_staff=True)
+    ann = User.objects.create_user("ann@firm.example", "a long enough word", is_staff=True, is_superuser=True)
     says("100")
     says("1000", "1001")
 
@@ -271,7 +271,7 @@ def test_who_accepted_which_price_stands_in_the_instruments_history():
 
 
 def test_what_could_not_be_accepted_stands_in_the_history_as_such():
-    ann = User.objects.create_user("ann@firm.example", "a long enough word", is_staff=True)
+    ann = User.objects.create_user("ann@firm.example", "a long enough word", is_staff=True, is_superuser=True)
     says("100")
     says("1000")
     seen = prices.refused()[BTC]
@@ -290,7 +290,7 @@ def command(*words: str) -> str:
 
 
 def test_the_command_shows_both_prices_and_accepts_only_when_told_and_by_whom():
-    User.objects.create_user("ann@firm.example", "a long enough word", is_staff=True)
+    User.objects.create_user("ann@firm.example", "a long enough word", is_staff=True, is_superuser=True)
     says("100", "101", at=datetime(2026, 3, 2, 12, 0, tzinfo=UTC))
     says("1000.5", "1001", at=datetime(2026, 3, 2, 12, 1, tzinfo=UTC))
 

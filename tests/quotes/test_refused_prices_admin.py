@@ -31,8 +31,9 @@ def seen_by(client: Client) -> str:
 
 @pytest.fixture
 def browser() -> Client:
-    """At it sits somebody who may change instruments, and no more."""
-    return logged_in("ann@firm.example", "quotes.view_instrument", "quotes.change_instrument")
+    """At it sits somebody who may hold prices and halt markets, and no more."""
+    deeds = ("accounts.hold_price", "accounts.halt_market")
+    return logged_in("ann@firm.example", "quotes.view_instrument", *deeds)
 
 
 @pytest.fixture

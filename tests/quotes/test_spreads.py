@@ -127,7 +127,7 @@ def test_the_simulator_itself_is_refused_at_the_spread_that_closed_94_positions(
 
 @pytest.fixture
 def ann() -> User:
-    return User.objects.create_user("ann@firm.example", "a long enough word", is_staff=True)
+    return User.objects.create_user("ann@firm.example", "a long enough word", is_staff=True, is_superuser=True)
 
 
 def test_accepting_a_jump_does_not_accept_a_spread(ann):

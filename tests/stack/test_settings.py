@@ -75,6 +75,19 @@ def test_settings_say_what_is_wrong_with_them(given: dict[str, str], sentence: s
     assert sentence in run.stderr
 
 
+@pytest.mark.parametrize(("given", "is_demanded"), [(GOOD, "True"), (KEYS, "False")])
+def test_a_second_factor_is_demanded_by_itself_where_it_matters(given, is_demanded, tmp_path: Path) -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", "import brokerage.settings as s; print(s.SECOND_FACTOR)"],
+        cwd=CHECKOUT,
+        env={**os.environ, "BROKERAGE_DATA_DIR": str(tmp_path), **given},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert run.stdout.strip() == is_demanded
+
+
 @pytest.mark.parametrize("by", ["environment", "file"])
 def test_a_value_that_begins_with_a_dollar_is_that_value(by: str, tmp_path: Path) -> None:
     """Guard: `Environment`. django-environ took the rest for another variable's name, and its value for the secret."""

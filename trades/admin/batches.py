@@ -17,7 +17,7 @@ from unfold.forms import BaseDialogForm
 from accounts import clock
 from accounts.admin import shown
 from accounts.admin.base import ReadOnlyAdmin, asked_once, may, names_in
-from accounts.admin.dialogs import ReasonForm, actor, carried_out, dialog, id_in
+from accounts.admin.dialogs import FreshCodeForm, ReasonForm, actor, carried_out, dialog, id_in
 from trades.admin.legs import LegInline
 from trades.admin.preview import CutForm, preview_page, reason_text
 from trades.corrections.propose import propose_batch_reversal
@@ -46,6 +46,38 @@ OFFERED = {
 }
 PAGE, LIST = "admin:trades_settlementbatch_change", "admin:trades_settlementbatch_changelist"
 SETTLE_SECONDS = 3.0  # for a click; the workers finish what is left
+
+
+class ConfirmForm(FreshCodeForm):
+    """Shows what would be settled, and who cut it."""
+
+    def render_before_template(self) -> str:
+        found = SettlementBatch.objects.select_related("made_by", "made_by_client", "window")
+        batch = found.filter(pk=id_in(self.object_id)).first()
+        if batch is None:
+            return ""
+        cut_by = shown.who(batch.made_by, batch.made_by_client, "the clock" if batch.window_id else "the system")
+        facts = [
+            ("Cut by", cut_by),
+            ("At", shown.timestamp(batch.cut_at)),
+            ("Trades", f"{batch.trades_count:,} of {batch.customers_count:,} customers"),
+            ("Left out", f"{batch.left_out_count:,}"),
+        ]
+        legs = SettlementLeg.objects.filter(batch=batch).select_related("asset").order_by("asset_id")
+        rows = [
+            (
+                leg.asset_id,
+                shown.amount(leg.received, leg.asset),
+                shown.amount(leg.delivered, leg.asset),
+                f"{leg.direction} {shown.amount_text(int(leg.expected), leg.asset)}",
+            )
+            for leg in legs
+        ]
+        return format_html(
+            '<div class="admin-foreseen">{}{}</div>',
+            shown.table(("", ""), facts, ""),
+            shown.table(("Asset", "Customers receive", "Customers deliver", "The firm"), rows, "No money would move."),
+        )
 
 
 @admin.register(SettlementBatch)
@@ -102,9 +134,11 @@ class SettlementBatchAdmin(ReadOnlyAdmin):
     readonly_fields = names_in(fieldsets)
     actions_list = ("preview_cut", "cut_everything")
     actions_detail = ("confirm_batch", "settle_batch", "cancel_batch", "propose_reversal")
-    has_propose_permission = may("trades.add_correction")
-    has_cut_permission = may("trades.add_settlementbatch")
-    has_run_permission = may("trades.change_settlementbatch")
+    has_propose_permission = may("propose_correction")
+    has_cut_permission = may("cut_batch")
+    has_confirm_permission = may("confirm_batch")
+    has_cancel_permission = may("cancel_batch")
+    has_settle_permission = may("settle_batch")
 
     @admin.display(description="Batch")
     def short_guid(self, batch: SettlementBatch) -> str:
@@ -240,8 +274,8 @@ class SettlementBatchAdmin(ReadOnlyAdmin):
         description="Confirm",
         icon="verified",
         variant=ActionVariant.SUCCESS,
-        permissions=["run"],
-        dialog=dialog("Confirm this batch?", "From now on it may be settled.", "Confirm"),
+        permissions=["confirm"],
+        dialog=dialog("Confirm this batch?", "From now on it may be settled.", "Confirm", ConfirmForm),
     )
     def confirm_batch(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
         batch_id = id_in(object_id)
@@ -257,7 +291,7 @@ class SettlementBatchAdmin(ReadOnlyAdmin):
         description="Settle now",
         icon="done_all",
         variant=ActionVariant.PRIMARY,
-        permissions=["run"],
+        permissions=["settle"],
         dialog=dialog(
             "Settle this batch now?",
             "As far as its legs allow, its trades complete and what was received becomes available.",
@@ -272,7 +306,7 @@ class SettlementBatchAdmin(ReadOnlyAdmin):
         description="Cancel",
         icon="block",
         variant=ActionVariant.DANGER,
-        permissions=["run"],
+        permissions=["cancel"],
         dialog=dialog(
             "Give this batch up?",
             "Possible only before any money moved. Its trades wait for the next cut and can be exited again.",
@@ -322,6 +356,8 @@ class SettlementBatchAdmin(ReadOnlyAdmin):
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
         batch = self.get_object(request, str(object_id))  # None for an id that names nothing
         offered = OFFERED.get(BatchState(batch.state), ()) if batch and not hasattr(batch, "note") else ()
+        if batch and batch.made_by_id == request.user.pk:
+            offered = tuple(name for name in offered if name not in ("confirm_batch", "cancel_batch"))
         return [one for one in super().get_actions_detail(request, object_id) if one.action_name.endswith(offered)]
 
 

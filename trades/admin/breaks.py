@@ -45,8 +45,8 @@ class BreakAdmin(ReadOnlyAdmin):
     )
     readonly_fields = names_in(fieldsets)
     actions_detail = ("take", "explain", "propose_paid", "propose_written_off")
-    has_propose_permission = may("trades.add_correction")
-    has_look_after_permission = may("accounts.change_break")
+    has_propose_permission = may("propose_correction")
+    has_look_after_permission = may("look_after_break")
 
     @admin.display(description="Break")
     def short_guid(self, found: Break) -> str:

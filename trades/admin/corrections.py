@@ -20,18 +20,19 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from accounts import clock
 from accounts.admin import shown
-from accounts.admin.base import ReadOnlyAdmin, asked_once, may, names_in
-from accounts.admin.dialogs import ReasonAndReferenceForm, actor, base_units, carried_out, dialog, id_in
+from accounts.admin.base import ReadOnlyAdmin, asked_once, may, names_in, open_to, withdraws_or
+from accounts.admin.dialogs import FreshCodeForm, ReasonAndReferenceForm, actor, base_units, carried_out, dialog, id_in
 from accounts.admin.numbers import amount_field
 from accounts.errors import Refusal
 from accounts.identity import Actor
 from accounts.selectors import assets, customer_named
+from trades.admin.foreseen import dialog_shown, proposal_shown, would_move
 from trades.admin.movements import movements_of_correction
 from trades.corrections import decide
 from trades.corrections.batch_reversal import carry_on_once
 from trades.corrections.errors import AlreadyDecided
 from trades.corrections.propose import LONGEST_REASON, propose_adjustment
-from trades.models import Correction
+from trades.models import Correction, SettlementBatch
 from trades.states import CARRIED_OUT, CorrectionState
 
 STATES = {"proposed": "warning", "applying": "info", "applied": "success", "rejected": ""}
@@ -51,6 +52,26 @@ MOST_NAMED = 20
 
 COMES_IN = (Correction.Kind.DEPOSIT, Correction.Kind.CAPITAL_IN)
 GOES_OUT = (Correction.Kind.WITHDRAWAL, Correction.Kind.PROFIT_OUT, Correction.Kind.FEES_OUT)
+
+
+class ApplyForm(FreshCodeForm):
+    """Shows what applying would do: the same code, rolled back. A batch's reversal is too much for that."""
+
+    def render_before_template(self) -> str:
+        one = Correction.objects.select_related("asset", "customer", "made_by", "made_by_client")
+        correction = one.filter(pk=id_in(self.object_id)).first()
+        if correction is None or correction.state != CorrectionState.PROPOSED:
+            return ""
+        about = [("What", correction.get_kind_display())]
+        if correction.customer:
+            about.append(("Customer", str(correction.customer)))
+        if correction.kind != Correction.Kind.REVERSE_BATCH:
+            moves = would_move(self.request, correction, decide.apply)
+        else:
+            batch = SettlementBatch.objects.filter(pk__in=[correction.subject]).first()
+            counted = f"{batch.trades_count:,} trades of {batch.customers_count:,} customers" if batch else "a batch"
+            moves = format_html("<p>{} would be taken back, in slices, and its legs at once.</p>", counted)
+        return dialog_shown([proposal_shown(correction, *about), moves])
 
 
 class AdjustmentForm(ReasonAndReferenceForm):
@@ -142,8 +163,9 @@ class CorrectionAdmin(ReadOnlyAdmin):
     readonly_fields = names_in(fieldsets)
     actions_list = ("propose_adjustment",)
     actions_detail = ("apply", "reject")
-    has_propose_permission = may("trades.add_correction")
-    has_decide_permission = may("trades.change_correction")
+    has_propose_permission = may("propose_correction")
+    has_decide_permission = may("apply_correction")
+    has_reject_permission = may("apply_correction", "propose_correction")
 
     @admin.display(description="Guid")
     def guid(self, correction: Correction) -> str:
@@ -234,6 +256,7 @@ class CorrectionAdmin(ReadOnlyAdmin):
             "Its movements are made now, all of them or none; a large batch goes on by itself. Whoever proposed it"
             " can't apply it.",
             "Apply",
+            ApplyForm,
         ),
     )
     def apply(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
@@ -243,16 +266,19 @@ class CorrectionAdmin(ReadOnlyAdmin):
         description="Reject",
         icon="block",
         variant=ActionVariant.DANGER,
-        permissions=["decide"],
+        permissions=["reject"],
         dialog=dialog("Reject this correction?", "Nothing moves. Its maker withdraws it this way.", "Reject"),
     )
     def reject(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
+        withdraws_or(request, "apply_correction", Correction, id_in(object_id))
         return _decided(request, object_id, decide.reject, lambda made: "The correction is rejected; nothing moved.")
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
         correction = self.get_object(request, str(object_id))  # None for an id that names nothing
         is_open = correction is not None and correction.state == CorrectionState.PROPOSED
-        return super().get_actions_detail(request, object_id) if is_open else []
+        offered = super().get_actions_detail(request, object_id) if is_open else []
+        maker = correction.made_by_id if correction else None
+        return open_to(request, maker, "apply_correction", offered, decide="apply", refuse="reject")
 
 
 def _applied(correction_id: UUID, *, by: Actor, at: datetime) -> Correction:

@@ -54,8 +54,8 @@ class CounterpartyAdmin(ReadOnlyAdmin):
     readonly_fields = names_in(fieldsets)
     actions_list = ("add_one",)
     actions_detail = ("switch_off", "switch_on")
-    has_add_one_permission = may("trades.add_counterparty")
-    has_switch_permission = may("trades.change_counterparty")
+    has_add_one_permission = may("add_counterparty")
+    has_switch_permission = may("add_counterparty")
 
     @admin.display(description="Guid")
     def guid(self, one: Counterparty) -> str:

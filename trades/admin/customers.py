@@ -26,9 +26,9 @@ admin.site.unregister(Customer)
 @admin.register(Customer)
 class AdjustableCustomerAdmin(CustomerAdmin):
     actions_detail: Any = ("propose_adjustment", "propose_class", "propose_erasure")
-    has_propose_permission = may("trades.add_correction")
-    has_erase_permission = may("trades.add_erasure")
-    has_classify_permission = may("trades.add_clientclasschange")
+    has_propose_permission = may("propose_correction")
+    has_erase_permission = may("propose_erasure")
+    has_classify_permission = may("propose_client_class")
 
     @action(
         description="Propose adjustment",

@@ -14,8 +14,8 @@ from unfold.forms import BaseDialogForm
 
 from accounts import clock
 from accounts.admin import shown
-from accounts.admin.base import ReadOnlyAdmin, may, names_in
-from accounts.admin.dialogs import carried_out, dialog, id_in
+from accounts.admin.base import ReadOnlyAdmin, may, names_in, open_to, withdraws_or
+from accounts.admin.dialogs import FreshCodeForm, carried_out, dialog, id_in
 from trades import erasure
 from trades.models import Erasure
 
@@ -37,7 +37,8 @@ class ErasureAdmin(ReadOnlyAdmin):
     )
     readonly_fields = names_in(fieldsets)
     actions_detail = ("carry_out", "refuse")
-    has_decide_permission = may("trades.change_erasure")
+    has_decide_permission = may("decide_erasure")
+    has_refuse_permission = may("decide_erasure", "propose_erasure")
 
     @admin.display(description="Guid")
     def guid(self, one: Erasure) -> str:
@@ -81,6 +82,7 @@ class ErasureAdmin(ReadOnlyAdmin):
             "Nothing brings it back. The books stay, of a customer whom nobody can name; the login is closed. Whoever"
             " proposed it can't carry it out.",
             "Erase",
+            FreshCodeForm,
         ),
     )
     def carry_out(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
@@ -89,16 +91,19 @@ class ErasureAdmin(ReadOnlyAdmin):
     @action(
         description="Refuse",
         icon="block",
-        permissions=["decide"],
+        permissions=["refuse"],
         dialog=dialog("Refuse this erasure?", "Nothing is erased. Its maker withdraws it this way.", "Refuse"),
     )
     def refuse(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
+        withdraws_or(request, "decide_erasure", Erasure, id_in(object_id))
         return _decided(request, object_id, erasure.refuse, "The erasure is refused; nothing was erased.")
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
         one = self.get_object(request, str(object_id))  # None for an id that names nothing
         is_open = one is not None and one.state == Erasure.State.PROPOSED
-        return super().get_actions_detail(request, object_id) if is_open else []
+        offered = super().get_actions_detail(request, object_id) if is_open else []
+        maker = one.made_by_id if one else None
+        return open_to(request, maker, "decide_erasure", offered, decide="carry_out", refuse="refuse")
 
 
 def _decided(request: HttpRequest, object_id: str, decides: Callable[..., Erasure], told: str) -> HttpResponse:

@@ -118,8 +118,8 @@ class SettlementInstructionAdmin(ReadOnlyAdmin):
     readonly_fields = names_in(fieldsets)
     actions_list = ("make_file",)
     actions_detail = ("send", "fail", "cancel")
-    has_send_permission = may("trades.change_settlementinstruction")
-    has_make_file_permission = may("trades.add_paymentfile")
+    has_send_permission = may("handle_instruction")
+    has_make_file_permission = may("make_payment_file")
 
     @admin.display(description="Value date", ordering="value_date")
     def value_date_shown(self, one: SettlementInstruction) -> str:
@@ -249,7 +249,7 @@ class PaymentFileAdmin(ReadOnlyAdmin):
     readonly_fields = names_in(fieldsets)
     actions_detail = ("download",)
     exclude = ("content",)
-    has_download_permission = may("trades.add_paymentfile")
+    has_download_permission = may("make_payment_file")
 
     def get_queryset(self, request: HttpRequest) -> Any:
         return super().get_queryset(request).defer("content")

@@ -18,13 +18,14 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from accounts import clock
 from accounts.admin import shown
-from accounts.admin.base import ReadOnlyAdmin, may, names_in
-from accounts.admin.dialogs import carried_out, dialog, id_in
+from accounts.admin.base import ReadOnlyAdmin, may, names_in, open_to, withdraws_or
+from accounts.admin.dialogs import FreshCodeForm, carried_out, dialog, id_in
 from accounts.errors import Refusal
 from accounts.ids import uuid7
 from quotes import symbols, terms
 from quotes.models import InstrumentChange
 from quotes.models.instrument import MOVING
+from trades.admin.foreseen import dialog_shown, proposal_shown
 from trades.instruments import change
 from trades.instruments.errors import ChangeDecided
 from trades.instruments.selectors import changes_shown
@@ -62,6 +63,21 @@ class ProposeForm(BaseDialogForm):
         return given
 
 
+class ApplyForm(FreshCodeForm):
+    """Shows what changes, who proposed it and why, and what it would fire now."""
+
+    def render_before_template(self) -> str:
+        one = InstrumentChange.objects.select_related("made_by").filter(pk=id_in(self.object_id)).first()
+        if one is None or one.state != InstrumentChange.State.PROPOSED:
+            return ""
+        try:
+            fires = told(change.would_fire(one.instrument_id, one.new)[0])
+        except Refusal as refusal:
+            fires = [f"It would be refused: {refusal.text}"]
+        lines = format_html_join("", "<p>{}</p>", ((line,) for line in fires))
+        return dialog_shown([proposal_shown(one, (one.instrument_id, changes_shown(one))), lines])
+
+
 @admin.register(InstrumentChange)
 class InstrumentChangeAdmin(ReadOnlyAdmin):
     """Nothing is edited: a change is taken back by another one."""
@@ -88,8 +104,9 @@ class InstrumentChangeAdmin(ReadOnlyAdmin):
     readonly_fields = names_in(fieldsets)
     actions_list = ("propose",)
     actions_detail = ("apply", "refuse")
-    has_propose_permission = may("quotes.add_instrumentchange")
-    has_decide_permission = may("quotes.change_instrumentchange")
+    has_propose_permission = may("change_instrument")
+    has_decide_permission = may("apply_instrument_change")
+    has_refuse_permission = may("apply_instrument_change", "change_instrument")
 
     @admin.display(description="Guid")
     def guid(self, one: InstrumentChange) -> str:
@@ -177,6 +194,7 @@ class InstrumentChangeAdmin(ReadOnlyAdmin):
             "What it fires is found out once more: more than was stated, and it is refused. The instrument changes"
             " everywhere within two seconds, and stops fire from then on. Whoever proposed it can't apply it.",
             "Apply",
+            ApplyForm,
         ),
     )
     def apply(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
@@ -186,16 +204,19 @@ class InstrumentChangeAdmin(ReadOnlyAdmin):
         description="Refuse",
         icon="block",
         variant=ActionVariant.DANGER,
-        permissions=["decide"],
+        permissions=["refuse"],
         dialog=dialog("Refuse this change?", "Nothing changes. Its maker withdraws it this way.", "Refuse"),
     )
     def refuse(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
+        withdraws_or(request, "apply_instrument_change", InstrumentChange, id_in(object_id))
         return _decided(request, object_id, change.refuse, "The change is refused; nothing changed.")
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
         one = self.get_object(request, str(object_id))  # None for an id that names nothing
         is_open = one is not None and one.state == InstrumentChange.State.PROPOSED
-        return super().get_actions_detail(request, object_id) if is_open else []
+        offered = super().get_actions_detail(request, object_id) if is_open else []
+        maker = one.made_by_id if one else None
+        return open_to(request, maker, "apply_instrument_change", offered, decide="apply", refuse="refuse")
 
 
 def _told(made: InstrumentChange) -> str:

@@ -267,8 +267,8 @@ class SettlementLegAdmin(LegColumns, ReadOnlyAdmin):
     readonly_fields = names_in(fieldsets)
     inlines = (ReportInline, InstructionInline)
     actions_detail = ("report_settled", "report_failed", "propose_reversal")
-    has_report_permission = may("trades.change_settlementleg")
-    has_propose_permission = may("trades.add_correction")
+    has_report_permission = may("report_leg")
+    has_propose_permission = may("propose_correction")
 
     @admin.display(description="Guid")
     def guid(self, leg: SettlementLeg) -> str:

@@ -8,6 +8,8 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.urls import reverse
 
+from accounts.admin.base import reads
+
 MenuItem = tuple[str, str, str]  # title, icon, app_model
 
 GROUPS: tuple[tuple[str, tuple[MenuItem, ...]], ...] = (
@@ -43,6 +45,7 @@ GROUPS: tuple[tuple[str, tuple[MenuItem, ...]], ...] = (
         "Control",
         (
             ("Corrections", "undo", "trades_correction"),
+            ("Controls", "toggle_on", "trades_controlchange"),
             ("Breaks", "report", "accounts_break"),
             ("Reconciliation", "rule", "accounts_reconciliationrun"),
         ),
@@ -83,7 +86,7 @@ GROUPS: tuple[tuple[str, tuple[MenuItem, ...]], ...] = (
         "System",
         (
             ("Users", "person", "accounts_user"),
-            ("Groups", "shield_person", "auth_group"),
+            ("Roles", "shield_person", "auth_group"),
             ("Engine leases", "memory", "trades_enginelease"),
             ("Feed lease", "podcasts", "quotes_feedlease"),
             ("Swap nights", "bedtime", "trades_swaprun"),
@@ -133,4 +136,4 @@ def _allowed(request: HttpRequest, entries: tuple[MenuItem, ...]) -> list[dict[s
 
 def may_see(request: HttpRequest, model: str) -> bool:
     """Whether somebody may look at the rows of an app_model."""
-    return bool(request.user.has_perm("{}.view_{}".format(*model.rsplit("_", 1))))
+    return reads(request, model)

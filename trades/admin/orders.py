@@ -13,7 +13,7 @@ from unfold.decorators import action
 from unfold.views import ChangeList
 
 from accounts.admin import shown
-from accounts.admin.base import BoundedList, may, names_in
+from accounts.admin.base import BoundedList, names_in
 from quotes.admin.held import held_shown
 from quotes.prices import Prices, latest
 from quotes.selectors import holds_behind
@@ -50,9 +50,8 @@ class OrderAdmin(OrderColumns):
     )
     readonly_fields = names_in(fieldsets)
     actions_list = ("best_execution",)
-    has_look_permission = may("trades.view_order")
 
-    @action(description="Best execution", icon="query_stats", permissions=["look"])
+    @action(description="Best execution", icon="query_stats", permissions=["view"])
     def best_execution(self, request: HttpRequest) -> HttpResponse:
         return best_execution_page(request, self.admin_site.each_context(request), self.model._meta)
 

@@ -8,6 +8,7 @@ from uuid import UUID
 from django import forms
 from django.contrib import admin
 from django.http import Http404, HttpRequest, HttpResponse
+from django.utils.html import format_html
 from unfold.decorators import action
 from unfold.enums import ActionVariant
 from unfold.forms import BaseDialogForm
@@ -16,11 +17,12 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget, 
 from accounts import clock
 from accounts.admin import shown
 from accounts.admin.base import ReadOnlyAdmin, ReadOnlyInline, asked_once, may, names_in
-from accounts.admin.dialogs import ReasonAndReferenceForm, actor, carried_out, dialog, id_in
+from accounts.admin.dialogs import FreshCodeForm, ReasonAndReferenceForm, actor, carried_out, dialog, id_in
 from accounts.admin.numbers import amount_field
 from accounts.identity import Actor
 from accounts.services import base_units
 from accounts.services.funding import LONGEST_REFERENCE
+from trades.admin.foreseen import dialog_shown, would_move
 from trades.admin.movements import movements_of
 from trades.corrections.payment_return import moved, return_of
 from trades.corrections.propose import propose_payment_return
@@ -65,7 +67,24 @@ class RefuseForm(BaseDialogForm):
             del self.fields["stopped"]
 
 
-class ReferenceForm(BaseDialogForm):
+class AgreeForm(FreshCodeForm):
+    """Shows whose payment it is, who agreed first, and what agreeing would move: the same code, rolled back."""
+
+    def render_before_template(self) -> str:
+        found = Payment.objects.select_related("customer", "asset", "made_by", "stopped_by")
+        payment = found.filter(pk=id_in(self.object_id)).first()
+        if payment is None or payment.state not in PAYMENTS_UNDER_WAY:
+            return ""
+        facts = [
+            ("First", shown.who(payment.stopped_by or payment.made_by, otherwise=shown.NOTHING)),
+            ("Customer", str(payment.customer)),
+            ("What", payment.side),
+        ]
+        moves = would_move(self.request, payment, second_person.agree)
+        return dialog_shown([format_html("{}", shown.table(("", ""), facts, "")), moves])
+
+
+class ReferenceForm(FreshCodeForm):
     reference = forms.CharField(
         max_length=LONGEST_REFERENCE,
         widget=UnfoldAdminTextInputWidget,
@@ -153,9 +172,10 @@ class PaymentAdmin(ReadOnlyAdmin):
 
     actions_list = ("make_file",)
     actions_detail = ("confirm", "approve", "agree", "refuse", "came_back")
-    has_decide_permission = may("trades.change_payment")
-    has_make_file_permission = may("trades.add_paymentfile")
-    has_propose_permission = may("trades.add_correction")
+    has_decide_permission = may("handle_payment")
+    has_agree_permission = may("agree_to_payment")
+    has_make_file_permission = may("make_payment_file")
+    has_propose_permission = may("propose_correction")
 
     @admin.display(description="Payment")
     def short_guid(self, payment: Payment) -> str:
@@ -291,6 +311,7 @@ class PaymentAdmin(ReadOnlyAdmin):
             "Compare the bank account's holder with the customer. Within the asset's limit it goes into the next"
             " payment file; above it somebody else agrees first.",
             "Approve",
+            FreshCodeForm,
         ),
     )
     def approve(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
@@ -307,12 +328,13 @@ class PaymentAdmin(ReadOnlyAdmin):
         description="Agree",
         icon="done_all",
         variant=ActionVariant.SUCCESS,
-        permissions=["decide"],
+        permissions=["agree"],
         dialog=dialog(
             "Do you agree?",
             "That the money has moved, as they say: the payment completes. Or that a payout may be paid: it goes into"
             " the next payment file. Or that the bank has stopped it: what was held is given back.",
             "I agree",
+            AgreeForm,
         ),
     )
     def agree(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
@@ -372,6 +394,8 @@ class PaymentAdmin(ReadOnlyAdmin):
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
         payment = self.get_object(request, str(object_id))  # None for an id that names nothing
         offered = _offered(payment) if payment else ()
+        if payment and request.user.pk == (payment.stopped_by_id or payment.made_by_id):
+            offered = tuple(name for name in offered if name != "payment_agree")
         return [one for one in super().get_actions_detail(request, object_id) if one.action_name.endswith(offered)]
 
 

@@ -17,16 +17,19 @@ from django_celery_beat.models import (
     PeriodicTask,
     SolarSchedule,
 )
+from django_otp.plugins.otp_static.models import StaticDevice
+from django_otp.plugins.otp_totp.models import TOTPDevice
 from kombu.exceptions import OperationalError
 from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
 from unfold.admin import ModelAdmin
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from accounts.admin import shown
+from accounts.admin.base import ByDeed
 
 for registered in (PeriodicTask, CrontabSchedule, IntervalSchedule, ClockedSchedule, SolarSchedule):
     admin.site.unregister(registered)
-for tokens in (OutstandingToken, BlacklistedToken):  # they show whole refresh tokens: nobody's business
+for tokens in (OutstandingToken, BlacklistedToken, TOTPDevice, StaticDevice):  # they show secrets: nobody's business
     admin.site.unregister(tokens)
 
 
@@ -42,7 +45,8 @@ class TaskForm(PeriodicTaskForm):
 
 
 @admin.register(PeriodicTask)
-class PeriodicTaskAdmin(BeatTaskAdmin, ModelAdmin):
+class PeriodicTaskAdmin(ByDeed, BeatTaskAdmin, ModelAdmin):
+    deed = "change_schedule"
     form = TaskForm
     change_form_template = None
     date_hierarchy = None
@@ -62,7 +66,15 @@ class PeriodicTaskAdmin(BeatTaskAdmin, ModelAdmin):
     def last_run(self, task: PeriodicTask) -> str:
         return shown.timestamp(task.last_run_at)
 
-    @admin.action(description="Run selected tasks once, now")
+    @admin.action(description="Enable selected tasks", permissions=("change",))
+    def enable_tasks(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        super().enable_tasks(request, queryset)
+
+    @admin.action(description="Disable selected tasks", permissions=("change",))
+    def disable_tasks(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        super().disable_tasks(request, queryset)
+
+    @admin.action(description="Run selected tasks once, now", permissions=("change",))
     def run_tasks(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         try:
             super().run_tasks(request, queryset)
@@ -71,11 +83,13 @@ class PeriodicTaskAdmin(BeatTaskAdmin, ModelAdmin):
 
 
 @admin.register(CrontabSchedule)
-class CrontabScheduleAdmin(BeatCrontabAdmin, ModelAdmin):
+class CrontabScheduleAdmin(ByDeed, BeatCrontabAdmin, ModelAdmin):
+    deed = "change_schedule"
     inlines = ()
     list_fullwidth = True
 
 
 @admin.register(IntervalSchedule)
-class IntervalScheduleAdmin(ModelAdmin):
+class IntervalScheduleAdmin(ByDeed, ModelAdmin):
+    deed = "change_schedule"
     list_fullwidth = True

@@ -21,8 +21,8 @@ from unfold.widgets import (
 
 from accounts import clock
 from accounts.admin import shown
-from accounts.admin.base import ReadOnlyAdmin, may, names_in
-from accounts.admin.dialogs import carried_out, dialog, id_in
+from accounts.admin.base import ReadOnlyAdmin, may, names_in, open_to, withdraws_or
+from accounts.admin.dialogs import FreshCodeForm, carried_out, dialog, id_in
 from accounts.ids import uuid7
 from accounts.models import Asset
 from trades.models import Counterparty, StandingInstruction
@@ -85,8 +85,9 @@ class StandingInstructionAdmin(ReadOnlyAdmin):
     readonly_fields = names_in(fieldsets)
     actions_list = ("propose",)
     actions_detail = ("approve", "refuse")
-    has_propose_permission = may("trades.add_standinginstruction")
-    has_decide_permission = may("trades.change_standinginstruction")
+    has_propose_permission = may("propose_standing_instruction")
+    has_decide_permission = may("decide_standing_instruction")
+    has_refuse_permission = may("decide_standing_instruction", "propose_standing_instruction")
 
     @admin.display(description="Guid")
     def guid(self, one: StandingInstruction) -> str:
@@ -174,6 +175,7 @@ class StandingInstructionAdmin(ReadOnlyAdmin):
             "Compare it with what the counterparty wrote, by another way than the one it came by. Money goes there from"
             " then on. Whoever proposed it can't approve it.",
             "Approve",
+            FreshCodeForm,
         ),
     )
     def approve(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
@@ -183,16 +185,19 @@ class StandingInstructionAdmin(ReadOnlyAdmin):
         description="Refuse",
         icon="block",
         variant=ActionVariant.DANGER,
-        permissions=["decide"],
+        permissions=["refuse"],
         dialog=dialog("Refuse it?", "Nothing changes. Its maker withdraws it this way.", "Refuse"),
     )
     def refuse(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
+        withdraws_or(request, "decide_standing_instruction", StandingInstruction, id_in(object_id))
         return _decided(request, object_id, standing.refuse, "It is refused; nothing changed.")
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
         one = self.get_object(request, str(object_id))  # None for an id that names nothing
         is_open = one is not None and one.state == StandingState.PROPOSED
-        return super().get_actions_detail(request, object_id) if is_open else []
+        offered = super().get_actions_detail(request, object_id) if is_open else []
+        maker = one.made_by_id if one else None
+        return open_to(request, maker, "decide_standing_instruction", offered, decide="approve", refuse="refuse")
 
 
 def _decided(

@@ -19,7 +19,7 @@ from unfold.widgets import UnfoldAdminFileFieldWidget, UnfoldAdminTextInputWidge
 from accounts import clock
 from accounts.admin import shown
 from accounts.admin.base import ReadOnlyAdmin, asked_once, may, names_in
-from accounts.admin.dialogs import ReasonForm, actor, carried_out, dialog, id_in
+from accounts.admin.dialogs import FreshCodeForm, ReasonForm, actor, carried_out, dialog, id_in
 from accounts.errors import Refusal
 from accounts.ids import pasted_guid
 from accounts.models import Asset
@@ -50,7 +50,7 @@ class UploadForm(forms.Form):
         return given
 
 
-class ReleaseForm(BaseDialogForm):
+class ReleaseForm(FreshCodeForm):
     sha256 = forms.CharField(
         label="SHA-256",
         max_length=64,
@@ -94,8 +94,8 @@ class StatementFileAdmin(ReadOnlyAdmin):
     readonly_fields = names_in(fieldsets)
     actions_list = ("upload",)
     actions_detail = ("release",)
-    has_upload_permission = may("trades.add_statementfile")
-    has_release_permission = may("trades.change_payment")
+    has_upload_permission = may("import_statement")
+    has_release_permission = may("release_statement")
 
     @admin.display(description="Entries")
     def entries(self, one: StatementFile) -> str:
@@ -160,7 +160,8 @@ class StatementFileAdmin(ReadOnlyAdmin):
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
         one = self.get_object(request, str(object_id))  # None for an id that names nothing
-        return super().get_actions_detail(request, object_id) if one and not hasattr(one, "release") else []
+        is_others = one is not None and one.made_by_id != request.user.pk and not hasattr(one, "release")
+        return super().get_actions_detail(request, object_id) if is_others else []
 
     @action(description="Import a statement", icon="upload_file", variant=ActionVariant.PRIMARY, permissions=["upload"])
     def upload(self, request: HttpRequest) -> HttpResponse:
@@ -218,7 +219,7 @@ class StatementEntryAdmin(ReadOnlyAdmin):
     )
     readonly_fields = names_in(fieldsets)
     actions_detail = ("match", "send_back", "explain")
-    has_decide_permission = may("trades.change_statemententry")
+    has_decide_permission = may("match_entry")
 
     @admin.display(description="Amount")
     def amount_shown(self, one: StatementEntry) -> str:

@@ -98,9 +98,9 @@ class TradeAdmin(ReadOnlyAdmin):
     readonly_fields = names_in(fieldsets)
 
     actions_detail = ("flag", "clear_flag", "propose_reversal")
-    has_propose_permission = may("trades.add_correction")
-    has_flag_permission = may("trades.add_tradeflag")
-    has_clear_permission = may("trades.change_tradeflag")
+    has_propose_permission = may("propose_correction")
+    has_flag_permission = may("flag_trade")
+    has_clear_permission = may("flag_trade")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """Of a batch, only the range of ids that it remembers: no index says which trades are in it."""

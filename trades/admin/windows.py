@@ -15,14 +15,19 @@ from unfold.widgets import UnfoldAdminSelectWidget
 
 from accounts import clock
 from accounts.admin import shown
-from accounts.admin.base import BoundedAdmin, NeverDeleted
+from accounts.admin.base import BoundedAdmin, NeverDeleted, may
+from accounts.admin.dialogs import dialog
 from accounts.models import Asset
+from trades.admin.controls import WindowForm as AutomaticForm
+from trades.admin.controls import proposed
 from trades.admin.preview import preview_page
+from trades.controls import OF_WINDOWS
 from trades.errors import BadSchedule
-from trades.models import SettlementWindow
+from trades.models import ControlChange, SettlementWindow
 from trades.settlement.windows import due_cut, next_cuts
 
 CUTS_SHOWN = 10
+TWO_PERSONS = "That takes two persons: save the window without it, then propose it on its page."
 _SCHEDULE = ("cron", "time_zone", "calendar")
 _SETTINGS = (
     "name",
@@ -47,6 +52,10 @@ class WindowForm(forms.ModelForm):
     def clean(self) -> dict[str, Any]:
         """A schedule that can't be read, or never comes, is refused here and not found out at the cut."""
         given: dict[str, Any] = super().clean() or {}
+        for name in OF_WINDOWS:
+            is_so = not self.instance._state.adding and self.initial.get(name)
+            if given.get(name) and not is_so:
+                self.add_error(name, TWO_PERSONS)
         if not self.errors:
             schedule = {name: given[name] for name in ("name", "cron", "time_zone", "calendar")}
             try:
@@ -60,6 +69,7 @@ class WindowForm(forms.ModelForm):
 
 @admin.register(SettlementWindow)
 class SettlementWindowAdmin(NeverDeleted, BoundedAdmin):
+    deed = "change_window"
     form = WindowForm
     list_display = (
         "name",
@@ -93,7 +103,8 @@ class SettlementWindowAdmin(NeverDeleted, BoundedAdmin):
         ),
     )
     add_fieldsets = ((None, {"fields": _SETTINGS}), ("Schedule", {"fields": _SCHEDULE}))
-    actions_detail = ("preview_cut",)
+    actions_detail = ("preview_cut", "propose_automatic")
+    has_propose_permission = may("change_window")
 
     def get_readonly_fields(self, request: HttpRequest, obj: SettlementWindow | None = None) -> tuple[str, ...]:
         """The kind of a window is fixed once it is made; a trigger says so too."""
@@ -118,6 +129,20 @@ class SettlementWindowAdmin(NeverDeleted, BoundedAdmin):
         if window is None:
             raise Http404
         return preview_page(self, request, [(f"{window.name}: {window.asset_kind}", [window.asset_kind])])
+
+    @action(
+        description="Propose automatic",
+        icon="toggle_on",
+        permissions=["propose"],
+        dialog=dialog(
+            "Propose that it goes by itself?",
+            "A second person applies it; until then nothing changes. To stop it again is one person's, at once.",
+            "Propose",
+            AutomaticForm,
+        ),
+    )
+    def propose_automatic(self, request: HttpRequest, form: AutomaticForm, object_id: str) -> HttpResponse:
+        return proposed(request, ControlChange.Kind.WINDOW, object_id, form)
 
     @admin.display(description="Schedule")
     def schedule(self, window: SettlementWindow) -> str:

@@ -45,7 +45,7 @@ def import_statement(command: JSONCommand, options: dict[str, Any]) -> None:
     except OSError as failure:
         raise Refused(f"{path} can't be read: {failure.strerror}.") from None
     does = preview.preview_statement if options["dry_run"] else statements.import_statement
-    found = does(content, name=path.name, by=who.actor(options), at=clock.firm_now())
+    found = does(content, name=path.name, by=who.actor(options, "import_statement"), at=clock.firm_now())
     facts = {
         "dry_run": options["dry_run"],
         "known": found.known,

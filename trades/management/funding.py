@@ -46,7 +46,7 @@ class FundingCommand(JSONCommand):
         who.add_by(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        by = who.named(options)
+        by = who.named(options, "book_funding")
         customer = selectors.customer_named(options["customer"])
         code = options["asset"].upper()
         units = services.base_units(code, options["amount"])

@@ -13,7 +13,9 @@ from rich.progress import Progress as Bar
 from accounts import clock
 from accounts.errors import Refusal
 from accounts.identity import Actor
+from accounts.management import who
 from accounts.management.exits import Found, Refused, TryAgain, WaitsForPerson
+from accounts.models import User
 from trades.errors import MakerIsChecker
 from trades.models import SettlementBatch
 from trades.settlement.approval import confirm
@@ -117,6 +119,8 @@ def _why(failure: Exception) -> str:
 
 def _settled(batch: SettlementBatch, by: Actor, chunk: int, console: Console) -> Progress:
     if batch.state == BatchState.CUT:
+        if by.user_id is not None:
+            who.must(User.objects.get(pk=by.user_id), "confirm_batch")
         confirm(batch.pk, by=by, at=clock.firm_now())
     progress = Progress(0, batch.trades_count, is_done=False)
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), MofNCompleteColumn())

@@ -7,6 +7,7 @@ from trades.models.batch import (
     TradeFlag,
 )
 from trades.models.client_class import ClientClassChange
+from trades.models.control import ControlChange
 from trades.models.correction import Correction
 from trades.models.engine import EngineLease, IdempotentAnswer, MarginAccount, PriceExtreme, SwapRun
 from trades.models.erasure import Erasure
@@ -29,6 +30,7 @@ from trades.models.trade import Trade, TradeEvent
 __all__ = [
     "BatchEvent",
     "ClientClassChange",
+    "ControlChange",
     "Correction",
     "Counterparty",
     "Deal",

@@ -39,9 +39,9 @@ class Command(JSONCommand):
             raise CommandError("--explain ID and --reason go together.")
         at = clock.firm_now()
         if own:
-            breaks.own(_named(own), who.somebody(options).pk, at=at)
+            breaks.own(_named(own), who.somebody(options, "look_after_break").pk, at=at)
         if explain:
-            by = Actor(user_id=who.somebody(options).pk)
+            by = Actor(user_id=who.somebody(options, "look_after_break").pk)
             breaks.explain(_named(explain), reason=reason, by=by, at=at)
         found = list(selectors.breaks(at, only_open=not options["all"]))
         facts = {"breaks": [_told(one) for one in found]}

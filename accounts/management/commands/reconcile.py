@@ -13,6 +13,7 @@ from django.utils.dateparse import parse_datetime
 
 from accounts import clock, selectors
 from accounts.identity import SYSTEM, Actor
+from accounts.management import who
 from accounts.management.exits import Found
 from accounts.management.output import JSONCommand, amount
 from accounts.models import ReconciliationLine
@@ -35,7 +36,7 @@ class Command(JSONCommand):
             statement = path.read_bytes()
         except OSError as error:
             raise CommandError(f"{path} can't be read: {error.strerror}.") from None
-        by = Actor(user_id=selectors.staff_named(options["by"]).pk) if options["by"] else SYSTEM
+        by = _by(options["by"])
         run = reconcile(statement, source=path.name, as_of=_moment(options["as_of"]), at=clock.firm_now(), by=by)
         found = list(lines_of(run.pk))
         lines = [_told(line) for line in found]
@@ -47,6 +48,14 @@ class Command(JSONCommand):
         )
         if not run.ok:
             raise Found(f"Assets that drift: {sum(not line.ok for line in found)}.")
+
+
+def _by(email: str | None) -> Actor:
+    if not email:
+        return SYSTEM
+    user = selectors.staff_named(email)
+    who.must(user, "reconcile")
+    return Actor(user_id=user.pk)
 
 
 def _told(line: ReconciliationLine) -> dict[str, Any]:

@@ -33,7 +33,7 @@ class Command(JSONCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         instrument = symbols.instrument(options["symbol"])
         symbol = instrument.symbol
-        by = somebody(options) if options["yes"] else None
+        by = somebody(options, "hold_price") if options["yes"] else None
         try:
             refused, stands = prices.refused().get(symbol), prices.latest().by_symbol.get(symbol)
         except redis.RedisError:

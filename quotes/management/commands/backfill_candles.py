@@ -26,7 +26,7 @@ class Command(JSONCommand):
         who.add_by(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        by = who.named(options)
+        by = who.named(options, "backfill_candles")
         filled = backfill.fill(
             options["file"],
             replace=options["replace"],

@@ -33,7 +33,7 @@ class Command(JSONCommand):
         if options["switch"]:
             if not options["reason"]:
                 raise CommandError("Say why: --reason.")
-            by, to = who.actor(options), WORDS[options["switch"]]
+            by, to = who.actor(options, "halt_market"), WORDS[options["switch"]]
             switch_market(wanted[0], to, by=by, reason=options["reason"], at=clock.firm_now())
             symbols.forget()
         self._tell(wanted, options)

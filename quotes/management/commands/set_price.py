@@ -38,7 +38,7 @@ class Command(JSONCommand):
             raise UnknownSymbol(f"Unknown symbol: {options['symbol']}") from None
         if len(options["reason"]) > LONGEST_REASON:
             raise CommandError(f"A reason has at most {LONGEST_REASON} characters.")
-        by = who.named(options)
+        by = who.named(options, "hold_price")
         if options["release"]:
             self._release(instrument, by, options)
         else:

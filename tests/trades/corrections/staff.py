@@ -18,7 +18,7 @@ _counter = itertools.count(1)
 
 
 def a_member_of_staff(name: str = "maker") -> User:
-    return User.objects.create_user(f"{name}-{next(_counter)}@firm.example", is_staff=True)
+    return User.objects.create_user(f"{name}-{next(_counter)}@firm.example", is_staff=True, is_superuser=True)
 
 
 def somebody() -> Actor:

@@ -243,7 +243,7 @@ def test_legs_of_a_batch_that_was_reversed_as_a_whole_are_not_due_and_one_taken_
     """Guard: `~Exists(reversed_whole)` in selectors.is_due; without it a machine would pay for a batch undone."""
     bought = a_settling_buy(alice, btc("0.1"))
     settle_everything()
-    ann, ben = (Actor(User.objects.create_user(f"{name}@firm.example", is_staff=True).pk) for name in ("ann", "ben"))
+    ann, ben = (Actor(User.objects.create_superuser(f"{name}@firm.example").pk) for name in ("ann", "ben"))
     now = timezone.now()
 
     alone = propose.propose_leg_reversal(leg("BTC").pk, reason="reported wrongly", by=ann, at=now)

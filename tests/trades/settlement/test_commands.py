@@ -32,7 +32,7 @@ def alice() -> Customer:
 @pytest.fixture(autouse=True)
 def _staff(db: None) -> None:
     for email in (ANN, BEN):
-        User.objects.create_user(email, is_staff=True)
+        User.objects.create_user(email, is_staff=True, is_superuser=True)
 
 
 def said(*command: str) -> str:

@@ -29,7 +29,7 @@ WINDOW = "Crypto, hourly"
 def alice() -> Customer:
     btc_at("40_000.00")
     for email in (ANN, BEN):
-        User.objects.create_user(email, is_staff=True)
+        User.objects.create_user(email, is_staff=True, is_superuser=True)
     return a_customer(with_usd="90_000.00")
 
 

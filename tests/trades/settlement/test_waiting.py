@@ -250,7 +250,7 @@ def test_the_kind_of_a_window_that_another_kind_used_to_have_hides_nothing(alice
 
 
 def test_a_batch_that_waits_for_a_person_does_not_stop_the_others(alice):
-    ann = User.objects.create_user("ann@firm.example", is_staff=True)
+    ann = User.objects.create_user("ann@firm.example", is_staff=True, is_superuser=True)
     deposit(alice, "USD", "10_000.00")
     waits = a_settling_buy(alice, btc("0.1"))
     call_command("cut_batch", "--by", ann.email, stdout=StringIO())

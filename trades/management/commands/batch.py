@@ -56,7 +56,7 @@ class Command(JSONCommand):
         batch_id = guid_of(options["guid"])
         if options["does"] != "show":
             decides = confirm if options["does"] == "confirm" else cancel
-            decides(batch_id, by=who.actor(options), at=clock.firm_now())
+            decides(batch_id, by=who.actor(options, f"{options['does']}_batch"), at=clock.firm_now())
         batch = selectors.batches().filter(pk=batch_id).first()
         if batch is None:
             raise BatchNotFound(f"There is no batch {options['guid'][:40]}.")

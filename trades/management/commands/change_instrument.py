@@ -5,6 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from collections.abc import Sequence
 from typing import Any
+from uuid import UUID
 
 from django.core.management.base import CommandError
 
@@ -49,7 +50,7 @@ class Command(JSONCommand):
             facts = {"changes": [_told(one) for one in found]}
             self.say_found(options, facts, list(map(_written, found)), nothing="There is no such change.")
         else:
-            by, at = who.somebody(options).pk, clock.firm_now()
+            by, at = _by(does, options), clock.firm_now()
             if does == "propose":
                 symbol = symbols.instrument(options["symbol"]).symbol
                 done = change.propose(symbol, _wanted(options["set"]), reason=options["reason"], by=by, at=at)
@@ -117,3 +118,11 @@ def _written(one: InstrumentChange) -> str:
 
 def _stated(one: InstrumentChange) -> list[str]:
     return told(ChangeStatement.read(one.stated_when_applied or one.stated))
+
+
+def _by(does: str, options: dict[str, Any]) -> UUID:
+    """Who does it, if their roles let them. Raises what `who.somebody` raises."""
+    if does == "propose":
+        return who.somebody(options, "change_instrument").pk
+    maker = who.maker_of(InstrumentChange, guid_of(options["guid"])) if does == "refuse" else None
+    return who.somebody(options, "apply_instrument_change", maker).pk

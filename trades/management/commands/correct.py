@@ -94,7 +94,7 @@ class Command(JSONCommand):
             facts = {"corrections": [_told(one) for one in found]}
             self.say_found(options, facts, list(map(_written, found)), nothing="There is no such correction.")
             return
-        by = who.actor(options)
+        by = _by(options)
         done = _propose(options, by) if options["does"] == "propose" else _decide(options, by)
         correction = selectors.correction(done.pk)
         self.say(options, _told(correction), _written(correction))
@@ -110,6 +110,14 @@ class Command(JSONCommand):
     def _is_by(self, parser: ArgumentParser) -> None:
         who.add_by(parser)
         super().add_arguments(parser)
+
+
+def _by(options: dict[str, Any]) -> Actor:
+    """Who does it, if their roles let them. Raises what `who.actor` raises."""
+    if options["does"] == "propose":
+        return who.actor(options, "propose_correction")
+    maker = who.maker_of(Correction, guid_of(options["guid"])) if options["does"] == "reject" else None
+    return who.actor(options, "apply_correction", maker)
 
 
 def _propose(options: dict[str, Any], by: Actor) -> Correction:

@@ -48,7 +48,7 @@ class Command(JSONCommand):
         if does == "list":
             self._list(options)
             return
-        by = who.somebody(options).pk
+        by = _by(does, options)
         if does in ("propose", "approve", "refuse"):
             one = _decided_or_proposed(does, options, by)
             self.say(options, _told(one), _written(one))
@@ -65,6 +65,14 @@ class Command(JSONCommand):
         facts = {"counterparties": [_told_of(each, going.get(each.pk, [])) for each in found]}
         lines = [line for each in found for line in (_written_of(each), *map(_written, going.get(each.pk, [])))]
         self.say(options, facts, *(lines or ["There is no counterparty."]))
+
+
+def _by(does: str, options: dict[str, Any]) -> UUID:
+    """Who does it, if their roles let them. Raises what `who.somebody` raises."""
+    if does not in ("approve", "refuse"):
+        return who.somebody(options, "propose_standing_instruction" if does == "propose" else "add_counterparty").pk
+    maker = who.maker_of(StandingInstruction, guid_of(options["guid"])) if does == "refuse" else None
+    return who.somebody(options, "decide_standing_instruction", maker).pk
 
 
 def _decided_or_proposed(does: str, options: dict[str, Any], by: UUID) -> StandingInstruction:

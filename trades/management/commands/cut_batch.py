@@ -64,7 +64,7 @@ class Command(JSONCommand):
             found = preview(kinds, clock.firm_now())
             self.say(options, _told(found), *_written(found))
             return
-        by, now = who.actor(options), clock.firm_now()
+        by, now = who.actor(options, "cut_batch"), clock.firm_now()
         settled_so = {"legs_are_automatic": not options["report_legs"], "completes_in_order": options["in_order"]}
         batch = _cut(window, by, now, settled_so, options["key"])
         if batch is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser
 from typing import Any
+from uuid import UUID
 
 from accounts import clock, selectors
 from accounts.management import who
@@ -34,7 +35,7 @@ class Command(JSONCommand):
             facts = {"erasures": [_told(one) for one in found]}
             self.say_found(options, facts, list(map(_written, found)), nothing="There is no such erasure.")
             return
-        by, at = who.somebody(options).pk, clock.firm_now()
+        by, at = _by(options), clock.firm_now()
         if options["does"] == "propose":
             customer = selectors.customer_named(options["customer"])
             done = erasure.propose(customer.pk, reason=options["reason"], by=by, at=at)
@@ -65,3 +66,11 @@ def _told(one: Erasure) -> dict[str, Any]:
 def _written(one: Erasure) -> str:
     checked = f", decided by {one.checked_by.email}" if one.checked_by else ""
     return f"{one.pk.hex} of customer {one.customer_id.hex}: {one.state}, made by {one.made_by.email}{checked}"
+
+
+def _by(options: dict[str, Any]) -> UUID:
+    """Who does it, if their roles let them. Raises what `who.somebody` raises."""
+    if options["does"] == "propose":
+        return who.somebody(options, "propose_erasure").pk
+    maker = who.maker_of(Erasure, guid_of(options["guid"])) if options["does"] == "refuse" else None
+    return who.somebody(options, "decide_erasure", maker).pk

@@ -32,7 +32,7 @@ class Command(JSONCommand):
         trade_id: UUID | None = pasted_guid(options["guid"])
         if trade_id is None:
             raise TradeNotFound(f"There is no trade {options['guid'][:40]!r}.")
-        by, now = who.actor(options), clock.firm_now()
+        by, now = who.actor(options, "flag_trade"), clock.firm_now()
         if options["clear"]:
             flag = flags.clear(trade_id, by=by, at=now)
         else:

@@ -91,7 +91,7 @@ class Command(JSONCommand):
         self.say_found(options, facts, lines, nothing="No instruction is open.")
 
     def _make(self, options: dict[str, Any]) -> None:
-        by, at = who.actor(options), clock.firm_now()
+        by, at = who.actor(options, "handle_instruction"), clock.firm_now()
         if options["does"] == "net":
             made = make.net_day(options["day"], by=by, at=at)
         else:
@@ -122,14 +122,15 @@ class Command(JSONCommand):
         bank_files.must_be_free(options["output"])
         does = files.repeat_file if options["repeat"] else files.make_file
         batch = guid_of(options["batch"]) if options["batch"] else None
-        made = does(options["format"], batch_id=batch, day=options["day"], by=who.actor(options), at=clock.firm_now())
+        by = who.actor(options, "make_payment_file")
+        made = does(options["format"], batch_id=batch, day=options["day"], by=by, at=clock.firm_now())
         bank_files.write(self, options, made, "instructions")
 
     def _import(self, options: dict[str, Any]) -> None:
         bank_files.import_statement(self, options)
 
     def _match(self, options: dict[str, Any]) -> None:
-        given = {"note": options["reason"], "by": who.actor(options), "at": clock.firm_now()}
+        given = {"note": options["reason"], "by": who.actor(options, "match_entry"), "at": clock.firm_now()}
         guid = guid_of(options["entry"])
         if options["reference"]:
             one = statements.match_by_hand(guid, options["reference"], **given)
@@ -141,7 +142,7 @@ class Command(JSONCommand):
         found = SettlementInstruction.objects.filter(reference=options["reference"].strip().upper()).first()
         if found is None:
             raise InstructionNotFound(f"There is no instruction {options['reference'][:40]!r}.")
-        by, at = who.actor(options), clock.firm_now()
+        by, at = who.actor(options, "handle_instruction"), clock.firm_now()
         if options["does"] == "send":
             moves.send(found.pk, at=at)
         elif options["does"] == "fail":

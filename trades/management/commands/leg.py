@@ -53,7 +53,7 @@ class Command(JSONCommand):
         if options["does"] == "list":
             self._list(options)
             return
-        by = who.actor(options)
+        by = who.actor(options, "report_leg")
         leg = _reported(_named(options["guid"]), options, by)
         self.say(options, _told(leg), _written(leg))
 

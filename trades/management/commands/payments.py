@@ -90,7 +90,8 @@ class Command(JSONCommand):
         self.say_found(options, facts, [bank_files.written_of_entry(one) for one in rows], nothing="No entry waits.")
 
     def _decide(self, options: dict[str, Any]) -> None:
-        payment_id, by, at = _payment(options["payment"]), who.actor(options), clock.firm_now()
+        deed = "agree_to_payment" if options["does"] == "agree" else "handle_payment"
+        payment_id, by, at = _payment(options["payment"]), who.actor(options, deed), clock.firm_now()
         if options["does"] == "approve":
             payouts.approve(payment_id, by=by, at=at)
         elif options["does"] == "refuse":
@@ -104,7 +105,7 @@ class Command(JSONCommand):
 
     def _file(self, options: dict[str, Any]) -> None:
         bank_files.must_be_free(options["output"])
-        given = {"asset": options["asset"], "by": who.actor(options), "at": clock.firm_now()}
+        given = {"asset": options["asset"], "by": who.actor(options, "make_payment_file"), "at": clock.firm_now()}
         if options["repeat"]:
             bank_files.write(self, options, files.repeat_file(options["format"], **given), "payouts", passed_over=[])
             return
@@ -113,7 +114,7 @@ class Command(JSONCommand):
         bank_files.write(self, options, made.file, "payouts", passed_over=held_up)
 
     def _release(self, options: dict[str, Any]) -> None:
-        found = release.release(options["statement"], by=who.actor(options), at=clock.firm_now())
+        found = release.release(options["statement"], by=who.actor(options, "release_statement"), at=clock.firm_now())
         facts = {
             "file_guid": found.file.pk,
             "sha256": found.file.sha256,
@@ -131,12 +132,16 @@ class Command(JSONCommand):
     def _assign(self, options: dict[str, Any]) -> None:
         entry, to = guid_of(options["entry"]), options["to"]
         one = statements.assign(
-            entry, pasted_guid(to) or to, note=options["reason"], by=who.actor(options), at=clock.firm_now()
+            entry,
+            pasted_guid(to) or to,
+            note=options["reason"],
+            by=who.actor(options, "match_entry"),
+            at=clock.firm_now(),
         )
         self.say(options, bank_files.told_of_entry(one), bank_files.written_of_entry(one))
 
     def _send_back(self, options: dict[str, Any]) -> None:
-        entry, by = guid_of(options["entry"]), who.actor(options)
+        entry, by = guid_of(options["entry"]), who.actor(options, "match_entry")
         one = statements.mark_to_send_back(entry, note=options["reason"], by=by, at=clock.firm_now())
         self.say(options, bank_files.told_of_entry(one), bank_files.written_of_entry(one))
 

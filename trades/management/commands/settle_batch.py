@@ -41,7 +41,7 @@ class Command(JSONCommand):
             raise CommandError("Name one batch, or --all.")
         if not 1 <= chunk <= CHUNK:
             raise CommandError(f"--chunk must be from 1 to {CHUNK}.")
-        by, console = who.actor(options), Console(file=sys.stderr)
+        by, console = who.actor(options, "settle_batch"), Console(file=sys.stderr)
         tries = []
         for batch in _wanted(guid):
             one = tried(batch, by, chunk, console)

@@ -46,7 +46,7 @@ def agreed(name: str, asset: str, *where: str) -> None:
 
 def test_from_a_counterparty_to_completed_trades(tmp_path: Path) -> None:
     for email in (ANN, BEN):
-        User.objects.create_user(email, is_staff=True)
+        User.objects.create_user(email, is_staff=True, is_superuser=True)
     the_firm_and_its_provider()
     told("counterparty", "add", "Provider", "--by", ANN)
     agreed("Provider", "USD", "--holder", "Provider", "--iban", IBAN, "--bic", "COBADEFF", "--default")
@@ -82,7 +82,7 @@ def test_from_a_counterparty_to_completed_trades(tmp_path: Path) -> None:
 
 
 def test_what_can_t_be_read_is_one_line(tmp_path: Path) -> None:
-    User.objects.create_user(ANN, is_staff=True)
+    User.objects.create_user(ANN, is_staff=True, is_superuser=True)
     (tmp_path / "x.xml").write_bytes(b"<Document/>")
     for command in (
         ("instructions", "import", tmp_path / "nowhere", "--by", ANN),
@@ -96,7 +96,7 @@ def test_what_can_t_be_read_is_one_line(tmp_path: Path) -> None:
 
 
 def test_no_payment_file_is_made_for_a_name_that_can_t_be_written(tmp_path: Path) -> None:
-    User.objects.create_user(ANN, is_staff=True)
+    User.objects.create_user(ANN, is_staff=True, is_superuser=True)
     the_firm_and_its_provider()
     btc_at("40_000.00")
     a_settling_buy(a_customer(with_usd="10_000.00"), btc("0.1"))

@@ -1,0 +1,219 @@
+"""Controls that are to be switched off: proposed on a window's or an API client's page, decided on here."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+from uuid import UUID
+
+from django import forms
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
+from unfold.decorators import action
+from unfold.enums import ActionVariant
+from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
+
+from accounts import clock
+from accounts.admin import shown
+from accounts.admin.base import ReadOnlyAdmin, asked_once, may, names_in, open_to, withdraws_or
+from accounts.admin.clients import ApiClientAdmin
+from accounts.admin.dialogs import FreshCodeForm, ReasonForm, carried_out, dialog, id_in
+from accounts.identity import FIRM_SCOPES
+from accounts.ids import uuid7
+from accounts.models import ApiClient
+from trades import controls
+from trades.admin.foreseen import dialog_shown, proposal_shown
+from trades.models import ControlChange, SettlementWindow
+
+PAGE, LIST = "admin:trades_controlchange_change", "admin:trades_controlchange_changelist"
+STATES = {"proposed": "warning", "applied": "success", "refused": ""}
+WORDS = {
+    "is_automatic": "its batches are confirmed by nobody",
+    "legs_are_automatic": "its legs settle as expected, at once, without a report",
+}
+
+
+class ApplyForm(FreshCodeForm):
+    """Shows who proposed it and why, and what would be added."""
+
+    def render_before_template(self) -> str:
+        one = ControlChange.objects.select_related("made_by").filter(pk=id_in(self.object_id)).first()
+        if one is None or one.state != ControlChange.State.PROPOSED:
+            return ""
+        return dialog_shown([proposal_shown(one, ("Of", _named(one)), ("Then", _told(one)))])
+
+
+@admin.register(ControlChange)
+class ControlChangeAdmin(ReadOnlyAdmin):
+    list_display = ("made_when", "change_link", "of", "state_label", "maker", "checker", "reason")
+    list_filter = ("state", "kind")
+    related = ("made_by", "checked_by")
+    search_guids = ("pk", "subject")
+    fieldsets = (
+        (None, {"fields": (("guid", "state_label"), ("of", "adds_shown"), ("reason",))}),
+        ("Two persons", {"fields": (("maker", "made_when"), ("checker", "decided_when"))}),
+    )
+    readonly_fields = names_in(fieldsets)
+    actions_detail = ("apply", "refuse")
+    has_decide_permission = may("decide_control")
+    has_refuse_permission = may("decide_control", "change_window", "manage_clients")
+
+    @admin.display(description="Guid")
+    def guid(self, one: ControlChange) -> str:
+        return shown.guid(one.pk)
+
+    @admin.display(description="Proposal")
+    def change_link(self, one: ControlChange) -> str:
+        return shown.link("trades_controlchange", one.pk, ", ".join(one.adds)[:60])
+
+    @admin.display(description="Of")
+    def of(self, one: ControlChange) -> str:
+        model = "trades_settlementwindow" if one.kind == ControlChange.Kind.WINDOW else "accounts_apiclient"
+        return shown.link(model, one.subject, f"{one.get_kind_display()}, {one.subject.hex[-10:]}")
+
+    @admin.display(description="Then")
+    @asked_once
+    def adds_shown(self, one: ControlChange) -> str:
+        return _told(one)
+
+    @admin.display(description="State")
+    def state_label(self, one: ControlChange) -> str:
+        return shown.chip(one.state, STATES)
+
+    @admin.display(description="Maker")
+    def maker(self, one: ControlChange) -> str:
+        return shown.who(one.made_by)
+
+    @admin.display(description="Checker")
+    def checker(self, one: ControlChange) -> str:
+        return shown.who(one.checked_by, otherwise="withdrawn" if one.decided_at else shown.NOTHING)
+
+    @admin.display(description="Proposed at")
+    def made_when(self, one: ControlChange) -> str:
+        return shown.timestamp(one.made_at)
+
+    @admin.display(description="Decided at")
+    def decided_when(self, one: ControlChange) -> str:
+        return shown.timestamp(one.decided_at)
+
+    @action(
+        description="Apply",
+        icon="verified",
+        variant=ActionVariant.SUCCESS,
+        permissions=["decide"],
+        dialog=dialog(
+            "Switch this control off?",
+            "From then on no person stands there. Whoever proposed it can't apply it.",
+            "Apply",
+            ApplyForm,
+        ),
+    )
+    def apply(self, request: HttpRequest, form: FreshCodeForm, object_id: str) -> HttpResponse:
+        change_id, by = id_in(object_id), cast(UUID, request.user.pk)
+        return carried_out(
+            request,
+            lambda: controls.apply(change_id, by=by, at=clock.firm_now()),
+            "The control is switched off.",
+            PAGE,
+            change_id,
+        )
+
+    @action(
+        description="Refuse",
+        icon="block",
+        variant=ActionVariant.DANGER,
+        permissions=["refuse"],
+        dialog=dialog("Refuse it?", "Nothing changes. Its maker withdraws it this way.", "Refuse"),
+    )
+    def refuse(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
+        change_id, by = id_in(object_id), cast(UUID, request.user.pk)
+        withdraws_or(request, "decide_control", ControlChange, change_id)
+        return carried_out(
+            request,
+            lambda: controls.refuse(change_id, by=by, at=clock.firm_now()),
+            "It is refused; nothing changed.",
+            PAGE,
+            change_id,
+        )
+
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
+        one = self.get_object(request, str(object_id))  # None for an id that names nothing
+        is_open = one is not None and one.state == ControlChange.State.PROPOSED
+        offered = super().get_actions_detail(request, object_id) if is_open else []
+        maker = one.made_by_id if one else None
+        return open_to(request, maker, "decide_control", offered, decide="apply", refuse="refuse")
+
+
+class ProposeForm(ReasonForm):
+    once = forms.UUIDField(initial=uuid7, widget=forms.HiddenInput)
+    adds = forms.MultipleChoiceField(label="What", widget=UnfoldAdminCheckboxSelectMultipleWidget)
+    field_order = ("adds", "reason")
+
+
+class WindowForm(ProposeForm):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        window = SettlementWindow.objects.filter(pk=id_in(self.object_id)).first()
+        self.fields["adds"].choices = [
+            (name, words) for name, words in WORDS.items() if window and not getattr(window, name)
+        ]
+
+
+class ScopesForm(ProposeForm):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        client = ApiClient.objects.filter(pk=id_in(self.object_id)).first()
+        missing = controls.needs_two(FIRM_SCOPES) - set(client.scopes) if client else set()
+        self.fields["adds"].choices = [(scope, scope) for scope in sorted(missing)]
+
+
+def proposed(request: HttpRequest, kind: str, object_id: str, form: ProposeForm) -> HttpResponse:
+    """Propose what the dialog says of a window or a client, and go to what waits."""
+    subject, given = id_in(object_id), form.cleaned_data
+    return carried_out(
+        request,
+        lambda: controls.propose(
+            kind,
+            subject,
+            given["adds"],
+            reason=given["reason"],
+            by=cast(UUID, request.user.pk),
+            at=clock.firm_now(),
+            once=given["once"],
+        ),
+        "It is proposed; a second person applies it.",
+        LIST,
+    )
+
+
+admin.site.unregister(ApiClient)
+
+
+@admin.register(ApiClient)
+class TwoPersonsClientAdmin(ApiClientAdmin):
+    """Scopes that let a program do something are added by two persons."""
+
+    actions_detail: Any = ("propose_scopes",)
+    has_propose_permission = may("manage_clients")
+
+    @action(
+        description="Propose scopes",
+        icon="key",
+        permissions=["propose"],
+        dialog=dialog(
+            "Propose that it may do more?",
+            "A second person applies it; until then it can't.",
+            "Propose",
+            ScopesForm,
+        ),
+    )
+    def propose_scopes(self, request: HttpRequest, form: ScopesForm, object_id: str) -> HttpResponse:
+        return proposed(request, ControlChange.Kind.CLIENT, object_id, form)
+
+
+def _named(one: ControlChange) -> str:
+    model: Any = SettlementWindow if one.kind == ControlChange.Kind.WINDOW else ApiClient
+    return str(model.objects.filter(pk=one.subject).first() or one.subject.hex)
+
+
+def _told(one: ControlChange) -> str:
+    return ", ".join(WORDS.get(name, name) for name in one.adds)

@@ -1,0 +1,116 @@
+"""Switching a control off takes two persons: a window that confirms or settles by itself, an API client that does more.
+
+Switching it on again is one person's, at once: a brake must be quick.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+
+from accounts import conflicts
+from accounts.errors import Conflict, Malformed, NotFound, Refusal
+from accounts.identity import FIRM_SCOPES
+from accounts.models import ApiClient
+from accounts.services.proposals import made_by_dialog, undecided
+from trades.errors import MakerIsChecker
+from trades.models import ControlChange, SettlementWindow
+
+State, Kind = ControlChange.State, ControlChange.Kind
+
+OF_WINDOWS: Final = ("is_automatic", "legs_are_automatic")
+_DOES_SOMETHING: Final = (":execute", ":write")
+
+
+class ControlNotFound(NotFound):
+    sentence = "There is no such proposal."
+
+
+class ControlDecided(Conflict):
+    code = "already_decided"
+    sentence = "It was decided on already."
+
+
+class ControlWaits(Refusal):
+    code = "proposal_waits"
+    sentence = "Another proposal about it waits to be decided on."
+
+
+class NothingIsAdded(Malformed):
+    sentence = "It is so already, or can't be."
+
+
+def needs_two(scopes: Collection[str]) -> set[str]:
+    """Those of scopes that let a program do something, and so take two persons."""
+    return {scope for scope in scopes if scope.endswith(_DOES_SOMETHING)}
+
+
+@conflicts.atomic
+def propose(
+    kind: str, subject: UUID, adds: Collection[str], *, reason: str, by: UUID, at: datetime, once: UUID | None = None
+) -> ControlChange:
+    """Propose it. Raises NothingIsAdded, ControlWaits, and KeyReused where the dialog was answered otherwise."""
+    wanted, reason = sorted(set(adds)), reason.strip()
+    is_this = (subject, wanted, reason)
+    made = made_by_dialog(ControlChange, once, lambda one: (one.subject, one.adds, one.reason) == is_this)
+    if made is not None:
+        return made
+    if not wanted or not reason or set(wanted) - _missing(kind, subject):
+        raise NothingIsAdded
+    try:
+        with transaction.atomic():
+            return ControlChange.objects.create(
+                kind=kind, subject=subject, adds=wanted, reason=reason, made_by_id=by, made_at=at, once=once
+            )
+    except IntegrityError:
+        raise ControlWaits from None
+
+
+@conflicts.atomic
+def apply(change_id: UUID, *, by: UUID, at: datetime) -> ControlChange:
+    """Switch it off, as the second person. Raises ControlNotFound, ControlDecided, MakerIsChecker, NothingIsAdded."""
+    change = _undecided(change_id)
+    if change.made_by_id == by:
+        raise MakerIsChecker("Whoever proposed to switch a control off can't apply it.")
+    _decided(change, State.APPLIED, by, at)  # first: the database loosens nothing without
+    if change.kind == Kind.WINDOW:
+        done = SettlementWindow.objects.filter(pk=change.subject).update(**dict.fromkeys(change.adds, True))
+        if not done:
+            raise NothingIsAdded
+    else:
+        client = ApiClient.objects.select_for_update(no_key=True).filter(pk=change.subject).first()
+        if client is None:
+            raise NothingIsAdded
+        client.scopes = sorted({*client.scopes, *change.adds})
+        client.save(update_fields=["scopes"])
+    return change
+
+
+@conflicts.atomic
+def refuse(change_id: UUID, *, by: UUID, at: datetime) -> ControlChange:
+    """Decide against it; its maker withdraws it this way. Raises ControlNotFound, ControlDecided."""
+    change = _undecided(change_id)
+    return _decided(change, State.REFUSED, None if change.made_by_id == by else by, at)
+
+
+def _missing(kind: str, subject: UUID) -> set[str]:
+    """What could be added to it; nothing to what isn't there."""
+    if kind == Kind.WINDOW:
+        window = SettlementWindow.objects.filter(pk=subject).first()
+        return {name for name in OF_WINDOWS if window is not None and not getattr(window, name)}
+    client = ApiClient.objects.filter(pk=subject).first()
+    return set(FIRM_SCOPES) - set(client.scopes) if client else set()
+
+
+def _undecided(change_id: UUID) -> ControlChange:
+    return undecided(ControlChange, change_id, missing=ControlNotFound, decided=ControlDecided, called="proposal")
+
+
+def _decided(change: ControlChange, state: ControlChange.State, by: UUID | None, at: datetime) -> ControlChange:
+    change.state, change.checked_by_id, change.decided_at = state, by, at
+    change.save(update_fields=["state", "checked_by", "decided_at"])
+    return change
