@@ -194,6 +194,7 @@ MIDDLEWARE = [
     *(["brokerage.sandbox.forcing.ForcedFaults"] if SANDBOX else []),
     "brokerage.http.pages.Health",  # from here on: not the API's
     "brokerage.http.pages.Security",
+    "brokerage.http.pages.Journal",
     "brokerage.http.pages.LoginLimits",
     "brokerage.http.pages.Common",
     "brokerage.http.pages.Policies",

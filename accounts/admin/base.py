@@ -19,6 +19,7 @@ from django.utils.functional import cached_property
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.views import ChangeList
 
+from accounts.admin.journalled import Journalled
 from accounts.admin.numbers import PlainDecimalField, PlainIntegerField
 from accounts.ids import pasted_guid
 from accounts.models import Customer
@@ -99,7 +100,7 @@ class BoundedList(ChangeList):
         self.full_result_count = self.result_count
 
 
-class BoundedAdmin(ModelAdmin):
+class BoundedAdmin(Journalled, ModelAdmin):
     """A list, newest first, and a page per row. `related` is joined, so no row costs a query of its own.
 
     Searching finds exact ids only, each through an index: `search_guids` (the row's own first), `search_texts`,

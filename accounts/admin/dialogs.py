@@ -17,6 +17,7 @@ from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from accounts import services
+from accounts.admin import noting
 from accounts.admin.base import leave_dialog
 from accounts.errors import Refusal
 from accounts.identity import Actor
@@ -66,8 +67,10 @@ def carried_out(
     try:
         result = action()
     except Refusal as refusal:
+        noting.refused(request, refusal.text)
         messages.error(request, refusal.text)
     else:
+        noting.made(request, result)
         messages.success(request, done if isinstance(done, str) else done(result))
     return leave_dialog(request, to, *args)
 

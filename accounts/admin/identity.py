@@ -20,6 +20,7 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 from accounts import clock, services
 from accounts.admin import shown
 from accounts.admin.base import BoundedAdmin, BoundedPaginator, NamesNobody, NeverDeleted
+from accounts.admin.journalled import Journalled
 from accounts.errors import Refusal
 from accounts.models import Asset, Customer, LedgerAccount, User
 from accounts.selectors import details_of
@@ -37,7 +38,7 @@ admin.site.unregister(Group)
 
 
 @admin.register(Group)
-class GroupAdmin(DjangoGroupAdmin, ModelAdmin):
+class GroupAdmin(Journalled, DjangoGroupAdmin, ModelAdmin):
     list_fullwidth = True
 
 
@@ -54,7 +55,7 @@ class StaffChangeForm(UserChangeForm):
 
 
 @admin.register(User)
-class UserAdmin(NamesNobody, NeverDeleted, DjangoUserAdmin, ModelAdmin):
+class UserAdmin(Journalled, NamesNobody, NeverDeleted, DjangoUserAdmin, ModelAdmin):
     """People who log in. Switching one off, or another password, ends every session of theirs at once."""
 
     actions = ("log_out_everywhere",)

@@ -19,6 +19,7 @@ from django.middleware.security import SecurityMiddleware
 from django.utils.deprecation import MiddlewareMixin
 from whitenoise.middleware import WhiteNoiseMiddleware
 
+from brokerage.http.journalled import JournalMiddleware
 from brokerage.http.limits import AdminLoginLimits
 from brokerage.http.odd_addresses import OddAddressMiddleware
 from brokerage.http.page_policy import PagePolicyMiddleware
@@ -52,6 +53,10 @@ class Health(PagesOnly, HealthMiddleware):
 
 class Security(PagesOnly, SecurityMiddleware):
     """Its headers are on the API's answers as well (`brokerage.http.api_answers`)."""
+
+
+class Journal(PagesOnly, JournalMiddleware):
+    pass
 
 
 class LoginLimits(PagesOnly, AdminLoginLimits):

@@ -45,6 +45,7 @@ GROUPS: tuple[tuple[str, tuple[MenuItem, ...]], ...] = (
             ("Corrections", "undo", "trades_correction"),
             ("Breaks", "report", "accounts_break"),
             ("Reconciliation", "rule", "accounts_reconciliationrun"),
+            ("Journal", "menu_book", "accounts_journalentry"),
         ),
     ),
     (

@@ -23,6 +23,7 @@ from unfold.admin import ModelAdmin
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from accounts.admin import shown
+from accounts.admin.journalled import Journalled
 
 for registered in (PeriodicTask, CrontabSchedule, IntervalSchedule, ClockedSchedule, SolarSchedule):
     admin.site.unregister(registered)
@@ -42,7 +43,7 @@ class TaskForm(PeriodicTaskForm):
 
 
 @admin.register(PeriodicTask)
-class PeriodicTaskAdmin(BeatTaskAdmin, ModelAdmin):
+class PeriodicTaskAdmin(Journalled, BeatTaskAdmin, ModelAdmin):
     form = TaskForm
     change_form_template = None
     date_hierarchy = None
@@ -71,11 +72,11 @@ class PeriodicTaskAdmin(BeatTaskAdmin, ModelAdmin):
 
 
 @admin.register(CrontabSchedule)
-class CrontabScheduleAdmin(BeatCrontabAdmin, ModelAdmin):
+class CrontabScheduleAdmin(Journalled, BeatCrontabAdmin, ModelAdmin):
     inlines = ()
     list_fullwidth = True
 
 
 @admin.register(IntervalSchedule)
-class IntervalScheduleAdmin(ModelAdmin):
+class IntervalScheduleAdmin(Journalled, ModelAdmin):
     list_fullwidth = True
