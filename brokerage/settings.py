@@ -205,6 +205,7 @@ MIDDLEWARE = [
     "brokerage.http.pages.Logins",
     "brokerage.http.pages.Uploads",
     "brokerage.http.pages.Messages",
+    "brokerage.http.pages.SignedOut",
     "brokerage.http.pages.Frames",
     "brokerage.http.pages.OddAddresses",
 ]
@@ -302,6 +303,7 @@ UNFOLD = {
     "ENVIRONMENT": "trades.admin.navigation.environment",
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": f"{STATIC_URL}brokerage/icon.svg"}],
     "STYLES": [f"{STATIC_URL}brokerage/admin.css"],
+    "SCRIPTS": [f"{STATIC_URL}brokerage/forms.js"],
     "DASHBOARD_CALLBACK": "trades.admin.dashboard.figures",
     "SIDEBAR": "trades.admin.navigation.sidebar",
     "COLORS": {

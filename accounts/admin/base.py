@@ -19,8 +19,8 @@ from django.utils.functional import cached_property
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.views import ChangeList
 
-from accounts.admin.journalled import Journalled
 from accounts.admin.numbers import PlainDecimalField, PlainIntegerField
+from accounts.admin.once import WrittenOnce
 from accounts.ids import pasted_guid
 from accounts.models import Customer
 
@@ -100,7 +100,7 @@ class BoundedList(ChangeList):
         self.full_result_count = self.result_count
 
 
-class BoundedAdmin(Journalled, ModelAdmin):
+class BoundedAdmin(WrittenOnce, ModelAdmin):
     """A list, newest first, and a page per row. `related` is joined, so no row costs a query of its own.
 
     Searching finds exact ids only, each through an index: `search_guids` (the row's own first), `search_texts`,

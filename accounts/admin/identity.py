@@ -20,7 +20,7 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 from accounts import clock, services
 from accounts.admin import shown
 from accounts.admin.base import BoundedAdmin, BoundedPaginator, NamesNobody, NeverDeleted
-from accounts.admin.journalled import Journalled
+from accounts.admin.once import WrittenOnce
 from accounts.errors import Refusal
 from accounts.models import Asset, Customer, LedgerAccount, User
 from accounts.selectors import details_of
@@ -38,7 +38,7 @@ admin.site.unregister(Group)
 
 
 @admin.register(Group)
-class GroupAdmin(Journalled, DjangoGroupAdmin, ModelAdmin):
+class GroupAdmin(WrittenOnce, DjangoGroupAdmin, ModelAdmin):
     list_fullwidth = True
 
 
@@ -55,7 +55,7 @@ class StaffChangeForm(UserChangeForm):
 
 
 @admin.register(User)
-class UserAdmin(Journalled, NamesNobody, NeverDeleted, DjangoUserAdmin, ModelAdmin):
+class UserAdmin(WrittenOnce, NamesNobody, NeverDeleted, DjangoUserAdmin, ModelAdmin):
     """People who log in. Switching one off, or another password, ends every session of theirs at once."""
 
     actions = ("log_out_everywhere",)

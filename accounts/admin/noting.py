@@ -33,6 +33,13 @@ def made(request: HttpRequest, row: object) -> None:
         deed.made.append(row)
 
 
+def told(request: HttpRequest, **facts: str) -> None:
+    """What became so that is no column of the row, e.g. a price in Redis. Nothing personal."""
+    deed = deed_of(request)
+    if deed is not None:
+        deed.facts.update(facts)
+
+
 def refused(request: HttpRequest, said: str) -> None:
     """It was refused, in these words."""
     deed = deed_of(request)

@@ -65,6 +65,7 @@ class Deed:
     before: Facts | None = None
     made: list[Model] = field(default_factory=list)
     named: list[str] = field(default_factory=list)
+    facts: Facts = field(default_factory=dict)
     asked: Facts = field(default_factory=dict)
     reason: str = ""
     outcome: JournalEntry.Outcome | None = None
@@ -169,7 +170,7 @@ def end(deed: Deed, outcome: JournalEntry.Outcome, said: str = "") -> None:
                 objects=[*entry.objects_named, *map(named, deed.made), *deed.named],
                 asked=entry.asked or deed.asked,
                 before=before,
-                after=after,
+                after=after | deed.facts,
                 reason=entry.reason or deed.reason,
                 second=_second(deed),
                 said=deed.said or said,

@@ -25,6 +25,7 @@ from brokerage.http.odd_addresses import OddAddressMiddleware
 from brokerage.http.page_policy import PagePolicyMiddleware
 from brokerage.http.paths import is_api
 from brokerage.http.request_bytes import TOO_LARGE, is_large
+from brokerage.http.signed_out import SignedOutMiddleware
 from brokerage.observe.health import HealthMiddleware
 
 DOCS = "/api/docs"  # a page among the API's paths
@@ -107,6 +108,10 @@ class Uploads(PagesOnly, MiddlewareMixin):
 
 
 class Messages(PagesOnly, MessageMiddleware):
+    pass
+
+
+class SignedOut(PagesOnly, SignedOutMiddleware):
     pass
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from django.contrib import admin
@@ -11,13 +11,13 @@ from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
 from unfold.views import ChangeList
 
+from accounts import clock
 from accounts.admin import shown
 from accounts.admin.base import ReadOnlyAdmin
 from accounts.admin.journalled import changes, deed_text, names_of, outcome, second, who
-from accounts.ids import pasted_guid
+from accounts.ids import floor_of, pasted_guid
 from accounts.models import JournalEntry, User
 from accounts.services import journal
-from trades.admin.events import DayFilter, of_days
 from trades.admin.keyset import KeysetList
 
 LIST = "accounts_journalentry"
@@ -40,6 +40,20 @@ class ViaFilter(OutcomeFilter):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         return list(JournalEntry.Via.choices)
+
+
+class DayFilter(admin.SimpleListFilter):
+    """UTC days of real time, as the rows have it, also where a sandbox's clock was moved."""
+
+    title, parameter_name = "day", "day"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("today", "Today"), ("yesterday", "Yesterday"), ("week", "Last 7 days")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        today = clock.now().date()
+        back, days = {"today": (0, 1), "yesterday": (1, 1), "week": (6, 7)}.get(self.value() or "", (0, 0))
+        return of_real_days(queryset, today - timedelta(days=back), days) if days else queryset
 
 
 class DeedFilter(admin.SimpleListFilter):
@@ -157,12 +171,18 @@ class JournalEntryAdmin(ReadOnlyAdmin):
         return shown.guid(entry.pk)
 
 
+def of_real_days(entries: QuerySet[Any], first: date, days: int = 1) -> QuerySet[Any]:
+    """Those of `days` UTC days from `first` on: a range of the primary key."""
+    since = datetime.combine(first, datetime.min.time(), UTC)
+    return entries.filter(pk__gte=floor_of(since), pk__lt=floor_of(since + timedelta(days=days)))
+
+
 def _with(entries: QuerySet[Any], word: str) -> QuerySet[Any]:
     """The entries that one word of a search means, by an index."""
     if "\x00" in word:
         return entries.none()
     try:
-        return of_days(entries, date.fromisoformat(word))
+        return of_real_days(entries, date.fromisoformat(word))
     except (ValueError, OverflowError):
         pass
     if "@" in word:

@@ -16,7 +16,7 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget, 
 from accounts import clock
 from accounts.admin import shown
 from accounts.admin.base import ReadOnlyAdmin, ReadOnlyInline, asked_once, may, names_in
-from accounts.admin.dialogs import ReasonAndReferenceForm, actor, carried_out, dialog, id_in
+from accounts.admin.dialogs import DialogForm, ReasonAndReferenceForm, actor, carried_out, dialog, id_in
 from accounts.admin.numbers import amount_field
 from accounts.identity import Actor
 from accounts.services import base_units
@@ -43,11 +43,11 @@ PAGE = "admin:trades_payment_change"
 FILES = "admin:trades_paymentfile_changelist"
 
 
-class FileForm(BaseDialogForm):
+class FileForm(DialogForm):
     format = forms.ChoiceField(choices=PaymentFile.Format.choices, widget=UnfoldAdminSelectWidget)
 
 
-class RefuseForm(BaseDialogForm):
+class RefuseForm(DialogForm):
     """Of what a bank was told it asks whether that may still be paid."""
 
     stopped = forms.BooleanField(
@@ -65,7 +65,7 @@ class RefuseForm(BaseDialogForm):
             del self.fields["stopped"]
 
 
-class ReferenceForm(BaseDialogForm):
+class ReferenceForm(DialogForm):
     reference = forms.CharField(
         max_length=LONGEST_REFERENCE,
         widget=UnfoldAdminTextInputWidget,

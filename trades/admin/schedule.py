@@ -23,7 +23,7 @@ from unfold.admin import ModelAdmin
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from accounts.admin import shown
-from accounts.admin.journalled import Journalled
+from accounts.admin.once import WrittenOnce
 
 for registered in (PeriodicTask, CrontabSchedule, IntervalSchedule, ClockedSchedule, SolarSchedule):
     admin.site.unregister(registered)
@@ -43,7 +43,7 @@ class TaskForm(PeriodicTaskForm):
 
 
 @admin.register(PeriodicTask)
-class PeriodicTaskAdmin(Journalled, BeatTaskAdmin, ModelAdmin):
+class PeriodicTaskAdmin(WrittenOnce, BeatTaskAdmin, ModelAdmin):
     form = TaskForm
     change_form_template = None
     date_hierarchy = None
@@ -72,11 +72,11 @@ class PeriodicTaskAdmin(Journalled, BeatTaskAdmin, ModelAdmin):
 
 
 @admin.register(CrontabSchedule)
-class CrontabScheduleAdmin(Journalled, BeatCrontabAdmin, ModelAdmin):
+class CrontabScheduleAdmin(WrittenOnce, BeatCrontabAdmin, ModelAdmin):
     inlines = ()
     list_fullwidth = True
 
 
 @admin.register(IntervalSchedule)
-class IntervalScheduleAdmin(Journalled, ModelAdmin):
+class IntervalScheduleAdmin(WrittenOnce, ModelAdmin):
     list_fullwidth = True

@@ -19,7 +19,7 @@ from unfold.widgets import UnfoldAdminFileFieldWidget, UnfoldAdminTextInputWidge
 from accounts import clock
 from accounts.admin import shown
 from accounts.admin.base import ReadOnlyAdmin, asked_once, may, names_in
-from accounts.admin.dialogs import ReasonForm, actor, carried_out, dialog, id_in
+from accounts.admin.dialogs import DialogForm, ReasonForm, actor, carried_out, dialog, id_in
 from accounts.errors import Refusal
 from accounts.ids import pasted_guid
 from accounts.models import Asset
@@ -50,7 +50,7 @@ class UploadForm(forms.Form):
         return given
 
 
-class ReleaseForm(BaseDialogForm):
+class ReleaseForm(DialogForm):
     sha256 = forms.CharField(
         label="SHA-256",
         max_length=64,
