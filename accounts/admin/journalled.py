@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -65,16 +66,15 @@ def table_of(entries: Iterable[JournalEntry]) -> str:
     names = names_of(listed)
     rows = [
         (
-            shown.timestamp(entry.at),
-            who(entry, names),
-            deed_link(entry),
-            outcome(entry),
-            changes(entry),
-            " · ".join(filter(None, [entry.reason, second(entry, names)])) or shown.NOTHING,
+            format_html(
+                '<div class="admin-entry">{} {}<br>{} {}<br>{} {}</div>',
+                *(shown.timestamp(entry.at), who(entry, names), deed_link(entry), outcome(entry)),
+                *(changes(entry), why(entry, names)),
+            ),
         )
         for entry in listed
     ]
-    return shown.table(("At", "Who", "What", "Outcome", "Old → new", "Why, with whom"), rows, "Nothing yet.")
+    return shown.table(("When and who, what, old → new, why and with whom",), rows, "Nothing yet.")
 
 
 def names_of(entries: Iterable[JournalEntry]) -> Names:
@@ -100,6 +100,11 @@ def second(entry: JournalEntry, names: Names) -> str:
     return "" if one is None else f"with {names.get(one, f'…{one.hex[-10:]}')}"
 
 
+def why(entry: JournalEntry, names: Names) -> str:
+    """The reason, and the other one of two persons."""
+    return " · ".join(filter(None, [entry.reason, second(entry, names)]))
+
+
 def deed_text(entry: JournalEntry) -> str:
     """trades_correction_apply -> trades correction apply."""
     return entry.deed.replace("_", " ")
@@ -116,19 +121,29 @@ def outcome(entry: JournalEntry) -> str:
     return format_html("{} {}", shown.chip(entry.outcome, OUTCOMES), entry.said)
 
 
-def changes(entry: JournalEntry) -> str:
-    """Column by column, as it was and as it is."""
+def changes(entry: JournalEntry, most: int = 100) -> str:
+    """Column by column, as it was and as it is; `most` of them."""
     names = [*entry.before, *(name for name in entry.after if name not in entry.before)]
     if not names:
         return shown.NOTHING
-    return format_html_join(
+    told = format_html_join(
         "",
-        '<div class="admin-long">{}: {} → {}</div>',
-        ((name.replace("_", " "), _value(entry.before.get(name)), _value(entry.after.get(name))) for name in names),
+        '<span class="admin-change">{}: {} → {}</span><br>',
+        (
+            (name.replace("_", " "), _value(entry.before.get(name)), _value(entry.after.get(name)))
+            for name in names[:most]
+        ),
     )
+    return format_html("{}and {} more", told, len(names) - most) if len(names) > most else told
 
 
 def _value(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(map(str, value)) or shown.NOTHING
-    return shown.NOTHING if value in (None, "") else str(value)
+    if value in (None, ""):
+        return shown.NOTHING
+    text = str(value)
+    try:
+        return shown.timestamp(datetime.fromisoformat(text)) if "T" in text else text
+    except ValueError:
+        return text

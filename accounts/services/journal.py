@@ -14,7 +14,6 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from decimal import Decimal
 from ipaddress import ip_address
 from typing import Any, Final
 from uuid import UUID
@@ -34,15 +33,30 @@ Via = JournalEntry.Via
 MOST_OBJECTS: Final = 100
 LONGEST: Final = 500
 
-# Of what is filled in only these words are kept as they are; of others, that they were there.
+# Of what is filled in only what has these names is kept as it is; of the rest, that it was there.
 _TOLD: Final = frozenset(
     {
-        *("action", "amount", "ask", "asset", "bid", "calendar", "code", "count", "direction", "does", "format", "how"),
+        *(
+            "action",
+            "actual",
+            "amount",
+            "ask",
+            "asset",
+            "bid",
+            "calendar",
+            "code",
+            "count",
+            "direction",
+            "does",
+            "format",
+            "how",
+        ),
         *("kind", "kinds", "limit", "night", "outcome", "period", "reason", "reference", "since", "state", "switch"),
         *("symbol", "term", "until", "value", "value_date", "what", "window"),
     }
 )
-_FIGURE = re.compile(r"-?[0-9][0-9_,.]*|[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|on|off|true|false", re.I)
+_FIGURES: Final = ("_bps", "_cap", "_days", "_decimals", "_percent", "_price", "_quantity", "_seconds")
+_ID = re.compile(r"[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|on|off|true|false", re.I)
 _ADDRESS = re.compile(r"[^\s@'\"]+@[^\s@'\"]+")
 _PERSONS: Final = ("made_by", "proposed_by", "cut_by", "checked_by", "decided_by", "confirmed_by", "flagged_by")
 
@@ -200,9 +214,9 @@ def name_of(model: type[Model], pk: object) -> str:
 
 
 def asked_of(given: Mapping[str, Any]) -> Facts:
-    """What was filled in, by name: words that are known to be harmless and figures; of the rest, that it was there."""
+    """What was filled in, by name: what is known to name nobody; of the rest, that it was there."""
     return {
-        writable(name)[:60]: plain(value) if name in _TOLD or _is_figure(value) else "given"
+        writable(name)[:60]: plain(value) if _is_told(name, value) else "given"
         for name, value in list(given.items())[:50]
         if value not in (None, "", [], False)
     }
@@ -249,10 +263,11 @@ def _second(deed: Deed) -> Actor:
     return SYSTEM
 
 
-def _is_figure(value: Any) -> bool:
-    if isinstance(value, str):
-        return _FIGURE.fullmatch(value) is not None
-    return isinstance(value, bool | int | float | Decimal | UUID | date)
+def _is_told(name: str, value: Any) -> bool:
+    """A number may be somebody's (a telephone's, an account's): it is told by the same names as words are."""
+    if name in _TOLD or name.endswith(_FIGURES):
+        return not isinstance(value, dict)
+    return isinstance(value, bool | UUID | date) or (isinstance(value, str) and _ID.fullmatch(value) is not None)
 
 
 def _text(text: object) -> str:

@@ -62,7 +62,7 @@ def told(model: type[Model], facts: Mapping[str, Any]) -> Facts:
     return {
         name: HIDDEN if hidden is None or name in hidden else plain(value)
         for name, value in facts.items()
-        if value not in (None, "", [], {})
+        if value not in (None, "", [], {}) and name not in _no_news(model)
     }
 
 
@@ -72,7 +72,7 @@ def difference(model: type[Model], before: Facts | None, after: Facts | None) ->
         return {}, told(model, after or {})
     if after is None:
         return told(model, before), {}
-    names = [name for name in after if before.get(name) != after[name]]
+    names = [name for name in after if before.get(name) != after[name] and name not in _no_news(model)]
     hidden = _hidden(model)
     was, is_ = ({name: _one(hidden, name, facts.get(name)) for name in names} for facts in (before, after))
     return was, is_
@@ -107,6 +107,11 @@ def writable(text: str) -> str:
 
 def _one(hidden: frozenset[str] | None, name: str, value: Any) -> Any:
     return HIDDEN if hidden is None or name in hidden else plain(value)
+
+
+def _no_news(model: type[Model]) -> tuple[str, ...]:
+    """What the journal's entry says anyhow: which row, and when."""
+    return (model._meta.pk.attname, "updated_at", "once")
 
 
 def _keys_of(model: type[Model], field: Any, pk: object) -> list[str]:

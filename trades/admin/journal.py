@@ -14,7 +14,7 @@ from unfold.views import ChangeList
 from accounts import clock
 from accounts.admin import shown
 from accounts.admin.base import ReadOnlyAdmin
-from accounts.admin.journalled import changes, deed_text, names_of, outcome, second, who
+from accounts.admin.journalled import changes, deed_text, names_of, outcome, second, who, why
 from accounts.ids import floor_of, pasted_guid
 from accounts.models import JournalEntry, User
 from accounts.services import journal
@@ -78,25 +78,25 @@ class JournalList(KeysetList):
         entries: Any = self.result_list
         names = names_of(entries)
         for entry in entries:
-            entry.names = names
+            entry.names, entry.is_alone = names, False
 
 
 @admin.register(JournalEntry)
 class JournalEntryAdmin(ReadOnlyAdmin):
     """Search by person (e-mail address), object (guid), deed or day (2026-01-31), or by several of them at once."""
 
-    list_display = ("when", "who_shown", "deed_shown", "objects_shown", "outcome_shown", "changes_shown", "why")
+    list_display = ("when", "who_it_was", "what", "came_of_it", "changed", "reason_told")
     list_filter = (DeedFilter, OutcomeFilter, ViaFilter, DayFilter)
     search_guids = ("pk",)
     search_help_text = "person's e-mail, object's guid, deed, day"
     fieldsets = (
-        (None, {"fields": ("when", "who_shown", "second_shown", "via", "address", "deed", "outcome_shown", "reason")}),
-        ("What", {"fields": ("objects_shown", "asked_shown", "changes_shown")}),
+        (None, {"fields": ("when", "who_it_was", "second_person", "via", "address", "deed", "came_of_it", "reason")}),
+        ("What", {"fields": ("about", "filled_in", "changed")}),
         ("Where it is found", {"fields": ("guid", "began", "request_id")}),
     )
     readonly_fields = (
-        *("when", "who_shown", "second_shown", "via", "address", "deed", "outcome_shown", "reason", "objects_shown"),
-        *("asked_shown", "changes_shown", "guid", "began", "request_id"),
+        *("when", "who_it_was", "second_person", "via", "address", "deed", "came_of_it", "reason", "about"),
+        *("filled_in", "changed", "guid", "began", "request_id"),
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[JournalEntry]:
@@ -110,7 +110,7 @@ class JournalEntryAdmin(ReadOnlyAdmin):
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
         entry = super().get_object(request, object_id, from_field)
         if entry is not None:
-            entry.names = names_of([entry])
+            entry.names, entry.is_alone = names_of([entry]), True
         return entry
 
     def get_search_results(
@@ -125,42 +125,47 @@ class JournalEntryAdmin(ReadOnlyAdmin):
         return shown.timestamp(entry.at)
 
     @admin.display(description="Who")
-    def who_shown(self, entry: Any) -> str:
+    def who_it_was(self, entry: Any) -> str:
         name = who(entry, entry.names)
         return name if entry.user_id is None else shown.list_link(LIST, {"q": entry.user_id.hex}, name)
 
     @admin.display(description="Second person")
-    def second_shown(self, entry: Any) -> str:
+    def second_person(self, entry: Any) -> str:
         return second(entry, entry.names).removeprefix("with ") or shown.NOTHING
 
     @admin.display(description="What")
-    def deed_shown(self, entry: JournalEntry) -> str:
-        more = shown.list_link(LIST, {"deed": entry.deed}, "all such")
-        return format_html('{}<br><span class="admin-note">{}</span>', deed_text(entry), more)
+    def what(self, entry: JournalEntry) -> str:
+        return format_html(
+            "{}<br>{}<br>{}",
+            deed_text(entry),
+            self.about(entry),
+            shown.list_link(LIST, {"deed": entry.deed}, "all such"),
+        )
 
     @admin.display(description="Object")
-    def objects_shown(self, entry: JournalEntry) -> str:
+    def about(self, entry: JournalEntry) -> str:
         links = [(shown.list_link(LIST, {"q": one}, _short(one)),) for one in entry.objects_named[:5]]
         more = len(entry.objects_named) - len(links)
         named = format_html_join(", ", "{}", links)
         return format_html("{} and {} more", named, more) if more > 0 else named or shown.NOTHING
 
     @admin.display(description="Outcome")
-    def outcome_shown(self, entry: JournalEntry) -> str:
+    def came_of_it(self, entry: JournalEntry) -> str:
         return outcome(entry)
 
     @admin.display(description="Old → new")
-    def changes_shown(self, entry: JournalEntry) -> str:
-        return changes(entry)
+    def changed(self, entry: Any) -> str:
+        """On a list the first few: the entry's own page has all."""
+        return changes(entry, 100 if entry.is_alone else 3)
 
     @admin.display(description="Filled in")
-    def asked_shown(self, entry: JournalEntry) -> str:
+    def filled_in(self, entry: JournalEntry) -> str:
         rows = [(name.replace("_", " "), value) for name, value in entry.asked.items()]
         return shown.table(("", ""), rows, shown.NOTHING)
 
     @admin.display(description="Why")
-    def why(self, entry: Any) -> str:
-        return " · ".join(filter(None, [entry.reason, second(entry, entry.names)])) or shown.NOTHING
+    def reason_told(self, entry: Any) -> str:
+        return why(entry, entry.names) or shown.NOTHING
 
     @admin.display(description="Began as")
     def began(self, entry: JournalEntry) -> str:
