@@ -26,6 +26,7 @@ SEALED: Final = (
     Table("accounts_ledgeraudit", about_others=False),
     Table("accounts_clockmove", about_others=False),
     Table("accounts_funding"),
+    Table("accounts_journalentry", about_others=False),
     Table("accounts_rowversion", about_others=False),
     Table("quotes_backfill", about_others=False),
     Table("quotes_marketswitch", about_others=False),

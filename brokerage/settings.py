@@ -208,6 +208,7 @@ MIDDLEWARE = [
     *(["brokerage.sandbox.forcing.ForcedFaults"] if SANDBOX else []),
     "brokerage.http.pages.Health",  # from here on: not the API's
     "brokerage.http.pages.Security",
+    "brokerage.http.pages.Journal",
     "brokerage.http.pages.LoginLimits",
     "brokerage.http.pages.Common",
     "brokerage.http.pages.Policies",
@@ -220,6 +221,7 @@ MIDDLEWARE = [
     "brokerage.http.pages.SecondFactor",
     "brokerage.http.pages.Uploads",
     "brokerage.http.pages.Messages",
+    "brokerage.http.pages.SignedOut",
     "brokerage.http.pages.Frames",
     "brokerage.http.pages.OddAddresses",
 ]
@@ -321,6 +323,7 @@ UNFOLD = {
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": f"{STATIC_URL}brokerage/icon.svg"}],
     "STYLES": [f"{STATIC_URL}brokerage/admin.css"],
     "LOGIN": {"form": "accounts.login_form.LoginForm"},
+    "SCRIPTS": [f"{STATIC_URL}brokerage/forms.js"],
     "DASHBOARD_CALLBACK": "trades.admin.dashboard.figures",
     "SIDEBAR": "trades.admin.navigation.sidebar",
     "COLORS": {

@@ -23,6 +23,7 @@ WRITTEN = (
     "accounts_answeredrequest",
     "accounts_clockmove",
     "accounts_event",
+    "accounts_journalentry",
     "accounts_webhookattempt",
     "accounts_webhookdelivery",
     "accounts_webhooksubscription",

@@ -26,6 +26,7 @@ APPEND_ONLY = {
     "accounts_clockmove",
     "accounts_event",
     "accounts_funding",
+    "accounts_journalentry",
     "accounts_ledgeraudit",
     "accounts_reconciliationline",
     "accounts_reconciliationrun",

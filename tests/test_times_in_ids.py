@@ -36,6 +36,7 @@ CALLERS = {
     ("trades/admin/events.py", "_with", "of_days"): "the firm's day, as of_days has it",
     ("trades/admin/events.py", "of_days", "floor_of"): "the firm's, by real_of",
     ("trades/admin/events.py", "queryset", "of_days"): "the firm's day, as of_days has it",
+    ("trades/admin/journal.py", "of_real_days", "floor_of"): "real",
     ("trades/admin/movements.py", "movements_of_correction", "floor_of"): "the firm's, by real_of",
     ("trades/foreseen.py", "_look", "floor_of"): "the firm's, by real_of",
     ("trades/corrections/batch_reversal.py", "_next_slice", "stamp_of"): "the firm's, by real_of",

@@ -22,6 +22,7 @@ from unfold.views import ChangeList
 
 from accounts import deeds
 from accounts.admin.numbers import PlainDecimalField, PlainIntegerField
+from accounts.admin.once import WrittenOnce
 from accounts.ids import pasted_guid
 from accounts.models import Customer
 
@@ -166,7 +167,7 @@ class BoundedList(ChangeList):
         self.full_result_count = self.result_count
 
 
-class BoundedAdmin(ByDeed, ModelAdmin):
+class BoundedAdmin(WrittenOnce, ByDeed, ModelAdmin):
     """A list, newest first, and a page per row. `related` is joined, so no row costs a query of its own.
 
     Searching finds exact ids only, each through an index: `search_guids` (the row's own first), `search_texts`,

@@ -18,23 +18,36 @@ from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from accounts import services
+from accounts.admin import noting
 from accounts.admin.base import leave_dialog
+from accounts.admin.once import OnceField
 from accounts.errors import Refusal
 from accounts.identity import Actor
-from accounts.ids import uuid7
 from accounts.services import second_factor
 
 
-class ReasonForm(BaseDialogForm):
+class DialogForm(BaseDialogForm):
+    """The base of every dialog's form: its one-time key. The same dialog answered twice is carried out once."""
+
+    once_only = OnceField()
+
+
+class ReasonForm(DialogForm):
     """Why, in one line."""
 
     reason = forms.CharField(max_length=200, widget=UnfoldAdminTextInputWidget)
 
 
-class ReasonAndReferenceForm(ReasonForm):
-    """What proposes that money moves. `once` is made when the dialog opens: the same dialog answered twice is one."""
+class OwnKeyForm(DialogForm):
+    """One whose key is kept in the row that it makes: answered twice with the same, it tells the same both times."""
 
-    once = forms.UUIDField(initial=uuid7, widget=forms.HiddenInput)
+    once_only = None  # type: ignore[assignment]
+    once = OnceField()
+
+
+class ReasonAndReferenceForm(OwnKeyForm, ReasonForm):
+    """What proposes that money moves."""
+
     reference = forms.CharField(
         max_length=128,
         required=False,
@@ -43,7 +56,7 @@ class ReasonAndReferenceForm(ReasonForm):
     )
 
 
-class FreshCodeForm(BaseDialogForm):
+class FreshCodeForm(DialogForm):
     """What applies or confirms: asks for a code of the second factor that wasn't used, where settings demand one."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -67,8 +80,10 @@ class FreshCodeForm(BaseDialogForm):
         return given
 
 
-def dialog(title: str, description: str, submit: str, form: type[BaseDialogForm] = BaseDialogForm) -> dict[str, Any]:
-    """Unfold's description of a dialog."""
+def dialog(title: str, description: str, submit: str, form: type[BaseDialogForm] = DialogForm) -> dict[str, Any]:
+    """Unfold's description of a dialog. Raises TypeError for a form without a one-time key."""
+    if not issubclass(form, DialogForm):
+        raise TypeError(f"{form.__name__} is no DialogForm.")
     return {"title": title, "description": description, "form_class": form, "form_submit_text": submit}
 
 
@@ -92,8 +107,10 @@ def carried_out(
     try:
         result = action()
     except Refusal as refusal:
+        noting.refused(request, refusal.text)
         messages.error(request, refusal.text)
     else:
+        noting.made(request, result)
         messages.success(request, done if isinstance(done, str) else done(result))
     return leave_dialog(request, to, *args)
 

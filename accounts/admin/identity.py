@@ -36,6 +36,7 @@ from accounts.admin.base import (
     may,
 )
 from accounts.admin.dialogs import ReasonForm, carried_out, dialog, id_in
+from accounts.admin.once import WrittenOnce
 from accounts.errors import Refusal
 from accounts.models import Asset, Customer, LedgerAccount, User
 from accounts.selectors import details_of
@@ -96,7 +97,7 @@ class StaffChangeForm(UserChangeForm):
 
 
 @admin.register(User)
-class UserAdmin(NamesNobody, NeverDeleted, ByDeed, DjangoUserAdmin, ModelAdmin):
+class UserAdmin(WrittenOnce, NamesNobody, NeverDeleted, ByDeed, DjangoUserAdmin, ModelAdmin):
     """People who log in. Only an Administrator changes one, and nobody what they themselves may do."""
 
     actions_detail = ("disable_login", "enable_login", "log_out_everywhere", "let_in", "reset_second_factor")

@@ -11,10 +11,10 @@ from django.utils.html import format_html
 from kombu.exceptions import OperationalError
 from unfold.decorators import action
 from unfold.enums import ActionVariant
-from unfold.forms import BaseDialogForm
 
 from accounts.admin import shown
 from accounts.admin.base import ReadOnlyAdmin, leave_dialog, may
+from accounts.admin.dialogs import DialogForm, dialog
 from accounts.models import Asset, Funding, LedgerAccount, LedgerAudit, Transfer
 
 
@@ -152,7 +152,7 @@ class TransferAdmin(ReadOnlyAdmin):
         return " · ".join(filter(None, [funding.reference, funding.reason])) if funding else shown.NOTHING
 
 
-class RecountForm(BaseDialogForm):
+class RecountForm(DialogForm):
     """Nothing to fill in; asking is the confirmation."""
 
 
@@ -195,12 +195,12 @@ class LedgerAuditAdmin(ReadOnlyAdmin):
         icon="balance",
         variant=ActionVariant.PRIMARY,
         permissions=["recount"],
-        dialog={
-            "title": "Recount all the books?",
-            "description": "It reads every account and transfer in the background and changes nothing.",
-            "form_class": RecountForm,
-            "form_submit_text": "Recount",
-        },
+        dialog=dialog(
+            "Recount all the books?",
+            "It reads every account and transfer in the background and changes nothing.",
+            "Recount",
+            RecountForm,
+        ),
     )
     def recount(self, request: HttpRequest, form: RecountForm) -> HttpResponse:
         try:

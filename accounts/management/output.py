@@ -12,14 +12,17 @@ from decimal import Decimal
 from io import StringIO
 from json import dumps as _quoted
 from typing import Any, ClassVar
+from uuid import UUID
 
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, SystemCheckError, handle_default_options
 from django.db import connections
 
 from accounts import json_codec
+from accounts.management import journalled
 from accounts.management.exits import Ending, Exit, TryAgain, endings
 from accounts.management.streams import of_the_process
+from accounts.services.journal import Deed
 
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")  # what Python makes of bytes that are no UTF-8
@@ -35,9 +38,16 @@ class Job(BaseCommand):
     requires_system_checks: list[str] = []
     prints_its_work: ClassVar[bool] = False  # what it prints is what it was asked for: unwritten, it isn't done
 
+    deed: Deed | None = None
+    is_deed: ClassVar[bool] = False  # it does something for a person though it has no --by: it is in the journal, too
+
     def execute(self, *args: Any, **options: Any) -> Any:
+        """What has `--by` is somebody's deed, and in the journal."""
         with endings():
-            return super().execute(*args, **options)
+            if not self.is_deed and "by" not in options:
+                return super().execute(*args, **options)
+            with journalled.deed(type(self).__module__.rpartition(".")[2], options) as self.deed:
+                return super().execute(*args, **options)
 
     def run_from_argv(self, argv: list[str]) -> None:
         """Django's own, with the codes of `Exit`, on streams that may break."""
@@ -118,7 +128,9 @@ class JSONCommand(Job):
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
     def say(self, options: Mapping[str, Any], facts: Mapping[str, Any], *lines: str) -> None:
-        """Print the facts as JSON if that was asked for, else the lines."""
+        """Print the facts as JSON if that was asked for, else the lines. The guid in them is the journal's as well."""
+        if self.deed is not None and isinstance(facts.get("guid"), UUID):
+            self.deed.named.append(facts["guid"].hex)
         if options["json"]:
             self.stdout.write(_ascii(json_codec.dumps(facts).decode()))
         else:

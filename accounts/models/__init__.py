@@ -6,6 +6,7 @@ from accounts.models.event import Event, EventHorizon, EventShift
 from accounts.models.firm_clock import ClockMove
 from accounts.models.funding import Funding
 from accounts.models.identity import ApiClient, Customer, EndedSession, KnownAddress, User
+from accounts.models.journal import JournalEntry
 from accounts.models.ledger import Asset, LedgerAccount, Transfer
 from accounts.models.reconciliation import Break, ReconciliationLine, ReconciliationRun
 from accounts.models.seal import SealBlock
@@ -27,6 +28,7 @@ __all__ = [
     "ExternalBankAccount",
     "Funding",
     "IdentificationNumber",
+    "JournalEntry",
     "KnownAddress",
     "LedgerAccount",
     "LedgerAudit",

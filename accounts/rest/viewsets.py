@@ -20,6 +20,7 @@ from accounts.errors import NotFound, Refusal
 from accounts.identity import Caller
 from accounts.ids import parse_guid
 from accounts.models import Customer
+from accounts.rest import journalled
 from accounts.rest.conditional import Conditional
 from accounts.rest.filters import KnownFilters
 from accounts.rest.idempotent import Idempotent
@@ -73,6 +74,13 @@ class Resource(Idempotent, Conditional, GenericViewSet[Any]):
         """Which methods there are is no secret; everything else asks who calls."""
         if request.method != "OPTIONS":
             super().initial(request, *args, **kwargs)
+            journalled.begin(self, request)
+
+    def finalize_response(self, request: Any, response: Any, *args: Any, **kwargs: Any) -> Any:
+        """Whatever an operator's machine did, or was refused, has an outcome in the journal."""
+        answer = super().finalize_response(request, response, *args, **kwargs)
+        journalled.end(self, request, answer)
+        return answer
 
     def options(self, request: Any, *args: Any, **kwargs: Any) -> Response:
         """The methods of a path, in the header `Allow`."""

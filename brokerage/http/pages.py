@@ -20,12 +20,14 @@ from django.utils.deprecation import MiddlewareMixin
 from django_otp.middleware import OTPMiddleware
 from whitenoise.middleware import WhiteNoiseMiddleware
 
+from brokerage.http.journalled import JournalMiddleware
 from brokerage.http.limits import AdminLoginLimits
 from brokerage.http.odd_addresses import OddAddressMiddleware
 from brokerage.http.page_policy import PagePolicyMiddleware
 from brokerage.http.paths import is_api
 from brokerage.http.request_bytes import TOO_LARGE, is_large
 from brokerage.http.second_factor import SecondFactorMiddleware
+from brokerage.http.signed_out import SignedOutMiddleware
 from brokerage.observe.health import HealthMiddleware
 
 DOCS = "/api/docs"  # a page among the API's paths
@@ -54,6 +56,10 @@ class Health(PagesOnly, HealthMiddleware):
 
 class Security(PagesOnly, SecurityMiddleware):
     """Its headers are on the API's answers as well (`brokerage.http.api_answers`)."""
+
+
+class Journal(PagesOnly, JournalMiddleware):
+    pass
 
 
 class LoginLimits(PagesOnly, AdminLoginLimits):
@@ -112,6 +118,10 @@ class Uploads(PagesOnly, MiddlewareMixin):
 
 
 class Messages(PagesOnly, MessageMiddleware):
+    pass
+
+
+class SignedOut(PagesOnly, SignedOutMiddleware):
     pass
 
 

@@ -17,14 +17,13 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html
 from unfold.decorators import action
 from unfold.enums import ActionVariant
-from unfold.forms import BaseDialogForm
 from unfold.views import ChangeList
 from unfold.widgets import UnfoldAdminSelectWidget
 
 from accounts import clock
-from accounts.admin import shown
+from accounts.admin import noting, shown
 from accounts.admin.base import BoundedAdmin, BoundedList, NeverDeleted, ReadOnlyAdmin, asked_once, may
-from accounts.admin.dialogs import ReasonForm, actor, carried_out, dialog
+from accounts.admin.dialogs import DialogForm, ReasonForm, actor, carried_out, dialog
 from accounts.money import printed
 from quotes import prices, symbols
 from quotes.admin.faults import WHY_NONE
@@ -98,7 +97,7 @@ class SwitchForm(ReasonForm):
     )
 
 
-class AcceptForm(BaseDialogForm):
+class AcceptForm(DialogForm):
     """Shows both prices, and carries the refused one along: nobody accepts another than they saw."""
 
     seen = forms.CharField(widget=forms.HiddenInput, required=False, max_length=100)
@@ -246,7 +245,9 @@ class InstrumentAdmin(NeverDeleted, BoundedAdmin):
             seen = form.cleaned_data["seen"]
             if seen is None:
                 raise NoRefusedPrice
-            return accept_price(symbols.instrument(symbol), seen=seen, by=staff_id)
+            price = accept_price(symbols.instrument(symbol), seen=seen, by=staff_id)
+            noting.told(request, price=f"{printed(price.bid)} / {printed(price.ask)}")
+            return price
 
         return carried_out(request, accepted, "Accepted: the feed's next prices are compared with it.", PAGE, object_id)
 

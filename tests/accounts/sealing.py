@@ -42,7 +42,7 @@ def in_ten_minutes() -> datetime:
 def tampered(sql: str, *parameters: object) -> None:
     """What somebody with the owner's password can do: around every trigger and constraint check."""
     versioned = [one.table for one in versions.kept()]
-    tables = (*TABLES, *versioned, "accounts_ledgeraccount", "accounts_sealblock")
+    tables = (*TABLES, *versioned, "accounts_ledgeraccount", "accounts_sealblock", "accounts_journalentry")
     with connection.cursor() as cursor:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
         for table in tables:

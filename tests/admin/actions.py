@@ -10,6 +10,8 @@ from django.contrib.auth.models import Group, Permission
 from django.test import Client
 from django.urls import reverse
 
+from accounts.admin.noting import ONCE
+from accounts.ids import uuid7
 from accounts.models import User
 
 
@@ -59,6 +61,16 @@ def hidden(opened: Any) -> dict[str, str]:
     """What an opened dialog sends along unseen: its one-time key among it."""
     inputs = re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', opened.content.decode())
     return {name: value for name, value in inputs if name != "csrfmiddlewaretoken"}
+
+
+def sent(**answers: Any) -> dict[str, Any]:
+    """An answer to a dialog that nobody opened, with a one-time key as if somebody had."""
+    return {"_form_submitted": "True", ONCE: uuid7(), **answers}
+
+
+def edited(client: Client, url: str, form: dict[str, Any], **how: Any) -> Any:
+    """Send a page's form, with the version that the page has now."""
+    return client.post(url, {**hidden(client.get(url)), **form}, **how)
 
 
 def said(answer: Any) -> list[str]:

@@ -20,6 +20,7 @@ from accounts.models import (
     Customer,
     Event,
     ExternalBankAccount,
+    JournalEntry,
     LedgerAudit,
     ReconciliationLine,
     ReconciliationRun,
@@ -481,6 +482,11 @@ def _system(numbers: range, customers: list[Customer]) -> None:
             client_id=UUID(int=1), customer_id=customer.pk, key="k", request_sha256="0" * 64, path="/api/quotes",
             status=201, body="{}",
         )
+        for customer in customers
+    )  # fmt: skip
+    JournalEntry.objects.bulk_create(
+        JournalEntry(user_id=customer.user_id or customer.pk, via="admin", deed="accounts_customer_change",
+                     objects_named=[customer.pk.hex], outcome="done", before={"type": "a"}, after={"type": "b"})
         for customer in customers
     )  # fmt: skip
     LedgerAudit.objects.bulk_create(

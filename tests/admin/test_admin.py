@@ -17,7 +17,7 @@ from accounts.models import ApiClient, Customer, LedgerAudit, User
 from quotes import symbols
 from quotes.models import Instrument
 from tests.admin.actions import act as acts
-from tests.admin.actions import page, said, shown
+from tests.admin.actions import edited, page, said, sent, shown
 from tests.admin.many_rows import many_rows
 from tests.given import (
     a_customer,
@@ -194,7 +194,7 @@ def test_staff_who_may_only_look_can_not_act(db):
 
     for name, args in (("cut_everything", []), ("confirm_batch", [batch.pk]), ("settle_batch", [batch.pk])):
         url = reverse(f"admin:trades_settlementbatch_{name}", args=args)
-        assert client.post(url, {"_form_submitted": "True"}).status_code == 403
+        assert client.post(url, sent()).status_code == 403
 
 
 def test_a_batch_shows_its_legs_and_leads_to_exactly_its_trades(browser, bought):
@@ -235,12 +235,12 @@ def test_a_window_is_refused_a_schedule_that_can_not_be_read_and_shows_the_next_
         {"calendar": "NOWHERE"},
         {"cron": "0 0 31 2 *"},
     ):
-        answer = browser.post(url, {**good, **wrong})
+        answer = edited(browser, url, {**good, **wrong})
         assert answer.status_code == 200, wrong
     window.refresh_from_db()
     assert window.cron == "0 9-17 * * *"
 
-    assert browser.post(url, {**good, "calendar": "NYSE", "is_active": "on"}).status_code == 302
+    assert edited(browser, url, {**good, "calendar": "NYSE", "is_active": "on"}).status_code == 302
     window.refresh_from_db()
     assert (window.cron, window.is_automatic) == ("30 9 * * *", False)
     assert "09:30" in shown(browser.get(url))
@@ -260,14 +260,13 @@ def test_a_customers_page_shows_the_balance_of_each_asset(browser, bought):
 def test_freezing_a_customer_is_one_change_that_is_written_down(browser):
     customer = a_customer()
 
-    answer = browser.post(
-        page("accounts_customer", customer.pk), {"name": customer.name, "type": "individual", "state": "frozen"}
-    )
+    form = {"name": customer.name, "type": "individual", "state": "frozen"}
+    answer = edited(browser, page("accounts_customer", customer.pk), form)
 
     assert answer.status_code == 302
     assert Customer.objects.get(pk=customer.pk).state == "frozen"
     history = browser.get(reverse("admin:accounts_customer_history", args=[customer.pk]))
-    assert "State" in shown(history)
+    assert "state: verified → frozen" in shown(history)
 
 
 def test_a_new_clients_secret_is_shown_once_and_only_its_hash_is_kept(browser):
@@ -287,7 +286,7 @@ def test_a_client_loses_scopes_and_is_switched_off_without_a_new_secret(browser)
     client, _ = services.create_api_client("partner", ["quotes:read", "trades:read"], timezone.now())
     hash_before = client.secret_sha256
 
-    browser.post(page("accounts_apiclient", client.pk), {"name": "partner", "scopes": ["quotes:read"]})
+    edited(browser, page("accounts_apiclient", client.pk), {"name": "partner", "scopes": ["quotes:read"]})
 
     client.refresh_from_db()
     assert (client.scopes, client.is_active, client.secret_sha256) == (["quotes:read"], False, hash_before)
@@ -323,7 +322,7 @@ def instrument_form(**changed: object) -> dict[str, object]:
 def test_an_instruments_rule_is_changed_at_once_in_this_process(browser):
     assert symbols.instruments()["BTC-USD"].max_quantity == 1000
 
-    browser.post(page("quotes_instrument", "BTC-USD"), instrument_form(max_quantity=20))
+    edited(browser, page("quotes_instrument", "BTC-USD"), instrument_form(max_quantity=20))
 
     assert symbols.instruments()["BTC-USD"].max_quantity == 20
     symbols.forget()
@@ -438,7 +437,7 @@ def test_asking_for_a_recount_hands_it_to_the_workers(browser):
     before = queue.llen("brokerage")
 
     url = reverse("admin:accounts_ledgeraudit_recount")
-    answer = browser.post(url, {"_form_submitted": "True"}, follow=True)
+    answer = browser.post(url, sent(), follow=True)
 
     assert "asked for" in said(answer)[0]
     assert queue.llen("brokerage") == before + 1

@@ -15,7 +15,7 @@ from accounts.identity import SYSTEM
 from accounts.ids import uuid7
 from accounts.models import Break, Customer, ReconciliationRun, Transfer
 from accounts.services.reconciliation import LONGEST_STATEMENT
-from tests.admin.actions import act, logged_in, offers, page, said, shown
+from tests.admin.actions import act, logged_in, offers, page, said, sent, shown
 from tests.given import (
     a_customer,
     a_settling_buy,
@@ -93,9 +93,7 @@ def test_a_maker_cannot_apply_their_own_proposal_not_even_by_its_url(maker, chec
     proposed = Correction.objects.get()
     before = Transfer.objects.count()
 
-    answer = maker.post(
-        reverse(f"admin:{CORRECTION}_apply", args=[proposed.pk]), {"_form_submitted": "True"}, follow=True
-    )
+    answer = maker.post(reverse(f"admin:{CORRECTION}_apply", args=[proposed.pk]), sent(), follow=True)
 
     assert said(answer) == ["Whoever proposed a correction can't apply it."]
     proposed.refresh_from_db()
@@ -346,7 +344,7 @@ def test_each_action_takes_its_permission_and_looking_is_not_enough(maker, alice
     args = [] if action == f"{CORRECTION}_propose_adjustment" else [subject.pk]
     address = reverse(f"admin:{action}", args=args)
 
-    assert looker.get(address).status_code == looker.post(address, {"_form_submitted": "True"}).status_code == 403
+    assert looker.get(address).status_code == looker.post(address, sent()).status_code == 403
     assert doer.get(address).status_code == 200
 
 
@@ -364,4 +362,4 @@ def test_reconciling_takes_its_permission():
 def test_a_decision_about_a_missing_row_is_refused(maker, action, pk):
     address = reverse(f"admin:{CORRECTION}_{action}", args=["X"]).replace("X", pk)
 
-    assert maker.post(address, {"_form_submitted": "True"}).status_code in {302, 404}
+    assert maker.post(address, sent()).status_code in {302, 404}

@@ -83,7 +83,7 @@ def test_a_large_adjustment_answered_twice_is_one_proposal_and_is_applied_once(
     assert answers == [["The adjustment is proposed; a second person applies it."]] * 2
 
     apply = Dialog(checker, "trades_correction_apply", Correction.objects.get().pk)
-    assert [apply.answer(), apply.answer()] == [["Applied: 1 movements."]] * 2
+    assert [apply.answer(), apply.answer()] == [["Applied: 1 movements."], ["This was sent already; it was done."]]
     assert balance(alice) == usd("15_000.00")
     assert dialog.answer(**adjustment(amount="5000.00")) == ["The adjustment is applied: it is within the limit."]
     assert balance(alice) == usd("15_000.00")

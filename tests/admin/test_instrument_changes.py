@@ -11,7 +11,7 @@ from django.urls import reverse
 
 from quotes.models import Instrument, InstrumentChange
 from quotes.models.instrument import MOVING
-from tests.admin.actions import act, hidden, logged_in, offers, page, said, shown
+from tests.admin.actions import act, edited, hidden, logged_in, offers, page, said, sent, shown
 from tests.trades.instruments.staff import BTC, a_hedger, any_spread_counts, now
 
 pytestmark = pytest.mark.django_db
@@ -111,7 +111,7 @@ def test_the_instrument_s_page_shows_its_moving_terms_and_takes_none(browser: Cl
     row = Instrument.objects.get(pk=BTC)
     form = {"name": "Bitcoin!", "is_active": "on", "min_quantity": "0.00001", "max_quantity": "1000", "image_url": ""}
 
-    answer = browser.post(url, {**form, "spread_bps": "9999", "leverage_cap": "1", "agreed": "{}"})
+    answer = edited(browser, url, {**form, "spread_bps": "9999", "leverage_cap": "1", "agreed": "{}"})
 
     assert answer.status_code == 302
     assert (now().name, now().spread_bps, now().leverage_cap) == ("Bitcoin!", row.spread_bps, row.leverage_cap)
@@ -124,5 +124,5 @@ def test_who_may_neither_propose_nor_decide_sees_no_buttons(maker: Client) -> No
 
     assert offers(reader, CHANGE, one.pk) == set()
     assert reader.get(reverse(f"admin:{PROPOSE}")).status_code == 403
-    assert reader.post(reverse(f"admin:{CHANGE}_apply", args=[one.pk]), {"_form_submitted": "True"}).status_code == 403
+    assert reader.post(reverse(f"admin:{CHANGE}_apply", args=[one.pk]), sent()).status_code == 403
     assert InstrumentChange.objects.get().state == "proposed"

@@ -23,6 +23,7 @@ READ_ONLY = {
     "accounts_break",
     "accounts_answeredrequest",
     "accounts_externalbankaccount",
+    "accounts_journalentry",
     "accounts_ledgeraccount",
     "accounts_ledgeraudit",
     "accounts_rowversion",

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from accounts.identity import SYSTEM
 from accounts.models import Break, Customer
-from tests.admin.actions import act, logged_in, offers, page, said, shown
+from tests.admin.actions import act, logged_in, offers, page, said, sent, shown
 from tests.given import a_customer, a_cut, a_settling_buy, btc, btc_at, exits, settles, states, what_the_audit_finds
 from tests.trades.settlement.test_leg_history import long_ago
 from trades.models import LeftOut, SettlementBatch, SettlementLeg, SettlementWindow, TradeFlag
@@ -124,12 +124,12 @@ def test_approving_ones_own_request_is_refused_also_by_the_actions_url(maker, ch
     batch = SettlementBatch.objects.get()
     address = reverse(f"admin:{BATCH}_confirm_batch", args=[batch.pk])
 
-    answer = maker.post(address, {"_form_submitted": "True"}, follow=True)
+    answer = maker.post(address, sent(), follow=True)
     assert said(answer) == ["Whoever cut a batch can't decide on it: a second person confirms or cancels it."]
     batch.refresh_from_db()
     assert (batch.state, batch.confirmed_by) == (BatchState.CUT, None)
 
-    checker.post(address, {"_form_submitted": "True"})
+    checker.post(address, sent())
     batch.refresh_from_db()
     assert batch.state == BatchState.CONFIRMED
 
@@ -296,7 +296,7 @@ def test_each_action_takes_its_permission_and_looking_is_not_enough(bought, acti
     args = [] if action.endswith("cut_everything") else [subject.pk]
     address = reverse(f"admin:{action}", args=args)
 
-    assert looker.get(address).status_code == looker.post(address, {"_form_submitted": "True"}).status_code == 403
+    assert looker.get(address).status_code == looker.post(address, sent()).status_code == 403
     assert doer.get(address).status_code == 200
 
 
@@ -304,7 +304,7 @@ def test_each_action_takes_its_permission_and_looking_is_not_enough(bought, acti
 @pytest.mark.parametrize("pk", ["nonsense", "0" * 32, "%00"])
 def test_an_action_on_what_does_not_exist_never_breaks(maker, action, pk):
     address = reverse(f"admin:{action}", args=["X"]).replace("X", pk)
-    answers = {"_form_submitted": "True", "reason": "x", "failure": "x", "reason_code": "NARR", "actual": "1"}
+    answers = sent(reason="x", failure="x", reason_code="NARR", actual="1")
 
     assert maker.get(address).status_code in {200, 302, 404}
     assert maker.post(address, answers).status_code in {302, 404}

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from accounts import clock
 from accounts.models import Customer
-from tests.admin.actions import page, said, shown
+from tests.admin.actions import edited, page, said, shown
 from tests.given import a_customer, a_settling_buy, btc, btc_at, states
 from tests.windows import scheduled
 from trades.models import SettlementWindow
@@ -45,7 +45,7 @@ def test_saving_a_form_cuts_nothing_and_says_what_is_not_made_and_what_comes(bro
     bought = a_settling_buy(alice, btc("0.1"))
     due, url = due_cut(window, clock.now()), page("trades_settlementwindow", window.pk)
 
-    answer = browser.post(url, form_of(window, cron="30 12 * * *"), follow=True)
+    answer = edited(browser, url, form_of(window, cron="30 12 * * *"), follow=True)
 
     told = said(answer)
     assert any(f"The cut of {due:%Y-%m-%d %H:%M:%S} UTC was due and is not made any more" in one for one in told)
@@ -57,7 +57,7 @@ def test_saving_a_form_cuts_nothing_and_says_what_is_not_made_and_what_comes(bro
 
 
 def test_saving_a_form_without_a_change_leaves_what_is_due_due(browser, window):
-    told = said(browser.post(page("trades_settlementwindow", window.pk), form_of(window), follow=True))
+    told = said(edited(browser, page("trades_settlementwindow", window.pk), form_of(window), follow=True))
 
     assert not any("not made any more" in one for one in told)
     assert due_cut(SettlementWindow.objects.get(pk=window.pk), clock.now()) is not None

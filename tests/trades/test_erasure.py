@@ -20,7 +20,7 @@ from accounts.models import Customer, CustomerDetails, IdentificationNumber, Kno
 from accounts.services import GivenNumber, NewCustomer, PersonalData
 from tests.accounts.calls import Api, the_firm
 from tests.accounts.sealing import named, seal, tampered
-from tests.admin.actions import act, logged_in, said
+from tests.admin.actions import act, edited, logged_in, said
 from tests.given import a_customer, a_settling_buy, btc, btc_at, deposit, usd, what_the_audit_finds
 from tests.trades.corrections.staff import a_member_of_staff, why
 from trades import erasure
@@ -279,7 +279,7 @@ def test_by_the_admin_whose_log_names_nobody() -> None:
     maker, checker = logged_in("maker@firm.example"), logged_in("checker@firm.example")
     page = f"/admin/accounts/customer/{customer.pk}/change/"
     form = {"name": "Zebedee B. Quimby", "type": "individual", "state": "verified", "labels": "vip-zq"}
-    assert maker.post(page, form).status_code == 302
+    assert edited(maker, page, form).status_code == 302
     assert LogEntry.objects.get().object_repr == str(customer.pk)
 
     act(maker, "accounts_customer_propose_erasure", customer.pk, reason="letter 7")

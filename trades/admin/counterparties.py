@@ -16,7 +16,7 @@ from unfold.widgets import UnfoldAdminTextInputWidget, UnfoldBooleanWidget
 from accounts import clock
 from accounts.admin import shown
 from accounts.admin.base import ReadOnlyAdmin, may, names_in
-from accounts.admin.dialogs import carried_out, dialog, id_in
+from accounts.admin.dialogs import DialogForm, carried_out, dialog, id_in
 from accounts.bank_details import LONGEST_NAME
 from trades.models import Counterparty
 from trades.settlement.instructions import standing
@@ -24,7 +24,7 @@ from trades.settlement.instructions import standing
 PAGE, LIST = "admin:trades_counterparty_change", "admin:trades_counterparty_changelist"
 
 
-class CounterpartyForm(BaseDialogForm):
+class CounterpartyForm(DialogForm):
     name = forms.CharField(max_length=LONGEST_NAME, widget=UnfoldAdminTextInputWidget)
     lei = forms.CharField(label="LEI", max_length=20, required=False, widget=UnfoldAdminTextInputWidget)
     is_own = forms.BooleanField(label="It is the firm itself", required=False, widget=UnfoldBooleanWidget)

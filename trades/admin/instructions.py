@@ -21,7 +21,7 @@ from unfold.widgets import (
 from accounts import clock
 from accounts.admin import shown
 from accounts.admin.base import ReadOnlyAdmin, ReadOnlyInline, may, names_in
-from accounts.admin.dialogs import ReasonForm, actor, carried_out, dialog, id_in
+from accounts.admin.dialogs import DialogForm, ReasonForm, actor, carried_out, dialog, id_in
 from accounts.kept import Kept
 from accounts.models import Asset
 from trades.models import InstructionLeg, Payment, PaymentFile, SettlementInstruction
@@ -38,7 +38,7 @@ OFFERED = {InstructionState.MADE: ("send", "fail", "cancel"), InstructionState.S
 _assets = Kept(lambda: Asset.objects.in_bulk())
 
 
-class FileForm(BaseDialogForm):
+class FileForm(DialogForm):
     day = forms.DateField(label="Value date", widget=UnfoldAdminDateWidget)
     format = forms.ChoiceField(choices=PaymentFile.Format.choices, widget=UnfoldAdminSelectWidget)
 

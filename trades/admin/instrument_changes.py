@@ -19,9 +19,8 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 from accounts import clock
 from accounts.admin import shown
 from accounts.admin.base import ReadOnlyAdmin, may, names_in, open_to, withdraws_or
-from accounts.admin.dialogs import FreshCodeForm, carried_out, dialog, id_in
+from accounts.admin.dialogs import FreshCodeForm, OwnKeyForm, carried_out, dialog, id_in
 from accounts.errors import Refusal
-from accounts.ids import uuid7
 from quotes import symbols, terms
 from quotes.models import InstrumentChange
 from quotes.models.instrument import MOVING
@@ -35,10 +34,9 @@ STATES = {"proposed": "warning", "applied": "success", "refused": ""}
 PAGE, LIST = "admin:quotes_instrumentchange_change", "admin:quotes_instrumentchange_changelist"
 
 
-class ProposeForm(BaseDialogForm):
+class ProposeForm(OwnKeyForm):
     """Which terms of which instrument become what, and why. A term that is left empty stays as it is."""
 
-    once = forms.UUIDField(initial=uuid7, widget=forms.HiddenInput)
     instrument = forms.ChoiceField(widget=UnfoldAdminSelectWidget)
     reason = forms.CharField(max_length=change.LONGEST_REASON, widget=UnfoldAdminTextInputWidget)
 

@@ -13,13 +13,12 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.decorators import action
 from unfold.enums import ActionVariant
-from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget, UnfoldBooleanWidget
 
 from accounts import clock
 from accounts.admin import shown
 from accounts.admin.base import ReadOnlyAdmin, ReadOnlyInline, asked_once, may, names_in
-from accounts.admin.dialogs import ReasonForm, actor, base_units, carried_out, dialog, id_in
+from accounts.admin.dialogs import DialogForm, ReasonForm, actor, base_units, carried_out, dialog, id_in
 from accounts.admin.numbers import amount_field
 from accounts.models import Break
 from accounts.money import from_base_units
@@ -169,7 +168,7 @@ class InstructionInline(LineColumns, ReadOnlyInline):
         return _with_why(shown.chip(line.instruction.state, INSTRUCTION_STATES), line.instruction.note)
 
 
-class SettledForm(BaseDialogForm):
+class SettledForm(DialogForm):
     """What moved by this reference: all that is still expected, unless somebody says otherwise."""
 
     actual = amount_field(widget=UnfoldAdminTextInputWidget)
@@ -201,7 +200,7 @@ class SettledForm(BaseDialogForm):
         return base_units(self.asset.code, self.cleaned_data["actual"], may_be_zero=True)
 
 
-class FailedForm(BaseDialogForm):
+class FailedForm(DialogForm):
     reason_code = forms.ChoiceField(
         choices=[(code, f"{code}: {meaning}") for code, meaning in FailReason.choices],
         initial=FailReason.NARRATIVE,

@@ -48,6 +48,7 @@ GROUPS: tuple[tuple[str, tuple[MenuItem, ...]], ...] = (
             ("Controls", "toggle_on", "trades_controlchange"),
             ("Breaks", "report", "accounts_break"),
             ("Reconciliation", "rule", "accounts_reconciliationrun"),
+            ("Journal", "menu_book", "accounts_journalentry"),
         ),
     ),
     (

@@ -17,7 +17,7 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget, 
 from accounts import clock
 from accounts.admin import shown
 from accounts.admin.base import ReadOnlyAdmin, ReadOnlyInline, asked_once, may, names_in
-from accounts.admin.dialogs import FreshCodeForm, ReasonAndReferenceForm, actor, carried_out, dialog, id_in
+from accounts.admin.dialogs import DialogForm, FreshCodeForm, ReasonAndReferenceForm, actor, carried_out, dialog, id_in
 from accounts.admin.numbers import amount_field
 from accounts.identity import Actor
 from accounts.services import base_units
@@ -45,11 +45,11 @@ PAGE = "admin:trades_payment_change"
 FILES = "admin:trades_paymentfile_changelist"
 
 
-class FileForm(BaseDialogForm):
+class FileForm(DialogForm):
     format = forms.ChoiceField(choices=PaymentFile.Format.choices, widget=UnfoldAdminSelectWidget)
 
 
-class RefuseForm(BaseDialogForm):
+class RefuseForm(DialogForm):
     """Of what a bank was told it asks whether that may still be paid."""
 
     stopped = forms.BooleanField(

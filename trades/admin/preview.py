@@ -9,11 +9,11 @@ from django import forms
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from unfold.admin import ModelAdmin
-from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldBooleanWidget
 
 from accounts import clock
 from accounts.admin import shown
+from accounts.admin.dialogs import DialogForm
 from accounts.models import Asset
 from trades.models import LeftOut
 from trades.settlement.cut import EVERY_KIND, preview
@@ -58,7 +58,7 @@ def preview_page(model_admin: ModelAdmin, request: HttpRequest, parts: list[tupl
     return TemplateResponse(request, "admin/cut_preview_page.html", context)
 
 
-class CutForm(BaseDialogForm):
+class CutForm(DialogForm):
     """Shows what would be cut, and asks how its legs are settled."""
 
     form_before_template = "admin/cut_preview.html"

@@ -26,6 +26,7 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from accounts.admin import shown
 from accounts.admin.base import ByDeed
+from accounts.admin.once import WrittenOnce
 
 for registered in (PeriodicTask, CrontabSchedule, IntervalSchedule, ClockedSchedule, SolarSchedule):
     admin.site.unregister(registered)
@@ -45,7 +46,7 @@ class TaskForm(PeriodicTaskForm):
 
 
 @admin.register(PeriodicTask)
-class PeriodicTaskAdmin(ByDeed, BeatTaskAdmin, ModelAdmin):
+class PeriodicTaskAdmin(WrittenOnce, ByDeed, BeatTaskAdmin, ModelAdmin):
     deed = "change_schedule"
     form = TaskForm
     change_form_template = None
@@ -83,13 +84,13 @@ class PeriodicTaskAdmin(ByDeed, BeatTaskAdmin, ModelAdmin):
 
 
 @admin.register(CrontabSchedule)
-class CrontabScheduleAdmin(ByDeed, BeatCrontabAdmin, ModelAdmin):
+class CrontabScheduleAdmin(WrittenOnce, ByDeed, BeatCrontabAdmin, ModelAdmin):
     deed = "change_schedule"
     inlines = ()
     list_fullwidth = True
 
 
 @admin.register(IntervalSchedule)
-class IntervalScheduleAdmin(ByDeed, ModelAdmin):
+class IntervalScheduleAdmin(WrittenOnce, ByDeed, ModelAdmin):
     deed = "change_schedule"
     list_fullwidth = True

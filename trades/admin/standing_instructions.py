@@ -22,8 +22,7 @@ from unfold.widgets import (
 from accounts import clock
 from accounts.admin import shown
 from accounts.admin.base import ReadOnlyAdmin, may, names_in, open_to, withdraws_or
-from accounts.admin.dialogs import FreshCodeForm, carried_out, dialog, id_in
-from accounts.ids import uuid7
+from accounts.admin.dialogs import FreshCodeForm, OwnKeyForm, carried_out, dialog, id_in
 from accounts.models import Asset
 from trades.models import Counterparty, StandingInstruction
 from trades.settlement.instructions import standing
@@ -36,10 +35,9 @@ PAGE, LIST = "admin:trades_standinginstruction_change", "admin:trades_standingin
 DESTINATION = ("holder", "iban", "bic", "bank_name", "network", "address", "memo")
 
 
-class StandingForm(BaseDialogForm):
+class StandingForm(OwnKeyForm):
     """For a fiat asset a bank account, for a crypto asset a wallet."""
 
-    once = forms.UUIDField(initial=uuid7, widget=forms.HiddenInput)
     counterparty = forms.ModelChoiceField(Counterparty.objects.order_by("name"), widget=UnfoldAdminSelectWidget)
     asset = forms.ModelChoiceField(Asset.objects.order_by("code"), widget=UnfoldAdminSelectWidget)
     holder = forms.CharField(max_length=70, required=False, widget=UnfoldAdminTextInputWidget)

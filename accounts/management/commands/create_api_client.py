@@ -12,6 +12,7 @@ from accounts.management.output import JSONCommand
 
 class Command(JSONCommand):
     help = "Create an API client; its secret is printed once and can't be shown again."
+    is_deed = True
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         super().add_arguments(parser)

@@ -13,6 +13,7 @@ from accounts.states import CustomerState
 
 class Command(JSONCommand):
     help = "Create a verified customer with a login; a password that was made here is printed once."
+    is_deed = True
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         super().add_arguments(parser)

@@ -23,6 +23,7 @@ from accounts.services.reconciliation import lines_of, reconcile
 
 class Command(JSONCommand):
     help = "Compare what the ledger says is outside with a statement: a CSV file with the header asset,balance."
+    is_deed = True
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         super().add_arguments(parser)

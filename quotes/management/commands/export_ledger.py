@@ -23,6 +23,7 @@ FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 
 class Command(Job):
     help = "Write accounts, prices, transfers and balances for beancount, hledger, or as a table."
+    is_deed = True
     prints_its_work = True
 
     def add_arguments(self, parser: ArgumentParser) -> None:

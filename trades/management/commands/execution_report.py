@@ -12,6 +12,7 @@ from trades.reads.best_execution import MIDDLE, Line
 
 class Command(JSONCommand):
     help = "Best execution of a day: deals, value and slippage beside the middle and each source, per symbol and side."
+    is_deed = True
     prints_its_work = True
 
     def add_arguments(self, parser: ArgumentParser) -> None:
