@@ -66,6 +66,7 @@ WRITTEN = (
     "trades_lowwater",
     "trades_tradeflag",
     "trades_correction",
+    "trades_dealersaction",
     "trades_statemententry",
     "trades_statementrelease",
     "trades_statementfile",

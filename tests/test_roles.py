@@ -65,6 +65,7 @@ NEVER_DELETED = {
     "quotes_termband",
     "quotes_tradinghours",
     "trades_correction",
+    "trades_dealersaction",
     "trades_counterparty",
     "trades_instructionleg",
     "trades_erasure",

@@ -119,6 +119,7 @@ class CloseReason(TextChoices):
     TRAILING_STOP = "trailing_stop"
     STOP_OUT = "stop_out"
     CLOSE_ALL = "close_all"
+    OPERATOR = "operator"
 
 
 class CancelReason(TextChoices):
@@ -129,6 +130,7 @@ class CancelReason(TextChoices):
     NO_MARGIN = "no_margin", "not enough free margin when its price came"
     FORBIDDEN = "forbidden", "the customer or the instrument was not open to new orders when its price came"
     GAP = "gap", "a gap took its price beyond its own take profit"
+    OPERATOR = "operator"
 
 
 Moves = Mapping[str, frozenset[str]]

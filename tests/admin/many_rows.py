@@ -36,6 +36,7 @@ from trades.models import (
     Correction,
     Counterparty,
     Deal,
+    DealersAction,
     EngineLease,
     Erasure,
     IdempotentAnswer,
@@ -309,6 +310,12 @@ def _control(numbers: range, customers: list[Customer], batches: list[Settlement
             reason="goodwill",
             made_by=maker,
             made_at=at,
+        )
+        for customer, maker in zip(customers, makers, strict=True)
+    )
+    DealersAction.objects.bulk_create(
+        DealersAction(
+            kind="close_all", customer=customer, worth=100, positions_count=1, reason="odd", made_by=maker, made_at=at
         )
         for customer, maker in zip(customers, makers, strict=True)
     )

@@ -35,6 +35,7 @@ READ_ONLY = {
     "quotes_pricehold",
     "quotes_quote",
     "trades_correction",
+    "trades_dealersaction",
     "trades_counterparty",
     "trades_enginelease",
     "trades_idempotentanswer",

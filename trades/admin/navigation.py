@@ -18,6 +18,7 @@ GROUPS: tuple[tuple[str, tuple[MenuItem, ...]], ...] = (
             ("Margin accounts", "speed", "trades_marginaccount"),
             ("Orders", "receipt_long", "trades_order"),
             ("Order events", "history", "trades_orderevent"),
+            ("Dealers' actions", "gavel", "trades_dealersaction"),
             ("Quotes", "request_quote", "quotes_quote"),
             ("Trades", "swap_horiz", "trades_trade"),
             ("Payments", "payments", "trades_payment"),

@@ -18,6 +18,7 @@ from quotes.admin.held import held_shown
 from quotes.prices import Prices, latest
 from quotes.selectors import holds_behind
 from trades.admin.best_execution import best_execution_page
+from trades.admin.dealing import DealsWithOrders
 from trades.admin.order_columns import BOOKKEEPING, DETAIL, OrderColumns, currency_of, price_text
 from trades.margin.pricing import NOTHING
 from trades.models import Order, Position
@@ -26,7 +27,7 @@ from trades.spendable import rates_by
 
 
 @admin.register(Order)
-class OrderAdmin(OrderColumns):
+class OrderAdmin(DealsWithOrders, OrderColumns):
     list_display = (
         "code_label",
         "customer_name",
@@ -66,7 +67,7 @@ class PricedPositionList(BoundedList):
 
 
 @admin.register(Position)
-class PositionAdmin(OrderColumns):
+class PositionAdmin(DealsWithOrders, OrderColumns):
     list_display = (
         "code",
         "customer_name",

@@ -7,6 +7,7 @@ from trades.models.batch import (
     TradeFlag,
 )
 from trades.models.correction import Correction
+from trades.models.dealing import DealersAction
 from trades.models.engine import EngineLease, IdempotentAnswer, MarginAccount, PriceExtreme, SwapRun
 from trades.models.erasure import Erasure
 from trades.models.instruction import (
@@ -30,6 +31,7 @@ __all__ = [
     "Correction",
     "Counterparty",
     "Deal",
+    "DealersAction",
     "EngineLease",
     "Erasure",
     "IdempotentAnswer",
