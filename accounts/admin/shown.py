@@ -98,6 +98,11 @@ def short_guid(value: UUID | None) -> SafeString | str:
     return format_html('<span class="admin-id" title="{}">…{}</span>', value.hex, value.hex[-10:])
 
 
+def cut(text: object) -> SafeString:
+    """A name, no wider than some 24 characters; the whole of it in the tooltip."""
+    return format_html('<span class="admin-cut" title="{}">{}</span>', text, text)
+
+
 def path_of(model: str, pk: object) -> str:
     """A row's page; `model` is app_model."""
     return reverse(f"admin:{model}_change", args=[pk])

@@ -177,7 +177,7 @@ def test_an_operator_follows_a_margin_call_from_the_dashboard_to_what_happened(o
 
     with a_browser(chromium, live_server.url, "light") as (page, troubles):
         log_in(page, live_server.url, operator.email)
-        page.locator(".admin-card", has_text="Margin calls").click()
+        page.locator("#dashboard a", has_text="Margin calls").click()
         page.locator("#result_list th a", has_text="alice").click()
         expect(page.get_by_text("margin level", exact=False).first).to_be_visible()
         page.locator(".admin-table a", has_text=order.code).first.click()

@@ -19,6 +19,7 @@ from quotes.prices import Prices, latest
 from quotes.selectors import holds_behind
 from trades.admin.best_execution import best_execution_page
 from trades.admin.dealing import DealsWithOrders
+from trades.admin.exposure import exposure_page
 from trades.admin.order_columns import BOOKKEEPING, DETAIL, OrderColumns, currency_of, price_text
 from trades.margin.pricing import NOTHING
 from trades.models import Order, Position
@@ -89,6 +90,12 @@ class PositionAdmin(DealsWithOrders, OrderColumns):
         *BOOKKEEPING,
     )
     readonly_fields = names_in(fieldsets)
+    actions_list = ("exposure",)
+    has_look_permission = may("trades.view_position")
+
+    @action(description="Exposure", icon="donut_small", permissions=["look"])
+    def exposure(self, request: HttpRequest) -> HttpResponse:
+        return exposure_page(request, self.admin_site.each_context(request), self.model._meta)
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return PricedPositionList
