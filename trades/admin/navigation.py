@@ -12,6 +12,7 @@ MenuItem = tuple[str, str, str]  # title, icon, app_model
 
 PAGES: tuple[tuple[str, str, str, str, str], ...] = (  # of which group
     ("Trading", "Exposure", "donut_small", "admin:trades_position_exposure", "trades_position"),
+    ("Ledger", "The firm's result", "query_stats", "admin:trades_position_result", "accounts_ledgeraccount"),
 )
 GROUPS: tuple[tuple[str, tuple[MenuItem, ...]], ...] = (
     (

@@ -21,6 +21,7 @@ from trades.admin.best_execution import best_execution_page
 from trades.admin.dealing import DealsWithOrders
 from trades.admin.exposure import exposure_page
 from trades.admin.order_columns import BOOKKEEPING, DETAIL, OrderColumns, currency_of, price_text
+from trades.admin.result import result_page
 from trades.margin.pricing import NOTHING
 from trades.models import Order, Position
 from trades.reads.figures import floating
@@ -90,12 +91,17 @@ class PositionAdmin(DealsWithOrders, OrderColumns):
         *BOOKKEEPING,
     )
     readonly_fields = names_in(fieldsets)
-    actions_list = ("exposure",)
+    actions_list = ("exposure", "result")
     has_look_permission = may("trades.view_position")
+    has_look_at_ledger_permission = may("accounts.view_ledgeraccount")
 
     @action(description="Exposure", icon="donut_small", permissions=["look"])
     def exposure(self, request: HttpRequest) -> HttpResponse:
         return exposure_page(request, self.admin_site.each_context(request), self.model._meta)
+
+    @action(description="The firm's result", icon="query_stats", permissions=["look_at_ledger"])
+    def result(self, request: HttpRequest) -> HttpResponse:
+        return result_page(request, self.admin_site.each_context(request), self.model._meta)
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return PricedPositionList
