@@ -12,7 +12,7 @@ from accounts.services.customers import (
 from accounts.services.funding import base_units, deposit, withdraw
 from accounts.services.invitations import Invitation, accept, invite, open_invited
 from accounts.services.personal_data import GivenNumber, PersonalData
-from accounts.services.sessions import change_password, end_tokens, log_out_everywhere
+from accounts.services.sessions import change_password, end_tokens, log_out_everywhere, login_of, switch_login
 
 __all__ = [
     "GivenNumber",
@@ -36,10 +36,12 @@ __all__ = [
     "granted",
     "invite",
     "log_out_everywhere",
+    "login_of",
     "note_address",
     "open_account",
     "open_customers",
     "open_invited",
     "sweep",
+    "switch_login",
     "withdraw",
 ]
