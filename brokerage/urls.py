@@ -10,6 +10,7 @@ from drf_spectacular.views import SpectacularSwaggerSplitView
 
 import trades.api.urls
 from brokerage.openapi.views import schema
+from trades.admin.search import view as search
 
 # Without OPTIONS, as the document: REST framework's own description of a page can't be shown as one.
 docs = SpectacularSwaggerSplitView.as_view(
@@ -22,6 +23,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("quotes.api.urls")),
     *([path("", include("brokerage.sandbox.api.urls"))] if settings.SANDBOX else []),
     path("", RedirectView.as_view(url="/admin/")),
+    path("admin/search/", search),  # in the place of Unfold's own
     path("admin/", admin.site.urls),
     re_path("^api/schema/?$", schema),
     # Its script is a file of its own: the page may run no other (PAGE_POLICIES).

@@ -32,6 +32,15 @@ SELECT keep_versions('trades_dealersaction', 'id', '', '');
 """
 
 
+# The words are one value: PostgreSQL reads these CHECKs anew for each statement that closes something (migration 0070).
+REASONS = """
+ALTER TABLE trades_deal DROP CONSTRAINT deal_reason_known, ADD CONSTRAINT deal_reason_known CHECK (reason::text =
+    ANY ('{"",manual,take_profit,stop_loss,trailing_stop,stop_out,close_all,operator}'::text[]));
+ALTER TABLE trades_order DROP CONSTRAINT order_close_reason_known, ADD CONSTRAINT order_close_reason_known
+    CHECK (close_reason::text = ANY ('{"",manual,take_profit,stop_loss,trailing_stop,stop_out,close_all,operator,no_margin,forbidden,gap}'::text[]));
+"""
+
+
 class Migration(migrations.Migration):
     dependencies = [
         ("accounts", "0086_more_currencies"),
@@ -93,13 +102,63 @@ class Migration(migrations.Migration):
                 "verbose_name": "dealer's action",
             },
         ),
-        migrations.RemoveConstraint(
-            model_name="deal",
-            name="deal_reason_known",
-        ),
-        migrations.RemoveConstraint(
-            model_name="order",
-            name="order_close_reason_known",
+        migrations.SeparateDatabaseAndState(
+            database_operations=[migrations.RunSQL(REASONS, migrations.RunSQL.noop)],
+            state_operations=[
+                migrations.RemoveConstraint(
+                    model_name="deal",
+                    name="deal_reason_known",
+                ),
+                migrations.RemoveConstraint(
+                    model_name="order",
+                    name="order_close_reason_known",
+                ),
+                migrations.AddConstraint(
+                    model_name="deal",
+                    constraint=models.CheckConstraint(
+                        condition=models.Q(
+                            (
+                                "reason__in",
+                                [
+                                    "",
+                                    "manual",
+                                    "take_profit",
+                                    "stop_loss",
+                                    "trailing_stop",
+                                    "stop_out",
+                                    "close_all",
+                                    "operator",
+                                ],
+                            )
+                        ),
+                        name="deal_reason_known",
+                    ),
+                ),
+                migrations.AddConstraint(
+                    model_name="order",
+                    constraint=models.CheckConstraint(
+                        condition=models.Q(
+                            (
+                                "close_reason__in",
+                                [
+                                    "",
+                                    "manual",
+                                    "take_profit",
+                                    "stop_loss",
+                                    "trailing_stop",
+                                    "stop_out",
+                                    "close_all",
+                                    "operator",
+                                    "no_margin",
+                                    "forbidden",
+                                    "gap",
+                                ],
+                            )
+                        ),
+                        name="order_close_reason_known",
+                    ),
+                ),
+            ],
         ),
         migrations.AlterField(
             model_name="deal",
@@ -136,51 +195,6 @@ class Migration(migrations.Migration):
                     ("gap", "a gap took its price beyond its own take profit"),
                 ],
                 max_length=16,
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="deal",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    (
-                        "reason__in",
-                        [
-                            "",
-                            "manual",
-                            "take_profit",
-                            "stop_loss",
-                            "trailing_stop",
-                            "stop_out",
-                            "close_all",
-                            "operator",
-                        ],
-                    )
-                ),
-                name="deal_reason_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="order",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    (
-                        "close_reason__in",
-                        [
-                            "",
-                            "manual",
-                            "take_profit",
-                            "stop_loss",
-                            "trailing_stop",
-                            "stop_out",
-                            "close_all",
-                            "operator",
-                            "no_margin",
-                            "forbidden",
-                            "gap",
-                        ],
-                    )
-                ),
-                name="order_close_reason_known",
             ),
         ),
         migrations.AddField(
