@@ -18,6 +18,7 @@ from accounts.models import ApiClient, Asset, Customer, User
 from accounts.money import at_scale, from_base_units
 
 NOTHING = "–"
+WIDEST_NAME = 24  # characters; admin.css cuts what is longer
 
 
 def amount_text(amount: int | Decimal, asset: Asset) -> str:
@@ -100,6 +101,8 @@ def short_guid(value: UUID | None) -> SafeString | str:
 
 def cut(text: object) -> SafeString:
     """A name, no wider than some 24 characters; the whole of it in the tooltip."""
+    if len(str(text)) <= WIDEST_NAME:
+        return format_html("{}", text)
     return format_html('<span class="admin-cut" title="{}">{}</span>', text, text)
 
 
@@ -122,7 +125,7 @@ def list_link(model: str, query: Mapping[str, str | UUID], text: object) -> Safe
 
 
 def customer_link(customer: Customer | None) -> SafeString | str:
-    return NOTHING if customer is None else link("accounts_customer", customer.pk, customer)
+    return NOTHING if customer is None else link("accounts_customer", customer.pk, cut(customer))
 
 
 def chip(text: str, moods: Mapping[str, str], reason: str = "") -> SafeString:

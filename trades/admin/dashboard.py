@@ -268,7 +268,7 @@ def _newest_trades() -> str:
     rows = [
         (
             shown.link("trades_trade", trade.pk, shown.short_guid(trade.pk)),
-            trade.customer,
+            shown.cut(trade.customer),
             shown.amount(trade.receive_amount, trade.receive_asset),
             shown.amount(trade.deliver_amount, trade.deliver_asset),
             shown.chip(trade.state, TRADE_STATES),
@@ -283,7 +283,7 @@ def _newest_orders() -> str:
     rows = [
         (
             shown.link("trades_order", order.pk, f"…{order.code[-8:]}"),
-            order.customer,
+            shown.cut(order.customer),
             f"{order.side} {printed(order.quantity)} {order.instrument_id}",
             shown.gain(order.profit, account_currency()),
             shown.chip(order.status, STATUSES),

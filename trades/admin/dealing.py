@@ -133,6 +133,7 @@ def _sentence(found: send.Outcome) -> str:
 
 @admin.register(DealersAction)
 class DealersActionAdmin(ReadOnlyAdmin):
+    exports = True
     list_display = ("made_when", "what", "about", "worth_shown", "state_label", "maker", "checker", "reason")
     list_filter = ("state", "kind")
     related = ("customer", "instrument", "made_by", "checked_by")

@@ -127,7 +127,7 @@ class MarginAccountAdmin(ReadOnlyAdmin):
 
     @admin.display(description="Customer")
     def customer_label(self, account: MarginAccount) -> str:
-        return str(account.customer)
+        return shown.cut(account.customer)
 
     @admin.display(description="Customer")
     def customer_link(self, account: MarginAccount) -> str:

@@ -106,6 +106,9 @@ class PositionAdmin(DealsWithOrders, OrderColumns):
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return PricedPositionList
 
+    def before_export(self, rows: list[Any]) -> None:
+        mark(rows, prices_or_none())
+
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Position | None:
         position: Position | None = super().get_object(request, object_id, from_field)
         if position is not None:

@@ -51,6 +51,7 @@ class TradeEventInline(ReadOnlyInline):
 
 @admin.register(Trade)
 class TradeAdmin(ReadOnlyAdmin):
+    exports = True
     list_display = (
         "short_guid",
         "customer_name",
