@@ -39,6 +39,8 @@ ALL: Final = (
     Deed("propose_erasure", "Propose to erase a customer's personal data.", (SUPPORT,)),
     Deed("decide_erasure", "Erase the personal data that somebody else proposed to erase.", (RISK,)),
     Deed("disable_login", "Disable a customer's login, or enable it again.", (SUPPORT, RISK)),
+    Deed("propose_client_class", "Propose that a customer is retail or professional.", (SUPPORT,)),
+    Deed("decide_client_class", "Apply or refuse a client class that somebody else proposed.", (RISK,)),
     Deed("log_out", "Log a customer out everywhere.", (SUPPORT, RISK)),
     # settlement
     Deed("cut_batch", "Cut a batch.", (MAKER,)),
@@ -66,7 +68,9 @@ ALL: Final = (
     Deed("look_after_break", "Take a break, and explain it.", (MAKER, CHECKER, RISK)),
     Deed("reconcile", "Compare the books with a statement.", (MAKER, CHECKER)),
     Deed("recount_books", "Have all the books recounted.", (RISK, AUDITOR)),
-    # markets
+    # markets and dealing
+    Deed("deal", "Close customers' positions and cancel their orders; above a limit, propose it.", (DEALER,)),
+    Deed("decide_deal", "Order or refuse what another dealer proposed.", (DEALER, RISK)),
     Deed("hold_price", "Hold a price, or accept one that was refused.", (DEALER, RISK)),
     Deed("halt_market", "Halt a market, let it close only, or resume it.", (DEALER, RISK)),
     Deed("change_instrument", "Add an instrument or trading hours, and propose a change.", (DEALER,)),
@@ -85,7 +89,7 @@ ALL: Final = (
 BY_NAME: Final[Mapping[str, Deed]] = {deed.name: deed for deed in ALL}
 
 _TRADING = (
-    *("trades_position", "trades_marginaccount", "trades_order", "trades_orderevent"),
+    *("trades_position", "trades_marginaccount", "trades_order", "trades_orderevent", "trades_dealersaction"),
     *("quotes_quote", "trades_trade", "trades_payment"),
 )
 _SETTLEMENT = (
@@ -94,7 +98,7 @@ _SETTLEMENT = (
     *("trades_statemententry", "trades_counterparty", "trades_standinginstruction"),
 )
 _CONTROL = ("trades_correction", "trades_controlchange", "accounts_break", "accounts_reconciliationrun")
-_CUSTOMERS = ("accounts_customer", "accounts_externalbankaccount", "trades_erasure")
+_CUSTOMERS = ("accounts_customer", "accounts_externalbankaccount", "trades_erasure", "trades_clientclasschange")
 _LEDGER = (
     *("accounts_ledgeraccount", "accounts_transfer", "accounts_ledgeraudit"),
     *("accounts_sealblock", "accounts_rowversion", "accounts_asset"),
@@ -110,6 +114,7 @@ _SYSTEM = (
     *("django_celery_beat_periodictask", "django_celery_beat_intervalschedule", "django_celery_beat_crontabschedule"),
 )
 _LOGINS = ("accounts_user",)
+_JOURNAL = ("accounts_journalentry",)
 _ACCESS = ("auth_group", "accounts_apiclient")
 
 # Whose rows each role may read, as app_model.
@@ -118,10 +123,10 @@ READS: Final[Mapping[str, tuple[str, ...]]] = {
     DEALER: (*_TRADING, *_CONTROL, *_MARKETS, "accounts_customer"),
     MAKER: (*_TRADING, *_SETTLEMENT, *_CONTROL, *_CUSTOMERS, *_LEDGER),
     CHECKER: (*_TRADING, *_SETTLEMENT, *_CONTROL, *_CUSTOMERS, *_LEDGER),
-    RISK: (*_TRADING, *_SETTLEMENT, *_CONTROL, *_CUSTOMERS, *_LEDGER, *_MARKETS, *_SYSTEM, *_LOGINS),
+    RISK: (*_TRADING, *_SETTLEMENT, *_CONTROL, *_CUSTOMERS, *_LEDGER, *_MARKETS, *_SYSTEM, *_LOGINS, *_JOURNAL),
     AUDITOR: (
         *(*_TRADING, *_SETTLEMENT, *_CONTROL, *_CUSTOMERS, *_LEDGER),
-        *(*_MARKETS, *_WEBHOOKS, *_SYSTEM, *_LOGINS, *_ACCESS),
+        *(*_MARKETS, *_WEBHOOKS, *_SYSTEM, *_LOGINS, *_ACCESS, *_JOURNAL),
     ),
 }
 

@@ -234,6 +234,13 @@ class CustomerNotFound(NotFound):
     sentence = "There is no such customer."
 
 
+class NoLogin(Refusal):
+    """A customer for whom nobody logs in, or one of the staff: that one's login is an administrator's to switch."""
+
+    code = "no_login"
+    sentence = "Nobody logs in for this customer, or one of the staff does."
+
+
 class CustomerNotVerified(Refusal):
     """Only a verified customer is quoted, trades, and has money moved in and out. The sentence says the state."""
 

@@ -81,6 +81,7 @@ VERSIONED: Final = (
     Versioned("trades_controlchange", "id"),
     Versioned("trades_settlementwindow", "id", without=("last_cut_at", "waits_since")),
     Versioned("trades_correction", "id"),
+    Versioned("trades_dealersaction", "id"),
     Versioned("trades_counterparty", "id"),
     Versioned("trades_payment", "id", without=("updated_at",)),
     Versioned("trades_standinginstruction", "id"),

@@ -13,6 +13,7 @@ import os
 import secrets
 from collections.abc import Mapping
 from datetime import datetime, time, timedelta
+from decimal import Decimal
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
@@ -503,6 +504,10 @@ SETTLING_LATE_HOURS = _hours_by_kind(env.str("SETTLING_LATE_HOURS", default="cry
 CUT_WAIT_SECONDS = env.int("CUT_WAIT_SECONDS", default=180)
 CLOSE_DEADLINE_SECONDS = 5  # contract: POST /trade/close
 CREATE_DEADLINE_SECONDS = 3  # contract: POST /trade/create
+# What one dealer may close alone in a day, quantity times price in the account currency; above it two persons do.
+DEALER_ALONE_LIMIT = Decimal(env.str("DEALER_ALONE_LIMIT", default="100000"))
+if not DEALER_ALONE_LIMIT.is_finite() or DEALER_ALONE_LIMIT < 0:
+    raise ImproperlyConfigured("DEALER_ALONE_LIMIT must be an amount of the account currency, 0 or more.")
 MAX_WAITING_REQUESTS = env.int("MAX_WAITING_REQUESTS", default=320)  # per web process; past it 503 at once
 STREAM_CONNECTIONS = env.int("STREAM_CONNECTIONS", default=12000)  # per stream process; past it 503 at once
 STREAM_CONNECTIONS_OF_CALLER = env.int("STREAM_CONNECTIONS_OF_CALLER", default=20)  # of these; past it 429

@@ -11,6 +11,7 @@ from drf_spectacular.views import SpectacularSwaggerSplitView
 import trades.api.urls
 from accounts.admin import second_factor
 from brokerage.openapi.views import schema
+from trades.admin.search import view as search
 
 # Without OPTIONS, as the document: REST framework's own description of a page can't be shown as one.
 docs = SpectacularSwaggerSplitView.as_view(
@@ -27,6 +28,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", RedirectView.as_view(url="/admin/")),
     path("admin/second_factor/", second_factor.show, name="second_factor"),
     path("admin/second_factor/enrol/", second_factor.enrol, name="second_factor_enrol"),
+    path("admin/search/", search),  # in the place of Unfold's own
     path("admin/", admin.site.urls),
     re_path("^api/schema/?$", schema),
     # Its script is a file of its own: the page may run no other (PAGE_POLICIES).

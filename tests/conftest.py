@@ -70,6 +70,7 @@ WRITTEN = (
     "trades_tradeflag",
     "trades_controlchange",
     "trades_correction",
+    "trades_dealersaction",
     "trades_statemententry",
     "trades_statementrelease",
     "trades_statementfile",

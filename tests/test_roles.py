@@ -67,6 +67,7 @@ NEVER_DELETED = {
     "quotes_tradinghours",
     "trades_controlchange",
     "trades_correction",
+    "trades_dealersaction",
     "trades_counterparty",
     "trades_instructionleg",
     "trades_clientclasschange",

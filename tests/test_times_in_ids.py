@@ -43,6 +43,7 @@ CALLERS = {
     ("trades/engine/process.py", "_look_at_cash", "floor_of"): "real",
     ("trades/low_water.py", "highest", "floor_of"): "its caller's",
     ("trades/reads/best_execution.py", "report", "floor_of"): "the firm's, by real_of",
+    ("trades/reads/result.py", "result", "floor_of"): "the firm's, by real_of",
     ("trades/settlement/cut.py", "_raise_water", "highest"): "the firm's: highest_low_water() keeps it below the real",
     ("trades/settlement/settle.py", "_complete_slice", "stamp_of"): "the firm's, by real_of",
     ("trades/spot/sweep.py", "sweep", "highest"): "real",

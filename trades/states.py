@@ -119,6 +119,7 @@ class CloseReason(TextChoices):
     TRAILING_STOP = "trailing_stop"
     STOP_OUT = "stop_out"
     CLOSE_ALL = "close_all"
+    OPERATOR = "operator"
 
 
 class CancelReason(TextChoices):
@@ -131,6 +132,7 @@ class CancelReason(TextChoices):
     GAP = "gap", "a gap took its price beyond its own take profit"
     LEVERAGE = "leverage", "more leverage than the customer was allowed by then"
     SPREAD = "spread", "its stop loss or a stop-out would have closed it at once, by the spread alone"
+    OPERATOR = "operator"
 
 
 Moves = Mapping[str, frozenset[str]]

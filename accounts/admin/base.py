@@ -9,18 +9,21 @@ from typing import Any, ClassVar, cast
 from uuid import UUID
 
 from django.contrib.admin.models import ADDITION, CHANGE, LogEntry
+from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.db import models
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http.response import HttpResponseBase
 from django.urls import reverse
 from django.utils.functional import cached_property
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.views import ChangeList
 
 from accounts import deeds
+from accounts.admin import export
 from accounts.admin.numbers import PlainDecimalField, PlainIntegerField
 from accounts.admin.once import WrittenOnce
 from accounts.ids import pasted_guid
@@ -64,6 +67,15 @@ def may(*names: str) -> Callable[..., bool]:
 
     def has(model_admin: Any, request: HttpRequest, obj: object = None) -> bool:
         return does(request, *names)
+
+    return has
+
+
+def may_read(model: str) -> Callable[..., bool]:
+    """What an action's `permissions` ask for that only shows rows: whether somebody may read those of an app_model."""
+
+    def has(model_admin: Any, request: HttpRequest, obj: object = None) -> bool:
+        return reads(request, model)
 
     return has
 
@@ -162,9 +174,18 @@ class BoundedPaginator(Paginator):
 class BoundedList(ChangeList):
     """A list whose one count is the paginator's."""
 
+    def __init__(self, request: HttpRequest, *args: Any) -> None:
+        super().__init__(request, *args)
+        self.is_file_offered = getattr(self.model_admin, "exports", False) and deeds.does(request.user, "export")
+
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
         self.full_result_count = self.result_count
+
+    @property
+    def csv_url(self) -> str:
+        """Of what the filters leave, as a file; empty where the list is none to take away."""
+        return self.get_query_string({export.ASKED: "1"}, ["p"]) if self.is_file_offered else ""
 
 
 class BoundedAdmin(WrittenOnce, ByDeed, ModelAdmin):
@@ -192,6 +213,24 @@ class BoundedAdmin(WrittenOnce, ByDeed, ModelAdmin):
     search_guids: ClassVar[tuple[str, ...]] = ()
     search_texts: ClassVar[tuple[str, ...]] = ()
     search_customer: ClassVar[str] = ""
+    exports: ClassVar[bool] = False
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponseBase:
+        if not self.exports or export.ASKED not in request.GET:
+            return cast(HttpResponseBase, super().changelist_view(request, extra_context))
+        query = request.GET.copy()
+        del query[export.ASKED]
+        request.GET = query  # type: ignore[assignment]  # a list knows its filters, and nothing else
+        if not (self.has_view_or_change_permission(request) and does(request, "export")):
+            raise PermissionDenied
+        try:
+            filtered = self.get_changelist_instance(request).queryset
+        except IncorrectLookupParameters:
+            return HttpResponseRedirect(request.path)
+        return export.as_csv(self, filtered, self.get_list_display(request))
+
+    def before_export(self, rows: list[Any]) -> None:
+        """For what a list tells its rows once for a page."""
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         rows: QuerySet[Any] = super().get_queryset(request)

@@ -316,6 +316,7 @@ class CustomerAdmin(NamesNobody, NeverDeleted, BoundedAdmin):
 
     form = CustomerForm
     formfield_overrides = {ArrayField: {"widget": UnfoldAdminTextInputWidget}}
+    exports = True
     list_display = ("name_or_guid", "email", "type", "state_label", "short_guid", "created")
     list_filter = ("state", "type")
     related = ("user",)
@@ -361,7 +362,7 @@ class CustomerAdmin(NamesNobody, NeverDeleted, BoundedAdmin):
 
     @admin.display(description="Customer")
     def name_or_guid(self, customer: Customer) -> str:
-        return str(customer)
+        return shown.cut(customer)
 
     @admin.display(description="Email")
     def email(self, customer: Customer) -> str:

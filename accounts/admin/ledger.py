@@ -40,6 +40,7 @@ class OwnerFilter(admin.SimpleListFilter):
 class LedgerAccountAdmin(ReadOnlyAdmin):
     """Balance = credits - debits. A customer's never falls below zero; a house account's may."""
 
+    exports = True
     list_display = ("short_guid", "owner", "type", "asset", "balance_shown", "debits_shown", "credits_shown", "moved")
     list_filter = (OwnerFilter, "type", "asset")
     related = ("asset", "customer")
@@ -81,6 +82,7 @@ class LedgerAccountAdmin(ReadOnlyAdmin):
 class TransferAdmin(ReadOnlyAdmin):
     """Every movement of money, once, for ever."""
 
+    exports = True
     list_display = ("when", "kind", "amount_shown", "debited", "credited", "customer_name")
     list_filter = ("asset",)
     related = ("asset", "customer", "debit_account__customer", "credit_account__customer")

@@ -18,6 +18,7 @@ from accounts.models import ApiClient, Asset, Customer, User
 from accounts.money import at_scale, from_base_units
 
 NOTHING = "–"
+WIDEST_NAME = 24  # characters; admin.css cuts what is longer
 
 
 def amount_text(amount: int | Decimal, asset: Asset) -> str:
@@ -98,6 +99,13 @@ def short_guid(value: UUID | None) -> SafeString | str:
     return format_html('<span class="admin-id" title="{}">…{}</span>', value.hex, value.hex[-10:])
 
 
+def cut(text: object) -> SafeString:
+    """A name, no wider than some 24 characters; the whole of it in the tooltip."""
+    if len(str(text)) <= WIDEST_NAME:
+        return format_html("{}", text)
+    return format_html('<span class="admin-cut" title="{}">{}</span>', text, text)
+
+
 def path_of(model: str, pk: object) -> str:
     """A row's page; `model` is app_model."""
     return reverse(f"admin:{model}_change", args=[pk])
@@ -117,7 +125,7 @@ def list_link(model: str, query: Mapping[str, str | UUID], text: object) -> Safe
 
 
 def customer_link(customer: Customer | None) -> SafeString | str:
-    return NOTHING if customer is None else link("accounts_customer", customer.pk, customer)
+    return NOTHING if customer is None else link("accounts_customer", customer.pk, cut(customer))
 
 
 def chip(text: str, moods: Mapping[str, str], reason: str = "") -> SafeString:

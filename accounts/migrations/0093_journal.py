@@ -18,7 +18,7 @@ CREATE TRIGGER never_emptied BEFORE TRUNCATE ON accounts_journalentry
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("accounts", "0086_more_currencies"),
+        ("accounts", "0090_last_administrator"),
     ]
 
     operations = [

@@ -12,7 +12,7 @@ from accounts.services.customers import (
 from accounts.services.funding import base_units, deposit, withdraw
 from accounts.services.invitations import Invitation, accept, invite, open_invited
 from accounts.services.personal_data import GivenNumber, PersonalData
-from accounts.services.sessions import change_password, end_tokens, log_out_everywhere
+from accounts.services.sessions import change_password, end_tokens, log_out_everywhere, login_of
 from accounts.services.staff import keeping_an_administrator, switch_login
 
 __all__ = [
@@ -38,6 +38,7 @@ __all__ = [
     "invite",
     "keeping_an_administrator",
     "log_out_everywhere",
+    "login_of",
     "note_address",
     "open_account",
     "open_customers",

@@ -13,8 +13,8 @@ from django.contrib.auth.hashers import make_password
 from django.db.models import F
 
 from accounts import conflicts
-from accounts.errors import InvalidToken, WrongPassword
-from accounts.models import ApiClient, User
+from accounts.errors import CustomerNotFound, InvalidToken, NoLogin, WrongPassword
+from accounts.models import ApiClient, Customer, User
 from accounts.services.customers import check_new_password, has_password
 
 
@@ -46,6 +46,16 @@ def write_password(user_id: UUID, generation: int, password_hash: str) -> User:
 def log_out_everywhere(user_ids: Collection[UUID]) -> int:
     """End every session of these users, in the API and in the admin; how many users that were."""
     return User.objects.filter(pk__in=user_ids).update(generation=F("generation") + 1)
+
+
+def login_of(customer_id: UUID) -> User:
+    """Who logs in for a customer. Raises CustomerNotFound, and NoLogin where that is nobody, or one of the staff."""
+    customer = Customer.objects.select_related("user").filter(pk=customer_id).first()
+    if customer is None:
+        raise CustomerNotFound
+    if customer.user is None or customer.user.is_staff:
+        raise NoLogin
+    return customer.user
 
 
 @conflicts.atomic

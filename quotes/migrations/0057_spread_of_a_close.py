@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("quotes", "0054_ways_stay")]
+    dependencies = [("quotes", "0056_leverage_by_class_and_exposure")]
 
     operations = [
         migrations.AddField(

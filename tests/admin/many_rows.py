@@ -39,6 +39,7 @@ from trades.models import (
     Correction,
     Counterparty,
     Deal,
+    DealersAction,
     EngineLease,
     Erasure,
     IdempotentAnswer,
@@ -318,6 +319,12 @@ def _control(numbers: range, customers: list[Customer], batches: list[Settlement
     ClientClassChange.objects.bulk_create(
         ClientClassChange(
             customer=customer, was="retail", becomes="professional", reason="means", made_by=maker, made_at=at
+        )
+        for customer, maker in zip(customers, makers, strict=True)
+    )
+    DealersAction.objects.bulk_create(
+        DealersAction(
+            kind="close_all", customer=customer, worth=100, positions_count=1, reason="odd", made_by=maker, made_at=at
         )
         for customer, maker in zip(customers, makers, strict=True)
     )

@@ -415,13 +415,13 @@ def test_the_dashboard_of_a_busy_system_counts_what_waits(browser, bought):
 def test_the_admin_stays_open_while_redis_is_away(browser, settings):
     many_rows(1)
     settings.STREAM_URL = "redis://127.0.0.1:1/0"
-    streams.client.cache_clear()
+    streams.client.cache_clear(), streams.prompt_client.cache_clear()
     try:
         assert cards(browser)["Price feed"] == ("no Redis", "admin-bad")
         assert browser.get(reverse("admin:trades_position_changelist")).status_code == 200
         assert browser.get(reverse("admin:quotes_instrument_changelist")).status_code == 200
     finally:
-        streams.client.cache_clear()
+        streams.client.cache_clear(), streams.prompt_client.cache_clear()
 
 
 def test_a_huge_table_is_counted_no_further_than_the_bound():

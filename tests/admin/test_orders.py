@@ -16,7 +16,7 @@ from django.utils import timezone
 from accounts.ids import floor_of, uuid7
 from quotes import candles, prices
 from tests.admin.actions import logged_in, page, shown
-from tests.given import a_customer, btc_at, deposit, market_closed_at, price_at, usd
+from tests.given import a_customer, a_trade, btc_at, deposit, market_closed_at, price_at, usd
 from tests.trades.engine_steps import (
     cancelling,
     changing,
@@ -345,3 +345,18 @@ def test_only_who_may_see_orders_sees_their_best_execution():
     """Guard: `permissions` of the action."""
     assert the_list(logged_in("seer@firm.example", "trades.view_order"), BEST).status_code == 200
     assert the_list(logged_in("trades@firm.example", "trades.view_trade"), BEST).status_code == 403
+
+
+def test_what_failed_for_want_of_money_says_what_was_needed_and_what_was_there(browser, alice):
+    poor = a_customer("poor", with_usd="500.00")
+    order = Order.objects.get(code=says(placing(poor, "buy limit", "39000"))["orderId"])
+    opens(poor, quantity="0.1")
+    btc_at("39_000.00")
+    fires(order)
+    trade = a_trade(alice, "buy", deliver=usd("9_000_000.00"))
+
+    assert "reason no_margin · required 390.00 USD · available 0.00 USD" in shown(
+        browser.get(page("trades_order", order.pk))
+    )
+    text = shown(browser.get(page("trades_trade", trade.pk)))
+    assert "needed 9,000,000.00 USD, could spend 10,000.00 USD" in text

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
+from django.contrib.sessions.models import Session
+from django.db import connection
 from django.urls import reverse
 from playwright.sync_api import Page, expect, sync_playwright
 
-from accounts.models import User
+from accounts.models import Break, User
 from tests.given import a_customer, a_settling_buy, btc, btc_at, every_price_at_its_start, usd
 from tests.trades.engine_steps import closes, judges, opens
 from trades.admin.navigation import GROUPS
@@ -43,6 +46,19 @@ def a_browser(chromium: str, home: str, scheme: str) -> Iterator[tuple[Page, lis
             yield page, troubles
         finally:
             browser.close()
+
+
+def elsewhere(does: Callable[[], object]) -> None:
+    """Playwright runs a loop in this thread, in which Django asks no database."""
+
+    def and_hang_up() -> None:
+        try:
+            does()
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(and_hang_up).result()
 
 
 def log_in(page: Page, home: str, email: str) -> None:
@@ -161,7 +177,7 @@ def test_an_operator_follows_a_margin_call_from_the_dashboard_to_what_happened(o
 
     with a_browser(chromium, live_server.url, "light") as (page, troubles):
         log_in(page, live_server.url, operator.email)
-        page.locator(".admin-card", has_text="Margin calls").click()
+        page.locator("#dashboard a", has_text="Margin calls").click()
         page.locator("#result_list th a", has_text="alice").click()
         expect(page.get_by_text("margin level", exact=False).first).to_be_visible()
         page.locator(".admin-table a", has_text=order.code).first.click()
@@ -187,5 +203,29 @@ def test_a_statement_is_uploaded_and_its_drift_is_shown(operator, live_server, c
 
         expect(page.get_by_text("each asset that drifts has an open break")).to_be_visible()
         expect(page.get_by_text("+70.00 USD")).to_be_visible()
+
+    assert troubles == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_dashboard_refreshes_itself_and_its_tab_counts_what_waits(operator, live_server, chromium):
+    every_price_at_its_start()
+    with a_browser(chromium, live_server.url, "light") as (page, troubles):
+        page.clock.install()
+        log_in(page, live_server.url, operator.email)
+        expect(page).to_have_title("Dashboard | Brokerage admin")
+        page.locator("#dashboard a").first.focus()
+        focused = page.evaluate("document.activeElement.getAttribute('href')")
+        terms = {"kind": "leg_difference", "asset_id": "BTC", "amount": 1, "opened_at": "2026-01-01T00:00:00Z"}
+        elsewhere(lambda: Break.objects.create(**terms, owner=operator))
+
+        page.clock.fast_forward(5_100)
+
+        expect(page).to_have_title("(1) Dashboard | Brokerage admin")
+        expect(page.get_by_text("Explain your break")).to_be_visible()
+        assert page.evaluate("document.activeElement.getAttribute('href')") == focused
+        elsewhere(lambda: Session.objects.all().delete())
+        page.clock.fast_forward(5_100)
+        expect(page.get_by_text("Signed out. Sign in to go on")).to_be_visible()
 
     assert troubles == []

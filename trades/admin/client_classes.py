@@ -16,9 +16,8 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from accounts import clock
 from accounts.admin import shown
-from accounts.admin.base import ReadOnlyAdmin, may, names_in
-from accounts.admin.dialogs import carried_out, dialog, id_in
-from accounts.ids import uuid7
+from accounts.admin.base import ReadOnlyAdmin, may, names_in, open_to, withdraws_or
+from accounts.admin.dialogs import FreshCodeForm, OwnKeyForm, carried_out, dialog, id_in
 from accounts.states import ClientClass
 from trades import client_classes
 from trades.models import ClientClassChange
@@ -27,8 +26,7 @@ STATES = {"proposed": "warning", "applied": "success", "refused": ""}
 PAGE = "admin:trades_clientclasschange_change"
 
 
-class ClassForm(BaseDialogForm):
-    once = forms.UUIDField(initial=uuid7, widget=forms.HiddenInput)
+class ClassForm(OwnKeyForm):
     client_class = forms.ChoiceField(choices=ClientClass.choices, widget=UnfoldAdminSelectWidget)
     reason = forms.CharField(max_length=client_classes.LONGEST_REASON, widget=UnfoldAdminTextInputWidget)
 
@@ -47,7 +45,8 @@ class ClientClassChangeAdmin(ReadOnlyAdmin):
     )
     readonly_fields = names_in(fieldsets)
     actions_detail = ("apply", "refuse")
-    has_decide_permission = may("trades.change_clientclasschange")
+    has_decide_permission = may("decide_client_class")
+    has_refuse_permission = may("decide_client_class", "propose_client_class")
 
     @admin.display(description="Guid")
     def guid(self, one: ClientClassChange) -> str:
@@ -94,6 +93,7 @@ class ClientClassChangeAdmin(ReadOnlyAdmin):
             "Apply this client class?",
             "It counts for orders that open from now on. Whoever proposed it can't apply it.",
             "Apply",
+            FreshCodeForm,
         ),
     )
     def apply(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
@@ -103,16 +103,19 @@ class ClientClassChangeAdmin(ReadOnlyAdmin):
         description="Refuse",
         icon="block",
         variant=ActionVariant.DANGER,
-        permissions=["decide"],
+        permissions=["refuse"],
         dialog=dialog("Refuse this client class?", "Nothing changes. Its maker withdraws it this way.", "Refuse"),
     )
     def refuse(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
+        withdraws_or(request, "decide_client_class", ClientClassChange, id_in(object_id))
         return _decided(request, object_id, client_classes.refuse, "The change is refused; nothing changed.")
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
         one = self.get_object(request, str(object_id))  # None for an id that names nothing
         is_open = one is not None and one.state == ClientClassChange.State.PROPOSED
-        return super().get_actions_detail(request, object_id) if is_open else []
+        offered = super().get_actions_detail(request, object_id) if is_open else []
+        maker = one.made_by_id if one else None
+        return open_to(request, maker, "decide_client_class", offered, decide="apply", refuse="refuse")
 
 
 def _decided(

@@ -149,6 +149,7 @@ def adjust(request: HttpRequest, customer_id: UUID, given: dict[str, Any], to: s
 class CorrectionAdmin(ReadOnlyAdmin):
     """Nothing is edited: an applied correction is further movements, which name it."""
 
+    exports = True
     list_display = ("made_when", "kind_link", "about", "amount_shown", "state_label", "maker", "checker", "reason")
     list_filter = ("state", "kind")
     related = ("customer", "asset", "made_by", "made_by_client", "checked_by", "checked_by_client")

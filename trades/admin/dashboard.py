@@ -3,42 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
-import redis
-from django.db.models import Count, Max, Q, QuerySet
+from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest
-from django.urls import reverse
-from django.utils.html import format_html
-from django_celery_beat.models import PeriodicTask
 
-from accounts import clock, holders
+from accounts import clock
 from accounts.admin import shown
 from accounts.admin.base import MOST_COUNTED
-from accounts.models import Break, LedgerAudit
+from accounts.models import Break
 from accounts.money import printed
-from quotes import prices, symbols
-from quotes.admin.faults import WHY_NONE
-from quotes.admin.held import held_shown
-from quotes.admin.markets import MARKETS
-from quotes.hours import MarketState, Phase
-from quotes.selectors import holds_behind
 from trades import selectors
+from trades.admin import wellness
 from trades.admin.batches import STATES as BATCH_STATES
+from trades.admin.cards import BAD, GOOD, QUIET, Card, Link
 from trades.admin.events import of_days
 from trades.admin.keyset import LOOK
 from trades.admin.navigation import may_see
+from trades.admin.needs import needs_of
 from trades.admin.order_columns import STATUSES
 from trades.admin.order_events import account_currency
 from trades.admin.trades import STATES as TRADE_STATES
-from trades.engine.lease import LEASE_SECONDS
 from trades.low_water import STORING
 from trades.models import (
     Correction,
-    EngineLease,
     MarginAccount,
     Order,
     OrderEvent,
@@ -53,42 +43,18 @@ from trades.settlement.waiting import Oldest, oldest
 from trades.states import BatchState, CorrectionState, InstructionState, LegStatus, OrderStatus, TradeState
 
 SHOWN = 6
-BEAT_IS_SILENT_AFTER = timedelta(minutes=10)
-A_LITTLE_AHEAD = timedelta(seconds=10)  # beat's host may be, and still count as ready
-FRESHNESS = {"fresh": "success", "stale": "danger"}
-GOOD, BAD, QUIET = "admin-good", "admin-bad", ""
-
-
-class Link(NamedTuple):
-    """A list of the admin, app_model, and how it is filtered."""
-
-    model: str
-    query: str = ""
-
-    @property
-    def url(self) -> str:
-        return reverse(f"admin:{self.model}_changelist") + self.query
-
-
-@dataclass(frozen=True, slots=True)
-class Card:
-    """One figure: what it is called, what it says, what stands below it, whether it is good, where it leads."""
-
-    title: str
-    value: str
-    note: str
-    mood: str
-    link: Link
 
 
 def figures(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """Unfold's callback: adds to the index page's context the cards and tables that this person may look into."""
     real, now = clock.both()
-    latest, feed = _feed(real, now)
+    prices, waiting = wellness.prices_or_none(), oldest(now)
+    latest, feed = wellness.feed(now, prices)
     cards = [
-        *(*_orders(now), *_waiting(now), _batches(), _legs(now), _instructions(), _entries()),
-        *(_proposals(), _breaks(now), feed, _engine(real), _scheduler(real), _audit(real)),
+        *(*_orders(now), *_waiting(waiting), _batches(), _legs(now), _instructions(), _entries(), _proposals()),
+        *(_breaks(now), feed, *wellness.cards(real, now)),
     ]
+    allowed = [card for card in cards if may_see(request, card.link.model)]
     panels: list[tuple[str, str, Callable[[], str]]] = [
         ("Prices", "quotes_instrument", lambda: latest),
         ("Newest batches", "trades_settlementbatch", _newest_batches),
@@ -97,7 +63,12 @@ def figures(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     ]
     context.update(
         title="Dashboard",
-        cards=[card for card in cards if may_see(request, card.link.model)],
+        needs=needs_of(request, now, waiting),
+        now=now,
+        cards=allowed,
+        unwell=[card for card in allowed if card.mood == BAD],
+        well=[card for card in allowed if card.mood == GOOD],
+        quiet=[card for card in allowed if card.mood == QUIET],
         panels=[(title, table()) for title, model, table in panels if may_see(request, model)],
     )
     return context
@@ -151,9 +122,9 @@ def _stop_outs(now: datetime) -> Card:
     )
 
 
-def _waiting(now: datetime) -> list[Card]:
+def _waiting(found: Sequence[Oldest]) -> list[Card]:
     """Trades not yet in a batch, looked for from the oldest that waits; and how long that has waited, in one too."""
-    storing, *settling = oldest(now)
+    storing, *settling = found
     first = min(
         (one.trade_id for one in (storing, *settling) if one.trade_id is not None), default=UUID(int=2**128 - 1)
     )
@@ -278,93 +249,6 @@ def _breaks(now: datetime) -> Card:
     return Card("Open breaks", _figure(len(opened)), note, BAD if opened else GOOD, link)
 
 
-def _feed(real: datetime, now: datetime) -> tuple[str, Card]:
-    """The prices as a table, and whether they are fresh as a card. Of a closed market none is missed."""
-    link = Link("quotes_instrument")
-    known = symbols.instruments()
-    try:
-        latest = prices.latest()
-    except redis.RedisError:
-        return "Redis can't be reached.", Card("Price feed", "no Redis", "nothing can be executed", BAD, link)
-    holds = holds_behind(latest.by_symbol.values())
-    rows, fresh, closed, hours = [], 0, 0, symbols.market_hours()
-    for symbol, instrument in known.items():
-        price = latest.by_symbol.get(symbol)
-        usable = latest.usable(symbol, instrument.price_age_limit_seconds) is not None
-        market = hours[symbol].state_at(now)
-        closed += not market.has_prices
-        fresh += usable and market.has_prices
-        fault = latest.faults.get(symbol)
-        state = shown.chip("fresh" if usable else "stale", FRESHNESS, WHY_NONE[fault] if fault else "")
-        if market.phase is not Phase.OPEN:
-            state = shown.chip(market.phase.value, MARKETS, _opens(market))
-        rows.append(
-            (
-                shown.link("quotes_instrument", symbol, symbol),
-                shown.number(price.bid if price else None, instrument.price_decimals),
-                shown.number(price.ask if price else None, instrument.price_decimals),
-                format_html("{} {}", state, held_shown(price, holds)),
-            )
-        )
-    newest = max((price.at for price in latest.by_symbol.values()), default=None)
-    card = Card(
-        "Price feed",
-        f"{fresh} of {len(known) - closed} fresh",
-        f"last price {shown.age(newest, latest.now)}" + (f"; {closed} closed" if closed else ""),
-        GOOD if fresh == len(known) - closed else BAD,
-        link,
-    )
-    return shown.table(("Symbol", "Bid", "Ask", "State"), rows, "There are no instruments."), card
-
-
-def _opens(market: MarketState) -> str:
-    return f"opens {market.next_open:%Y-%m-%d %H:%M}" if market.next_open else ""
-
-
-def _engine(now: datetime) -> Card:
-    leases = list(EngineLease.objects.order_by("partition"))
-    limit = now - timedelta(seconds=LEASE_SECONDS)
-    running = [lease for lease in leases if lease.renewed_at is not None and lease.renewed_at > limit]
-    link = Link("trades_enginelease")
-    if not running:
-        last = max((lease.renewed_at for lease in leases if lease.renewed_at), default=None)
-        return Card("Order engine", "not running", f"last seen {shown.age(last, now)}", BAD, link)
-    return Card(
-        "Order engine",
-        "running",
-        f"{holders.shown(running[0].holder)}, epoch {running[0].epoch}"
-        if len(running) == 1
-        else f"{len(running)} partitions",
-        GOOD,
-        link,
-    )
-
-
-def _scheduler(now: datetime) -> Card:
-    """Beat writes down when it last sent each task, every few minutes."""
-    link = Link("django_celery_beat_periodictask")
-    last = PeriodicTask.objects.filter(enabled=True).aggregate(last=Max("last_run_at"))["last"]
-    if last is None:
-        return Card("Scheduler", "not seen yet", "beat notes its runs every few minutes", QUIET, link)
-    is_well = -A_LITTLE_AHEAD < now - last < BEAT_IS_SILENT_AFTER
-    return Card(
-        "Scheduler",
-        "running" if is_well else "silent" if last < now else "ahead of the clock",
-        f"last run noted {shown.age(last, now)}",
-        GOOD if is_well else BAD,
-        link,
-    )
-
-
-def _audit(now: datetime) -> Card:
-    last = LedgerAudit.objects.order_by("-pk").first()
-    link = Link("accounts_ledgeraudit")
-    if last is None:
-        return Card("Ledger audit", "none yet", "the books were not recounted", QUIET, link)
-    text = "books balance" if last.ok else f"{len(last.findings)} findings"
-    return Card("Ledger audit", text, shown.age(last.at, now), GOOD if last.ok else BAD, link)
-
-
 def _newest_batches() -> str:
     batches = SettlementBatch.objects.select_related("window").order_by("-pk")[:SHOWN]
     rows = [
@@ -384,7 +268,7 @@ def _newest_trades() -> str:
     rows = [
         (
             shown.link("trades_trade", trade.pk, shown.short_guid(trade.pk)),
-            trade.customer,
+            shown.cut(trade.customer),
             shown.amount(trade.receive_amount, trade.receive_asset),
             shown.amount(trade.deliver_amount, trade.deliver_asset),
             shown.chip(trade.state, TRADE_STATES),
@@ -399,7 +283,7 @@ def _newest_orders() -> str:
     rows = [
         (
             shown.link("trades_order", order.pk, f"…{order.code[-8:]}"),
-            order.customer,
+            shown.cut(order.customer),
             f"{order.side} {printed(order.quantity)} {order.instrument_id}",
             shown.gain(order.profit, account_currency()),
             shown.chip(order.status, STATUSES),

@@ -13,7 +13,7 @@ from unfold.views import ChangeList
 
 from accounts import clock
 from accounts.admin import shown
-from accounts.admin.base import ReadOnlyAdmin
+from accounts.admin.base import ReadOnlyAdmin, does
 from accounts.admin.journalled import changes, deed_text, names_of, outcome, second, who, why
 from accounts.ids import floor_of, pasted_guid
 from accounts.models import JournalEntry, User
@@ -84,6 +84,9 @@ class JournalList(KeysetList):
 @admin.register(JournalEntry)
 class JournalEntryAdmin(ReadOnlyAdmin):
     """Search by person (e-mail address), object (guid), deed or day (2026-01-31), or by several of them at once."""
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return does(request, "read_journal")
 
     list_display = ("when", "who_it_was", "what", "came_of_it", "changed", "reason_told")
     list_filter = (DeedFilter, OutcomeFilter, ViaFilter, DayFilter)

@@ -9,18 +9,23 @@ from django.contrib import admin
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.core.paginator import InvalidPage
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils.safestring import SafeString
+from unfold.decorators import action
+from unfold.enums import ActionVariant
 from unfold.views import ChangeList
 
 from accounts.admin import shown
 from accounts.admin.base import MOST_COUNTED, BoundedPaginator, ReadOnlyAdmin, asked_once, names_in
+from accounts.admin.dialogs import dialog, id_in
 from accounts.ids import pasted_guid
 from accounts.models import Customer
+from trades.admin.dealing import ASK_CLOSE_ALL, SymbolForm, deal, may_deal
 from trades.admin.margin_levels import figures_of, lowest_first
 from trades.admin.order_events import account_currency, events_of_account
 from trades.admin.orders import prices_or_none
-from trades.models import MarginAccount
+from trades.dealing.order import Wanted
+from trades.models import DealersAction, MarginAccount
 from trades.reads.figures import Figures
 
 
@@ -101,6 +106,8 @@ class MarginAccountAdmin(ReadOnlyAdmin):
         ("History", {"fields": ("events",)}),
     )
     readonly_fields = names_in(fieldsets)
+    actions_detail = ("close_positions",)
+    has_deal_permission = may_deal
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return LevelList
@@ -120,7 +127,7 @@ class MarginAccountAdmin(ReadOnlyAdmin):
 
     @admin.display(description="Customer")
     def customer_label(self, account: MarginAccount) -> str:
-        return str(account.customer)
+        return shown.cut(account.customer)
 
     @admin.display(description="Customer")
     def customer_link(self, account: MarginAccount) -> str:
@@ -188,6 +195,18 @@ class MarginAccountAdmin(ReadOnlyAdmin):
     @asked_once
     def events(self, account: MarginAccount) -> str:
         return events_of_account(account.pk)
+
+    @action(
+        description="Close positions",
+        icon="close",
+        variant=ActionVariant.DANGER,
+        permissions=["deal"],
+        dialog=dialog(*ASK_CLOSE_ALL, SymbolForm),
+    )
+    def close_positions(self, request: HttpRequest, form: SymbolForm, object_id: str) -> HttpResponse:
+        given = form.cleaned_data
+        wanted = Wanted(DealersAction.Kind.CLOSE_ALL, id_in(object_id), symbol=given["symbol"] or None)
+        return deal(request, wanted, given, "admin:trades_marginaccount_change", object_id)
 
 
 def _shown(customer: Customer, account: MarginAccount, figures: Figures) -> MarginAccount:

@@ -12,6 +12,10 @@ from accounts.admin.base import reads
 
 MenuItem = tuple[str, str, str]  # title, icon, app_model
 
+PAGES: tuple[tuple[str, str, str, str, str], ...] = (  # of which group
+    ("Trading", "Exposure", "donut_small", "admin:trades_position_exposure", "trades_position"),
+    ("Ledger", "The firm's result", "query_stats", "admin:trades_position_result", "accounts_ledgeraccount"),
+)
 GROUPS: tuple[tuple[str, tuple[MenuItem, ...]], ...] = (
     (
         "Trading",
@@ -20,6 +24,7 @@ GROUPS: tuple[tuple[str, tuple[MenuItem, ...]], ...] = (
             ("Margin accounts", "speed", "trades_marginaccount"),
             ("Orders", "receipt_long", "trades_order"),
             ("Order events", "history", "trades_orderevent"),
+            ("Dealers' actions", "gavel", "trades_dealersaction"),
             ("Quotes", "request_quote", "quotes_quote"),
             ("Trades", "swap_horiz", "trades_trade"),
             ("Payments", "payments", "trades_payment"),
@@ -111,7 +116,7 @@ def sidebar(request: HttpRequest) -> dict[str, Any]:
         "items": [{"title": "Dashboard", "icon": "dashboard", "link": reverse("admin:index")}],
     }
     groups = [
-        {"title": title, "separator": True, "collapsible": False, "items": _allowed(request, entries)}
+        {"title": title, "separator": True, "collapsible": False, "items": _allowed(request, title, entries)}
         for title, entries in GROUPS
     ]
     return {
@@ -127,8 +132,14 @@ def environment(request: HttpRequest) -> list[str] | None:
     return ["Sandbox", "warning"] if settings.SANDBOX else None
 
 
-def _allowed(request: HttpRequest, entries: tuple[MenuItem, ...]) -> list[dict[str, Any]]:
-    return [
+def _pages(request: HttpRequest, group: str) -> list[dict[str, Any]]:
+    """Pages of a group that are no list, each for whom may look at the rows that it is made of."""
+    seen = [one for one in PAGES if one[0] == group and may_see(request, one[4])]
+    return [{"title": title, "icon": icon, "link": reverse(page)} for _, title, icon, page, _ in seen]
+
+
+def _allowed(request: HttpRequest, group: str, entries: tuple[MenuItem, ...]) -> list[dict[str, Any]]:
+    return _pages(request, group) + [
         {"title": title, "icon": icon, "link": reverse(f"admin:{model}_changelist")}
         for title, icon, model in entries
         if may_see(request, model)

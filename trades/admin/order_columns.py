@@ -57,6 +57,7 @@ class DealInline(ReadOnlyInline):
 class OrderColumns(ReadOnlyAdmin):
     """Only the engine writes orders: here they are read."""
 
+    exports = True
     related = ("customer", "instrument")
     search_texts = ("code",)
     search_guids = ("pk", "customer_id")

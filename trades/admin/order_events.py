@@ -85,6 +85,8 @@ def _one(name: str, value: Any) -> str:
     if isinstance(value, list):
         was, is_ = (shown.NOTHING if one is None else _text(one) for one in value)
         return f"{words} {was} → {is_}"
+    if name in ("required", "available"):
+        return f"{words} {value} {settings.ACCOUNT_CURRENCY}"
     if name == "amount":
         return f"{words} {shown.amount_text(value, account_currency())}"
     if name in ("equity", "margin"):

@@ -13,12 +13,15 @@ from unfold.decorators import action
 from unfold.views import ChangeList
 
 from accounts.admin import shown
-from accounts.admin.base import BoundedList, names_in
+from accounts.admin.base import BoundedList, may_read, names_in
 from quotes.admin.held import held_shown
 from quotes.prices import Prices, latest
 from quotes.selectors import holds_behind
 from trades.admin.best_execution import best_execution_page
+from trades.admin.dealing import DealsWithOrders
+from trades.admin.exposure import exposure_page
 from trades.admin.order_columns import BOOKKEEPING, DETAIL, OrderColumns, currency_of, price_text
+from trades.admin.result import result_page
 from trades.margin.pricing import NOTHING
 from trades.models import Order, Position
 from trades.reads.figures import floating
@@ -26,7 +29,7 @@ from trades.spendable import rates_by
 
 
 @admin.register(Order)
-class OrderAdmin(OrderColumns):
+class OrderAdmin(DealsWithOrders, OrderColumns):
     list_display = (
         "code_label",
         "customer_name",
@@ -65,7 +68,7 @@ class PricedPositionList(BoundedList):
 
 
 @admin.register(Position)
-class PositionAdmin(OrderColumns):
+class PositionAdmin(DealsWithOrders, OrderColumns):
     list_display = (
         "code",
         "customer_name",
@@ -87,9 +90,23 @@ class PositionAdmin(OrderColumns):
         *BOOKKEEPING,
     )
     readonly_fields = names_in(fieldsets)
+    actions_list = ("exposure", "result")
+    has_look_permission = may_read("trades_position")
+    has_look_at_ledger_permission = may_read("accounts_ledgeraccount")
+
+    @action(description="Exposure", icon="donut_small", permissions=["look"])
+    def exposure(self, request: HttpRequest) -> HttpResponse:
+        return exposure_page(request, self.admin_site.each_context(request), self.model._meta)
+
+    @action(description="The firm's result", icon="query_stats", permissions=["look_at_ledger"])
+    def result(self, request: HttpRequest) -> HttpResponse:
+        return result_page(request, self.admin_site.each_context(request), self.model._meta)
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return PricedPositionList
+
+    def before_export(self, rows: list[Any]) -> None:
+        mark(rows, prices_or_none())
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Position | None:
         position: Position | None = super().get_object(request, object_id, from_field)

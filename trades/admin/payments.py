@@ -128,6 +128,7 @@ class PaymentEventInline(ReadOnlyInline):
 
 @admin.register(Payment)
 class PaymentAdmin(ReadOnlyAdmin):
+    exports = True
     list_display = (
         "short_guid",
         "customer_name",

@@ -24,7 +24,7 @@ from trades.corrections.propose import propose_trade_reversal
 from trades.corrections.selectors import reversal_of
 from trades.models import LeftOut, SettlementBatch, Trade, TradeEvent, TradeFlag
 from trades.settlement import flags
-from trades.states import TradeState
+from trades.states import FailureCode, TradeState
 
 STATES = {
     "storing": "info",
@@ -51,6 +51,7 @@ class TradeEventInline(ReadOnlyInline):
 
 @admin.register(Trade)
 class TradeAdmin(ReadOnlyAdmin):
+    exports = True
     list_display = (
         "short_guid",
         "customer_name",
@@ -77,7 +78,8 @@ class TradeAdmin(ReadOnlyAdmin):
                     ("customer_name", "trade_type"),
                     ("instrument", "side_label"),
                     ("received_shown", "delivered_shown", "fee_shown"),
-                    ("failure_code", "labels_shown", "expected_error"),
+                    ("failure_code", "why_shown"),
+                    ("labels_shown", "expected_error"),
                 )
             },
         ),
@@ -143,6 +145,18 @@ class TradeAdmin(ReadOnlyAdmin):
     @admin.display(description="Fee")
     def fee_shown(self, trade: Trade) -> str:
         return shown.amount(trade.fee, trade.instrument.counter_asset)
+
+    @admin.display(description="What was needed, and what was there")
+    @asked_once
+    def why_shown(self, trade: Trade) -> str:
+        """Of a trade that failed for want of money. Trades from before this was noted have none of it."""
+        if trade.failure_code != FailureCode.NON_SUFFICIENT_FUNDS:
+            return shown.NOTHING
+        event = TradeEvent.objects.filter(trade=trade, became=TradeState.FAILED).first()
+        if event is None or event.needed is None or event.there is None:
+            return "not noted"
+        needed, there = (shown.amount_text(one, trade.deliver_asset) for one in (event.needed, event.there))
+        return f"needed {needed}, could spend {there}"
 
     @admin.display(description="Labels")
     def labels_shown(self, trade: Trade) -> str:

@@ -18,11 +18,11 @@ from accounts.identity import READ_ORDERS
 from accounts.rest import fields
 from accounts.rest.queries import Query
 from trades.api.margin_account import OfMarginAccount
-from trades.api.statement_csv import as_csv
 from trades.currency import in_currency
 from trades.reads.figures import figures, shown_figures
 from trades.reads.in_doubt import decided
 from trades.reads.statement import Statement
+from trades.reads.statement_csv import as_csv
 
 MOST_PER_PAGE: Final = 1000
 DEFAULT_PAGE: Final = 100

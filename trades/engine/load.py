@@ -73,6 +73,7 @@ def load(
     exposed = queries.exposures(p, tiered)
     known = queries.customer_rows(p, customers, {c.session_id for c in commands})
     clients = queries.client_rows(p, {c.asker_id for c in commands if c.actor is Actor.CLIENT and c.asker_id})
+    ordered = queries.ordered_actions(p, {c.action_id for c in commands if c.action_id})
     balances = ledger_pipeline.lock(p, accounts_of(customers))
 
     if bound is not None:
@@ -81,6 +82,7 @@ def load(
     for order in (*named_orders.result(), *whole_orders.result()):
         session.note(order)
     session.stored, session.taken, session.clients = stored.result(), taken.result(), clients.result()
+    session.ordered = ordered.result()
     session.made = {order.command_id: order for order in made.result() if order.command_id}
     losses = lost.result()
     session.exposures = dict.fromkeys(tiered, 0) | exposed.result()

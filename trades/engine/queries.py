@@ -17,7 +17,7 @@ from quotes.prices import Price
 from trades.cash import CASH
 from trades.margin.commands import Command
 from trades.margin.pricing import NOTHING
-from trades.margin.rows import COLUMNS, ClientRow, CustomerRow, Loss, OrderRow, Stored
+from trades.margin.rows import COLUMNS, ClientRow, CustomerRow, Loss, OrderedRow, OrderRow, Stored
 from trades.spendable import LOSSES, columns
 from trades.states import OrderType
 
@@ -196,6 +196,18 @@ def client_rows(p: Pipeline, clients: Collection[UUID]) -> Pending[dict[UUID, Cl
         "SELECT id, is_active, generation, scopes FROM accounts_apiclient WHERE id = ANY(%s::uuid[])",
         [array(clients)],
         lambda rows: {row[0]: ClientRow(*row[1:]) for row in rows},
+    )
+
+
+def ordered_actions(p: Pipeline, actions: Collection[UUID]) -> Pending[dict[UUID, OrderedRow]]:
+    """Dealers' actions that were ordered; the stream only names them. Of most ticks there are none, and no query."""
+    if not actions:
+        return Known({})
+    return p.send(
+        "SELECT id, made_by_id, kind, customer_id, instrument_id, order_code, decided_at FROM trades_dealersaction"
+        " WHERE id = ANY(%s::uuid[]) AND state = 'ordered'",
+        [array(actions)],
+        lambda rows: {row[0]: OrderedRow(*row[1:]) for row in rows},
     )
 
 

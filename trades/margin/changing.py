@@ -10,6 +10,7 @@ from trades.margin import rules
 from trades.margin.account import AccountState
 from trades.margin.commands import Command
 from trades.margin.errors import AgainstTheRules, OrderNotFound
+from trades.margin.kinds import Actor
 from trades.margin.opening import cancel_pending
 from trades.margin.outcomes import Cancelled, Changed
 from trades.margin.rows import OrderRow
@@ -78,7 +79,8 @@ def cancel(session: Session, command: Command, account: AccountState) -> Cancell
         raise AgainstTheRules("Only a pending order can be cancelled; close an open one")
     if order.status != OrderStatus.PENDING:
         raise AgainstTheRules(f"The order is {order.status.lower()} already")
-    cancel_pending(session, order, CancelReason.MANUAL, command)
+    reason = CancelReason.OPERATOR if command.actor is Actor.OPERATOR else CancelReason.MANUAL
+    cancel_pending(session, order, reason, command)
     return Cancelled(order)
 
 

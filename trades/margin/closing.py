@@ -8,6 +8,7 @@ from trades.margin import rules, triggers
 from trades.margin.account import AccountState
 from trades.margin.commands import Command
 from trades.margin.errors import OrderNotFoundOrClosed
+from trades.margin.kinds import Actor
 from trades.margin.opening import open_pending
 from trades.margin.outcomes import Closed, ClosedAll
 from trades.margin.positions import at_market, close_part, close_position, make_good, refuse_if_uncovered
@@ -35,10 +36,10 @@ def close(session: Session, command: Command, account: AccountState) -> Closed:
         closing = at_market(session, order, quantity)
     refuse_if_uncovered(session, account, [closing])
     if quantity is not None and quantity < order.quantity:
-        order = close_part(session, account, order, quantity, CloseReason.MANUAL, command.id)
+        order = close_part(session, account, order, quantity, _reason(command, CloseReason.MANUAL), command.id)
         session.made[command.id] = order
     else:
-        close_position(session, account, closing, CloseReason.MANUAL, command.id)
+        close_position(session, account, closing, _reason(command, CloseReason.MANUAL), command.id)
     make_good(session, account, order)
     return _closed(command, order, account)
 
@@ -54,7 +55,7 @@ def close_all(session: Session, command: Command, account: AccountState) -> Clos
     closings = [at_market(session, order) for order in wanted if session.market.is_priced(order)]
     refuse_if_uncovered(session, account, closings)
     for closing in closings:
-        close_position(session, account, closing, CloseReason.CLOSE_ALL, command.id)
+        close_position(session, account, closing, _reason(command, CloseReason.CLOSE_ALL), command.id)
     if closings:
         make_good(session, account, closings[-1].order)
     return ClosedAll(wanted)
@@ -79,6 +80,10 @@ def _fired(session: Session, order: OrderRow, price: Decimal) -> CloseReason | N
     if peak is not None:
         peak = triggers.better(order.side, peak, price)
     return triggers.fired_exit(order, peak, price)
+
+
+def _reason(command: Command, of_a_caller: CloseReason) -> CloseReason:
+    return CloseReason.OPERATOR if command.actor is Actor.OPERATOR else of_a_caller
 
 
 def _closed(command: Command, order: OrderRow, account: AccountState) -> Closed:

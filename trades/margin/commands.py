@@ -87,6 +87,7 @@ class Command:
     request_id: str = ""  # by which the client calls its request; where it says nothing, that has the command's own id
     generation: int = 0  # of the asker's tokens, as theirs has it
     session_id: UUID = NO_SESSION
+    action_id: UUID | None = None  # an operator's: the row that says it was ordered
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,17 +120,27 @@ def who_asked(command: Command) -> dict[str, str]:
     said = {"request": command.request_id} if command.request_id else {}
     if command.actor is Actor.CLIENT and command.asker_id:
         said["client"] = command.asker_id.hex
+    if command.action_id:
+        said["action"] = command.action_id.hex
     return said
 
 
 def remembered_by(command: Command) -> str:
     """Under which key a command's answer is kept: the caller's, or its own where nothing else would show it was done.
 
-    A caller's key is printable, so none is like the ones made here.
+    A caller's key is printable, so none is like the ones made here. A dealer's action is done once for a customer,
+    however often it is sent.
     """
     if command.key:
         return command.key
+    if command.action_id:
+        return kept_for(command.action_id)
     return "" if KINDS[command.kind].shows else f"\x01{command.id.hex}"
+
+
+def kept_for(action_id: UUID) -> str:
+    """Under which key the answers to a dealer's action are kept, one for each customer."""
+    return f"\x01action:{action_id.hex}"
 
 
 def encode(command: Command) -> dict[str, str]:
@@ -152,6 +163,8 @@ def encode(command: Command) -> dict[str, str]:
         said["actor"] = command.actor
     if command.request_id:
         said["request"] = command.request_id
+    if command.action_id:
+        said["action"] = command.action_id.hex
     return {_FIELD: orjson.dumps(said).decode()}
 
 
@@ -172,6 +185,8 @@ def decode(fields: Mapping[str, str]) -> Command:
             raise Poison("a field is not a command's")
         if actor not in row.asked_by:
             raise Poison(f"no {actor} asks for {kind}")
+        if ("action" in said) != (actor is Actor.OPERATOR) or (actor is Actor.OPERATOR and said["key"]):
+            raise Poison("an operator asks by an action, and nobody else does")
         if not row.fits(said["terms"]):
             raise Poison(f"a term is not what {kind} takes")
         if orjson.dumps(said) != text:
@@ -191,6 +206,7 @@ def decode(fields: Mapping[str, str]) -> Command:
             said.get("request", ""),
             said.get("gen", 0),
             UUID(int=int(said.get("sid", "0"), 16)),
+            UUID(int=int(said["action"], 16)) if "action" in said else None,
         )
     except Poison:
         raise

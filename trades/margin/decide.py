@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import assert_never
+from datetime import timedelta
+from typing import Final, assert_never
 
 from accounts.errors import InvalidToken
 from accounts.identity import EXECUTE_ORDERS
@@ -16,6 +17,8 @@ from trades.margin.opening import create
 from trades.margin.outcomes import Outcome
 from trades.margin.rows import CustomerRow
 from trades.margin.session import Session
+
+ORDERED_FOR: Final = timedelta(minutes=10)  # a dealer's action; after that it is proposed anew
 
 
 def decide(session: Session, command: Command) -> Outcome:
@@ -44,7 +47,7 @@ def finish(session: Session, command: Command) -> None:
 
 def _may_ask(session: Session, customer: CustomerRow, command: Command) -> bool:
     """A trader is active and this customer's, and the session in which they asked has not ended. An API client is
-    active, its token is of now, and it has the scope."""
+    active, its token is of now, and it has the scope. An operator's action was ordered."""
     if command.actor not in KINDS[command.kind].asked_by:
         return False
     match command.actor:
@@ -63,10 +66,28 @@ def _may_ask(session: Session, customer: CustomerRow, command: Command) -> bool:
                 and client.generation == command.generation
                 and EXECUTE_ORDERS in client.scopes
             )
-        case Actor.OPERATOR | Actor.ENGINE:
+        case Actor.OPERATOR:
+            return _was_ordered(session, command)
+        case Actor.ENGINE:
             return True
         case forgotten:
             assert_never(forgotten)
+
+
+def _was_ordered(session: Session, command: Command) -> bool:
+    """Whether a dealer's action in the database says just this, and was ordered lately. The stream alone says nothing:
+    whoever can write into it could close what they like."""
+    ordered = session.ordered.get(command.action_id) if command.action_id else None
+    return (
+        ordered is not None
+        and ordered.made_by == command.asker_id
+        and ordered.kind == command.kind.value
+        and ordered.customer_id in (None, command.customer_id)
+        and ordered.order_code == command.terms.get("orderId", "")
+        and ordered.symbol == command.terms.get("symbol")
+        and command.terms.get("quantity") is None
+        and session.at - ordered.ordered_at <= ORDERED_FOR
+    )
 
 
 def _by_its_rule(session: Session, command: Command, account: AccountState) -> Outcome | None:

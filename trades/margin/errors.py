@@ -71,6 +71,7 @@ class InsufficientBalance(EngineRefusal):
 
     def __init__(self, required: str, available: str) -> None:
         super().__init__(f"Insufficient balance. Required: ${required}, Available: ${available}")
+        self.required, self.available = required, available
 
 
 class AgainstTheRules(EngineRefusal):

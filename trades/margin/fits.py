@@ -40,13 +40,14 @@ _WAITED_FOR: Final = frozenset(term.name for term in ENTRY_PRICES)
 def fields(said: Mapping[str, Any]) -> bool:
     """Whether every field but `kind`, `terms` and `actor` is what it always is, and nothing else is there.
 
-    An actor and a request's name stand there only where they say something; a web process of before sessions sends
-    neither their generation nor their id.
+    An actor, a request's name and a dealer's action stand there only where they say something; a web process of before
+    sessions sends neither their generation nor their id.
     """
     id_, customer, user, ttl, until = said["id"], said["customer"], said["user"], said["ttl"], said["until"]
     key, sha, reply = said["key"], said["sha"], said["reply"]
     return bool(
-        len(said) == 10 + ("actor" in said) + ("request" in said) + 2 * ("gen" in said)
+        len(said) == 10 + ("actor" in said) + ("request" in said) + ("action" in said) + 2 * ("gen" in said)
+        and ("action" not in said or _is_id(said["action"]) is not None)
         and ("gen" not in said or _session(said["gen"], said["sid"]))
         and ("request" not in said or is_request_id(said["request"]))
         and len(id_) == len(customer) == len(user) == 32

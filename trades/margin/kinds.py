@@ -18,7 +18,7 @@ class Actor(StrEnum):
 
     TRADER = "trader"  # about the account of their own
     CLIENT = "client"  # an API client, for a customer of the firm
-    OPERATOR = "operator"  # of the back office, which has judged that they may
+    OPERATOR = "operator"  # of the back office, by an action that stands in the database
     ENGINE = "engine"  # itself, because a price moved: such a command never stands in the stream
 
 
@@ -64,6 +64,7 @@ class Kind(NamedTuple):
 
 
 _CALLERS: Final = frozenset({Actor.TRADER, Actor.CLIENT})
+_ANYBODY: Final = _CALLERS | {Actor.OPERATOR}  # what makes risk less
 _OWN: Final = frozenset({Actor.ENGINE})
 
 
@@ -72,13 +73,13 @@ def _row(kind: CommandKind) -> Kind | None:
         case CommandKind.CREATE:
             return Kind(_CALLERS, fits.create, About.A_NEW_ORDER, shows=True)
         case CommandKind.CLOSE:
-            return Kind(_CALLERS, fits.close, About.AN_ORDER, shows=True)
+            return Kind(_ANYBODY, fits.close, About.AN_ORDER, shows=True)
         case CommandKind.CHANGE:
             return Kind(_CALLERS, fits.change, About.AN_ORDER, shows=False)
         case CommandKind.CANCEL:
-            return Kind(_CALLERS, fits.cancel, About.AN_ORDER, shows=False)
+            return Kind(_ANYBODY, fits.cancel, About.AN_ORDER, shows=False)
         case CommandKind.CLOSE_ALL:
-            return Kind(_CALLERS, fits.close_all, About.ALL_ORDERS, shows=False)
+            return Kind(_ANYBODY, fits.close_all, About.ALL_ORDERS, shows=False)
         case CommandKind.FIRE:
             return Kind(_OWN, fits.nothing, About.A_TRIGGER, shows=True)
         case CommandKind.JUDGE:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 
 from django.conf import settings
@@ -82,6 +83,7 @@ def open_pending(session: Session, account: AccountState, order: OrderRow, marke
     if not session.market.state_of(instrument.symbol).opens:  # it waits on
         return
     reason, rate = "", ONE
+    short: dict[str, object] = {}
     if not account.customer.may_open or not instrument.is_active:
         reason = CancelReason.FORBIDDEN
     elif rules.is_past_take_profit(order, market.entry(order.side)):
@@ -96,24 +98,33 @@ def open_pending(session: Session, account: AccountState, order: OrderRow, marke
             rate = _open(session, account, order, market)
         except LeverageTooHigh:
             reason = CancelReason.LEVERAGE
-        except InsufficientBalance:
-            reason = CancelReason.NO_MARGIN
+        except InsufficientBalance as refusal:
+            reason, short = CancelReason.NO_MARGIN, {"required": refusal.required, "available": refusal.available}
         except StoppedOutAtOnce:
             reason = CancelReason.SPREAD
         except PriceNotFound:  # of another position: what may be spent is known again when it has one
             return
     if reason:
-        cancel_pending(session, order, reason)
+        cancel_pending(session, order, reason, short=short)
         return
     session.deal(order, None, "open", order.opened_price, rate)
     trail = {} if order.trail_peak is None else {"trailPeak": order.trail_peak}
     session.event(Kind.OPENED, order.customer_id, order.id, None, **trail)
 
 
-def cancel_pending(session: Session, order: OrderRow, reason: str, command: Command | None = None) -> None:
+def cancel_pending(
+    session: Session,
+    order: OrderRow,
+    reason: str,
+    command: Command | None = None,
+    short: Mapping[str, object] | None = None,
+) -> None:
+    """`short`: what was required, and what was available, where that is the reason; amounts as texts."""
     order.status, order.closed_at, order.close_reason = OrderStatus.CANCELLED, session.at, reason
     session.end(order)
-    session.event(Kind.CANCELLED, order.customer_id, order.id, command.id if command else None, reason=reason)
+    session.event(
+        Kind.CANCELLED, order.customer_id, order.id, command.id if command else None, reason=reason, **short or {}
+    )
 
 
 def _open(session: Session, account: AccountState, order: OrderRow, market: Price) -> Rate:

@@ -138,6 +138,18 @@ class ClientRow:
 
 
 @dataclass(frozen=True, slots=True)
+class OrderedRow:
+    """A dealer's action that was ordered, as of this tick: by whom it was made, and what it is about."""
+
+    made_by: UUID
+    kind: str
+    customer_id: UUID | None
+    symbol: str | None
+    order_code: str
+    ordered_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Stored:
     """An answer that was given under an Idempotency-Key."""
 

@@ -21,7 +21,7 @@ from accounts.ledger_copy import Posting
 from quotes.conversion import Rate
 from trades.margin.account import AccountState
 from trades.margin.market import Market
-from trades.margin.rows import COLUMNS, ClientRow, DealRow, EventRow, OrderRow, Stored
+from trades.margin.rows import COLUMNS, ClientRow, DealRow, EventRow, OrderedRow, OrderRow, Stored
 from trades.models import OrderEvent
 from trades.spendable import loss_of
 from trades.states import LIVE, OrderStatus
@@ -63,6 +63,7 @@ class Session:
         self.stored: dict[tuple[UUID, str], Stored] = {}  # answers by customer and key
         self.closed_by: dict[UUID, UUID | None] = {}  # commands by order
         self.clients: dict[UUID, ClientRow] = {}
+        self.ordered: dict[UUID, OrderedRow] = {}  # dealers' actions that were ordered
         self.asked: dict[UUID | None, dict[str, str]] = {}  # by command: what its events say of who asked
         self.accounts: dict[UUID, AccountState] = {}
         self.balances: Balances = {}

@@ -73,7 +73,7 @@ CREATE TRIGGER loosened_by_two BEFORE UPDATE OF scopes ON accounts_apiclient FOR
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("trades", "0111_who_was_passed_over"),
+        ("trades", "0115_cancelled_for_its_leverage"),
         ("accounts", "0090_last_administrator"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]

@@ -9,6 +9,7 @@ from trades.models.batch import (
 from trades.models.client_class import ClientClassChange
 from trades.models.control import ControlChange
 from trades.models.correction import Correction
+from trades.models.dealing import DealersAction
 from trades.models.engine import EngineLease, IdempotentAnswer, MarginAccount, PriceExtreme, SwapRun
 from trades.models.erasure import Erasure
 from trades.models.instruction import (
@@ -34,6 +35,7 @@ __all__ = [
     "Correction",
     "Counterparty",
     "Deal",
+    "DealersAction",
     "EngineLease",
     "Erasure",
     "IdempotentAnswer",

@@ -155,6 +155,10 @@ class Order(FixedColumns):
         indexes = (
             models.Index(fields=["customer", "id"], condition=Q(status__in=["OPEN", "PENDING"]), name="order_live"),
             models.Index(fields=["customer", "closed_at", "id"], condition=Q(status="CLOSED"), name="order_history"),
+            models.Index(fields=["code"], name="order_by_code"),
+            models.Index(
+                fields=["client_order_id"], condition=Q(client_order_id__isnull=False), name="order_by_client_order_id"
+            ),
         )
 
     def __str__(self) -> str:

@@ -189,6 +189,16 @@ class TradeEvent(models.Model):
     request_id = models.CharField(
         max_length=128, null=True, editable=False, default=request_id.current, help_text="The HTTP request that did it."
     )
+    needed = models.DecimalField(
+        max_digits=38,
+        decimal_places=0,
+        null=True,
+        editable=False,
+        help_text="Of non_sufficient_funds: what was needed, base units of what is delivered.",
+    )
+    there = models.DecimalField(
+        max_digits=38, decimal_places=0, null=True, editable=False, help_text="And what could be spent then."
+    )
 
     class Meta:
         constraints = (

@@ -85,7 +85,7 @@ FROM unnest(%s::uuid[], %s::numeric[]) AS w(id, taken)
 WHERE t.id = w.id AND t.state = 'storing'
 """
 
-_RECORD = "COPY trades_tradeevent (id, trade_id, customer_id, became, detail, at) FROM STDIN"
+_RECORD = "COPY trades_tradeevent (id, trade_id, customer_id, became, detail, at, needed, there) FROM STDIN"
 
 
 class Due(NamedTuple):
@@ -110,6 +110,7 @@ class TradeOutcome:
     failure: FailureCode | None = None
     taken_from_settling: int = 0
     places: Places[Locked] | None = None
+    shortage: tuple[int, int] | None = None  # of non_sufficient_funds: what was needed, and what could be spent
     waits: bool = False  # it stays in storing: its symbol, or what its customer can spend, has no price
 
 
@@ -306,8 +307,8 @@ def _give_out(
         kept = held.get(terms.customer_id, NOTHING) if is_currency else NOTHING
         if wanted and kept.unpriced is not None:
             outcome.waits = True
-        elif wanted and wanted > spendable(available.balance, kept) - spent[available]:
-            outcome.failure = FailureCode.NON_SUFFICIENT_FUNDS
+        elif wanted and wanted > (there := spendable(available.balance, kept) - spent[available]):
+            outcome.failure, outcome.shortage = FailureCode.NON_SUFFICIENT_FUNDS, (wanted, max(0, there))
         else:
             outcome.taken_from_settling = taken
             spent[available] += wanted
@@ -343,7 +344,7 @@ def _record(outcomes: Sequence[TradeOutcome], at: datetime) -> None:
         for id_, outcome in zip(uuid7_stream(), outcomes, strict=False):
             terms, code = outcome.due.terms, outcome.failure
             step = ("settling", "") if code is None else ("failed", code.value)
-            copy.write_row((id_, terms.id, terms.customer_id, *step, said_at))
+            copy.write_row((id_, terms.id, terms.customer_id, *step, said_at, *(outcome.shortage or (None, None))))
 
 
 def _postings(outcomes: Sequence[TradeOutcome]) -> Iterator[Posting]:

@@ -82,7 +82,7 @@ def test_the_table_says_who_may_ask_for_each_kind(actor: Actor) -> None:
         == {
             Actor.TRADER: {CommandKind(word) for word in ("create", "close", "change", "cancel", "close_all")},
             Actor.CLIENT: {CommandKind(word) for word in ("create", "close", "change", "cancel", "close_all")},
-            Actor.OPERATOR: set(),
+            Actor.OPERATOR: {CommandKind(word) for word in ("close", "cancel", "close_all")},
             Actor.ENGINE: {FIRE, JUDGE},
         }[actor]
     )

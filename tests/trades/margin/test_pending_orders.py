@@ -195,7 +195,8 @@ def test_without_free_margin_when_its_price_comes_it_is_cancelled() -> None:
 
     assert became(order) == ("CANCELLED", "no_margin")
     cancelled = OrderEvent.objects.get(customer=alice, order_id=order.pk, kind="cancelled")
-    assert (cancelled.detail, cancelled.command_id) == ({"reason": "no_margin"}, None)
+    said = {"reason": "no_margin", "required": "410.00", "available": "0.00"}
+    assert (cancelled.detail, cancelled.command_id) == (said, None)
     assert balance(alice) == usd("80.00")
     assert now(order).open_price is None
 

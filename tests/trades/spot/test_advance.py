@@ -116,6 +116,8 @@ def test_money_goes_to_the_trades_in_the_order_they_were_made(alice):
 
     assert [trade.state for trade in trades] == ["settling", "settling", "failed"]
     assert what_failed(trades[2]) == "non_sufficient_funds"
+    failed = TradeEvent.objects.get(trade=trades[2], became="failed")
+    assert (failed.needed, failed.there) == (usd("4_000.00"), usd("2_000.00"))
     assert smaller.state == "settling"
     assert balance(alice) == 0
 

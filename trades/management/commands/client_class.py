@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser
 from typing import Any
+from uuid import UUID
 
 from accounts import clock, selectors
 from accounts.management import who
@@ -39,7 +40,7 @@ class Command(JSONCommand):
             facts = {"changes": [_told(one) for one in found]}
             self.say_found(options, facts, list(map(_written, found)), nothing="There is no such change.")
             return
-        by, at = who.somebody(options).pk, clock.firm_now()
+        by, at = _by(does, options), clock.firm_now()
         if does == "propose":
             customer, becomes = selectors.customer_named(options["customer"]), options["client_class"]
             done = client_classes.propose(customer.pk, becomes, reason=options["reason"], by=by, at=at)
@@ -52,6 +53,14 @@ class Command(JSONCommand):
     def _is_by(self, parser: ArgumentParser) -> None:
         who.add_by(parser)
         super().add_arguments(parser)
+
+
+def _by(does: str, options: dict[str, Any]) -> UUID:
+    """Who does it, if their roles let them. Raises what `who.somebody` raises."""
+    if does == "propose":
+        return who.somebody(options, "propose_client_class").pk
+    maker = who.maker_of(ClientClassChange, guid_of(options["guid"])) if does == "refuse" else None
+    return who.somebody(options, "decide_client_class", maker).pk
 
 
 def _told(one: ClientClassChange) -> dict[str, Any]:

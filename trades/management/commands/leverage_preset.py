@@ -45,7 +45,7 @@ class Command(JSONCommand):
         if bool(options["reason"]) != options["propose"]:
             raise CommandError("--propose and --reason go together.")
         if options["propose"]:
-            by, at = who.somebody(options).pk, clock.firm_now()
+            by, at = who.somebody(options, "change_instrument").pk, clock.firm_now()
             made, waiting = preset.propose(found, reason=options["reason"], by=by, at=at)
             facts |= {"proposed": [one.pk for one in made], "waiting": waiting}
             lines += [f"{one.pk.hex} {one.instrument_id}: {one.state}; another person applies it" for one in made]
