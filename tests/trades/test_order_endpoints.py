@@ -22,12 +22,14 @@ from trades.margin.errors import (
     CreationTimedOut,
     InsufficientBalance,
     KeyUsedForAnother,
+    LeverageTooHigh,
     OrderIdMismatch,
     OrderNotFound,
     OrderNotFoundOrClosed,
     OutcomeUnknown,
     PriceNotFound,
     StillRunning,
+    StoppedOutAtOnce,
     code_of,
 )
 from trades.margin.presentation import refusal_body
@@ -184,6 +186,8 @@ def test_an_error_says_its_code_in_a_header(path: str, body: bytes, code: str) -
         (InsufficientBalance("2.00", "1.00"), "insufficient_balance"),
         (AgainstTheRules("Price moved beyond the slippage of 1%."), "slippage"),
         (AgainstTheRules("Stop loss has more decimals than BTC-USD, which has 2"), "refused"),
+        (LeverageTooHigh("Leverage must be at most 2 for BTC-USD for retail customers"), "leverage_too_high"),
+        (StoppedOutAtOnce("2.19", "4136.90", 50), "stopped_out_at_once"),
         (ClientOrderIdTaken(CODE), "client_order_id_used"),
         (KeyUsedForAnother(), "idempotency_key_reused"),
         (StillRunning(), "in_flight"),
