@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
+    from django.contrib.auth.models import AnonymousUser
+
     from accounts.models import User
 
 SUPPORT: Final = "Support"
@@ -141,7 +143,7 @@ def reading(model: str) -> str:
     return "{}.view_{}".format(*model.rsplit("_", 1))
 
 
-def does(user: User, deed: str) -> bool:
+def does(user: User | AnonymousUser, deed: str) -> bool:
     """Whether somebody has a deed by their roles, or as an Administrator."""
     return user.is_staff and user.has_perm(permission(deed))
 

@@ -15,7 +15,7 @@ from unfold.forms import BaseDialogForm
 from accounts import clock, services
 from accounts.admin import shown
 from accounts.admin.base import asked_once, may, may_read
-from accounts.admin.dialogs import ReasonForm, actor, carried_out, dialog, id_in
+from accounts.admin.dialogs import ReasonForm, carried_out, dialog, id_in
 from accounts.admin.identity import CustomerAdmin
 from accounts.models import Customer
 from accounts.selectors import assets
@@ -213,7 +213,7 @@ class AdjustableCustomerAdmin(CustomerAdmin):
 
         def switch() -> None:
             user = services.login_of(customer_id)
-            services.switch_login(user.pk, on=is_on, by=actor(request).user_id)
+            services.switch_login(user.pk, on=is_on, by=cast(UUID, request.user.pk))
             self.log_change(request, user, f"Login {word}: {form.cleaned_data['reason']}")
 
         return carried_out(request, switch, f"The login is {word}.", PAGE, customer_id)
