@@ -90,6 +90,7 @@ def test_nobody_finds_what_they_may_not_see(alice: Customer) -> None:
 
 def test_each_way_to_find_something_goes_by_an_index(alice: Customer) -> None:
     """Guards: the indexes order_by_code, order_by_client_order_id and customer_by_name, and those that were there."""
+    plans = ""
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off")
         for term in ("ord_0123456789abcdef", "al"):
@@ -98,3 +99,6 @@ def test_each_way_to_find_something_goes_by_an_index(alice: Customer) -> None:
                 # With a full scan forbidden, an index without a condition is the whole index read through.
                 assert "Seq Scan" not in plan, (place.called, plan)
                 assert "Index Cond" in plan, (place.called, plan)
+                plans += plan
+    for name in ("order_by_code", "order_by_client_order_id", "customer_by_name"):
+        assert name in plans, name
