@@ -20,6 +20,7 @@ from accounts.errors import InvalidToken
 from accounts.identity import FIRM_SCOPES
 from accounts.models import ApiClient, Customer, EndedSession, User
 from tests.accounts.calls import Api
+from tests.admin.actions import sent
 from tests.given import a_customer
 
 pytestmark = pytest.mark.django_db
@@ -187,7 +188,7 @@ def test_an_operator_logs_somebody_out_and_ends_a_clients_tokens(alice):
     partner = Api(tokens.client_token(client, FIRM_SCOPES))
 
     log_out = reverse("admin:accounts_user_log_out_everywhere", args=[alice.user_id])
-    assert browser.post(log_out, {"_form_submitted": "True"}).status_code == 302
+    assert browser.post(log_out, sent()).status_code == 302
     chosen = {"action": "end_tokens", ACTION_CHECKBOX_NAME: [str(client.pk)]}
     assert browser.post(reverse("admin:accounts_apiclient_changelist"), chosen).status_code == 302
 

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from accounts import deeds, services
 from accounts.models import ApiClient
-from tests.admin.actions import act, browser_with, offers, page, said, shown
+from tests.admin.actions import act, browser_with, edited, offers, page, said, shown
 from tests.without_guards import without_guards
 from trades.models import ControlChange, SettlementWindow
 
@@ -56,10 +56,10 @@ def test_a_window_becomes_automatic_by_two_persons_and_stops_by_one(maker, check
 
     kept = {"name": window.name, "cron": window.cron, "time_zone": window.time_zone, "calendar": window.calendar}
     kept |= {"netting": "batch", "value_days": "0", "is_active": "on"}
-    maker.post(page("trades_settlementwindow", window.pk), kept)
+    edited(maker, page("trades_settlementwindow", window.pk), kept)
     window.refresh_from_db()
     assert not window.is_automatic
-    refused = maker.post(page("trades_settlementwindow", window.pk), {**kept, "is_automatic": "on"})
+    refused = edited(maker, page("trades_settlementwindow", window.pk), {**kept, "is_automatic": "on"})
     assert "That takes two persons" in shown(refused)
 
 
@@ -88,8 +88,10 @@ def test_scopes_that_do_something_are_added_by_two_persons(maker, checker, clien
     act(checker, f"{CONTROL}_apply", ControlChange.objects.get().pk)
     client_.refresh_from_db()
     assert client_.scopes == ["trades:execute", "trades:read"]
-    maker.post(
-        page("accounts_apiclient", client_.pk), {"name": "partner", "is_active": "on", "scopes": ["trades:read"]}
+    edited(
+        maker,
+        page("accounts_apiclient", client_.pk),
+        {"name": "partner", "is_active": "on", "scopes": ["trades:read"]},
     )
     client_.refresh_from_db()
     assert client_.scopes == ["trades:read"]

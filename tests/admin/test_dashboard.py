@@ -78,7 +78,7 @@ def test_nobody_is_sent_to_what_they_may_not_do() -> None:
         made_by=User.objects.create_user("maker@firm.example", is_staff=True),
     )  # fmt: skip
     looks = logged_in("looks@firm.example", "trades.view_correction")
-    decides = logged_in("decides@firm.example", "trades.view_correction", "trades.change_correction")
+    decides = logged_in("decides@firm.example", "trades.view_correction", "accounts.apply_correction")
 
     assert (needs(looks), needs(decides)) == ([], [("Apply or reject a correction", "capital_in")])
     assert "Nothing waits for you." in shown(looks.get("/admin/"))

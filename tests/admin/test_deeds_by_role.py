@@ -9,13 +9,12 @@ from django.urls import reverse
 
 from accounts import deeds
 from accounts.models import User
-from tests.admin.actions import act, browser_with, offers, page, said, shown, staff
+from tests.admin.actions import act, browser_with, edited, offers, page, said, sent, shown, staff
 from tests.given import a_customer
 
 pytestmark = pytest.mark.django_db
 
 NOTHING = "0" * 32
-FORGED = {"_form_submitted": "True", "reason": "forged"}
 SCRIPT = {"HX-Request": "true"}
 # Every address by which something is done, and the deed that it takes. `*` ends what is asked of a row's page.
 DEEDS = {
@@ -34,6 +33,24 @@ DEEDS = {
     "accounts_user_reset_second_factor*": "manage_staff",
     "accounts_customer_propose_adjustment*": "propose_correction",
     "accounts_customer_propose_erasure*": "propose_erasure",
+    "accounts_customer_propose_class*": "propose_client_class",
+    "trades_clientclasschange_apply*": "decide_client_class",
+    "trades_clientclasschange_refuse*": "decide_client_class",
+    "accounts_customer_freeze*": "freeze_customer",
+    "accounts_customer_thaw*": "freeze_customer",
+    "accounts_customer_disable_login*": "disable_login",
+    "accounts_customer_enable_login*": "disable_login",
+    "accounts_customer_log_out*": "log_out",
+    "accounts_customer_close_positions*": "deal",
+    "trades_marginaccount_close_positions*": "deal",
+    "trades_order_close_position*": "deal",
+    "trades_order_cancel_order*": "deal",
+    "trades_position_close_position*": "deal",
+    "trades_position_cancel_order*": "deal",
+    "trades_dealersaction_close_symbol": "deal",
+    "trades_dealersaction_send_again*": "deal",
+    "trades_dealersaction_order*": "decide_deal",
+    "trades_dealersaction_refuse*": "decide_deal",
     "quotes_instrument_add": "change_instrument",
     "quotes_instrument_change*": "change_instrument",
     "quotes_instrument_accept_refused*": "hold_price",
@@ -98,6 +115,9 @@ DEEDS = {
 # What only reads, and so is anybody's who may read the list.
 READING = {
     "trades_order_best_execution",
+    "trades_position_exposure",
+    "trades_position_result",
+    "accounts_customer_statement*",
     "trades_settlementbatch_preview_cut",
     "trades_settlementwindow_preview_cut*",
 }
@@ -113,7 +133,8 @@ def actions_there_are() -> set[str]:
     for model, page_ in admin.site._registry.items():
         name = f"{model._meta.app_label}_{model._meta.model_name}"
         found |= {f"{name}_{one}" for one in page_.actions_list}
-        found |= {f"{name}_{one}*" for one in page_.actions_detail}
+        offered = [each for one in page_.actions_detail for each in (one["items"] if isinstance(one, dict) else [one])]
+        found |= {f"{name}_{one}*" for one in offered}
         assert not [*page_.actions_row, *page_.actions_submit_line]
     return found
 
@@ -130,7 +151,7 @@ def test_a_role_does_its_deeds_and_no_others_and_reads_its_lists_and_no_others(r
         if role in deeds.BY_NAME[deed].roles:
             assert browser.get(address(name)).status_code in {200, 302, 404}, name
         else:
-            assert browser.post(address(name), FORGED, headers=SCRIPT).status_code == 403, name
+            assert browser.post(address(name), sent(reason="forged"), headers=SCRIPT).status_code == 403, name
     sidebar = browser.get("/admin/").content.decode()
     for model in admin.site._registry:
         name = f"{model._meta.app_label}_{model._meta.model_name}"
@@ -183,7 +204,7 @@ def test_bulk_actions_ask_for_the_deed_too():
 
 def changed(browser: Client, customer, **given: str):
     before = {"name": customer.name, "type": customer.type, "state": customer.state, "labels": ""}
-    browser.post(page("accounts_customer", customer.pk), {**before, **given})
+    edited(browser, page("accounts_customer", customer.pk), {**before, **given})
     customer.refresh_from_db()
     return customer.name, customer.state
 
@@ -212,7 +233,12 @@ def test_support_neither_becomes_an_administrator_nor_sets_a_password_nor_gives_
         assert set_password.status_code in {302, 403}
         user.refresh_from_db()
         assert user.check_password("a long enough word") or user.email.startswith("alice")
-    assert browser.post(reverse("admin:accounts_user_disable_login", args=[operator.pk]), FORGED).status_code == 403
+    assert (
+        browser.post(
+            reverse("admin:accounts_user_disable_login", args=[operator.pk]), sent(reason="forged")
+        ).status_code
+        == 403
+    )
     operator.refresh_from_db()
     assert operator.is_active
 
@@ -222,11 +248,11 @@ def test_an_administrator_gives_roles_but_not_themselves(operator, browser):
     support = staff("support@firm.example", deeds.SUPPORT)
     mine = {"email": operator.email, "name": "Op", "groups": [str(support.groups.get().pk)]}
 
-    browser.post(page("accounts_user", operator.pk), mine)
+    edited(browser, page("accounts_user", operator.pk), mine)
     operator.refresh_from_db()
     assert (operator.name, operator.is_superuser, operator.is_staff, operator.groups.count()) == ("Op", True, True, 0)
 
-    browser.post(page("accounts_user", other.pk), {"email": other.email, "name": "", "is_staff": "on"})
+    edited(browser, page("accounts_user", other.pk), {"email": other.email, "name": "", "is_staff": "on"})
     other.refresh_from_db()
     assert (other.is_superuser, other.is_staff) == (False, True)
     own = browser.post(reverse("admin:auth_user_password_change", args=[operator.pk]), {"password1": "x"}, follow=True)
@@ -239,7 +265,7 @@ def test_disabling_a_login_takes_a_reason_and_ends_its_sessions(operator):
     assert "disable_login" in offers(browser, "accounts_user", alice.pk)
     assert offers(browser, "accounts_user", operator.pk) == set()
 
-    browser.post(reverse("admin:accounts_user_disable_login", args=[alice.pk]), {**FORGED, "reason": ""})
+    browser.post(reverse("admin:accounts_user_disable_login", args=[alice.pk]), sent(reason=""))
     alice.refresh_from_db()
     assert alice.is_active
 

@@ -31,7 +31,6 @@ EDITED: dict[str, tuple[str, Any, Any]] = {
     "accounts_customer": ("name", "first", "second"),
     "accounts_user": ("name", "first", "second"),
     "accounts_webhooksubscription": ("", "", ""),
-    "auth_group": ("name", "first", "second"),
     "django_celery_beat_crontabschedule": ("minute", "7", "8"),
     "django_celery_beat_intervalschedule": ("every", "71", "72"),
     "django_celery_beat_periodictask": ("description", "first", "second"),

@@ -15,7 +15,7 @@ from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from accounts.models import User
 from accounts.services import second_factor
-from tests.admin.actions import hidden, said, shown
+from tests.admin.actions import said, sent, shown
 from tests.given import a_customer, balance, usd
 from tests.trades.corrections.staff import why
 from trades.corrections.propose import propose_adjustment
@@ -120,12 +120,12 @@ def test_applying_takes_a_fresh_code(alice_is_owed):
     opened = browser.get(url)
     assert 'name="code"' in opened.content.decode()
 
-    browser.post(url, hidden(opened))
-    assert "That code is wrong" in shown(browser.post(url, {**hidden(opened), "code": "000000"}))
+    browser.post(url, sent())
+    assert "That code is wrong" in shown(browser.post(url, sent(code="000000")))
     assert Correction.objects.get().state == "proposed"
 
-    assert said(browser.post(url, {**hidden(opened), "code": codes[1]}, follow=True)) == ["Applied: 1 movements."]
-    assert "That code is wrong" in shown(browser.post(url, {**hidden(opened), "code": codes[1]}))
+    assert said(browser.post(url, sent(code=codes[1]), follow=True)) == ["Applied: 1 movements."]
+    assert "That code is wrong" in shown(browser.post(url, sent(code=codes[1])))
 
 
 @pytest.fixture
@@ -137,12 +137,14 @@ def alice_is_owed() -> Correction:
 def test_an_administrator_resets_it_for_somebody_else_and_their_sessions_end():
     ann, browser, _ = enrolled("ann@firm.example")
     ben, bens, _ = enrolled("ben@firm.example")
-    given = {"_form_submitted": "True", "reason": "lost their telephone"}
+    why_ = "lost their telephone"
 
-    own = browser.post(reverse("admin:accounts_user_reset_second_factor", args=[ann.pk]), given, follow=True)
+    own = browser.post(
+        reverse("admin:accounts_user_reset_second_factor", args=[ann.pk]), sent(reason=why_), follow=True
+    )
     assert said(own)[-1].startswith("Nobody changes what they themselves may do")
     assert TOTPDevice.objects.filter(user=ann).exists()
-    browser.post(reverse("admin:accounts_user_reset_second_factor", args=[ben.pk]), given)
+    browser.post(reverse("admin:accounts_user_reset_second_factor", args=[ben.pk]), sent(reason=why_))
 
     assert not TOTPDevice.objects.filter(user=ben).exists()
     assert bens.get("/admin/")["Location"].startswith("/admin/login/")

@@ -17,6 +17,7 @@ from accounts.services.addresses import MOST_ADDRESSES
 from brokerage.http import counting, request_bytes
 from brokerage.http.addresses import address_of
 from tests.accounts.calls import Answer, Api, _answer
+from tests.admin.actions import sent
 from tests.given import a_customer, token_of
 from tests.races.together import together
 
@@ -237,7 +238,7 @@ def test_five_logins_to_the_admin_fail_and_the_sixth_is_told_to_wait_until_the_o
 
     other = Client()
     other.force_login(User.objects.create_superuser("other@example.com", PASSWORD))
-    given = {"_form_submitted": "True", "reason": "rang me up"}
+    given = sent(reason="rang me up")
     assert other.post(f"/admin/accounts/user/{operator.pk}/let_in/", given).status_code == 302
     assert admin_login(PASSWORD, "192.0.2.2").status_code == 302
 
