@@ -10,7 +10,6 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import threading
 from socketserver import ThreadingMixIn
@@ -39,6 +38,7 @@ class Quiet(WSGIRequestHandler):
         """A scrape is no news."""
 
 
+METRICS_PORTS: Final = 60  # from METRICS_PORT on; web processes have the last thirty
 PLACES: Final = {"exporter": 0, "stream": 1, "feed": 2, "worker": 3, "beat": 4, "engine": 10, "web": 30}
 
 
@@ -48,19 +48,18 @@ def serve(name: str, number: int = 0, *, among: int = 1, application: WSGIApplic
     An `application` is answered by instead.
 
     `number` is the partition's; of `among` processes of the same name each takes the first port that is free. A port
-    that is taken costs the metrics, never the process.
+    that is taken, or none, costs the metrics, never the process.
     """
     if not settings.METRICS_PORT:
         return 0
-    first = settings.METRICS_PORT + PLACES[name] + number
+    first, why = settings.METRICS_PORT + PLACES[name] + number, ""
     for port in range(first, first + among):
         try:
             server = make_server(settings.METRICS_HOST, port, application or make_wsgi_app(), Server, Quiet)
-        except OSError as taken:
-            if taken.errno != errno.EADDRINUSE:
-                raise
+        except (OSError, OverflowError) as refused:
+            why = str(refused)
         else:
             threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
             return port
-    log.warning("no metrics of %s: port %s is taken", name, first)
+    log.warning("no metrics of %s at %s port %s: %s", name, settings.METRICS_HOST, first, why)
     return 0

@@ -43,7 +43,7 @@ class Environment(environ.Env):  # type: ignore[misc]  # it carries no types
 
 def _in_file(var: str, place: str) -> str:
     try:
-        text = Path(place).read_text(encoding="utf-8").removesuffix("\n").removesuffix("\r")
+        text = Path(place).read_text(encoding="utf-8-sig").removesuffix("\n").removesuffix("\r")
     except UnicodeDecodeError:
         raise ImproperlyConfigured(f"{var}: {place} is no text.") from None
     except (OSError, ValueError) as unreadable:
@@ -51,6 +51,6 @@ def _in_file(var: str, place: str) -> str:
         raise ImproperlyConfigured(f"{var}: {place} can't be read: {why}.") from None
     if not text.strip():
         raise ImproperlyConfigured(f"{var}: {place} is empty.")
-    if len(text.splitlines()) > 1:
+    if "\n" in text or "\r" in text or "\0" in text:
         raise ImproperlyConfigured(f"{var}: {place} has more than one line.")
     return text

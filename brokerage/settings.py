@@ -166,9 +166,13 @@ CACHES = {
 
 # Where processes tell their metrics: a port of its own for each, accounts/metrics.py; 0: they don't.
 METRICS_PORT = env.int("METRICS_PORT", default=0)
+if not 0 <= METRICS_PORT <= 65_000:
+    raise ImproperlyConfigured("METRICS_PORT must be 0, or a port with room for those above it: 65000 at the most.")
 METRICS_HOST = env.str("METRICS_HOST", default="127.0.0.1")
 # Engine, feed, worker and beat end where their loop doesn't come round for so long; 0: never.
 HEARTBEAT_SECONDS = env.int("HEARTBEAT_SECONDS", default=300)
+if HEARTBEAT_SECONDS < 0:
+    raise ImproperlyConfigured("HEARTBEAT_SECONDS must not be negative; 0 switches it off.")
 HEARTBEAT_FILE = env.str("HEARTBEAT_FILE", default="")  # is touched while it does
 ALERT_URL = env.secret("ALERT_URL", default="")  # is called after each good audit and seal, so that silence alarms
 if ALERT_URL and not (ALERT_URL.startswith(("https://", "http://")) and "{}" in ALERT_URL):

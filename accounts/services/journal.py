@@ -11,16 +11,17 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from ipaddress import ip_address
 from typing import Any, Final
 from uuid import UUID
 
-from django.db import DatabaseError, IntegrityError, transaction
+from django.db import DatabaseError, IntegrityError
 from django.db.models import Exists, Model, OuterRef, Q, QuerySet
 
+from accounts import conflicts
 from accounts.identity import SYSTEM, Actor
 from accounts.ids import parse_guid
 from accounts.models import JournalEntry
@@ -89,6 +90,7 @@ class Deed:
         self.outcome, self.said = Outcome.REFUSED, said
 
 
+@conflicts.atomic
 def record(
     deed: str,
     *,
@@ -96,7 +98,7 @@ def record(
     via: JournalEntry.Via,
     outcome: JournalEntry.Outcome,
     address: str = "",
-    objects: Iterable[str] = (),
+    objects: Collection[str] = (),
     asked: Mapping[str, Any] | None = None,
     before: Facts | None = None,
     after: Facts | None = None,
@@ -133,7 +135,7 @@ def begin(
     by: Actor,
     via: JournalEntry.Via,
     address: str = "",
-    objects: Iterable[str] = (),
+    objects: Collection[str] = (),
     asked: Mapping[str, Any] | None = None,
     reason: str = "",
     once: UUID | None = None,
@@ -146,18 +148,17 @@ def begin(
     """
     before = facts_of(model, pk) if model is not None and pk is not None else None
     try:
-        with transaction.atomic():
-            entry = record(
-                deed,
-                by=by,
-                via=via,
-                outcome=Outcome.BEGUN,
-                address=address,
-                objects=objects,
-                asked=asked,
-                reason=reason,
-                once=once,
-            )
+        entry = record(
+            deed,
+            by=by,
+            via=via,
+            outcome=Outcome.BEGUN,
+            address=address,
+            objects=objects,
+            asked=asked,
+            reason=reason,
+            once=once,
+        )
     except IntegrityError:
         first = JournalEntry.objects.filter(once=once).first() if once else None
         if first is None:
@@ -173,23 +174,22 @@ def end(deed: Deed, outcome: JournalEntry.Outcome, said: str = "") -> None:
     """
     entry = deed.entry
     try:
-        with transaction.atomic():
-            before, after = _changed(deed)
-            record(
-                entry.deed,
-                by=Actor(entry.user_id, entry.client_id),
-                via=Via(entry.via),
-                outcome=deed.outcome or outcome,
-                address=entry.address,
-                objects=[*entry.objects_named, *map(named, deed.made), *deed.named],
-                asked=entry.asked or deed.asked,
-                before=before,
-                after=after | deed.facts,
-                reason=entry.reason or deed.reason,
-                second=_second(deed),
-                said=deed.said or said,
-                begun_id=entry.pk,
-            )
+        before, after = _changed(deed)
+        record(
+            entry.deed,
+            by=Actor(entry.user_id, entry.client_id),
+            via=Via(entry.via),
+            outcome=deed.outcome or outcome,
+            address=entry.address,
+            objects=[*entry.objects_named, *map(named, deed.made), *deed.named],
+            asked=entry.asked or deed.asked,
+            before=before,
+            after=after | deed.facts,
+            reason=entry.reason or deed.reason,
+            second=_second(deed),
+            said=deed.said or said,
+            begun_id=entry.pk,
+        )
     except DatabaseError:
         log.exception("What came of %s, journal entry %s, can't be written", entry.deed, entry.pk.hex)
 

@@ -138,14 +138,18 @@ def seals(real: datetime) -> Seals:
 
 
 def written_off() -> dict[tuple[str, str], tuple[int, int]]:
-    """Debits and credits of the house's accounts for protection and advances, in base units, by type and asset."""
+    """Debits and credits of the house's accounts for protection and advances, in base units, by type and asset.
+
+    In the account currency from the beginning: a series that begins with its first loss shows no growth.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT type, asset_id, sum(debits), sum(credits) FROM accounts_ledgeraccount"
             " WHERE customer_id IS NULL AND bucket IS NOT NULL AND type = ANY(%s) GROUP BY 1, 2",
             [list(WRITTEN_OFF)],
         )
-        return {(type_, asset): (int(debits), int(credits)) for type_, asset, debits, credits in cursor.fetchall()}
+        found = {(type_, asset): (int(debits), int(credits)) for type_, asset, debits, credits in cursor.fetchall()}
+    return {(type_, settings.ACCOUNT_CURRENCY): (0, 0) for type_ in WRITTEN_OFF} | found
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +224,9 @@ def webhooks(real: datetime, now: datetime) -> Webhooks:
 
 @dataclass(frozen=True, slots=True)
 class PriceState:
-    """Of one symbol. `age` in seconds by Redis' clock, infinite where there is no price that could be used at all."""
+    """Of one symbol. `is_open`: its positions may be closed now. `age` in seconds by Redis' clock, infinite where there
+    is no price that could be used at all.
+    """
 
     is_open: bool
     is_usable: bool
@@ -236,7 +242,7 @@ def price_states(now: datetime) -> dict[str, PriceState]:
     for symbol, instrument in symbols.instruments().items():
         price, fault = latest.by_symbol.get(symbol), latest.faults.get(symbol)
         found[symbol] = PriceState(
-            hours[symbol].state_at(now).has_prices,
+            hours[symbol].state_at(now).closes,
             latest.usable(symbol, instrument.price_age_limit_seconds) is not None,
             age(price.at if price else None, latest.now),
             float((price.ask - price.bid) / price.mid * 10_000) if price else math.nan,

@@ -49,7 +49,7 @@ def children(
         *("--without-mingle", "--without-gossip", "--without-heartbeat"),
     )
     beat = (
-        *(*celery, "beat", "--loglevel", "INFO", "--pidfile", ""),
+        *(*celery, "beat", "--loglevel", "INFO", "--pidfile="),
         *("--scheduler", "brokerage.beat:Scheduler"),
     )
     table = [

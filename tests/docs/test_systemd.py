@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -25,7 +26,7 @@ def as_installed(child: Child) -> str:
         del words[words.index("-W") : words.index("-W") + 2]
     if child.name == "proxy":
         words[0] = "/usr/sbin/haproxy"
-    return " ".join(words).replace(sys.executable, f"{THERE}/.venv/bin/python").replace(str(CHECKOUT), THERE)
+    return shlex.join(words).replace(sys.executable, f"{THERE}/.venv/bin/python").replace(str(CHECKOUT), THERE)
 
 
 @pytest.mark.parametrize("child", TABLE, ids=lambda child: child.name)

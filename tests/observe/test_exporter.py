@@ -110,7 +110,9 @@ def test_trades_that_wait_and_the_last_audit_are_told(exporter):
     assert told["brokerage_unsealed_age_seconds"] > 0
 
 
-def test_what_the_house_wrote_off_is_told_by_asset(exporter):
+def test_what_the_house_wrote_off_is_told_by_asset_from_the_beginning(exporter):
+    """An alert asks by how much it grew: of a series that begins with a loss that is nothing."""
+    assert scraped(exporter)["brokerage_written_off_debits", "protection", "USD"] == 0
     alice = a_customer()
     ledger.post(
         [

@@ -5,9 +5,11 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from accounts import metrics
 from accounts.heartbeat import Heartbeat
 from brokerage.stack.where import CHECKOUT
 from tests.live import Live, environment
@@ -72,3 +74,11 @@ def test_each_process_touches_its_file_while_it_comes_round(name: str, tmp_path:
         assert eventually(lambda: file.stat().st_mtime_ns > first, 60), "it doesn't come round"
     finally:
         live.stop()
+
+
+@pytest.mark.parametrize(("host", "port"), [("127.0.0.1", 65_000), ("192.0.2.1", 20_000), ("no such host", 20_000)])
+def test_metrics_that_can_have_no_port_cost_the_metrics_alone(settings: Any, host: str, port: int) -> None:
+    """Guard: the `except` of `metrics.serve`."""
+    settings.METRICS_HOST, settings.METRICS_PORT = host, port
+
+    assert metrics.serve("web", 600) == 0

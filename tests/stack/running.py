@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -13,11 +14,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from accounts.metrics import METRICS_PORTS
 from brokerage.stack.pids import HAS_PROC, MARKER, command_of
 from brokerage.stack.where import CHECKOUT, read_state
 
 URLS = ("DATABASE_URL", "MIGRATION_DATABASE_URL", "REDIS_URL", "CACHE_URL", "STREAM_URL", "BROKER_URL")
-NOT_INHERITED = (*URLS, "PORT", "STREAM_PORT", "HOST", "PYTEST_CURRENT_TEST")
+NOT_INHERITED = (*URLS, "PORT", "STREAM_PORT", "METRICS_PORT", "HOST", "PYTEST_CURRENT_TEST")
 STUB = (sys.executable, "-m", "tests.stack.stub")
 
 
@@ -35,6 +37,7 @@ class Up:
                 **inherited,
                 "BROKERAGE_DATA_DIR": str(data),
                 "STREAM_PORT": str(free_port()),
+                "METRICS_PORT": str(free_metrics_port()),
                 "PYTHONUNBUFFERED": "1",
                 **environ,
             },
@@ -90,6 +93,18 @@ def eventually(condition: Callable[[], Any], seconds: float = 10) -> Any:
     while not (answer := condition()) and time.monotonic() < deadline:
         time.sleep(0.02)
     return answer
+
+
+def free_metrics_port() -> int:
+    """The first of METRICS_PORTS, below those that the kernel gives to whoever asks for any."""
+    while True:
+        first = random.randrange(20_000, 32_000, METRICS_PORTS)
+        with socket.socket() as tried:
+            try:
+                tried.bind(("127.0.0.1", first))
+            except OSError:
+                continue
+            return first
 
 
 def free_port() -> int:

@@ -13,7 +13,8 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 
 from brokerage.environment import Environment
-from brokerage.management.commands.up import environ_of
+from brokerage.management.commands.up import _refuse_metrics_at, environ_of
+from brokerage.stack.failure import StackError
 from brokerage.stack.processes import children, metrics_port
 from brokerage.stack.system import System
 from brokerage.stack.where import CHECKOUT
@@ -117,9 +118,11 @@ def test_a_value_that_begins_with_a_dollar_is_that_value(by: str, tmp_path: Path
         (None, "", "SECRET_KEY_FILE: {} can't be read: No such file or directory."),
         (b"\n", "", "SECRET_KEY_FILE: {} is empty."),
         (b"one\ntwo\n", "", "SECRET_KEY_FILE: {} has more than one line."),
+        (b"one\n\n", "", "SECRET_KEY_FILE: {} has more than one line."),
         (b"\xff\xfe", "", "SECRET_KEY_FILE: {} is no text."),
         (b"s" * 64, "s" * 64, "SECRET_KEY and SECRET_KEY_FILE are both set: one of them has to go."),
         (b"$JWT_SIGNING_KEY in a file\r\n", "", ""),
+        (b"\xef\xbb\xbf$JWT_SIGNING_KEY in a file", "", ""),
     ],
 )
 def test_a_secret_in_a_file_is_what_stands_there_or_one_line_says_why_not(
@@ -199,6 +202,7 @@ def test_a_port_that_the_stream_cant_have_is_one_clear_line(
                 **os.environ,
                 "BROKERAGE_DATA_DIR": str(tmp_path),
                 "STREAM_PORT": number if said == "taken" else said,
+                "METRICS_PORT": "0",
             },
             capture_output=True,
             text=True,
@@ -207,6 +211,15 @@ def test_a_port_that_the_stream_cant_have_is_one_clear_line(
 
     assert run.returncode == code
     assert (run.stdout + run.stderr).startswith(sentence.format(number))
+
+
+@pytest.mark.parametrize(("name", "number"), [("PORT", 7_000), ("STREAM_PORT", 7_059)])
+def test_no_process_tells_metrics_where_another_one_listens(name: str, number: int) -> None:
+    """Guard: `_refuse_metrics_at`. The stream would be started again and again, and `up` would say ready."""
+    _refuse_metrics_at({"PORT": 6_999, "STREAM_PORT": 7_060}, 7_000)
+    _refuse_metrics_at({name: number}, None)
+    with pytest.raises(StackError, match=f"{name} {number} is one of the 60 ports from METRICS_PORT 7000 on"):
+        _refuse_metrics_at({name: number}, 7_000)
 
 
 @pytest.mark.parametrize(

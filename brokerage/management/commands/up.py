@@ -19,6 +19,7 @@ from psycopg import sql
 
 from accounts.management.exits import Refused
 from accounts.management.output import Job
+from accounts.metrics import METRICS_PORTS
 from brokerage.management.commands.seed import DEMO_WINDOW
 from brokerage.management.ports import port
 from brokerage.stack import haproxy
@@ -47,6 +48,7 @@ class Command(Job):
             if (measured := metrics_port(where, os.environ)) == "0":
                 without.append("exporter")
             metrics = None if "exporter" in without else port(measured, "METRICS_PORT")
+            _refuse_metrics_at({"PORT": where, "STREAM_PORT": beside}, metrics)
             host = numeric(os.environ.get("HOST") or "127.0.0.1")
             steps = (
                 Step("migrate", (*MANAGE, "migrate", "--no-input", "--verbosity", "0"), needed=_unmigrated),
@@ -70,6 +72,18 @@ def environ_of(host: str, metrics: int = 0) -> Mapping[str, str]:
         **os.environ,
         "METRICS_PORT": str(metrics),
     }
+
+
+def _refuse_metrics_at(taken: Mapping[str, int | None], metrics: int | None) -> None:
+    """Raises StackError where a process would tell its metrics at a port that another one listens at."""
+    if metrics is None:
+        return
+    for name, number in taken.items():
+        if number is not None and number - metrics in range(METRICS_PORTS):
+            raise StackError(
+                f"{name} {number} is one of the {METRICS_PORTS} ports from METRICS_PORT {metrics} on, where processes"
+                " tell metrics: choose another, or METRICS_PORT=0."
+            )
 
 
 def _names(text: str) -> list[str]:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import pytest
 from django.db import IntegrityError, transaction
-from django.test import Client
 from django.utils import timezone
 
-from accounts import services
+from accounts import deeds, services
 from accounts.errors import ActorRequired, KeyReused, Malformed
 from accounts.identity import SYSTEM, Actor
 from accounts.ledger import LEAVING
 from accounts.models import Asset, Customer, Funding
-from tests.admin.actions import act, browser_of, said
+from tests.admin.actions import act, browser_of, browser_with, said
 from tests.caller import Api
 from tests.given import a_customer, a_funding_quote, a_payment, balance, token_of, usd, uses, what_the_audit_finds
 from tests.trades.corrections.staff import a_member_of_staff, somebody, why
@@ -256,8 +255,7 @@ def test_by_the_admin(alice: Customer) -> None:
 
 def test_who_may_only_look_decides_nothing(alice: Customer) -> None:
     payment = a_payment(alice, "withdrawal", 100)
-    client = Client()
-    client.force_login(a_member_of_staff())
+    client = browser_with(deeds.AUDITOR)
 
     for name in ("confirm", "agree", "refuse"):
         assert client.get(f"/admin/trades/payment/{payment.pk}/{name}/").status_code in (302, 403, 404)
