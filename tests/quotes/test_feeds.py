@@ -172,9 +172,10 @@ def markets_database(django_db_setup: None, django_db_blocker: object) -> Iterat
     own = urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
     with psycopg.connect(url, autocommit=True) as server:
         server.execute(f'CREATE DATABASE "{name}"')
-    subprocess.run(
-        [sys.executable, MANAGE, "migrate", "quotes", "-v0"], env=os.environ | {"DATABASE_URL": own}, check=True
-    )
+    for app in ("accounts", "quotes"):
+        subprocess.run(
+            [sys.executable, MANAGE, "migrate", app, "-v0"], env=os.environ | {"DATABASE_URL": own}, check=True
+        )
     keeps_hours(own, "EUR-USD", "always")
     keeps_hours(own, "XAU-USD", "always")
     yield own
@@ -329,6 +330,7 @@ def test_each_price_is_counted_once_where_a_feed_is_killed_in_the_middle_of_a_mi
         killed.process.wait()
     last = Running(markets_database, valkey, tmp_path / "last.log", "--record", str(record))
     soon(lambda: any("a feed that was killed" in line for line in last.lines()))
+    soon(lambda: len(list((tmp_path / "candles").iterdir())) <= 1)  # the last one's own
     last.process.send_signal(signal.SIGTERM)
     assert last.process.wait(60) == 0
 
