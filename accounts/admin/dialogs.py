@@ -76,6 +76,7 @@ class FreshCodeForm(DialogForm):
             try:
                 second_factor.must_be_fresh(self.request.user.pk, given["code"])
             except Refusal as refusal:
+                noting.refused(self.request, refusal.text)
                 self.add_error("code", refusal.text)
         return given
 

@@ -44,7 +44,6 @@ _TOLD: Final = frozenset(
             "asset",
             "bid",
             "calendar",
-            "code",
             "count",
             "direction",
             "does",

@@ -30,7 +30,7 @@ from accounts.services.journal import AnsweredBefore, Deed, Outcome, Via
 
 ADMIN: Final = "/admin/"
 _LOGIN, _LOGOUT = "login", "logout"
-_NOT_FILLED_IN: Final = ("csrfmiddlewaretoken", ONCE, "once", "reason", "next", ACTION_CHECKBOX_NAME)
+_NOT_FILLED_IN: Final = ("csrfmiddlewaretoken", ONCE, "once", "reason", "next", "code", ACTION_CHECKBOX_NAME)
 _FORM = ("_add", "_change", "_password_change")
 _AGAIN: Final = "This was sent already; {}."
 _CAME_OF_IT: Final = {

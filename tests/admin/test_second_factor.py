@@ -13,8 +13,8 @@ from django.urls import reverse
 from django_otp.oath import TOTP
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
-from accounts.models import User
-from accounts.services import second_factor
+from accounts.models import JournalEntry, User
+from accounts.services import journal, second_factor
 from tests.admin.actions import said, sent, shown
 from tests.given import a_customer, balance, usd
 from tests.trades.corrections.staff import why
@@ -126,6 +126,27 @@ def test_applying_takes_a_fresh_code(alice_is_owed):
 
     assert said(browser.post(url, sent(code=codes[1]), follow=True)) == ["Applied: 1 movements."]
     assert "That code is wrong" in shown(browser.post(url, sent(code=codes[1])))
+
+
+def test_no_code_is_in_the_journal_and_a_wrong_one_is_refused_there(alice_is_owed):
+    """Guard: "code" in `_NOT_FILLED_IN`: a code that the clock still takes would stand in the journal in clear."""
+    user, browser, codes = enrolled("ann@firm.example")
+    url = reverse("admin:trades_correction_apply", args=[alice_is_owed.pk])
+    other = logged_in(user.email)
+    other.post(SHOW, {"code": "000001"})
+    other.post(SHOW, {"code": codes[0]})
+    browser.post(url, sent(code="000002"))
+    browser.post(url, sent(code=codes[1]))
+
+    found = [(one.deed, one.outcome) for one in journal.entries().order_by("pk")]
+    assert found == [
+        ("second_factor_enrol", "done"),
+        ("second_factor", "refused"),
+        ("second_factor", "done"),
+        ("trades_correction_apply", "refused"),
+        ("trades_correction_apply", "done"),
+    ]
+    assert {name for asked in JournalEntry.objects.values_list("asked", flat=True) for name in asked} == set()
 
 
 @pytest.fixture
