@@ -24,6 +24,8 @@ from accounts.services import second_factor
 
 ATTRIBUTES = {"autocomplete": "one-time-code", "autofocus": "", "spellcheck": "false"}
 
+BEGUN = "second_factor_begun"  # in the session: the id of the authenticator that it shows
+
 
 class CodeForm(forms.Form):
     code = forms.CharField(
@@ -61,14 +63,15 @@ def enrol(request: HttpRequest) -> HttpResponse:
     form = CodeForm(request.POST or None)
     form.fields["code"].help_text = "The six digits that it shows now."
     if request.method == "POST" and form.is_valid():
-        done = second_factor.finish(user, form.cleaned_data["code"])
+        done = second_factor.finish(user, request.session.get(BEGUN), form.cleaned_data["code"])
         if done is not None:
             device, codes = done
             _verified(request, device)
             noting.done(request)  # by a page that is no other one
             return _page(request, "admin/recovery_codes.html", {"title": "Recovery codes", "codes": codes})
         _wrong(request, form)
-    device = second_factor.begin(user)
+    device = second_factor.begin(user, request.session.get(BEGUN))
+    request.session[BEGUN] = device.pk
     picture = segno.make(device.config_url).svg_inline(scale=4, light="white")
     key = device.config_url.partition("secret=")[2].partition("&")[0]
     context = {"title": "Add a second factor", "form": form, "picture": mark_safe(picture), "key": key}  # noqa: S308

@@ -34,7 +34,10 @@ def _demanded(settings: Any) -> None:
 
 
 def code_of(user: User) -> str:
-    device = TOTPDevice.objects.get(user=user)
+    return code_by(TOTPDevice.objects.get(user=user))
+
+
+def code_by(device: Any) -> str:
     now = TOTP(device.bin_key, device.step, device.t0, device.digits, device.drift)
     now.time = time.time()
     return f"{now.token():06}"
@@ -109,8 +112,24 @@ def test_who_has_only_the_password_adds_no_authenticator_beside_the_owners():
     now.time = time.time()
 
     assert logged_in(user.email).post(ENROL, {"code": f"{now.token():06}"})["Location"] == SHOW
-    assert second_factor.finish(user, f"{now.token():06}") is None
+    assert second_factor.finish(user, thiefs.pk, f"{now.token():06}") is None
     assert TOTPDevice.objects.filter(confirmed=True).count() == 1
+
+
+def test_a_key_that_one_session_read_is_never_confirmed_by_another():
+    """Guard: the device's id in the session: who has only the password reads a key, and the owner confirms another."""
+    user = User.objects.create_superuser("ann@firm.example", WORD)
+    thief, owner = logged_in(user.email), logged_in(user.email)
+    read = [browser.get(ENROL).context["key"] for browser in (thief, owner, thief, owner)]
+    assert read[:2] == read[2:]
+    assert read[0] != read[1]
+    of_thief, of_owner = (next(one for one in TOTPDevice.objects.all() if key in one.config_url) for key in read[:2])
+
+    assert "That code is wrong" in shown(owner.post(ENROL, {"code": code_by(of_thief)}))
+    assert b"<code" in owner.post(ENROL, {"code": code_by(of_owner)}).content
+
+    assert TOTPDevice.objects.get() == of_owner
+    assert thief.post(ENROL, {"code": code_by(of_thief)})["Location"] == SHOW
 
 
 def test_applying_takes_a_fresh_code(alice_is_owed):
