@@ -25,7 +25,7 @@ from django.urls import Resolver404, resolve
 from accounts.admin.noting import ONCE, deed_of, put
 from accounts.identity import SYSTEM, Actor
 from accounts.models import User
-from accounts.services import journal
+from accounts.services import journal, logins
 from accounts.services.journal import AnsweredBefore, Deed, Outcome, Via
 
 ADMIN: Final = "/admin/"
@@ -131,7 +131,7 @@ def _outcome(request: HttpRequest, response: HttpResponseBase) -> tuple[Outcome,
 def _note_login(request: HttpRequest, response: HttpResponseBase) -> None:
     """Of whom: the member of staff whose address was given. Of another address nothing is kept, nor of a customer's."""
     came_in = response.status_code == HTTPStatus.FOUND
-    email = request.POST.get("username", "").replace("\0", "").strip().lower()
+    email = logins.account_meant(request.POST.get("username", ""))
     who = User.objects.filter(email=email, is_staff=True).values_list("pk", flat=True).first()
     refused = response.status_code if response.status_code >= HTTPStatus.BAD_REQUEST else ""
     journal.record(
