@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.contrib import admin
@@ -133,7 +134,7 @@ def test_a_key_that_one_session_read_is_never_confirmed_by_another():
 
 
 def test_applying_takes_a_fresh_code(alice_is_owed):
-    """Guard: `FreshCodeForm.clean`."""
+    """Guard: `FreshCodeForm._post_clean`."""
     _, browser, codes = enrolled("ann@firm.example")
     url = reverse("admin:trades_correction_apply", args=[alice_is_owed.pk])
     opened = browser.get(url)
@@ -168,6 +169,40 @@ def test_no_code_is_in_the_journal_and_a_wrong_one_is_refused_there(alice_is_owe
     assert {name for asked in JournalEntry.objects.values_list("asked", flat=True) for name in asked} == set()
 
 
+@pytest.mark.parametrize(
+    "action",
+    [
+        *(
+            "accounts_customer_propose_adjustment",
+            "accounts_customer_close_positions",
+            "accounts_customer_enable_login",
+        ),
+        *("accounts_user_enable_login", "accounts_user_reset_second_factor"),
+        *("trades_order_close_position", "trades_order_cancel_order", "trades_payment_came_back"),
+        *("trades_correction_propose_adjustment", "trades_dealersaction_close_symbol"),
+    ],
+)
+def test_what_moves_money_at_once_or_lets_somebody_in_takes_a_fresh_code(action):
+    """Guard: `FreshCodeForm` among each form's bases."""
+    _, browser, _ = enrolled("ann@firm.example")
+    is_lists = action in ("trades_correction_propose_adjustment", "trades_dealersaction_close_symbol")
+    url = reverse(f"admin:{action}", args=[] if is_lists else [a_customer("alice").pk])
+
+    assert 'name="code"' in browser.get(url).content.decode()
+
+
+def test_a_code_is_not_used_up_by_a_dialog_in_which_something_else_is_wrong():
+    """Guard: `_post_clean`: the code is looked at after each form's own `clean`."""
+    _, browser, codes = enrolled("ann@firm.example")
+    url = reverse("admin:accounts_customer_propose_adjustment", args=[a_customer("alice").pk])
+    given = {"direction": "credit", "asset": "USD", "reason": "goodwill", "reference": "", "code": codes[0]}
+
+    browser.post(url, sent(**given, once=uuid4(), amount="1.001"))
+    assert not Correction.objects.exists()
+    browser.post(url, sent(**given, once=uuid4(), amount="1.00"))
+    assert Correction.objects.exists()
+
+
 @pytest.fixture
 def alice_is_owed() -> Correction:
     alice = a_customer("alice")
@@ -175,16 +210,19 @@ def alice_is_owed() -> Correction:
 
 
 def test_an_administrator_resets_it_for_somebody_else_and_their_sessions_end():
-    ann, browser, _ = enrolled("ann@firm.example")
+    ann, browser, codes = enrolled("ann@firm.example")
     ben, bens, _ = enrolled("ben@firm.example")
     why_ = "lost their telephone"
 
     own = browser.post(
-        reverse("admin:accounts_user_reset_second_factor", args=[ann.pk]), sent(reason=why_), follow=True
+        reverse("admin:accounts_user_reset_second_factor", args=[ann.pk]), sent(reason=why_, code=codes[0]), follow=True
     )
     assert said(own)[-1].startswith("Nobody changes what they themselves may do")
     assert TOTPDevice.objects.filter(user=ann).exists()
-    browser.post(reverse("admin:accounts_user_reset_second_factor", args=[ben.pk]), sent(reason=why_))
+    url = reverse("admin:accounts_user_reset_second_factor", args=[ben.pk])
+    browser.post(url, sent(reason=why_))
+    assert TOTPDevice.objects.filter(user=ben).exists()
+    browser.post(url, sent(reason=why_, code=codes[1]))
 
     assert not TOTPDevice.objects.filter(user=ben).exists()
     assert bens.get("/admin/")["Location"].startswith("/admin/login/")
