@@ -30,6 +30,7 @@ from accounts.services.journal import AnsweredBefore, Deed, Outcome, Via
 
 ADMIN: Final = "/admin/"
 _LOGIN, _LOGOUT = "login", "logout"
+_LIST, _CSV = "_changelist", "csv"
 _NOT_FILLED_IN: Final = ("csrfmiddlewaretoken", ONCE, "once", "reason", "next", "code", ACTION_CHECKBOX_NAME)
 _FORM = ("_add", "_change", "_password_change")
 _AGAIN: Final = "This was sent already; {}."
@@ -80,7 +81,7 @@ def _begun(request: HttpRequest, name: str, view: Any, kwargs: dict[str, Any]) -
     is_form = name.endswith(_FORM)
     given = {} if is_form else _filled_in(request)
     return journal.begin(
-        f"{name.removesuffix('_changelist')}_{action}" if action else name,
+        f"{name.removesuffix(_LIST)}_{action}" if action else name,
         by=Actor(user_id=request.user.pk),
         via=Via.ADMIN,
         address=_address(request),
@@ -149,12 +150,17 @@ def _note_look(request: HttpRequest, outcome: Outcome) -> None:
     key = match.kwargs.get("object_id") if match else None
     model = getattr(getattr(match.func, "model_admin", None), "model", None) if match else None
     pk = _key(model, key)
+    name, is_taken = _name(request) or request.path_info, outcome == Outcome.DONE
+    if is_taken and (name.endswith(_LIST) or _CSV in request.GET):
+        name = f"{name.removesuffix(_LIST)}_export"
+    filters = {key.partition("__")[0]: value for key, value in request.GET.items() if key != _CSV}
     journal.record(
-        _name(request) or request.path_info,
+        name,
         by=Actor(user_id=request.user.pk),
         via=Via.ADMIN,
         outcome=outcome,
         address=_address(request),
+        asked=journal.asked_of(filters) if is_taken else {},
         objects=[journal.name_of(model, pk)] if model is not None and pk is not None else [],
         said="" if outcome == Outcome.DONE else f"{request.method} is not allowed to this person.",
     )
