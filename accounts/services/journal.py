@@ -36,8 +36,21 @@ LONGEST: Final = 500
 # Of what is filled in only what has these names is kept as it is; of the rest, that it was there.
 _TOLD: Final = frozenset(
     {
-        *("action", "actual", "amount", "ask", "asset", "bid", "calendar", "count", "day", "direction", "does", "format"),
-        *("how", "kind", "kinds", "limit", "night", "outcome", "period", "reason", "reference", "since", "state"),
+        *("action", "actual", "amount", "ask", "asset", "bid", "calendar", "count", "day", "direction", "does"),
+        *(
+            "format",
+            "how",
+            "kind",
+            "kinds",
+            "limit",
+            "night",
+            "outcome",
+            "period",
+            "reason",
+            "reference",
+            "since",
+            "state",
+        ),
         *("status", "switch", "symbol", "term", "until", "value", "value_date", "what", "window"),
     }
 )
