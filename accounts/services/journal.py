@@ -37,21 +37,8 @@ LONGEST: Final = 500
 _TOLD: Final = frozenset(
     {
         *("action", "actual", "amount", "ask", "asset", "bid", "calendar", "count", "day", "direction", "does"),
-        *(
-            "format",
-            "how",
-            "kind",
-            "kinds",
-            "limit",
-            "night",
-            "outcome",
-            "period",
-            "reason",
-            "reference",
-            "since",
-            "state",
-        ),
-        *("status", "switch", "symbol", "term", "until", "value", "value_date", "what", "window"),
+        *("format", "how", "kind", "kinds", "limit", "night", "outcome", "period", "reason", "reference", "since"),
+        *("state", "status", "switch", "symbol", "term", "until", "value", "value_date", "what", "window"),
     }
 )
 _FIGURES: Final = ("_bps", "_cap", "_days", "_decimals", "_percent", "_price", "_quantity", "_seconds")
