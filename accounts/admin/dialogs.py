@@ -57,7 +57,10 @@ class ReasonAndReferenceForm(OwnKeyForm, ReasonForm):
 
 
 class FreshCodeForm(DialogForm):
-    """What applies or confirms: asks for a code of the second factor that wasn't used, where settings demand one."""
+    """What applies, confirms or moves money at once, and what lets somebody in.
+
+    Asks for a code of the second factor that wasn't used, where settings demand one.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -69,15 +72,19 @@ class FreshCodeForm(DialogForm):
                 widget=UnfoldAdminTextInputWidget(attrs=attributes),
             )
 
-    def clean(self) -> dict[str, Any]:
-        """The code is used up last, once all else that was given is right."""
-        given: dict[str, Any] = super().clean() or {}
+    def _post_clean(self) -> None:
+        """The code is used up last, once all else that was given is right, by each form's own `clean`, too."""
+        super()._post_clean()
         if settings.SECOND_FACTOR and not self.errors:
             try:
-                second_factor.must_be_fresh(self.request.user.pk, given["code"])
+                second_factor.must_be_fresh(self.request.user.pk, self.cleaned_data["code"])
             except Refusal as refusal:
+                noting.refused(self.request, refusal.text)
                 self.add_error("code", refusal.text)
-        return given
+
+
+class ReasonAndCodeForm(ReasonForm, FreshCodeForm):
+    """What lets somebody in."""
 
 
 def dialog(title: str, description: str, submit: str, form: type[BaseDialogForm] = DialogForm) -> dict[str, Any]:

@@ -35,7 +35,7 @@ from accounts.admin.base import (
     is_administrator,
     may,
 )
-from accounts.admin.dialogs import ReasonForm, carried_out, dialog, id_in
+from accounts.admin.dialogs import ReasonAndCodeForm, ReasonForm, carried_out, dialog, id_in
 from accounts.admin.once import WrittenOnce
 from accounts.errors import Refusal
 from accounts.models import Asset, Customer, LedgerAccount, User
@@ -179,9 +179,9 @@ class UserAdmin(WrittenOnce, NamesNobody, NeverDeleted, ByDeed, DjangoUserAdmin,
         description="Enable login",
         icon="how_to_reg",
         permissions=["disable"],
-        dialog=dialog("Enable this login?", "Its owner can log in again.", "Enable it", ReasonForm),
+        dialog=dialog("Enable this login?", "Its owner can log in again.", "Enable it", ReasonAndCodeForm),
     )
-    def enable_login(self, request: HttpRequest, form: ReasonForm, object_id: str) -> HttpResponse:
+    def enable_login(self, request: HttpRequest, form: ReasonAndCodeForm, object_id: str) -> HttpResponse:
         return self._switched(request, object_id, form.cleaned_data["reason"], on=True)
 
     @action(
@@ -229,10 +229,10 @@ class UserAdmin(WrittenOnce, NamesNobody, NeverDeleted, ByDeed, DjangoUserAdmin,
             "Their sessions end, and at the next login they add another one by their password alone. Be sure that it is"
             " the owner who asks.",
             "Reset it",
-            ReasonForm,
+            ReasonAndCodeForm,
         ),
     )
-    def reset_second_factor(self, request: HttpRequest, form: ReasonForm, object_id: str) -> HttpResponse:
+    def reset_second_factor(self, request: HttpRequest, form: ReasonAndCodeForm, object_id: str) -> HttpResponse:
         user = self._somebody(request, object_id)
 
         def done() -> None:

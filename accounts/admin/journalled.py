@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
+from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils.html import format_html, format_html_join
 
+from accounts import deeds
 from accounts.admin import noting, shown
 from accounts.ids import parse_guid
 from accounts.models import ApiClient, JournalEntry, User
@@ -53,15 +55,27 @@ class Journalled:
             **page.admin_site.each_context(request),
             "title": f"History: {row}",
             "opts": page.opts,
-            "table": table_of(found[:PAGE]),
+            "table": table_of(found[:PAGE], whole=lambda entry: _is_told_whole(request, page.model, row.pk, entry)),
             "older": found[PAGE - 1].pk.hex if len(found) > PAGE else "",
             **(extra_context or {}),
         }
         return TemplateResponse(request, "admin/journal_history.html", context)
 
 
-def table_of(entries: Iterable[JournalEntry]) -> str:
-    """Entries with old and new values."""
+def _is_told_whole(request: HttpRequest, model: type[Model], pk: object, entry: JournalEntry) -> bool:
+    """Whether somebody who may read a row may read why this was done and what it changed.
+
+    Where it was done on the row's own page and named no other row; else it is or was to be about rows of a list that
+    may be closed to them, and only who reads the journal may.
+    """
+    is_own = entry.deed.startswith(f"{model._meta.app_label}_{model._meta.model_name}_")
+    is_alone = entry.objects_named == [journal.name_of(model, pk)]
+    is_done = entry.outcome == JournalEntry.Outcome.DONE
+    return (is_own and is_alone and is_done) or deeds.does(cast(User, request.user), "read_journal")
+
+
+def table_of(entries: Iterable[JournalEntry], whole: Callable[[JournalEntry], bool]) -> str:
+    """Entries; with old and new values and the reason those that somebody may read as a whole."""
     listed = list(entries)
     names = names_of(listed)
     rows = [
@@ -69,7 +83,7 @@ def table_of(entries: Iterable[JournalEntry]) -> str:
             format_html(
                 '<div class="admin-entry">{} {}<br>{} {}<br>{} {}</div>',
                 *(shown.timestamp(entry.at), who(entry, names), deed_link(entry), outcome(entry)),
-                *(changes(entry), why(entry, names)),
+                *((changes(entry), why(entry, names)) if whole(entry) else (shown.NOTHING, second(entry, names))),
             ),
         )
         for entry in listed

@@ -7,7 +7,7 @@ from typing import Final
 from django.db.models import Model
 from django.http import HttpRequest
 
-from accounts.services.journal import Deed
+from accounts.services.journal import Deed, Outcome
 
 ONCE: Final = "once_only"
 """The name of a dialog's one-time key (accounts/admin/dialogs.py)."""
@@ -38,6 +38,13 @@ def told(request: HttpRequest, **facts: str) -> None:
     deed = deed_of(request)
     if deed is not None:
         deed.facts.update(facts)
+
+
+def done(request: HttpRequest) -> None:
+    """It was done, though the answer is no way to another page."""
+    deed = deed_of(request)
+    if deed is not None:
+        deed.outcome = Outcome.DONE
 
 
 def refused(request: HttpRequest, said: str) -> None:

@@ -17,11 +17,14 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from unfold.widgets import UnfoldAdminTextInputWidget
 
+from accounts.admin import noting
 from accounts.errors import WrongCode
 from accounts.models import User
 from accounts.services import second_factor
 
 ATTRIBUTES = {"autocomplete": "one-time-code", "autofocus": "", "spellcheck": "false"}
+
+BEGUN = "second_factor_begun"  # in the session: the id of the authenticator that it shows
 
 
 class CodeForm(forms.Form):
@@ -44,7 +47,7 @@ def show(request: HttpRequest) -> HttpResponse:
         device = second_factor.matched(user, form.cleaned_data["code"])
         if device is not None:
             return _verified(request, device)
-        form.add_error("code", WrongCode.sentence)
+        _wrong(request, form)
     return _page(request, "admin/second_factor.html", {"title": "Second factor", "form": form})
 
 
@@ -60,17 +63,24 @@ def enrol(request: HttpRequest) -> HttpResponse:
     form = CodeForm(request.POST or None)
     form.fields["code"].help_text = "The six digits that it shows now."
     if request.method == "POST" and form.is_valid():
-        done = second_factor.finish(user, form.cleaned_data["code"])
+        done = second_factor.finish(user, request.session.get(BEGUN), form.cleaned_data["code"])
         if done is not None:
             device, codes = done
             _verified(request, device)
+            noting.done(request)  # by a page that is no other one
             return _page(request, "admin/recovery_codes.html", {"title": "Recovery codes", "codes": codes})
-        form.add_error("code", WrongCode.sentence)
-    device = second_factor.begin(user)
+        _wrong(request, form)
+    device = second_factor.begin(user, request.session.get(BEGUN))
+    request.session[BEGUN] = device.pk
     picture = segno.make(device.config_url).svg_inline(scale=4, light="white")
     key = device.config_url.partition("secret=")[2].partition("&")[0]
     context = {"title": "Add a second factor", "form": form, "picture": mark_safe(picture), "key": key}  # noqa: S308
     return _page(request, "admin/second_factor_enrol.html", context)
+
+
+def _wrong(request: HttpRequest, form: CodeForm) -> None:
+    noting.refused(request, WrongCode.sentence)
+    form.add_error("code", WrongCode.sentence)
 
 
 def _verified(request: HttpRequest, device: Any) -> HttpResponse:

@@ -69,13 +69,16 @@ def change_customer(customer_id: UUID, *, state: str | None, at: datetime) -> Cu
 
 
 @conflicts.atomic
-def decide_on_customer(customer_id: UUID, state: str, at: datetime) -> Customer:
-    """What an operator decides: verified, rejected, frozen, or unverified again.
+def decide_on_customer(customer_id: UUID, state: str, at: datetime, *, only_from: str | None = None) -> Customer:
+    """What an operator decides: verified, rejected, frozen, or unverified again; `only_from` one state, where given.
 
     The state that it has already changes nothing. Raises CustomerNotFound, CustomerStateForbids for a move that isn't
     legal.
     """
-    return _moved(_locked(customer_id), state, at)
+    customer = _locked(customer_id)
+    if only_from is not None and customer.state not in (only_from, state):
+        raise CustomerStateForbids(f"A {customer.state} customer can't become {state} by this.")
+    return _moved(customer, state, at)
 
 
 def _locked(customer_id: UUID) -> Customer:

@@ -37,23 +37,9 @@ LONGEST: Final = 500
 # Of what is filled in only what has these names is kept as it is; of the rest, that it was there.
 _TOLD: Final = frozenset(
     {
-        *(
-            "action",
-            "actual",
-            "amount",
-            "ask",
-            "asset",
-            "bid",
-            "calendar",
-            "code",
-            "count",
-            "direction",
-            "does",
-            "format",
-            "how",
-        ),
-        *("kind", "kinds", "limit", "night", "outcome", "period", "reason", "reference", "since", "state", "switch"),
-        *("symbol", "term", "until", "value", "value_date", "what", "window"),
+        *("action", "actual", "amount", "ask", "asset", "bid", "calendar", "count", "day", "direction", "does"),
+        *("format", "how", "kind", "kinds", "limit", "night", "outcome", "period", "reason", "reference", "since"),
+        *("state", "status", "switch", "symbol", "term", "until", "value", "value_date", "what", "window"),
     }
 )
 _FIGURES: Final = ("_bps", "_cap", "_days", "_decimals", "_percent", "_price", "_quantity", "_seconds")

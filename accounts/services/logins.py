@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import unicodedata
 from enum import StrEnum
 from typing import Final
 
@@ -12,6 +13,20 @@ log = logging.getLogger(__name__)
 
 # Sent with `email` and `addresses` (those it has been used from): whoever counts failures forgets this account's.
 let_in: Final = Signal()
+
+
+def account_meant(text: str) -> str:
+    """The e-mail address that a login to the admin is for, as Django's login form reads it (NFKC).
+
+    Whoever counts or names logins to the admin takes it from here. The API's are read as they are written: another
+    spelling may be another user's there.
+    """
+    return as_typed(unicodedata.normalize("NFKC", text))
+
+
+def as_typed(text: str) -> str:
+    """An e-mail address as users are found by it, without what PostgreSQL's text can't hold."""
+    return text.replace("\0", "").encode(errors="ignore").decode().strip().lower()[:254]
 
 
 class Outcome(StrEnum):

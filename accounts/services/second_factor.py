@@ -29,26 +29,30 @@ def is_enrolled(user: User) -> bool:
     return bool(TOTPDevice.objects.filter(user=user, confirmed=True).exists())
 
 
-def begin(user: User) -> Any:
-    """The authenticator that somebody is about to add: the same until it is confirmed."""
-    with transaction.atomic():
-        _lock(user)
-        begun = TOTPDevice.objects.filter(user=user, confirmed=False).first()
-        return begun or TOTPDevice.objects.create(user=user, name="authenticator", confirmed=False)
+def begin(user: User, begun: object) -> Any:
+    """The authenticator that a session is about to add: `begun`, the id of the one it began, or a new one.
 
-
-def finish(user: User, code: str) -> tuple[Any, list[str]] | None:
-    """Confirm the authenticator by its first code; it and the recovery codes, which nobody is shown again.
-
-    None where the code is wrong, or the user has an authenticator already.
+    No other session is shown it: who has only the password would read a key that its owner confirms later.
     """
     with transaction.atomic():
         _lock(user)
-        device = TOTPDevice.objects.filter(user=user, confirmed=False).first()
+        device = TOTPDevice.objects.filter(pk=begun, user=user, confirmed=False).first()
+        return device or TOTPDevice.objects.create(user=user, name="authenticator", confirmed=False)
+
+
+def finish(user: User, begun: object, code: str) -> tuple[Any, list[str]] | None:
+    """Confirm the authenticator with this id by its first code; it and the recovery codes, which nobody is shown again.
+
+    Whatever other sessions began is deleted. None where the code is wrong, or the user has an authenticator already.
+    """
+    with transaction.atomic():
+        _lock(user)
+        device = TOTPDevice.objects.filter(pk=begun, user=user, confirmed=False).first()
         if is_enrolled(user) or device is None or not device.verify_token(_plain(code)):
             return None
         device.confirmed = True
         device.save()
+        TOTPDevice.objects.filter(user=user, confirmed=False).delete()
         StaticDevice.objects.filter(user=user).delete()
         recovery = StaticDevice.objects.create(user=user, name="recovery codes")
         codes = [StaticToken.random_token() for _ in range(RECOVERY_CODES)]

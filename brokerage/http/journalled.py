@@ -25,12 +25,13 @@ from django.urls import Resolver404, resolve
 from accounts.admin.noting import ONCE, deed_of, put
 from accounts.identity import SYSTEM, Actor
 from accounts.models import User
-from accounts.services import journal
+from accounts.services import journal, logins
 from accounts.services.journal import AnsweredBefore, Deed, Outcome, Via
 
 ADMIN: Final = "/admin/"
 _LOGIN, _LOGOUT = "login", "logout"
-_NOT_FILLED_IN: Final = ("csrfmiddlewaretoken", ONCE, "once", "reason", "next", ACTION_CHECKBOX_NAME)
+_LIST, _CSV = "_changelist", "csv"
+_NOT_FILLED_IN: Final = ("csrfmiddlewaretoken", ONCE, "once", "reason", "next", "code", ACTION_CHECKBOX_NAME)
 _FORM = ("_add", "_change", "_password_change")
 _AGAIN: Final = "This was sent already; {}."
 _CAME_OF_IT: Final = {
@@ -80,7 +81,7 @@ def _begun(request: HttpRequest, name: str, view: Any, kwargs: dict[str, Any]) -
     is_form = name.endswith(_FORM)
     given = {} if is_form else _filled_in(request)
     return journal.begin(
-        f"{name.removesuffix('_changelist')}_{action}" if action else name,
+        f"{name.removesuffix(_LIST)}_{action}" if action else name,
         by=Actor(user_id=request.user.pk),
         via=Via.ADMIN,
         address=_address(request),
@@ -131,7 +132,7 @@ def _outcome(request: HttpRequest, response: HttpResponseBase) -> tuple[Outcome,
 def _note_login(request: HttpRequest, response: HttpResponseBase) -> None:
     """Of whom: the member of staff whose address was given. Of another address nothing is kept, nor of a customer's."""
     came_in = response.status_code == HTTPStatus.FOUND
-    email = request.POST.get("username", "").replace("\0", "").strip().lower()
+    email = logins.account_meant(request.POST.get("username", ""))
     who = User.objects.filter(email=email, is_staff=True).values_list("pk", flat=True).first()
     refused = response.status_code if response.status_code >= HTTPStatus.BAD_REQUEST else ""
     journal.record(
@@ -149,12 +150,17 @@ def _note_look(request: HttpRequest, outcome: Outcome) -> None:
     key = match.kwargs.get("object_id") if match else None
     model = getattr(getattr(match.func, "model_admin", None), "model", None) if match else None
     pk = _key(model, key)
+    name, is_taken = _name(request) or request.path_info, outcome == Outcome.DONE
+    if is_taken and (name.endswith(_LIST) or _CSV in request.GET):
+        name = f"{name.removesuffix(_LIST)}_export"
+    filters = {key.partition("__")[0]: value for key, value in request.GET.items() if key != _CSV}
     journal.record(
-        _name(request) or request.path_info,
+        name,
         by=Actor(user_id=request.user.pk),
         via=Via.ADMIN,
         outcome=outcome,
         address=_address(request),
+        asked=journal.asked_of(filters) if is_taken else {},
         objects=[journal.name_of(model, pk)] if model is not None and pk is not None else [],
         said="" if outcome == Outcome.DONE else f"{request.method} is not allowed to this person.",
     )

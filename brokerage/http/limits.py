@@ -99,7 +99,7 @@ class AdminLoginLimits:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         if request.path_info != _ADMIN_LOGIN or request.method != "POST":
             return self.get_response(request)
-        email, address = _email(request.POST.get("username", "")), address_of(request)
+        email, address = logins.account_meant(request.POST.get("username", "")), address_of(request)
         wait = self._count(request, email, address)
         request.login_wait = wait  # type: ignore[attr-defined]  # for the form
         response = self.get_response(request)
@@ -134,7 +134,7 @@ def forget_failures(email: str, addresses: Sequence[str], **_: object) -> None:
     """An owner is let in: what was counted of their account is forgotten, from everywhere."""
     for who in ((), *((address,) for address in addresses)):
         for name in ("admin_account", "login_account"):
-            counting.unhit(name, _digest(_email(email)), *who)
+            counting.unhit(name, _digest(logins.as_typed(email)), *who)
 
 
 class LoginThrottle(BaseThrottle):
@@ -163,12 +163,12 @@ def _caller(request: HttpRequest) -> tuple[str, str]:
 def _login(request: Request) -> None:
     address = address_of(request._request)
     _hit(request._request, "login_address", address)
-    _hit_account(request._request, _text(request, "email"), address, 200)
+    _hit_account(request._request, logins.as_typed(_text(request, "email")), address, 200)
 
 
 def _signup(request: Request) -> None:
     _hit(request._request, "signup_address", address_of(request._request))
-    request._request.logs_in = (_email(_text(request, "email")), 201)  # type: ignore[attr-defined]
+    request._request.logs_in = (logins.as_typed(_text(request, "email")), 201)  # type: ignore[attr-defined]
 
 
 def _token(request: Request) -> None:
@@ -204,7 +204,7 @@ def _hit_account(request: HttpRequest, email: str, address: str, success: int) -
 
     An address from which its owner has logged in is counted by itself: strangers can't use up those attempts.
     """
-    if not (email := _email(email)):
+    if not email:
         return
     _hit(request, "login_account", _digest(email), *_known(email, address))
     request.logs_in = (email, success)  # type: ignore[attr-defined]
@@ -217,10 +217,6 @@ def _known(email: str, address: str) -> tuple[str, ...]:
 
 def _hit(request: HttpRequest, name: str, *who: str) -> None:
     _stand(request, counting.hit(name, *who))
-
-
-def _email(text: str) -> str:
-    return text.strip().lower()[:254]
 
 
 def _digest(text: str) -> str:

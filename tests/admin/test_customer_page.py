@@ -11,8 +11,9 @@ from django.contrib.admin.models import LogEntry
 from django.test import Client
 from django.urls import reverse
 
+from accounts import deeds
 from accounts.models import Customer, User
-from tests.admin.actions import act, logged_in, offers, page, said, shown
+from tests.admin.actions import act, browser_with, logged_in, offers, page, said, shown
 from tests.given import a_customer, a_settling_buy, btc, btc_at
 from tests.trades.engine_steps import closes, opens, places
 from trades.models import DealersAction
@@ -92,6 +93,18 @@ def test_an_operator_freezes_and_unfreezes_with_a_reason_that_stays(browser: Cli
     assert LogEntry.objects.filter(object_id=str(alice.pk)).first().change_message == "Became frozen: a court's letter"
     assert said(act(browser, f"{CUSTOMER}_thaw", alice.pk, reason="settled")) == ["The customer is verified."]
     assert state(alice) == "verified"
+
+
+@pytest.mark.parametrize("before", ["unverified", "rejected"])
+def test_unfreezing_verifies_nobody_who_was_not_frozen(alice: Customer, before: str) -> None:
+    """Guard: `only_from` of `decide_on_customer`: Risk may freeze, and verifies nobody."""
+    Customer.objects.filter(pk=alice.pk).update(state=before)
+    risk = browser_with(deeds.RISK)
+
+    (told,) = said(act(risk, f"{CUSTOMER}_thaw", alice.pk, reason="x"))
+
+    assert told == f"A {before} customer can't become verified by this."
+    assert state(alice) == before
 
 
 def test_a_login_is_switched_off_and_its_sessions_end(browser: Client, alice: Customer) -> None:

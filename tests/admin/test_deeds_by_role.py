@@ -105,7 +105,7 @@ DEEDS = {
     "trades_payment_approve*": "handle_payment",
     "trades_payment_refuse*": "handle_payment",
     "trades_payment_agree*": "agree_to_payment",
-    "trades_payment_came_back*": "propose_correction",
+    "trades_payment_came_back*": "handle_payment",
     "trades_payment_make_file": "make_payment_file",
     **{
         f"django_celery_beat_{model}_add": "change_schedule"

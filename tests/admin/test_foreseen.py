@@ -79,4 +79,5 @@ def test_who_cut_a_batch_is_not_offered_to_confirm_it_and_another_sees_its_legs(
     assert offers(checker, BATCH, batch.pk) >= {"confirm_batch", "cancel_batch"}
     text = shown(checker.get(reverse(f"admin:{BATCH}_confirm_batch", args=[batch.pk])))
     assert "Cut by maker@firm.example" in text
+    assert ("Legs settle as expected, at once" in text) == batch.legs_are_automatic
     assert "BTC 0.10 BTC 0.00 BTC incoming 0.10 BTC" in text

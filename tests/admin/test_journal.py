@@ -16,6 +16,7 @@ from django.test import Client, RequestFactory
 from django.urls import reverse
 from django.utils import timezone
 
+from accounts import deeds
 from accounts.identity import Actor
 from accounts.management.output import Job
 from accounts.models import Customer, JournalEntry, User
@@ -24,7 +25,7 @@ from accounts.rest.viewsets import Resource
 from accounts.services import journal
 from tests.accounts.calls import the_firm
 from tests.accounts.sealing import named, seal, tampered
-from tests.admin.actions import act, edited, logged_in, page, said, shown
+from tests.admin.actions import act, browser_with, edited, logged_in, page, said, shown
 from tests.given import a_customer, a_settling_buy, btc, btc_at
 from trades.models import Correction, SettlementBatch
 from trades.settlement.cut import cut_now
@@ -364,6 +365,39 @@ def test_the_history_of_a_row_has_old_and_new_values_of_all_who_changed_it(
     assert "checker@firm.example" in text
     assert "with maker@firm.example" in text
     assert text.index("checker@firm.example") < text.index("trades correction apply")
+
+
+@pytest.mark.parametrize(("has", "came_of_it"), [({"with_usd": "10.00"}, "refused"), ({}, "done")])
+def test_a_history_keeps_what_was_said_of_other_rows_from_who_may_not_read_them(
+    maker: Client, has: dict[str, Any], came_of_it: str
+) -> None:
+    """Guard: `_is_told_whole`: a dealer reads customers, and neither erasures nor the journal."""
+    alice = a_customer("alice", **has)
+    act(maker, "accounts_customer_propose_erasure", alice.pk, reason="a letter of hers")
+    assert newest().outcome == came_of_it
+    act(maker, "accounts_customer_freeze", alice.pk, reason="a court's letter")
+    url = reverse("admin:accounts_customer_history", args=[alice.pk])
+
+    dealers, risks = (shown(browser_with(role).get(url)) for role in (deeds.DEALER, deeds.RISK))
+
+    for text in (dealers, risks):
+        assert "propose erasure" in text
+        assert "state: verified → frozen" in text
+        assert "a court&#x27;s letter" in text
+    assert "a letter of hers" not in dealers
+    assert "a letter of hers" in risks
+
+
+def test_what_was_taken_away_is_kept_with_the_filters_of_the_list(browser: Client, alice: Customer) -> None:
+    url = reverse("admin:trades_order_changelist")
+    assert browser.get(url, {"csv": "1", "state__exact": "x"}).status_code == 302  # no filter of this list
+    assert browser.get(url, {"csv": "1", "status__exact": "CLOSED", "q": "a@b.example"}).status_code == 200
+    browser.get(reverse("admin:trades_order_best_execution"), {"csv": "1", "day": "2026-01-31", "symbol": ""})
+
+    assert [(one.deed, one.asked) for one in rows()] == [
+        ("trades_order_export", {"status": "CLOSED", "q": "given"}),
+        ("trades_order_best_execution_export", {"day": "2026-01-31"}),
+    ]
 
 
 def test_a_deed_that_was_cut_off_is_shown_as_begun() -> None:

@@ -347,6 +347,14 @@ def test_only_who_may_see_orders_sees_their_best_execution():
     assert the_list(logged_in("trades@firm.example", "trades.view_trade"), BEST).status_code == 403
 
 
+def test_only_who_may_export_takes_best_execution_away():
+    """Guard: `does(request, "export")` in the page."""
+    seer = logged_in("seer@firm.example", "trades.view_order")
+
+    assert b'name="csv"' not in the_list(seer, BEST).content
+    assert the_list(seer, BEST, day="2026-01-31", csv="1").status_code == 403
+
+
 def test_what_failed_for_want_of_money_says_what_was_needed_and_what_was_there(browser, alice):
     poor = a_customer("poor", with_usd="500.00")
     order = Order.objects.get(code=says(placing(poor, "buy limit", "39000"))["orderId"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.contrib import admin
@@ -13,8 +14,8 @@ from django.urls import reverse
 from django_otp.oath import TOTP
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
-from accounts.models import User
-from accounts.services import second_factor
+from accounts.models import JournalEntry, User
+from accounts.services import journal, second_factor
 from tests.admin.actions import said, sent, shown
 from tests.given import a_customer, balance, usd
 from tests.trades.corrections.staff import why
@@ -34,7 +35,10 @@ def _demanded(settings: Any) -> None:
 
 
 def code_of(user: User) -> str:
-    device = TOTPDevice.objects.get(user=user)
+    return code_by(TOTPDevice.objects.get(user=user))
+
+
+def code_by(device: Any) -> str:
     now = TOTP(device.bin_key, device.step, device.t0, device.digits, device.drift)
     now.time = time.time()
     return f"{now.token():06}"
@@ -109,12 +113,28 @@ def test_who_has_only_the_password_adds_no_authenticator_beside_the_owners():
     now.time = time.time()
 
     assert logged_in(user.email).post(ENROL, {"code": f"{now.token():06}"})["Location"] == SHOW
-    assert second_factor.finish(user, f"{now.token():06}") is None
+    assert second_factor.finish(user, thiefs.pk, f"{now.token():06}") is None
     assert TOTPDevice.objects.filter(confirmed=True).count() == 1
 
 
+def test_a_key_that_one_session_read_is_never_confirmed_by_another():
+    """Guard: the device's id in the session: who has only the password reads a key, and the owner confirms another."""
+    user = User.objects.create_superuser("ann@firm.example", WORD)
+    thief, owner = logged_in(user.email), logged_in(user.email)
+    read = [browser.get(ENROL).context["key"] for browser in (thief, owner, thief, owner)]
+    assert read[:2] == read[2:]
+    assert read[0] != read[1]
+    of_thief, of_owner = (next(one for one in TOTPDevice.objects.all() if key in one.config_url) for key in read[:2])
+
+    assert "That code is wrong" in shown(owner.post(ENROL, {"code": code_by(of_thief)}))
+    assert b"<code" in owner.post(ENROL, {"code": code_by(of_owner)}).content
+
+    assert TOTPDevice.objects.get() == of_owner
+    assert thief.post(ENROL, {"code": code_by(of_thief)})["Location"] == SHOW
+
+
 def test_applying_takes_a_fresh_code(alice_is_owed):
-    """Guard: `FreshCodeForm.clean`."""
+    """Guard: `FreshCodeForm._post_clean`."""
     _, browser, codes = enrolled("ann@firm.example")
     url = reverse("admin:trades_correction_apply", args=[alice_is_owed.pk])
     opened = browser.get(url)
@@ -128,6 +148,61 @@ def test_applying_takes_a_fresh_code(alice_is_owed):
     assert "That code is wrong" in shown(browser.post(url, sent(code=codes[1])))
 
 
+def test_no_code_is_in_the_journal_and_a_wrong_one_is_refused_there(alice_is_owed):
+    """Guard: "code" in `_NOT_FILLED_IN`: a code that the clock still takes would stand in the journal in clear."""
+    user, browser, codes = enrolled("ann@firm.example")
+    url = reverse("admin:trades_correction_apply", args=[alice_is_owed.pk])
+    other = logged_in(user.email)
+    other.post(SHOW, {"code": "000001"})
+    other.post(SHOW, {"code": codes[0]})
+    browser.post(url, sent(code="000002"))
+    browser.post(url, sent(code=codes[1]))
+
+    found = [(one.deed, one.outcome) for one in journal.entries().order_by("pk")]
+    assert found == [
+        ("second_factor_enrol", "done"),
+        ("second_factor", "refused"),
+        ("second_factor", "done"),
+        ("trades_correction_apply", "refused"),
+        ("trades_correction_apply", "done"),
+    ]
+    assert {name for asked in JournalEntry.objects.values_list("asked", flat=True) for name in asked} == set()
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        *(
+            "accounts_customer_propose_adjustment",
+            "accounts_customer_close_positions",
+            "accounts_customer_enable_login",
+        ),
+        *("accounts_user_enable_login", "accounts_user_reset_second_factor"),
+        *("trades_order_close_position", "trades_order_cancel_order", "trades_payment_came_back"),
+        *("trades_correction_propose_adjustment", "trades_dealersaction_close_symbol"),
+    ],
+)
+def test_what_moves_money_at_once_or_lets_somebody_in_takes_a_fresh_code(action):
+    """Guard: `FreshCodeForm` among each form's bases."""
+    _, browser, _ = enrolled("ann@firm.example")
+    is_lists = action in ("trades_correction_propose_adjustment", "trades_dealersaction_close_symbol")
+    url = reverse(f"admin:{action}", args=[] if is_lists else [a_customer("alice").pk])
+
+    assert 'name="code"' in browser.get(url).content.decode()
+
+
+def test_a_code_is_not_used_up_by_a_dialog_in_which_something_else_is_wrong():
+    """Guard: `_post_clean`: the code is looked at after each form's own `clean`."""
+    _, browser, codes = enrolled("ann@firm.example")
+    url = reverse("admin:accounts_customer_propose_adjustment", args=[a_customer("alice").pk])
+    given = {"direction": "credit", "asset": "USD", "reason": "goodwill", "reference": "", "code": codes[0]}
+
+    browser.post(url, sent(**given, once=uuid4(), amount="1.001"))
+    assert not Correction.objects.exists()
+    browser.post(url, sent(**given, once=uuid4(), amount="1.00"))
+    assert Correction.objects.exists()
+
+
 @pytest.fixture
 def alice_is_owed() -> Correction:
     alice = a_customer("alice")
@@ -135,16 +210,19 @@ def alice_is_owed() -> Correction:
 
 
 def test_an_administrator_resets_it_for_somebody_else_and_their_sessions_end():
-    ann, browser, _ = enrolled("ann@firm.example")
+    ann, browser, codes = enrolled("ann@firm.example")
     ben, bens, _ = enrolled("ben@firm.example")
     why_ = "lost their telephone"
 
     own = browser.post(
-        reverse("admin:accounts_user_reset_second_factor", args=[ann.pk]), sent(reason=why_), follow=True
+        reverse("admin:accounts_user_reset_second_factor", args=[ann.pk]), sent(reason=why_, code=codes[0]), follow=True
     )
     assert said(own)[-1].startswith("Nobody changes what they themselves may do")
     assert TOTPDevice.objects.filter(user=ann).exists()
-    browser.post(reverse("admin:accounts_user_reset_second_factor", args=[ben.pk]), sent(reason=why_))
+    url = reverse("admin:accounts_user_reset_second_factor", args=[ben.pk])
+    browser.post(url, sent(reason=why_))
+    assert TOTPDevice.objects.filter(user=ben).exists()
+    browser.post(url, sent(reason=why_, code=codes[1]))
 
     assert not TOTPDevice.objects.filter(user=ben).exists()
     assert bens.get("/admin/")["Location"].startswith("/admin/login/")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,10 +13,11 @@ from limits import parse_many
 
 from accounts import services, tokens
 from accounts.identity import FIRM_SCOPES
-from accounts.models import KnownAddress, User
+from accounts.models import JournalEntry, KnownAddress, User
 from accounts.services.addresses import MOST_ADDRESSES
 from brokerage.http import counting, request_bytes
 from brokerage.http.addresses import address_of
+from brokerage.http.limits import _SCOPES
 from tests.accounts.calls import Answer, Api, _answer
 from tests.admin.actions import sent
 from tests.given import a_customer, token_of
@@ -221,8 +223,8 @@ def test_the_admins_form_is_counted_with_the_api(limit):
     assert browser.get("/admin/login/").status_code == 200
 
 
-def admin_login(password: str, address: str = "192.0.2.1") -> Any:
-    form = {"username": "operator@example.com", "password": password}
+def admin_login(password: str, address: str = "192.0.2.1", email: str = "operator@example.com") -> Any:
+    form = {"username": email, "password": password}
     return Client().post("/admin/login/", form, REMOTE_ADDR=address)
 
 
@@ -241,6 +243,30 @@ def test_five_logins_to_the_admin_fail_and_the_sixth_is_told_to_wait_until_the_o
     given = sent(reason="rang me up")
     assert other.post(f"/admin/accounts/user/{operator.pk}/let_in/", given).status_code == 302
     assert admin_login(PASSWORD, "192.0.2.2").status_code == 302
+
+
+def test_an_address_in_other_letters_of_unicode_is_the_account_that_it_lets_in(limit):
+    """Guard: `logins.account_meant`: Django's form reads full-width letters as plain ones, and so does who counts."""
+    operator = User.objects.create_superuser("operator@example.com", PASSWORD)
+    spelled = ["o" * (n == 0) + "\uff4f" * (n > 0) + "perator@example.com" for n in range(2)]
+
+    assert [admin_login("a guess", email=spelled[n % 2]).status_code for n in range(5)] == [200] * 5
+    assert admin_login(PASSWORD, email="operato\uff52@example.com").status_code == 429
+    assert set(JournalEntry.objects.values_list("user_id", flat=True)) == {operator.pk}
+
+
+def test_an_address_that_no_text_can_hold_is_a_login_that_failed(limit):
+    assert [admin_login(PASSWORD, email=email).status_code for email in ("\0", "a\0@example.com")] == [200, 200]
+
+
+@pytest.mark.parametrize("scope", ["signup", "login"])
+def test_who_uses_the_api_by_another_spelling_is_not_taken_for_their_namesake(scope, limit, alice):
+    """Guard: `as_typed`, not `account_meant`: there it is another user, whose address would be known as Alice's."""
+    asked = SimpleNamespace(_request=RequestFactory().post("/"), data={"email": "alice@\uff45xample.com\0"})
+
+    _SCOPES[scope](asked)  # type: ignore[arg-type]
+
+    assert asked._request.logs_in[0] == "alice@\uff45xample.com"  # type: ignore[attr-defined]
 
 
 def test_who_gets_in_has_the_accounts_failures_back_and_strangers_dont_keep_them_out():

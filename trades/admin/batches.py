@@ -62,6 +62,7 @@ class ConfirmForm(FreshCodeForm):
             ("At", shown.timestamp(batch.cut_at)),
             ("Trades", f"{batch.trades_count:,} of {batch.customers_count:,} customers"),
             ("Left out", f"{batch.left_out_count:,}"),
+            ("Legs", legs_text(batch)),
         ]
         legs = SettlementLeg.objects.filter(batch=batch).select_related("asset").order_by("asset_id")
         rows = [
@@ -186,10 +187,7 @@ class SettlementBatchAdmin(ReadOnlyAdmin):
 
     @admin.display(description="Legs")
     def legs_label(self, batch: SettlementBatch) -> str:
-        if batch.legs_are_automatic:
-            return "settle as expected, at once"
-        goes = "up to what has come, in order of time" if batch.completes_in_order else "once all has come"
-        return f"are reported, one by one; trades complete {goes}"
+        return legs_text(batch)
 
     @admin.display(description="Trades left out")
     @asked_once
@@ -359,6 +357,14 @@ class SettlementBatchAdmin(ReadOnlyAdmin):
         if batch and batch.made_by_id == request.user.pk:
             offered = tuple(name for name in offered if name not in ("confirm_batch", "cancel_batch"))
         return [one for one in super().get_actions_detail(request, object_id) if one.action_name.endswith(offered)]
+
+
+def legs_text(batch: SettlementBatch) -> str:
+    """Who says that a batch's legs have settled."""
+    if batch.legs_are_automatic:
+        return "settle as expected, at once"
+    goes = "up to what has come, in order of time" if batch.completes_in_order else "once all has come"
+    return f"are reported, one by one; trades complete {goes}"
 
 
 def _settled_for(batch_id: UUID) -> Progress:

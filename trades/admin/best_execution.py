@@ -6,11 +6,13 @@ from datetime import date
 from typing import Any
 
 from django import forms
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from unfold.widgets import UnfoldAdminDateWidget, UnfoldAdminTextInputWidget
 
 from accounts.admin import shown
+from accounts.admin.base import does
 from accounts.errors import Refusal
 from trades.reads import best_execution
 from trades.reads.best_execution import Line
@@ -35,7 +37,10 @@ class DayForm(forms.Form):
 
 
 def best_execution_page(request: HttpRequest, context: dict[str, Any], opts: Any) -> HttpResponse:
-    """A form and what it asks for; with `csv` the file."""
+    """A form and what it asks for; with `csv` the file. Raises PermissionDenied for that where one may not export."""
+    is_file_offered = does(request, "export")
+    if "csv" in request.GET and not is_file_offered:
+        raise PermissionDenied
     form = DayForm(request.GET if "day" in request.GET else {"day": best_execution.yesterday().isoformat()})
     lines: list[Line] | None = None
     if form.is_valid():
@@ -46,6 +51,7 @@ def best_execution_page(request: HttpRequest, context: dict[str, Any], opts: Any
     if lines is not None and "csv" in request.GET:
         return _file(form.cleaned_data["day"], lines)
     found = {"title": "Best execution", "opts": opts, "form": form, "table": "" if lines is None else _table(lines)}
+    found["is_file_offered"] = is_file_offered
     return TemplateResponse(request, "admin/best_execution.html", {**context, **found})
 
 

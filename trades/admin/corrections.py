@@ -74,7 +74,7 @@ class ApplyForm(FreshCodeForm):
         return dialog_shown([proposal_shown(correction, *about), moves])
 
 
-class AdjustmentForm(ReasonAndReferenceForm):
+class AdjustmentForm(ReasonAndReferenceForm, FreshCodeForm):
     """How much of what, to or from a customer, and why."""
 
     asset = forms.ChoiceField(widget=UnfoldAdminSelectWidget)

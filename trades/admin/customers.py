@@ -15,7 +15,7 @@ from unfold.forms import BaseDialogForm
 from accounts import clock, services
 from accounts.admin import shown
 from accounts.admin.base import asked_once, may, may_read
-from accounts.admin.dialogs import ReasonForm, carried_out, dialog, id_in
+from accounts.admin.dialogs import ReasonAndCodeForm, ReasonForm, carried_out, dialog, id_in
 from accounts.admin.identity import CustomerAdmin
 from accounts.models import Customer
 from accounts.selectors import assets
@@ -162,7 +162,7 @@ class AdjustableCustomerAdmin(CustomerAdmin):
         ),
     )
     def freeze(self, request: HttpRequest, form: ReasonForm, object_id: str) -> HttpResponse:
-        return self._decide(request, form, object_id, CustomerState.FROZEN, "frozen")
+        return self._decide(request, form, object_id, CustomerState.VERIFIED, CustomerState.FROZEN)
 
     @action(
         description="Unfreeze",
@@ -171,18 +171,18 @@ class AdjustableCustomerAdmin(CustomerAdmin):
         dialog=dialog("Let this customer trade again?", "They become verified, as they were.", "Unfreeze", ReasonForm),
     )
     def thaw(self, request: HttpRequest, form: ReasonForm, object_id: str) -> HttpResponse:
-        return self._decide(request, form, object_id, CustomerState.VERIFIED, "verified")
+        return self._decide(request, form, object_id, CustomerState.FROZEN, CustomerState.VERIFIED)
 
     def _decide(
-        self, request: HttpRequest, form: ReasonForm, object_id: str, state: CustomerState, word: str
+        self, request: HttpRequest, form: ReasonForm, object_id: str, only_from: CustomerState, state: CustomerState
     ) -> HttpResponse:
         customer_id = id_in(object_id)
 
         def decide() -> None:
-            customer = services.decide_on_customer(customer_id, state, clock.now())
-            self.log_change(request, customer, f"Became {word}: {form.cleaned_data['reason']}")
+            customer = services.decide_on_customer(customer_id, state, clock.now(), only_from=only_from)
+            self.log_change(request, customer, f"Became {state.value}: {form.cleaned_data['reason']}")
 
-        return carried_out(request, decide, f"The customer is {word}.", PAGE, customer_id)
+        return carried_out(request, decide, f"The customer is {state.value}.", PAGE, customer_id)
 
     @action(
         description="Disable login",
@@ -203,9 +203,9 @@ class AdjustableCustomerAdmin(CustomerAdmin):
         description="Enable login",
         icon="how_to_reg",
         permissions=["login"],
-        dialog=dialog("Enable this customer's login?", "The password stays what it was.", "Enable", ReasonForm),
+        dialog=dialog("Enable this customer's login?", "The password stays what it was.", "Enable", ReasonAndCodeForm),
     )
-    def enable_login(self, request: HttpRequest, form: ReasonForm, object_id: str) -> HttpResponse:
+    def enable_login(self, request: HttpRequest, form: ReasonAndCodeForm, object_id: str) -> HttpResponse:
         return self._switch(request, form, object_id, is_on=True)
 
     def _switch(self, request: HttpRequest, form: ReasonForm, object_id: str, *, is_on: bool) -> HttpResponse:

@@ -36,7 +36,7 @@ may_deal = may("deal")
 may_decide = may("decide_deal")
 
 
-class DealForm(OwnKeyForm):
+class DealForm(OwnKeyForm, FreshCodeForm):
     """Why; it is read by whoever asks later."""
 
     reason = forms.CharField(max_length=dealing.LONGEST_REASON, widget=UnfoldAdminTextInputWidget)

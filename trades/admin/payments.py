@@ -92,7 +92,7 @@ class ReferenceForm(FreshCodeForm):
     )
 
 
-class ReturnForm(ReasonAndReferenceForm):
+class ReturnForm(ReasonAndReferenceForm, FreshCodeForm):
     """What came back, under which reference, and why."""
 
     amount = amount_field(
@@ -176,7 +176,6 @@ class PaymentAdmin(ReadOnlyAdmin):
     has_decide_permission = may("handle_payment")
     has_agree_permission = may("agree_to_payment")
     has_make_file_permission = may("make_payment_file")
-    has_propose_permission = may("propose_correction")
 
     @admin.display(description="Payment")
     def short_guid(self, payment: Payment) -> str:
@@ -369,7 +368,7 @@ class PaymentAdmin(ReadOnlyAdmin):
         description="Came back",
         icon="undo",
         variant=ActionVariant.WARNING,
-        permissions=["propose"],
+        permissions=["decide"],
         dialog=dialog(
             "Has the money come back?",
             "A deposit that the bank took away again, or a payout that came back. Within the asset's limit it is booked"

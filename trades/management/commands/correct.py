@@ -115,7 +115,7 @@ class Command(JSONCommand):
 def _by(options: dict[str, Any]) -> Actor:
     """Who does it, if their roles let them. Raises what `who.actor` raises."""
     if options["does"] == "propose":
-        return who.actor(options, "propose_correction")
+        return who.actor(options, "handle_payment" if options["kind"] == "payment-return" else "propose_correction")
     maker = who.maker_of(Correction, guid_of(options["guid"])) if options["does"] == "reject" else None
     return who.actor(options, "apply_correction", maker)
 
