@@ -15,7 +15,10 @@ from django.utils import timezone
 
 from accounts.ids import uuid7
 from accounts.models import Customer, User
-from tests.given import a_customer, btc_at, what_the_audit_finds
+from quotes.models import Instrument
+from quotes.services import hold_price
+from quotes.symbols import instruments
+from tests.given import a_customer, btc_at, price_at, what_the_audit_finds
 from tests.trades.corrections.staff import a_member_of_staff
 from tests.trades.engine_steps import became, closing, now, opens, places, tick
 from trades.dealing import order as dealing
@@ -127,6 +130,31 @@ def test_what_one_does_alone_within_a_day_is_added_up(alice, dealer, settings):
     assert states == [State.ORDERED, State.ORDERED, State.PROPOSED]
     assert proposes(a_member_of_staff(), the_close_of(orders[3]), at).state == State.ORDERED
     assert proposes(dealer, the_close_of(orders[2]), at + timedelta(days=1, seconds=1)).state == State.ORDERED
+
+
+@pytest.mark.parametrize(("symbol", "held"), [("BTC-USD", "BTC-USD"), ("USD-JPY", "USD-JPY"), ("EUR-GBP", "GBP-USD")])
+def test_at_a_price_that_somebody_holds_nobody_closes_alone(alice, dealer, symbol, held):
+    """Guard: `_is_held` in `worth_of`. Without it a dealer holds a price near nothing, and closes all they like by it
+    alone."""
+    for name in {symbol, held}:
+        price_at(name, f"{instruments()[name].simulator_price:f}")
+    order = opens(alice, symbol=symbol, quantity="0.01" if symbol == "BTC-USD" else "1000")
+    hold_price(Instrument.objects.get(pk=held), Decimal("0.01"), Decimal("0.01"))
+
+    action = proposes(dealer, the_close_of(order))
+
+    assert (action.state, action.worth) == (State.PROPOSED, None)
+
+
+def test_a_position_is_worth_no_less_than_when_it_opened(alice, dealer, settings):
+    """Guard: `max` in `worth_of`. Without it a price that fell, or was accepted, lets one person close the more."""
+    settings.DEALER_ALONE_LIMIT = Decimal(3_000)
+    order = opens(alice, quantity="0.1")
+    btc_at("20_000.00")
+
+    action = proposes(dealer, the_close_of(order))
+
+    assert (action.state, action.worth) == (State.PROPOSED, 400_000)
 
 
 def test_whoever_proposed_cannot_order_and_what_is_decided_stays(alice, dealer, settings):
