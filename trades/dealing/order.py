@@ -30,7 +30,7 @@ from quotes.conversion import converted
 from quotes.prices import Prices
 from quotes.symbols import instruments
 from trades.currency import decimals
-from trades.dealing.errors import ActionDecided, ActionNotFound, NothingToDo
+from trades.dealing.errors import ActionDecided, ActionNotFound, NothingToDo, ProposalTooOld
 from trades.errors import MakerIsChecker
 from trades.models import DealersAction, Order, Position
 from trades.spendable import rates_by
@@ -38,6 +38,7 @@ from trades.states import OrderStatus
 
 LONGEST_REASON: Final = 200
 WITHIN: Final = timedelta(days=1)  # how far back one person's own actions count
+ORDERED_WITHIN: Final = timedelta(days=1)  # a proposal; after that its worth is of another day
 Kind, State = DealersAction.Kind, DealersAction.State
 
 
@@ -88,10 +89,12 @@ def propose(wanted: Wanted, *, reason: str, by: UUID, at: datetime, once: UUID |
 
 @conflicts.atomic
 def order(action_id: UUID, *, by: UUID, at: datetime) -> DealersAction:
-    """Order what another one has proposed. Raises ActionNotFound, ActionDecided, MakerIsChecker."""
+    """Order what another one has proposed. Raises ActionNotFound, ActionDecided, MakerIsChecker, ProposalTooOld."""
     action = _undecided(action_id)
     if action.made_by_id == by:
         raise MakerIsChecker("Whoever proposed an action can't order it.")
+    if at - action.made_at > ORDERED_WITHIN:
+        raise ProposalTooOld
     return _decided(action, State.ORDERED, by, at)
 
 

@@ -146,6 +146,7 @@ class OrderedRow:
     customer_id: UUID | None
     symbol: str | None
     order_code: str
+    made_at: datetime
     ordered_at: datetime
 
 
