@@ -17,7 +17,8 @@ from uuid import UUID
 
 import redis
 from django.conf import settings
-from django.db.models import QuerySet, Sum
+from django.db.models import Exists, OuterRef, QuerySet, Sum, TextField, Value
+from django.db.models.functions import Cast, Concat, Replace
 
 from accounts import conflicts
 from accounts.errors import Malformed
@@ -32,7 +33,8 @@ from quotes.symbols import instruments
 from trades.currency import decimals
 from trades.dealing.errors import ActionDecided, ActionNotFound, NothingToDo, ProposalTooOld
 from trades.errors import MakerIsChecker
-from trades.models import DealersAction, Order, Position
+from trades.margin.commands import KEPT_FOR
+from trades.models import DealersAction, IdempotentAnswer, Order, Position
 from trades.spendable import rates_by
 from trades.states import OrderStatus
 
@@ -40,6 +42,9 @@ LONGEST_REASON: Final = 200
 WITHIN: Final = timedelta(days=1)  # how far back one person's own actions count
 ORDERED_WITHIN: Final = timedelta(days=1)  # a proposal; after that its worth is of another day
 Kind, State = DealersAction.Kind, DealersAction.State
+
+_HEX: Final = Replace(Cast(OuterRef("pk"), TextField()), Value("-"), Value(""), output_field=TextField())
+_ITS_KEY: Final = Concat(Value(KEPT_FOR), _HEX, output_field=TextField())  # `kept_for`, of an action outside
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,9 +155,10 @@ def alone_limit() -> int:
 
 
 def _alone_lately(by: UUID, at: datetime) -> int:
+    """What somebody has ordered alone within a day; what an engine has refused for good closed nothing."""
     mine = DealersAction.objects.filter(
         made_by=by, decided_at__gt=at - WITHIN, state=State.ORDERED, needs_checker=False
-    )
+    ).exclude(Exists(IdempotentAnswer.objects.filter(customer=OuterRef("customer"), key=_ITS_KEY, status__gte=400)))
     return int(mine.aggregate(all=Sum("worth"))["all"] or 0)
 
 
