@@ -118,7 +118,7 @@ def losses(p: Pipeline, customers: Collection[UUID], prices: Mapping[str, Price]
     return p.send(
         LOSSES,
         [*columns(prices), array(customers)],
-        lambda rows: {customer: Loss(exactly, unpriced) for customer, exactly, unpriced in rows},
+        lambda rows: {customer: Loss(*its) for customer, *its in rows},
     )
 
 
