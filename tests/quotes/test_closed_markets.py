@@ -136,7 +136,7 @@ def test_before_the_opening_only_what_a_feed_has_said_since_the_bell_counts():
 
 
 def test_a_market_that_opens_before_anything_was_said_keeps_its_closing_price():
-    """Guard: `resting.opened` in `_judged`. Without it its positions are worth nothing for as long."""
+    """Guard: the last loop of `_judged`. Without it its positions are worth nothing for as long."""
     at = said(*SIDES, ago=HOUR * 3)
     has_opened(BTC)
     prices.forget(BTC)
