@@ -245,6 +245,14 @@ class MarketHours(NamedTuple):
             return MarketState(Phase.CLOSED, None, bell, interval.begin)
         return MarketState(_BEFORE[self.switch], None, interval.begin, interval.begin)
 
+    def bell(self, at: datetime) -> datetime | None:
+        """From when on prices have been told for the session of `at`, the firm's time, or for the one about to begin.
+        None where none are told now, and where it never closes."""
+        interval = None if self.hours.never_closes else self.hours.around(at)
+        if interval is None or not self.state_at(at).has_prices:
+            return None
+        return interval.begin - self.hours.pre_open
+
 
 NEVER_OPENS: Final = Hours(ZoneInfo("UTC"), (Session(-1, time(0), time(0)),))
 """In the place of hours that can't be read any more, after a time zone or a calendar has gone: nothing executes."""

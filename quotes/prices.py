@@ -4,7 +4,7 @@ Prices live in one Redis hash; the feed writes it, everybody reads it. A price c
 it was published and is judged old by the same clock, Redis' own, so no two machines' clocks are compared.
 Redis is not the truth about money: whatever executes copies the price it used into its own row, and whoever reads a
 price judges it by what PostgreSQL knows (`references.py`), because others may have written it. A closed market's price
-is PostgreSQL's own: what Redis says of it nobody overwrites.
+is PostgreSQL's own, and stays it until a feed has said one before the opening: what Redis says of it nobody overwrites.
 What happens to a price on its way into the hash is in `price_scripts.py`.
 """
 
@@ -103,9 +103,11 @@ class Prices:
     def after(self, before: Prices) -> Prices:
         """These prices, with those of a moment ago where something stands now that is none: they grow old.
 
-        For who reads all the time. Others leave such a price out: what they read last may be of long ago.
+        For who reads all the time. Others leave such a price out: what they read last may be of long ago. So does
+        this one where a market has closed that has no closing price.
         """
-        gone = self.faults.keys() & before.by_symbol.keys()
+        faulty = {symbol for symbol, fault in self.faults.items() if fault is not Fault.CLOSED}
+        gone = faulty & before.by_symbol.keys()
         if not gone:
             return self
         return replace(self, by_symbol={**self.by_symbol, **{symbol: before.by_symbol[symbol] for symbol in gone}})
@@ -208,9 +210,13 @@ def _judged(
     """None where another look at PostgreSQL might find a price good, unless this is it.
 
     What stands under a name that is no instrument's is left out whole: others hand the names on to PostgreSQL. Of a
-    closed market Redis says no more than how fresh a hold is.
+    closed market, and of one that hasn't opened and of which no feed has said anything, Redis says no more than how
+    fresh a hold is. A market that has opened, of which nothing stands in Redis, keeps its closing price for as long.
     """
-    closed = symbols.closed(clocks.about_firm_now())
+    at = clocks.about_firm_now()
+    resting = symbols.resting(at)
+    opening = {s: bell for s, bell in resting.opening.items() if _kept_until_said(known.get(s), now, at - bell)}
+    closed = resting.closed | opening.keys()
     prices: dict[str, Price] = {}
     faults: dict[str, Fault] = {}
     for symbol, text in rows.items():
@@ -241,7 +247,16 @@ def _judged(
             faults.pop(symbol, None)
         elif symbol in rows:
             faults.setdefault(symbol, Fault.CLOSED)
+    for symbol in resting.opened.keys() - rows.keys():
+        reference = known.get(symbol)
+        if _kept_until_said(reference, now, at - resting.opened[symbol]) and (price := _of_closed(symbol, reference)):
+            prices[symbol] = price
     return Prices(now, prices, faults)
+
+
+def _kept_until_said(reference: Reference | None, now: datetime, since_bell: timedelta) -> bool:
+    """Whether the last candle is of before the bell. By lengths of time: prices and hours have clocks of their own."""
+    return reference is not None and reference.closing is not None and now - reference.closing.at > since_bell
 
 
 _closing: dict[str, tuple[Reference, Price | None]] = {}

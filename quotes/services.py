@@ -179,8 +179,12 @@ def accept_price(instrument: Instrument, *, seen: Price, by: UUID) -> Price:
     there first: what can't be written down doesn't happen. What was refused then is written there, too. Redis itself
     refuses it ACCEPT_MILLISECONDS after the action began, however long a call was under way. Once it counts it is in
     its minute's candle as well, by which readers judge it.
-    Raises NoRefusedPrice, RefusedPriceMoved, RefusedPriceTooWide, AcceptedTooLate, Unavailable.
+    A closed market's price is none, so none of it is accepted.
+    Raises MarketClosed, NoRefusedPrice, RefusedPriceMoved, RefusedPriceTooWide, AcceptedTooLate, Unavailable.
     """
+    state = symbols.hours_of(instrument.symbol).state_at(clock.firm_now())
+    if not state.has_prices:
+        raise market_rests(instrument.symbol, state)
     limits = limits_of(instrument)
     if is_too_wide(seen.bid, seen.ask, limits.spread):
         raise RefusedPriceTooWide

@@ -61,28 +61,47 @@ def hours_of(symbol: str) -> MarketHours:
     return market_hours().get(symbol, NEVER_CLOSES)
 
 
-class _Closed(NamedTuple):
-    """Whose market takes no prices, from `begin` until before `end`; by these hours."""
+class Resting(NamedTuple):
+    """Whose market takes no prices; and of those that take some, before their opening (`opening`) or since it
+    (`opened`), from when on they have."""
+
+    closed: frozenset[str]
+    opening: Mapping[str, datetime]
+    opened: Mapping[str, datetime]
+
+
+class _Rest(NamedTuple):
+    """Who rests from `begin` until before `end`; by these hours."""
 
     hours: Mapping[str, MarketHours]
     begin: datetime
     end: datetime
-    symbols: frozenset[str]
+    resting: Resting
 
 
-_last_closed: _Closed | None = None
+_last_rest: _Rest | None = None
 
 
 def closed(at: datetime) -> frozenset[str]:
-    """Whose market takes no prices at `at`, the firm's time. Reckoned once until the hours change it."""
-    global _last_closed
-    hours, last = market_hours(), _last_closed
+    """Whose market takes no prices at `at`, the firm's time."""
+    return resting(at).closed
+
+
+def resting(at: datetime) -> Resting:
+    """Whose market rests at `at`, the firm's time, or did before. Reckoned once until the hours change it."""
+    global _last_rest
+    hours, last = market_hours(), _last_rest
     if last is None or last.hours is not hours or not last.begin <= at < last.end:
         states = {symbol: its.state_at(at) for symbol, its in hours.items() if not its.hours.never_closes}
         end = min((state.until for state in states.values() if state.until is not None), default=datetime.max)
-        symbols = frozenset(symbol for symbol, state in states.items() if not state.has_prices)
-        _last_closed = last = _Closed(hours, at, end.replace(tzinfo=at.tzinfo), symbols)
-    return last.symbols
+        bells = {symbol: bell for symbol in states if (bell := hours[symbol].bell(at)) is not None}
+        found = Resting(
+            frozenset(symbol for symbol, state in states.items() if not state.has_prices),
+            {symbol: bell for symbol, bell in bells.items() if states[symbol].next_open is not None},
+            {symbol: bell for symbol, bell in bells.items() if states[symbol].next_open is None},
+        )
+        _last_rest = last = _Rest(hours, at, end.replace(tzinfo=at.tzinfo), found)
+    return last.resting
 
 
 def forget() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 from accounts import clock
 from accounts.identity import SYSTEM
@@ -33,6 +34,26 @@ def closes(symbol: str) -> None:
     in_days = (clock.firm_now() + timedelta(days=3)).weekday()
     TradingHours.objects.get_or_create(name=f"on-{DAYS[in_days]}", sessions=f"{DAYS[in_days]} 11:00-12:00")
     keeps(symbol, f"on-{DAYS[in_days]}")
+
+
+def opens_soon(symbol: str) -> None:
+    """From now on a market is in the last hours before its opening, whenever the test runs, and was closed before."""
+    _keeps_around(symbol, "soon", timedelta(minutes=40), timedelta(minutes=80), pre_open=60)
+
+
+def has_opened(symbol: str) -> None:
+    """From now on a market has been open for an hour, and was closed before."""
+    _keeps_around(symbol, "opened", timedelta(hours=-1), timedelta(hours=1))
+
+
+def _keeps_around(symbol: str, name: str, begin: timedelta, end: timedelta, pre_open: int = 0) -> None:
+    """In a zone in which the session doesn't pass midnight; to the minute."""
+    now = clock.firm_now()
+    zone = "UTC" if 4 <= now.hour < 20 else "Etc/GMT-12"
+    opens, closes = (at.astimezone(ZoneInfo(zone)) for at in (now + begin, now + end))
+    sessions = f"{DAYS[opens.weekday()]} {opens:%H:%M}-{closes:%H:%M}"
+    TradingHours.objects.get_or_create(name=name, time_zone=zone, sessions=sessions, pre_open_minutes=pre_open)
+    keeps(symbol, name)
 
 
 def keeps(symbol: str, name: str) -> None:

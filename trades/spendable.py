@@ -37,13 +37,14 @@ from quotes.prices import Price
 from quotes.symbols import instruments
 from trades.currency import decimals
 
-# Exact: rounded once, at the end; what is converted is cut off after 36 decimals, as `loss_of` has it. The last column
-# names a symbol that has no price.
+# Exact: rounded once, at the end; what is converted is cut off after 36 decimals, as `loss_of` has it. The last columns
+# name a symbol that has no price, and say how many positions there are.
 LOSSES: Final = """
 SELECT o.customer_id,
        coalesce(sum(greatest(0, CASE WHEN p.divisor IS NULL THEN l.loss
            ELSE trunc(round(l.loss * p.multiplier, 100) / p.divisor, 36) END)), 0),
-       min(CASE WHEN p.symbol IS NULL THEN o.instrument_id ELSE p.lacks END)
+       min(CASE WHEN p.symbol IS NULL THEN o.instrument_id ELSE p.lacks END),
+       count(*)
 FROM trades_order o
 LEFT JOIN unnest(%s::text[], %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[], %s::text[])
     AS p(symbol, bid, ask, multiplier, divisor, lacks) ON p.symbol = o.instrument_id
@@ -88,7 +89,7 @@ def held_by_positions(customers: Collection[UUID], prices: Mapping[str, Price]) 
     with connection.cursor() as cursor:
         cursor.execute(LOSSES, [*columns(prices), array(customers)])
         losses = {
-            customer: Held(lost(exactly, decimals()), unpriced) for customer, exactly, unpriced in cursor.fetchall()
+            customer: Held(lost(exactly, decimals()), unpriced) for customer, exactly, unpriced, _ in cursor.fetchall()
         }
         cursor.execute(_NOTED, [array(customers)])
         for customer, noted in cursor.fetchall():

@@ -11,14 +11,16 @@ from accounts import clock, streams
 from quotes import candles, prices, references, symbols
 from quotes.candle_files import CandleFile, CandleFiles
 from quotes.candles import Gatherer
+from quotes.errors import MarketClosed
 from quotes.hours import MarketHours
 from quotes.judging import Fault
 from quotes.models import Candle, Instrument
 from quotes.prices import Price
-from quotes.services import hold_price, release_price
+from quotes.services import accept_price, hold_price, release_price
 from tests.given import a_customer
-from tests.hours import ALWAYS, FRIDAY, FX, NEARLY, SATURDAY, SUNDAY, closes, keeps, moment
+from tests.hours import ALWAYS, FRIDAY, FX, NEARLY, SATURDAY, SUNDAY, closes, has_opened, keeps, moment, opens_soon
 from tests.quotes.test_judged_reading import BTC, writes
+from tests.trades.corrections.staff import a_member_of_staff
 from tests.trades.engine_steps import opens
 from trades.reads.figures import figures_of
 from trades.spendable import held_by_positions
@@ -116,6 +118,64 @@ def test_the_price_of_a_candle_that_knows_no_spread_is_its_middle_rounded_outwar
     closes(BTC)
 
     assert read() == Price(BTC, Decimal("42000.00"), Decimal("42000.01"), at)
+
+
+def test_before_the_opening_only_what_a_feed_has_said_since_the_bell_counts():
+    """Guard: `_kept_until_said` in `_judged`. Without it what somebody has written over the weekend counts, and stops
+    out other markets, until the feed's first price."""
+    at = said(*SIDES, ago=HOUR * 2)
+    opens_soon(BTC)
+    writes("30000.00", "30010.00")
+
+    assert read() == Price(BTC, *SIDES, at)
+
+    said(Decimal("42100.00"), Decimal("42110.00"))
+    price = read()
+    assert isinstance(price, Price)
+    assert price.bid == Decimal("42100.00")
+
+
+def test_a_market_that_opens_before_anything_was_said_keeps_its_closing_price():
+    """Guard: the last loop of `_judged`. Without it its positions are worth nothing for as long."""
+    at = said(*SIDES, ago=HOUR * 3)
+    has_opened(BTC)
+    prices.forget(BTC)
+
+    assert read() == Price(BTC, *SIDES, at)
+    assert prices.latest().usable(BTC, 60) is None
+    writes("42100.00", "42110.00")
+    price = read()
+    assert isinstance(price, Price)
+    assert price.bid == Decimal("42100.00")
+    said(Decimal("42100.00"), Decimal("42110.00"))
+    prices.forget(BTC)
+    assert read() is None
+
+
+def test_who_reads_all_the_time_keeps_no_price_of_a_market_that_has_closed():
+    """Guard: `Fault.CLOSED` in `after`. The engine would value by what the web doesn't."""
+    prices.publish([(BTC, *SIDES)])
+    before = prices.latest()
+    closes(BTC)
+
+    found = prices.latest().after(before)
+
+    assert (found.by_symbol.get(BTC), found.faults[BTC]) == (None, Fault.CLOSED)
+
+
+def test_a_refused_price_of_a_closed_market_is_not_accepted():
+    """Guard: `market_rests` in `accept_price`. It would become a candle, and so the closed market's price."""
+    said(*SIDES, ago=HOUR)
+    closes(BTC)
+    streams.client().hset(prices.REFUSED, BTC, f"90000|90010|{prices.clock()}")
+
+    with pytest.raises(MarketClosed):
+        accept_price(Instrument.objects.get(pk=BTC), seen=prices.refused()[BTC], by=a_member_of_staff("ops").pk)
+
+    references.forget()
+    price = read()
+    assert isinstance(price, Price)
+    assert price.bid == SIDES[0]
 
 
 # --- holds -----------------------------------------------------------------------------------------

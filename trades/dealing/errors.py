@@ -14,6 +14,11 @@ class ActionDecided(Conflict):
     sentence = "The action is decided already."
 
 
+class ProposalTooOld(Refusal):
+    code = "proposal_too_old"
+    sentence = "This was proposed more than a day ago, and prices have moved: propose it anew."
+
+
 class NothingToDo(Refusal):
     """What it is about isn't open, or doesn't wait, any more."""
 

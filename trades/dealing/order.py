@@ -2,8 +2,8 @@
 
 What one person may order alone is what they have closed alone within a day, together with this, up to
 `DEALER_ALONE_LIMIT`: many small ones are one large one. Positions of all customers at once, and what has no price to be
-valued by, always take two. Cancelling what waits moves nothing, and is one person's. The order of locks is the maker's
-row, then the action's.
+valued by but one that somebody holds, always take two. Cancelling what waits moves nothing, and is one person's. The
+order of locks is the maker's row, then the action's.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from uuid import UUID
 
 import redis
 from django.conf import settings
-from django.db.models import QuerySet, Sum
+from django.db.models import Exists, OuterRef, QuerySet, Sum, TextField, Value
+from django.db.models.functions import Cast, Concat, Replace
 
 from accounts import conflicts
 from accounts.errors import Malformed
@@ -25,19 +26,25 @@ from accounts.models import User
 from accounts.money import NEAREST, exact, to_base_units
 from accounts.services.proposals import made_by_dialog, undecided
 from quotes import prices as markets
+from quotes import references
 from quotes.conversion import converted
 from quotes.prices import Prices
 from quotes.symbols import instruments
 from trades.currency import decimals
-from trades.dealing.errors import ActionDecided, ActionNotFound, NothingToDo
+from trades.dealing.errors import ActionDecided, ActionNotFound, NothingToDo, ProposalTooOld
 from trades.errors import MakerIsChecker
-from trades.models import DealersAction, Order, Position
+from trades.margin.commands import KEPT_FOR
+from trades.models import DealersAction, IdempotentAnswer, Order, Position
 from trades.spendable import rates_by
 from trades.states import OrderStatus
 
 LONGEST_REASON: Final = 200
 WITHIN: Final = timedelta(days=1)  # how far back one person's own actions count
+ORDERED_WITHIN: Final = timedelta(days=1)  # a proposal; after that its worth is of another day
 Kind, State = DealersAction.Kind, DealersAction.State
+
+_HEX: Final = Replace(Cast(OuterRef("pk"), TextField()), Value("-"), Value(""), output_field=TextField())
+_ITS_KEY: Final = Concat(Value(KEPT_FOR), _HEX, output_field=TextField())  # `kept_for`, of an action outside
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +94,12 @@ def propose(wanted: Wanted, *, reason: str, by: UUID, at: datetime, once: UUID |
 
 @conflicts.atomic
 def order(action_id: UUID, *, by: UUID, at: datetime) -> DealersAction:
-    """Order what another one has proposed. Raises ActionNotFound, ActionDecided, MakerIsChecker."""
+    """Order what another one has proposed. Raises ActionNotFound, ActionDecided, MakerIsChecker, ProposalTooOld."""
     action = _undecided(action_id)
     if action.made_by_id == by:
         raise MakerIsChecker("Whoever proposed an action can't order it.")
+    if at - action.made_at > ORDERED_WITHIN:
+        raise ProposalTooOld
     return _decided(action, State.ORDERED, by, at)
 
 
@@ -115,18 +124,29 @@ def positions_of(wanted: Wanted) -> QuerySet[Position]:
 
 @exact
 def worth_of(positions: Sequence[Position], prices: Prices | None) -> int | None:
-    """Quantity times exit price of positions, base units of the account currency, at the latest prices however old.
+    """Quantity times price of positions, base units of the account currency: the exit price, as the latest prices have
+    it however old, or the price at which one opened, whichever is greater.
 
-    None where one has no price: nobody knows.
+    None where one has no price, or an operator holds its own or one that it is converted by: nobody knows, for whoever
+    closes may hold prices as well.
     """
     rates, total = rates_by(prices.by_symbol if prices else {}), Decimal(0)
     for one in positions:
         price = prices.by_symbol.get(one.instrument_id) if prices else None
-        conversion = rates.of(instruments()[one.instrument_id].counter_asset_id)
-        if price is None or conversion is None:
+        counted_in = instruments()[one.instrument_id].counter_asset_id
+        conversion = rates.of(counted_in)
+        if price is None or conversion is None or prices is None or _is_held(one.instrument_id, counted_in, prices):
             return None
-        total += converted(one.quantity * price.exit(one.side), conversion.loss)
+        total += converted(one.quantity * max(price.exit(one.side), one.open_price or price.bid), conversion.loss)
     return to_base_units(total, decimals(), NEAREST)
+
+
+def _is_held(symbol: str, counted_in: str, prices: Prices) -> bool:
+    """Whether an operator holds an instrument's price, or one that it is converted by."""
+    legs = rates_by(prices.by_symbol).path(counted_in) or ()
+    used = [symbol, *(leg.symbol for leg in legs)]
+    held = references.known()
+    return any(prices.by_symbol[one].is_held or held[one].hold is not None for one in used)
 
 
 def alone_limit() -> int:
@@ -135,9 +155,10 @@ def alone_limit() -> int:
 
 
 def _alone_lately(by: UUID, at: datetime) -> int:
+    """What somebody has ordered alone within a day; what an engine has refused for good closed nothing."""
     mine = DealersAction.objects.filter(
         made_by=by, decided_at__gt=at - WITHIN, state=State.ORDERED, needs_checker=False
-    )
+    ).exclude(Exists(IdempotentAnswer.objects.filter(customer=OuterRef("customer"), key=_ITS_KEY, status__gte=400)))
     return int(mine.aggregate(all=Sum("worth"))["all"] or 0)
 
 

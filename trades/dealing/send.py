@@ -33,10 +33,10 @@ from trades.models import DealersAction, IdempotentAnswer
 MANY_TTL_MILLISECONDS: Final = 30_000  # of commands for which nobody waits
 _AT_ONCE: Final = 500
 
-# Whoever has an answer has had it done.
+# Whoever has an answer has had it done. What opened since it was made isn't meant.
 _LEFT: Final = """
 SELECT DISTINCT o.customer_id FROM trades_order o
-WHERE o.status = 'OPEN' AND o.instrument_id = %s AND NOT EXISTS (
+WHERE o.status = 'OPEN' AND o.instrument_id = %s AND o.opened_at <= %s AND NOT EXISTS (
     SELECT FROM trades_idempotentanswer a WHERE a.customer_id = o.customer_id AND a.key = %s)
 """
 
@@ -87,7 +87,7 @@ def positions_left(action: DealersAction) -> int:
     if action.kind == DealersAction.Kind.CANCEL:
         return 0
     wanted = Wanted(DealersAction.Kind(action.kind), action.customer_id, action.order_code, action.instrument_id)
-    return positions_of(wanted).count()
+    return positions_of(wanted).filter(opened_at__lte=action.made_at).count()
 
 
 def _send_to_one(action: DealersAction, customer_id: UUID) -> Outcome | None:
@@ -122,7 +122,7 @@ def _put(commands: Iterable[Command]) -> None:
 
 def _customers_left(action: DealersAction) -> Iterator[UUID]:
     with connection.cursor() as cursor:
-        cursor.execute(_LEFT, [action.instrument_id, kept_for(action.pk)])
+        cursor.execute(_LEFT, [action.instrument_id, action.made_at, kept_for(action.pk)])
         yield from (customer for (customer,) in cursor.fetchall())
 
 

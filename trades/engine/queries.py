@@ -118,7 +118,7 @@ def losses(p: Pipeline, customers: Collection[UUID], prices: Mapping[str, Price]
     return p.send(
         LOSSES,
         [*columns(prices), array(customers)],
-        lambda rows: {customer: Loss(exactly, unpriced) for customer, exactly, unpriced in rows},
+        lambda rows: {customer: Loss(*its) for customer, *its in rows},
     )
 
 
@@ -204,8 +204,8 @@ def ordered_actions(p: Pipeline, actions: Collection[UUID]) -> Pending[dict[UUID
     if not actions:
         return Known({})
     return p.send(
-        "SELECT id, made_by_id, kind, customer_id, instrument_id, order_code, decided_at FROM trades_dealersaction"
-        " WHERE id = ANY(%s::uuid[]) AND state = 'ordered'",
+        "SELECT id, made_by_id, kind, customer_id, instrument_id, order_code, made_at, decided_at"
+        " FROM trades_dealersaction WHERE id = ANY(%s::uuid[]) AND state = 'ordered'",
         [array(actions)],
         lambda rows: {row[0]: OrderedRow(*row[1:]) for row in rows},
     )

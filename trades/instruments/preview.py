@@ -1,7 +1,7 @@
 """The book run at the prices that an instrument would have: what a change would fire, before anything is changed.
 
-It reads, and locks nothing. A price that the change would move counts as fresh, however long the market has rested:
-what it fires on Monday is stated on Sunday.
+It reads, and locks nothing. A price that the change would move counts as fresh, however long the market has rested,
+and with it those of the rates that positions are converted by: what it fires on Monday is stated on Sunday.
 """
 
 from __future__ import annotations
@@ -51,21 +51,29 @@ def preview(would_be: Instrument, changed: Collection[str]) -> ChangeStatement:
     price = _price(would_be, set(changed), now, refused.get(symbol))
     if price is None:
         raise NoPriceToStateBy
-    then = Prices(now.now, {**now.by_symbol, symbol: price})
-    return stated(price, rehearse(now, then, would_be))
+    return stated(price, rehearse(now, as_if_open(now, price), would_be))
+
+
+def as_if_open(now: Prices, price: Price) -> Prices:
+    """The prices with this one. What executes by it executes as if every market were open: the prices of what is
+    converted by it count as fresh, and those of all rates that these positions are converted by."""
+    moved, paths = _moved(price.symbol), _paths()
+    used = {*moved, *(leg for symbol in moved for leg in paths[symbol])}
+    fresh = {symbol: replace(now.by_symbol[symbol], at=now.now) for symbol in used & now.by_symbol.keys()}
+    return Prices(now.now, {**now.by_symbol, **fresh, price.symbol: price})
 
 
 def _moved(symbol: str) -> list[str]:
     """The instruments whose positions are worth another amount by another price of this one: it, and those that are
     converted by it."""
+    return sorted({symbol, *(one for one, legs in _paths().items() if symbol in legs)})
+
+
+def _paths() -> dict[str, list[str]]:
+    """By symbol of each instrument those that it is converted by into the account currency."""
     known = symbols.instruments()
     rates = Rates(known, settings.ACCOUNT_CURRENCY, lambda _: None)
-    by_it = {
-        one.symbol
-        for one in known.values()
-        if any(leg.symbol == symbol for leg in rates.path(one.counter_asset_id) or ())
-    }
-    return sorted({symbol, *by_it})
+    return {one.symbol: [leg.symbol for leg in rates.path(one.counter_asset_id) or ()] for one in known.values()}
 
 
 def _price(would_be: Instrument, changed: set[str], now: Prices, refused: Price | None) -> Price | None:

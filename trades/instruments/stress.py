@@ -23,6 +23,7 @@ from quotes.prices import Price, Prices
 from quotes.selectors import instruments_named
 from trades.engine.rehearsal import Rehearsed, rehearse
 from trades.instruments.errors import NoPriceToStateBy
+from trades.instruments.preview import as_if_open
 from trades.instruments.statement import ChangeStatement, stated
 from trades.states import CloseReason, OrderStatus
 
@@ -64,10 +65,9 @@ def stress(symbol: str) -> list[Stressed]:
 
 
 def _at(percent: Decimal, price: Price, now: Prices, instrument: Instrument) -> Stressed:
-    then = Prices(now.now, {**now.by_symbol, price.symbol: price})
     positions: Counter[UUID] = Counter()
     results: defaultdict[UUID, int] = defaultdict(int)
-    parts = _counted(rehearse(now, then, instrument), positions, results)
+    parts = _counted(rehearse(now, as_if_open(now, price), instrument), positions, results)
     return Stressed(percent, stated(price, parts), dict(positions), dict(results))
 
 

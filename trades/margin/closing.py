@@ -45,12 +45,18 @@ def close(session: Session, command: Command, account: AccountState) -> Closed:
 
 
 def close_all(session: Session, command: Command, account: AccountState) -> ClosedAll:
-    """Close every open order, or those of one symbol; an order without a price stays open and says so."""
+    """Close every open order, or those of one symbol; an order without a price stays open and says so.
+
+    A dealer's action is about what was open when it was made: that was compared with what they may do.
+    """
     symbol = command.terms.get("symbol")
+    made_at = session.ordered[command.action_id].made_at if command.action_id else None
     wanted = [
         order
         for order in session.all_of(account).values()
-        if order.status == OrderStatus.OPEN and symbol in (None, order.instrument_id)
+        if order.status == OrderStatus.OPEN
+        and symbol in (None, order.instrument_id)
+        and (made_at is None or (order.opened_at is not None and order.opened_at <= made_at))
     ]
     closings = [at_market(session, order) for order in wanted if session.market.is_priced(order)]
     refuse_if_uncovered(session, account, closings)

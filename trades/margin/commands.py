@@ -26,6 +26,7 @@ from trades.margin.kinds import KINDS, Actor, CommandKind
 
 GROUP = "engine"
 NO_SESSION = UUID(int=0)  # that of a token from before there were any
+KEPT_FOR: Final = "\x01action:"
 
 _FIELD = "c"
 _MOST_BYTES = 8192
@@ -140,7 +141,7 @@ def remembered_by(command: Command) -> str:
 
 def kept_for(action_id: UUID) -> str:
     """Under which key the answers to a dealer's action are kept, one for each customer."""
-    return f"\x01action:{action_id.hex}"
+    return KEPT_FOR + action_id.hex
 
 
 def encode(command: Command) -> dict[str, str]:
@@ -185,8 +186,9 @@ def decode(fields: Mapping[str, str]) -> Command:
             raise Poison("a field is not a command's")
         if actor not in row.asked_by:
             raise Poison(f"no {actor} asks for {kind}")
-        if ("action" in said) != (actor is Actor.OPERATOR) or (actor is Actor.OPERATOR and said["key"]):
-            raise Poison("an operator asks by an action, and nobody else does")
+        is_operator = actor is Actor.OPERATOR
+        if ("action" in said) != is_operator or (is_operator and (said["key"] or said["sha"])):
+            raise Poison("an operator asks by an action alone, and nobody else does")
         if not row.fits(said["terms"]):
             raise Poison(f"a term is not what {kind} takes")
         if orjson.dumps(said) != text:

@@ -156,11 +156,12 @@ def _refuse_stopped_out_at_once(
 ) -> None:
     """The spread alone must not stop an order out: it is worth what it would be closed at, beside all the account's
     losses. Profits of other positions count for nothing, as in what can be spent, for they may be gone at the next
-    price. Raises StoppedOutAtOnce."""
+    price. Who looks next rounds each position by itself, together with what its parts have brought: a base unit each,
+    at the most; the new one's is rounded up here. Raises StoppedOutAtOnce."""
     assert account.loss is not None, "what may be spent was asked for"
     decimals, price = session.market.decimals, market.entry(order.side)
     loss = account.loss.exactly + loss_of(order.side, price, order.quantity, market, rate)
-    equity = account.balance - lost(loss, decimals)
+    equity = account.balance - lost(loss, decimals) - account.loss.positions
     used = account.reserved + account.drawn + margin
     if reaches(equity, used, settings.STOP_OUT_PERCENT):
         closed_at = printed(market.exit(order.side), session.market.instrument_of(order).price_decimals)

@@ -146,6 +146,7 @@ class OrderedRow:
     customer_id: UUID | None
     symbol: str | None
     order_code: str
+    made_at: datetime
     ordered_at: datetime
 
 
@@ -161,7 +162,9 @@ class Stored:
 
 @dataclass(slots=True)
 class Loss:
-    """What a customer's open positions have lost, exactly; `unpriced` is the symbol of one without any price."""
+    """What a customer's open positions have lost, exactly; `unpriced` is the symbol of one without any price.
+    `positions`: how many there are."""
 
     exactly: Decimal
     unpriced: str | None = None
+    positions: int = 0

@@ -150,6 +150,7 @@ class Session:
             self.exposures[key] += sign * order.margin * order.leverage
         if account.loss is None:
             return
+        account.loss.positions += sign
         latest, conversion = self.market.latest(order), self.market.latest_conversion(order)
         if latest is None or conversion is None:
             account.loss.unpriced = self.market.never_priced(order)

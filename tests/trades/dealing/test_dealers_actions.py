@@ -15,12 +15,15 @@ from django.utils import timezone
 
 from accounts.ids import uuid7
 from accounts.models import Customer, User
-from tests.given import a_customer, btc_at, what_the_audit_finds
+from quotes.models import Instrument
+from quotes.services import hold_price
+from quotes.symbols import instruments
+from tests.given import a_customer, btc_at, price_at, what_the_audit_finds
 from tests.trades.corrections.staff import a_member_of_staff
 from tests.trades.engine_steps import became, closing, now, opens, places, tick
 from trades.dealing import order as dealing
 from trades.dealing import send
-from trades.dealing.errors import ActionDecided, ActionTooOld, NothingToDo
+from trades.dealing.errors import ActionDecided, ActionTooOld, NothingToDo, ProposalTooOld
 from trades.dealing.order import Wanted
 from trades.errors import MakerIsChecker
 from trades.margin.commands import Command, Poison, decode, encode
@@ -129,6 +132,78 @@ def test_what_one_does_alone_within_a_day_is_added_up(alice, dealer, settings):
     assert proposes(dealer, the_close_of(orders[2]), at + timedelta(days=1, seconds=1)).state == State.ORDERED
 
 
+@pytest.mark.parametrize(("symbol", "held"), [("BTC-USD", "BTC-USD"), ("USD-JPY", "USD-JPY"), ("EUR-GBP", "GBP-USD")])
+def test_at_a_price_that_somebody_holds_nobody_closes_alone(alice, dealer, symbol, held):
+    """Guard: `_is_held` in `worth_of`. Without it a dealer holds a price near nothing, and closes all they like by it
+    alone."""
+    for name in {symbol, held}:
+        price_at(name, f"{instruments()[name].simulator_price:f}")
+    order = opens(alice, symbol=symbol, quantity="0.01" if symbol == "BTC-USD" else "1000")
+    hold_price(Instrument.objects.get(pk=held), Decimal("0.01"), Decimal("0.01"))
+
+    action = proposes(dealer, the_close_of(order))
+
+    assert (action.state, action.worth) == (State.PROPOSED, None)
+
+
+def test_a_position_is_worth_no_less_than_when_it_opened(alice, dealer, settings):
+    """Guard: `max` in `worth_of`. Without it a price that fell, or was accepted, lets one person close the more."""
+    settings.DEALER_ALONE_LIMIT = Decimal(3_000)
+    order = opens(alice, quantity="0.1")
+    btc_at("20_000.00")
+
+    action = proposes(dealer, the_close_of(order))
+
+    assert (action.state, action.worth) == (State.PROPOSED, 400_000)
+
+
+def test_what_opens_after_an_action_was_made_is_not_closed_by_it(alice, dealer):
+    """Guard: `opened_at` in `closing.close_all`, and in `_LEFT`. Without it the limit binds what was open, and not what
+    is closed."""
+    bob = a_customer("bob", with_usd="100_000.00")
+    before = opens(alice, quantity="0.1")
+    mine = proposes(dealer, Wanted(Kind.CLOSE_ALL, alice.pk))
+    all_of_a_symbol = proposes(dealer, Wanted(Kind.CLOSE_ALL, symbol="BTC-USD"))
+    all_of_a_symbol = dealing.order(all_of_a_symbol.pk, by=a_member_of_staff().pk, at=timezone.now())
+    after, his = opens(alice, quantity="2"), opens(bob, quantity="0.1")
+    assert send.positions_left(mine) == 1
+
+    assert {told.status for told in tick(command(mine), command(all_of_a_symbol, bob.pk))} == {200}
+
+    assert became(before) == ("CLOSED", "operator")
+    assert {now(after).status, now(his).status} == {"OPEN"}
+    assert (list(send._customers_left(all_of_a_symbol)), send.positions_left(all_of_a_symbol)) == ([], 0)
+
+
+def test_a_proposal_of_more_than_a_day_ago_is_ordered_by_nobody(alice, dealer, settings):
+    """Guard: `ORDERED_WITHIN`. Its worth, by which the second person decides, is of then."""
+    settings.DEALER_ALONE_LIMIT = Decimal(0)
+    at = timezone.now()
+    action = proposes(dealer, the_close_of(opens(alice)), at - timedelta(days=1, seconds=1))
+
+    with pytest.raises(ProposalTooOld):
+        dealing.order(action.pk, by=a_member_of_staff().pk, at=at)
+
+    assert dealing.refuse(action.pk, by=dealer.pk, at=at).state == State.REFUSED
+
+
+def test_what_was_refused_counts_for_nothing(alice, dealer, settings):
+    """Guard: the answers in `_alone_lately`. Without it a dealer can't close what they may, after a price was old."""
+    settings.DEALER_ALONE_LIMIT = Decimal(5_000)
+    order = opens(alice, quantity="0.1")
+    refused = proposes(dealer, the_close_of(order))
+    assert proposes(dealer, the_close_of(order)).state == State.PROPOSED  # nobody has refused it yet
+    price_at("BTC-USD", "40_000.00", at=timezone.now() - timedelta(minutes=1))
+    assert tick(command(refused))[0].status == 400
+    btc_at("40_000.00")
+
+    again = proposes(dealer, the_close_of(order))
+
+    assert again.state == State.ORDERED
+    assert tick(command(again))[0].status == 200
+    assert proposes(dealer, the_close_of(opens(alice, quantity="0.1"))).state == State.PROPOSED
+
+
 def test_whoever_proposed_cannot_order_and_what_is_decided_stays(alice, dealer, settings):
     """Guards: MakerIsChecker; the CHECKs and triggers of trades_dealersaction, each by a statement around Python."""
     settings.DEALER_ALONE_LIMIT = Decimal(0)
@@ -178,7 +253,8 @@ def test_the_stream_alone_closes_nothing(alice, dealer, settings, forged):
 
 
 def test_an_operator_without_an_action_and_a_trader_with_one_are_no_commands(alice, dealer):
-    """Guard: `commands.decode`."""
+    """Guard: `commands.decode`. With a checksum of its own, the answer kept of a forged close would be another's: the
+    dealer's own would be refused, and they told that nothing was done."""
     order = opens(alice)
     asked = closing(alice, order.code)
     action = proposes(dealer, the_close_of(order))
@@ -186,6 +262,7 @@ def test_an_operator_without_an_action_and_a_trader_with_one_are_no_commands(ali
         replace(asked, actor=Actor.OPERATOR),
         replace(asked, action_id=action.pk),
         replace(command(action), key="mine", request_sha256="0" * 64),
+        replace(command(action), request_sha256="0" * 64),
     )
     for one in forged:
         with pytest.raises(Poison):

@@ -17,6 +17,7 @@ from tests.trades.instruments.staff import BTC, a_hedger, any_spread_counts, now
 from trades.instruments.change import would_fire
 from trades.instruments.errors import NoPriceToStateBy
 from trades.instruments.statement import ChangeStatement, lines
+from trades.instruments.stress import stress
 from trades.models import Order, OrderEvent
 
 pytestmark = pytest.mark.django_db
@@ -103,6 +104,30 @@ def test_a_resting_market_hides_nothing():
     market_closed_at(BTC, "40010.00")
 
     assert would_fire(BTC, WIDE)[0].stop_losses == 2
+
+
+@pytest.mark.parametrize("rests", [("GBP-USD",), ("EUR-GBP", "GBP-USD")])
+def test_a_resting_rate_hides_nothing_either(rests):
+    """Guard: `as_if_open`. Without it one person's change on a weekend, and what a move would fire, state nothing of
+    what is counted in another currency, and it fires on Monday."""
+    price_at("GBP-USD", "1.30")
+    price_at("EUR-GBP", "0.85")
+    opens(a_customer(with_usd="10_000.00"), symbol="EUR-GBP", quantity="1000", stopLoss="0.84900")
+    for symbol in rests:
+        market_closed_at(symbol, {"GBP-USD": "1.30", "EUR-GBP": "0.85"}[symbol])
+
+    assert would_fire("EUR-GBP", {"spread_bps": "200"})[0].stop_losses == 1
+    assert [one.statement.stop_losses for one in stress("EUR-GBP") if one.percent < 0] == [1, 1, 1]
+
+
+def test_what_a_resting_market_is_converted_by_states_what_it_would_stop_out():
+    """Guard: `moved` in `as_if_open`. Their own prices rest as well, and they can't be closed."""
+    price_at("GBP-USD", "1.30")
+    price_at("EUR-GBP", "0.85")
+    opens(a_customer(with_usd="2_000.00"), symbol="EUR-GBP", quantity="100000", leverage=100)
+    market_closed_at("GBP-USD", "1.30")
+    market_closed_at("EUR-GBP", "0.839")
+    assert [one.statement.stopped_out for one in stress("GBP-USD") if one.percent == 10] == [1]
 
 
 def test_a_refused_price_hides_nothing_after_the_feed_fell_silent():

@@ -54,6 +54,22 @@ def test_gold_at_155_with_a_spread_of_one_percent_is_refused_before_it_opens() -
     assert (balance(alice), Order.objects.filter(customer=alice).count()) == (usd("150_000.00"), 0)
 
 
+def test_losses_that_are_rounded_one_by_one_do_not_stop_out_what_opens() -> None:
+    """Guard: `positions` in `_refuse_stopped_out_at_once`. The look rounds each position's loss: 20 of 0.609 cents are
+    20 cents and not 13, so with 404.35 the last one opened, and was stopped out by the next look."""
+    asks(min_quantity=Decimal("0.00001"), leverage_cap=100)
+    btc_at("39_997.00", "40_200.00")
+    alice, bob = a_customer(with_usd="404.35"), a_customer(with_usd="404.54")
+    for customer in (alice, bob):
+        for _ in range(20):
+            opens(customer, quantity="0.00003", leverage=100)
+
+    assert "positions are stopped out at 50%" in refused(opening(alice, quantity="1", leverage=100))
+    order = opens(bob, quantity="1", leverage=100)
+    judges(bob)
+    assert became(order) == ("OPEN", "")
+
+
 def test_what_opens_is_not_stopped_out_by_the_next_look_at_the_same_price() -> None:
     """To the cent: 420.00 of margin; what is left beside it decides how much the spread may take."""
     btc_at("41_580.00", "42_000.00")  # 420.00 for each bitcoin
