@@ -330,9 +330,15 @@ def test_each_price_is_counted_once_where_a_feed_is_killed_in_the_middle_of_a_mi
         killed.process.wait()
     last = Running(markets_database, valkey, tmp_path / "last.log", "--record", str(record))
     soon(lambda: any("a feed that was killed" in line for line in last.lines()))
-    soon(lambda: len(list((tmp_path / "candles").iterdir())) <= 1)  # the last one's own
-    last.process.send_signal(signal.SIGTERM)
-    assert last.process.wait(60) == 0
+    files = tmp_path / "candles"
+    for _ in range(5):  # on a busy machine a feed that stops leaves what it has gathered to the next one
+        soon(lambda: len(list(files.iterdir())) <= 1)  # its own
+        last.process.send_signal(signal.SIGTERM)
+        assert last.process.wait(60) == 0
+        if not list(files.iterdir()):
+            break
+        last = Running(markets_database, valkey, tmp_path / "last.log", "--record", str(record))
+        soon(last.published)
 
     said: dict[str, list[Decimal]] = {}
     for row in csv.DictReader(record.open()):
@@ -347,7 +353,7 @@ def test_each_price_is_counted_once_where_a_feed_is_killed_in_the_middle_of_a_mi
         assert high <= max(said[symbol])
         assert low >= min(said[symbol])
     assert sum(count for _, count, _, _ in found) > 100
-    assert list((tmp_path / "candles").iterdir()) == []
+    assert list(files.iterdir()) == []
 
 
 def test_a_held_price_is_published_and_recorded_instead_of_the_walk(feed, markets_database):

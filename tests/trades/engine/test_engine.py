@@ -26,7 +26,7 @@ STREAM = stream_name(0)
 
 @pytest.fixture
 def engine() -> Iterator[Engine]:
-    streams.client().delete(STREAM, f"{STREAM}:dead")
+    streams.client().delete(STREAM, f"{STREAM}:dead", "replies:test")  # what an earlier test never read
     engine = Engine()
     assert engine._start()
     engine.turn()  # nothing is pending
