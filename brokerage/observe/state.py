@@ -1,7 +1,7 @@
 """How the whole stands, as PostgreSQL and Redis have it: what the exporter tells, and what /healthz judges by.
 
 Each function is one look of bounded work; it raises django.db.Error or redis.RedisError where its server is away. What
-the dashboard and `settlement_status` tell, too, is asked by the same functions (`trades/settlement/`).
+`settlement_status` tells, too, is asked by the same functions (`trades/settlement/`).
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def feed(real: datetime) -> FeedState:
 
 
 def beat_age(real: datetime) -> float:
-    """Seconds since beat has noted that it sent a task, which it does every few minutes."""
+    """Seconds since beat has noted that it sent a task, which it does every five seconds."""
     return age(PeriodicTask.objects.filter(enabled=True).aggregate(last=Max("last_run_at"))["last"], real)
 
 

@@ -20,9 +20,9 @@ from accounts.admin.base import ReadOnlyAdmin, may, names_in, open_to, withdraws
 from accounts.admin.dialogs import FreshCodeForm, OwnKeyForm, carried_out, dialog, id_in
 from accounts.states import ClientClass
 from trades import client_classes
+from trades.admin.proposals import ProposalColumns, decided_once
 from trades.models import ClientClassChange
 
-STATES = {"proposed": "warning", "applied": "success", "refused": ""}
 PAGE = "admin:trades_clientclasschange_change"
 
 
@@ -32,9 +32,10 @@ class ClassForm(OwnKeyForm):
 
 
 @admin.register(ClientClassChange)
-class ClientClassChangeAdmin(ReadOnlyAdmin):
+class ClientClassChangeAdmin(ProposalColumns, ReadOnlyAdmin):
     """Nothing is edited: a class is taken back by another change."""
 
+    states = {"proposed": "warning", "applied": "success", "refused": ""}
     list_display = ("made_when", "change_link", "customer_link", "state_label", "maker", "checker", "reason")
     list_filter = ("state", "becomes")
     related = ("customer", "made_by", "checked_by")
@@ -48,10 +49,6 @@ class ClientClassChangeAdmin(ReadOnlyAdmin):
     has_decide_permission = may("decide_client_class")
     has_refuse_permission = may("decide_client_class", "propose_client_class")
 
-    @admin.display(description="Guid")
-    def guid(self, one: ClientClassChange) -> str:
-        return shown.guid(one.pk)
-
     @admin.display(description="Change")
     def change_link(self, one: ClientClassChange) -> str:
         return shown.link("trades_clientclasschange", one.pk, self.what_changes(one))
@@ -63,26 +60,6 @@ class ClientClassChangeAdmin(ReadOnlyAdmin):
     @admin.display(description="Customer")
     def customer_link(self, one: ClientClassChange) -> str:
         return shown.link("accounts_customer", one.customer_id, one.customer)
-
-    @admin.display(description="State")
-    def state_label(self, one: ClientClassChange) -> str:
-        return shown.chip(one.state, STATES)
-
-    @admin.display(description="Maker")
-    def maker(self, one: ClientClassChange) -> str:
-        return shown.who(one.made_by)
-
-    @admin.display(description="Checker")
-    def checker(self, one: ClientClassChange) -> str:
-        return shown.who(one.checked_by, otherwise="withdrawn" if one.decided_at else shown.NOTHING)
-
-    @admin.display(description="Proposed at")
-    def made_when(self, one: ClientClassChange) -> str:
-        return shown.timestamp(one.made_at)
-
-    @admin.display(description="Decided at")
-    def decided_when(self, one: ClientClassChange) -> str:
-        return shown.timestamp(one.decided_at)
 
     @action(
         description="Apply",
@@ -125,14 +102,13 @@ def _decided(
     change_id, by = id_in(object_id), cast(UUID, request.user.pk)
     state = ClientClassChange.State
     wanted = state.APPLIED if decides is client_classes.apply else state.REFUSED
-
-    def decide_it() -> ClientClassChange:
-        try:
-            return decides(change_id, by=by, at=clock.firm_now())
-        except client_classes.ClassChangeDecided:
-            mine = ClientClassChange.objects.filter(pk=change_id, state=wanted, checked_by=by).first()
-            if mine is None:
-                raise
-            return mine
-
-    return carried_out(request, decide_it, told, PAGE, change_id)
+    mine = ClientClassChange.objects.filter(pk=change_id, state=wanted, checked_by=by)
+    return carried_out(
+        request,
+        lambda: decided_once(
+            lambda: decides(change_id, by=by, at=clock.firm_now()), client_classes.ClassChangeDecided, mine
+        ),
+        told,
+        PAGE,
+        change_id,
+    )

@@ -16,16 +16,15 @@ from accounts import clock
 from accounts.admin import shown
 from accounts.admin.base import ReadOnlyAdmin, asked_once, may, names_in, open_to, withdraws_or
 from accounts.admin.clients import ApiClientAdmin
-from accounts.admin.dialogs import FreshCodeForm, ReasonForm, carried_out, dialog, id_in
+from accounts.admin.dialogs import FreshCodeForm, OwnKeyForm, ReasonForm, carried_out, dialog, id_in
 from accounts.identity import FIRM_SCOPES
-from accounts.ids import uuid7
 from accounts.models import ApiClient
 from trades import controls
 from trades.admin.foreseen import dialog_shown, proposal_shown
+from trades.admin.proposals import ProposalColumns
 from trades.models import ControlChange, SettlementWindow
 
 PAGE, LIST = "admin:trades_controlchange_change", "admin:trades_controlchange_changelist"
-STATES = {"proposed": "warning", "applied": "success", "refused": ""}
 WORDS = {
     "is_automatic": "its batches are confirmed by nobody",
     "legs_are_automatic": "its legs settle as expected, at once, without a report",
@@ -43,7 +42,8 @@ class ApplyForm(FreshCodeForm):
 
 
 @admin.register(ControlChange)
-class ControlChangeAdmin(ReadOnlyAdmin):
+class ControlChangeAdmin(ProposalColumns, ReadOnlyAdmin):
+    states = {"proposed": "warning", "applied": "success", "refused": ""}
     list_display = ("made_when", "change_link", "of", "state_label", "maker", "checker", "reason")
     list_filter = ("state", "kind")
     related = ("made_by", "checked_by")
@@ -56,10 +56,6 @@ class ControlChangeAdmin(ReadOnlyAdmin):
     actions_detail = ("apply", "refuse")
     has_decide_permission = may("decide_control")
     has_refuse_permission = may("decide_control", "change_window", "manage_clients")
-
-    @admin.display(description="Guid")
-    def guid(self, one: ControlChange) -> str:
-        return shown.guid(one.pk)
 
     @admin.display(description="Proposal")
     def change_link(self, one: ControlChange) -> str:
@@ -74,26 +70,6 @@ class ControlChangeAdmin(ReadOnlyAdmin):
     @asked_once
     def adds_shown(self, one: ControlChange) -> str:
         return _told(one)
-
-    @admin.display(description="State")
-    def state_label(self, one: ControlChange) -> str:
-        return shown.chip(one.state, STATES)
-
-    @admin.display(description="Maker")
-    def maker(self, one: ControlChange) -> str:
-        return shown.who(one.made_by)
-
-    @admin.display(description="Checker")
-    def checker(self, one: ControlChange) -> str:
-        return shown.who(one.checked_by, otherwise="withdrawn" if one.decided_at else shown.NOTHING)
-
-    @admin.display(description="Proposed at")
-    def made_when(self, one: ControlChange) -> str:
-        return shown.timestamp(one.made_at)
-
-    @admin.display(description="Decided at")
-    def decided_when(self, one: ControlChange) -> str:
-        return shown.timestamp(one.decided_at)
 
     @action(
         description="Apply",
@@ -143,8 +119,7 @@ class ControlChangeAdmin(ReadOnlyAdmin):
         return open_to(request, maker, "decide_control", offered, decide="apply", refuse="refuse")
 
 
-class ProposeForm(ReasonForm):
-    once = forms.UUIDField(initial=uuid7, widget=forms.HiddenInput)
+class ProposeForm(OwnKeyForm, ReasonForm):
     adds = forms.MultipleChoiceField(label="What", widget=UnfoldAdminCheckboxSelectMultipleWidget)
     field_order = ("adds", "reason")
 

@@ -28,6 +28,7 @@ from accounts.identity import Actor
 from accounts.selectors import assets, customer_named
 from trades.admin.foreseen import dialog_shown, proposal_shown, would_move
 from trades.admin.movements import movements_of_correction
+from trades.admin.proposals import ProposalColumns, decided_once, undecided
 from trades.corrections import decide
 from trades.corrections.batch_reversal import carry_on_once
 from trades.corrections.errors import AlreadyDecided
@@ -35,7 +36,6 @@ from trades.corrections.propose import LONGEST_REASON, propose_adjustment
 from trades.models import Correction, SettlementBatch
 from trades.states import CARRIED_OUT, CorrectionState
 
-STATES = {"proposed": "warning", "applying": "info", "applied": "success", "rejected": ""}
 PAGE, LIST = "admin:trades_correction_change", "admin:trades_correction_changelist"
 ABOUT = {
     Correction.Kind.REVERSE_TRADE: "trades_trade",
@@ -146,9 +146,10 @@ def adjust(request: HttpRequest, customer_id: UUID, given: dict[str, Any], to: s
 
 
 @admin.register(Correction)
-class CorrectionAdmin(ReadOnlyAdmin):
+class CorrectionAdmin(ProposalColumns, ReadOnlyAdmin):
     """Nothing is edited: an applied correction is further movements, which name it."""
 
+    states = {"proposed": "warning", "applying": "info", "applied": "success", "rejected": ""}
     exports = True
     list_display = ("made_when", "kind_link", "about", "amount_shown", "state_label", "maker", "checker", "reason")
     list_filter = ("state", "kind")
@@ -167,10 +168,6 @@ class CorrectionAdmin(ReadOnlyAdmin):
     has_propose_permission = may("propose_correction")
     has_decide_permission = may("apply_correction")
     has_reject_permission = may("apply_correction", "propose_correction")
-
-    @admin.display(description="Guid")
-    def guid(self, correction: Correction) -> str:
-        return shown.guid(correction.pk)
 
     @admin.display(description="Kind")
     def kind_link(self, correction: Correction) -> str:
@@ -193,10 +190,6 @@ class CorrectionAdmin(ReadOnlyAdmin):
         is_signed = correction.direction or correction.kind in COMES_IN or correction.kind in GOES_OUT
         return (shown.gain if is_signed else shown.amount)(sign * correction.amount, correction.asset)
 
-    @admin.display(description="State")
-    def state_label(self, correction: Correction) -> str:
-        return shown.chip(correction.state, STATES)
-
     @admin.display(description="Maker")
     def maker(self, correction: Correction) -> str:
         return shown.who(correction.made_by, correction.made_by_client)
@@ -205,16 +198,7 @@ class CorrectionAdmin(ReadOnlyAdmin):
     def checker(self, correction: Correction) -> str:
         if correction.state == CorrectionState.APPLIED and not correction.needs_checker:
             return "within the limit"
-        otherwise = "withdrawn" if correction.decided_at else shown.NOTHING
-        return shown.who(correction.checked_by, correction.checked_by_client, otherwise)
-
-    @admin.display(description="Proposed at")
-    def made_when(self, correction: Correction) -> str:
-        return shown.timestamp(correction.made_at)
-
-    @admin.display(description="Decided at")
-    def decided_when(self, correction: Correction) -> str:
-        return shown.timestamp(correction.decided_at)
+        return shown.who(correction.checked_by, correction.checked_by_client, undecided(correction))
 
     @admin.display(description="Trades taken back")
     def progress(self, correction: Correction) -> str:
@@ -306,14 +290,13 @@ def _decided(
     """Decide; whoever answers the dialog a second time is told what they did the first time."""
     correction_id = id_in(object_id)
     wanted = [CorrectionState.REJECTED] if decides is decide.reject else CARRIED_OUT
-
-    def decide_it() -> Correction:
-        try:
-            return decides(correction_id, by=actor(request), at=clock.firm_now())
-        except AlreadyDecided:
-            mine = Correction.objects.filter(pk=correction_id, state__in=wanted, checked_by=request.user.pk).first()
-            if mine is None:
-                raise
-            return mine
-
-    return carried_out(request, decide_it, told, PAGE, correction_id)
+    mine = Correction.objects.filter(pk=correction_id, state__in=wanted, checked_by=request.user.pk)
+    return carried_out(
+        request,
+        lambda: decided_once(
+            lambda: decides(correction_id, by=actor(request), at=clock.firm_now()), AlreadyDecided, mine
+        ),
+        told,
+        PAGE,
+        correction_id,
+    )

@@ -21,13 +21,13 @@ from accounts.admin.dialogs import FreshCodeForm, OwnKeyForm, dialog, id_in
 from accounts.errors import Refusal
 from quotes import symbols
 from trades.admin.order_events import account_currency
+from trades.admin.proposals import ProposalColumns, decided_once
 from trades.dealing import order as dealing
 from trades.dealing import send
 from trades.dealing.errors import ActionDecided
 from trades.dealing.order import Wanted
 from trades.models import DealersAction, Order
 
-STATES = {"proposed": "warning", "ordered": "success", "refused": ""}
 PAGE = "admin:trades_dealersaction_change"
 Kind, State = DealersAction.Kind, DealersAction.State
 
@@ -132,7 +132,8 @@ def _sentence(found: send.Outcome) -> str:
 
 
 @admin.register(DealersAction)
-class DealersActionAdmin(ReadOnlyAdmin):
+class DealersActionAdmin(ProposalColumns, ReadOnlyAdmin):
+    states = {"proposed": "warning", "ordered": "success", "refused": ""}
     exports = True
     list_display = ("made_when", "what", "about", "worth_shown", "state_label", "maker", "checker", "reason")
     list_filter = ("state", "kind")
@@ -151,10 +152,6 @@ class DealersActionAdmin(ReadOnlyAdmin):
     has_deal_permission = may_deal
     has_decide_permission = may_decide
     has_refuse_permission = may("decide_deal", "deal")
-
-    @admin.display(description="Guid")
-    def guid(self, one: DealersAction) -> str:
-        return shown.guid(one.pk)
 
     @admin.display(description="Action")
     def what(self, one: DealersAction) -> str:
@@ -175,27 +172,12 @@ class DealersActionAdmin(ReadOnlyAdmin):
     def worth_shown(self, one: DealersAction) -> str:
         return shown.amount(one.worth, account_currency())
 
-    @admin.display(description="State")
-    def state_label(self, one: DealersAction) -> str:
-        return shown.chip(one.state, STATES)
-
-    @admin.display(description="Maker")
-    def maker(self, one: DealersAction) -> str:
-        return shown.who(one.made_by)
-
-    @admin.display(description="Checker")
-    def checker(self, one: DealersAction) -> str:
-        if one.state == State.ORDERED and not one.needs_checker:
-            return "within the limit"
-        return shown.who(one.checked_by, otherwise="withdrawn" if one.decided_at else shown.NOTHING)
+    def alone(self, one: DealersAction) -> str:
+        return "within the limit" if one.state == State.ORDERED and not one.needs_checker else ""
 
     @admin.display(description="Made at")
     def made_when(self, one: DealersAction) -> str:
         return shown.timestamp(one.made_at)
-
-    @admin.display(description="Decided at")
-    def decided_when(self, one: DealersAction) -> str:
-        return shown.timestamp(one.decided_at)
 
     @admin.display(description="The engine's answer")
     @asked_once
@@ -294,17 +276,13 @@ def _decide(
 ) -> HttpResponse:
     """Decide; whoever answers the dialog a second time is told what they did the first time."""
     action_id, by = id_in(object_id), cast(UUID, request.user.pk)
-
-    def decide_it() -> DealersAction:
-        try:
-            return decides(action_id, by=by, at=clock.firm_now())
-        except ActionDecided:
-            mine = DealersAction.objects.filter(pk=action_id, state=wanted, checked_by=by).first()
-            if mine is None:
-                raise
-            return mine
-
-    return _told(request, decide_it, PAGE, action_id)
+    mine = DealersAction.objects.filter(pk=action_id, state=wanted, checked_by=by)
+    return _told(
+        request,
+        lambda: decided_once(lambda: decides(action_id, by=by, at=clock.firm_now()), ActionDecided, mine),
+        PAGE,
+        action_id,
+    )
 
 
 def of_order(order: Order) -> set[str]:

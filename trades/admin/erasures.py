@@ -17,16 +17,17 @@ from accounts.admin import shown
 from accounts.admin.base import ReadOnlyAdmin, may, names_in, open_to, withdraws_or
 from accounts.admin.dialogs import FreshCodeForm, carried_out, dialog, id_in
 from trades import erasure
+from trades.admin.proposals import ProposalColumns, decided_once
 from trades.models import Erasure
 
-STATES = {"proposed": "warning", "done": "success", "refused": ""}
 PAGE = "admin:trades_erasure_change"
 
 
 @admin.register(Erasure)
-class ErasureAdmin(ReadOnlyAdmin):
+class ErasureAdmin(ProposalColumns, ReadOnlyAdmin):
     """Nothing is edited, and what was erased doesn't come back."""
 
+    states = {"proposed": "warning", "done": "success", "refused": ""}
     list_display = ("made_when", "erasure_link", "customer_link", "state_label", "maker", "checker", "reason")
     list_filter = ("state",)
     related = ("customer", "made_by", "checked_by")
@@ -40,10 +41,6 @@ class ErasureAdmin(ReadOnlyAdmin):
     has_decide_permission = may("decide_erasure")
     has_refuse_permission = may("decide_erasure", "propose_erasure")
 
-    @admin.display(description="Guid")
-    def guid(self, one: Erasure) -> str:
-        return shown.guid(one.pk)
-
     @admin.display(description="Erasure")
     def erasure_link(self, one: Erasure) -> str:
         return shown.link("trades_erasure", one.pk, shown.short_guid(one.pk))
@@ -51,26 +48,6 @@ class ErasureAdmin(ReadOnlyAdmin):
     @admin.display(description="Customer")
     def customer_link(self, one: Erasure) -> str:
         return shown.link("accounts_customer", one.customer_id, one.customer)
-
-    @admin.display(description="State")
-    def state_label(self, one: Erasure) -> str:
-        return shown.chip(one.state, STATES)
-
-    @admin.display(description="Maker")
-    def maker(self, one: Erasure) -> str:
-        return shown.who(one.made_by)
-
-    @admin.display(description="Checker")
-    def checker(self, one: Erasure) -> str:
-        return shown.who(one.checked_by, otherwise="withdrawn" if one.decided_at else shown.NOTHING)
-
-    @admin.display(description="Proposed at")
-    def made_when(self, one: Erasure) -> str:
-        return shown.timestamp(one.made_at)
-
-    @admin.display(description="Decided at")
-    def decided_when(self, one: Erasure) -> str:
-        return shown.timestamp(one.decided_at)
 
     @action(
         description="Erase",
@@ -110,14 +87,11 @@ def _decided(request: HttpRequest, object_id: str, decides: Callable[..., Erasur
     """Decide; whoever answers the dialog a second time is told what they did the first time."""
     erasure_id, by = id_in(object_id), cast(UUID, request.user.pk)
     wanted = Erasure.State.DONE if decides is erasure.carry_out else Erasure.State.REFUSED
-
-    def decide_it() -> Erasure:
-        try:
-            return decides(erasure_id, by=by, at=clock.firm_now())
-        except erasure.ErasureDecided:
-            mine = Erasure.objects.filter(pk=erasure_id, state=wanted, checked_by=by).first()
-            if mine is None:
-                raise
-            return mine
-
-    return carried_out(request, decide_it, told, PAGE, erasure_id)
+    mine = Erasure.objects.filter(pk=erasure_id, state=wanted, checked_by=by)
+    return carried_out(
+        request,
+        lambda: decided_once(lambda: decides(erasure_id, by=by, at=clock.firm_now()), erasure.ErasureDecided, mine),
+        told,
+        PAGE,
+        erasure_id,
+    )

@@ -25,12 +25,12 @@ from quotes import symbols, terms
 from quotes.models import InstrumentChange
 from quotes.models.instrument import MOVING
 from trades.admin.foreseen import dialog_shown, proposal_shown
+from trades.admin.proposals import ProposalColumns, decided_once
 from trades.instruments import change
 from trades.instruments.errors import ChangeDecided
 from trades.instruments.selectors import changes_shown
 from trades.instruments.statement import ChangeStatement, told
 
-STATES = {"proposed": "warning", "applied": "success", "refused": ""}
 PAGE, LIST = "admin:quotes_instrumentchange_change", "admin:quotes_instrumentchange_changelist"
 
 
@@ -77,9 +77,10 @@ class ApplyForm(FreshCodeForm):
 
 
 @admin.register(InstrumentChange)
-class InstrumentChangeAdmin(ReadOnlyAdmin):
+class InstrumentChangeAdmin(ProposalColumns, ReadOnlyAdmin):
     """Nothing is edited: a change is taken back by another one."""
 
+    states = {"proposed": "warning", "applied": "success", "refused": ""}
     list_display = (
         "made_when",
         "change_link",
@@ -106,10 +107,6 @@ class InstrumentChangeAdmin(ReadOnlyAdmin):
     has_decide_permission = may("apply_instrument_change")
     has_refuse_permission = may("apply_instrument_change", "change_instrument")
 
-    @admin.display(description="Guid")
-    def guid(self, one: InstrumentChange) -> str:
-        return shown.guid(one.pk)
-
     @admin.display(description="Change")
     def change_link(self, one: InstrumentChange) -> str:
         return shown.link("quotes_instrumentchange", one.pk, changes_shown(one))
@@ -131,27 +128,8 @@ class InstrumentChangeAdmin(ReadOnlyAdmin):
     def applied_shown(self, one: InstrumentChange) -> str:
         return shown.NOTHING if one.stated_when_applied is None else _statement(one.stated_when_applied)
 
-    @admin.display(description="State")
-    def state_label(self, one: InstrumentChange) -> str:
-        return shown.chip(one.state, STATES)
-
-    @admin.display(description="Maker")
-    def maker(self, one: InstrumentChange) -> str:
-        return shown.who(one.made_by)
-
-    @admin.display(description="Checker")
-    def checker(self, one: InstrumentChange) -> str:
-        if one.state == InstrumentChange.State.APPLIED and not one.needs_checker:
-            return "within the band"
-        return shown.who(one.checked_by, otherwise="withdrawn" if one.decided_at else shown.NOTHING)
-
-    @admin.display(description="Proposed at")
-    def made_when(self, one: InstrumentChange) -> str:
-        return shown.timestamp(one.made_at)
-
-    @admin.display(description="Decided at")
-    def decided_when(self, one: InstrumentChange) -> str:
-        return shown.timestamp(one.decided_at)
+    def alone(self, one: InstrumentChange) -> str:
+        return "within the band" if one.state == InstrumentChange.State.APPLIED and not one.needs_checker else ""
 
     @action(
         description="Propose a change",
@@ -227,17 +205,14 @@ def _decided(request: HttpRequest, object_id: str, decides: Callable[..., Instru
     """Decide; whoever answers the dialog a second time is told what they did the first time."""
     change_id, by = id_in(object_id), _who(request)
     wanted = InstrumentChange.State.APPLIED if decides is change.apply else InstrumentChange.State.REFUSED
-
-    def decide_it() -> InstrumentChange:
-        try:
-            return decides(change_id, by=by, at=clock.firm_now())
-        except ChangeDecided:
-            mine = InstrumentChange.objects.filter(pk=change_id, state=wanted, checked_by=by).first()
-            if mine is None:
-                raise
-            return mine
-
-    return carried_out(request, decide_it, told, PAGE, change_id)
+    mine = InstrumentChange.objects.filter(pk=change_id, state=wanted, checked_by=by)
+    return carried_out(
+        request,
+        lambda: decided_once(lambda: decides(change_id, by=by, at=clock.firm_now()), ChangeDecided, mine),
+        told,
+        PAGE,
+        change_id,
+    )
 
 
 def _who(request: HttpRequest) -> UUID:

@@ -24,13 +24,13 @@ from accounts.admin import shown
 from accounts.admin.base import ReadOnlyAdmin, may, names_in, open_to, withdraws_or
 from accounts.admin.dialogs import FreshCodeForm, OwnKeyForm, carried_out, dialog, id_in
 from accounts.models import Asset
+from trades.admin.proposals import ProposalColumns, decided_once
 from trades.models import Counterparty, StandingInstruction
 from trades.settlement.instructions import standing
 from trades.settlement.instructions.addresses import NETWORKS
 from trades.settlement.instructions.errors import StandingInstructionDecided
 from trades.states import StandingState
 
-STATES = {"proposed": "warning", "approved": "success", "refused": ""}
 PAGE, LIST = "admin:trades_standinginstruction_change", "admin:trades_standinginstruction_changelist"
 DESTINATION = ("holder", "iban", "bic", "bank_name", "network", "address", "memo")
 
@@ -59,7 +59,8 @@ class StandingForm(OwnKeyForm):
 
 
 @admin.register(StandingInstruction)
-class StandingInstructionAdmin(ReadOnlyAdmin):
+class StandingInstructionAdmin(ProposalColumns, ReadOnlyAdmin):
+    states = {"proposed": "warning", "approved": "success", "refused": ""}
     list_display = (
         "made_when",
         "counterparty",
@@ -87,10 +88,6 @@ class StandingInstructionAdmin(ReadOnlyAdmin):
     has_decide_permission = may("decide_standing_instruction")
     has_refuse_permission = may("decide_standing_instruction", "propose_standing_instruction")
 
-    @admin.display(description="Guid")
-    def guid(self, one: StandingInstruction) -> str:
-        return shown.guid(one.pk)
-
     @admin.display(description="Goes to")
     def where_to(self, one: StandingInstruction) -> str:
         return shown.link("trades_standinginstruction", one.pk, shown.long(one.iban or one.address))
@@ -103,10 +100,6 @@ class StandingInstructionAdmin(ReadOnlyAdmin):
     def bic_shown(self, one: StandingInstruction) -> str:
         return one.bic or shown.NOTHING
 
-    @admin.display(description="State")
-    def state_label(self, one: StandingInstruction) -> str:
-        return shown.chip(one.state, STATES)
-
     @admin.display(description="Not before")
     def not_before_when(self, one: StandingInstruction) -> str:
         return shown.timestamp(one.not_before)
@@ -114,22 +107,6 @@ class StandingInstructionAdmin(ReadOnlyAdmin):
     @admin.display(description="In force from")
     def in_force_when(self, one: StandingInstruction) -> str:
         return shown.timestamp(one.in_force_from)
-
-    @admin.display(description="Maker")
-    def maker(self, one: StandingInstruction) -> str:
-        return shown.who(one.made_by)
-
-    @admin.display(description="Checker")
-    def checker(self, one: StandingInstruction) -> str:
-        return shown.who(one.checked_by, otherwise="withdrawn" if one.decided_at else shown.NOTHING)
-
-    @admin.display(description="Proposed at")
-    def made_when(self, one: StandingInstruction) -> str:
-        return shown.timestamp(one.made_at)
-
-    @admin.display(description="Decided at")
-    def decided_when(self, one: StandingInstruction) -> str:
-        return shown.timestamp(one.decided_at)
 
     @action(
         description="Propose a standing instruction",
@@ -204,17 +181,16 @@ def _decided(
     """Decide; whoever answers the dialog a second time is told what they did the first time."""
     standing_id, by = id_in(object_id), _who(request)
     wanted = StandingState.APPROVED if decides is standing.approve else StandingState.REFUSED
-
-    def decide_it() -> StandingInstruction:
-        try:
-            return decides(standing_id, by=by, at=clock.firm_now())
-        except StandingInstructionDecided:
-            mine = StandingInstruction.objects.filter(pk=standing_id, state=wanted, checked_by=by).first()
-            if mine is None:
-                raise
-            return mine
-
-    return carried_out(request, decide_it, told, PAGE, standing_id)
+    mine = StandingInstruction.objects.filter(pk=standing_id, state=wanted, checked_by=by)
+    return carried_out(
+        request,
+        lambda: decided_once(
+            lambda: decides(standing_id, by=by, at=clock.firm_now()), StandingInstructionDecided, mine
+        ),
+        told,
+        PAGE,
+        standing_id,
+    )
 
 
 def _who(request: HttpRequest) -> UUID:
