@@ -156,6 +156,13 @@ def django_db_setup(django_db_setup: None, django_db_blocker: pytest.FixtureRequ
 
 
 @pytest.fixture(autouse=True)
+def _nothing_left_in_redis(request: pytest.FixtureRequest) -> None:
+    """No rollback reaches Redis. A group of tests shares live processes, which empty it when they start."""
+    if request.node.get_closest_marker("xdist_group") is None:
+        streams.client().flushdb()
+
+
+@pytest.fixture(autouse=True)
 def _no_prices_left_over() -> Iterator[None]:
     """Prices live in Redis, which no rollback reaches."""
     symbols.forget()
