@@ -52,7 +52,9 @@ ALL: Final = (
     Deed("report_leg", "Report that a leg was settled, or failed.", (MAKER,)),
     Deed("flag_trade", "Hold a trade back from settlement, or let it settle.", (MAKER, RISK)),
     Deed("change_window", "Change when batches are cut, and how.", (MAKER,)),
-    Deed("decide_control", "Let a window go without a person, or an API client do more, as another proposed.", (RISK,)),
+    Deed(
+        "decide_control", "Let a window go alone, an API client do more, or more be open, as another proposed.", (RISK,)
+    ),
     Deed("handle_instruction", "Say that a settlement instruction was sent, failed or is cancelled.", (MAKER,)),
     Deed("make_payment_file", "Make a payment file, and fetch it.", (MAKER,)),
     Deed("add_counterparty", "Add a counterparty, and switch one off or on.", (MAKER,)),
@@ -77,6 +79,7 @@ ALL: Final = (
     Deed("halt_market", "Halt a market, let it close only, or resume it.", (DEALER, RISK)),
     Deed("change_instrument", "Add an instrument or trading hours, and propose a change.", (DEALER,)),
     Deed("apply_instrument_change", "Apply or refuse a change of an instrument that somebody else proposed.", (RISK,)),
+    Deed("change_limit", "Set and lower a risk limit, and propose to raise it.", (RISK,)),
     Deed("backfill_candles", "Fill gaps of the candles from a source.", (DEALER,)),
     # taking out and reading
     Deed("export", "Take a list out as a file.", (DEALER, MAKER, CHECKER, RISK, AUDITOR)),
@@ -107,7 +110,7 @@ _LEDGER = (
 )
 _MARKETS = (
     *("quotes_instrument", "quotes_instrumentchange", "quotes_candle"),
-    *("quotes_pricehold", "quotes_tradinghours", "quotes_marketswitch"),
+    *("quotes_pricehold", "quotes_tradinghours", "quotes_marketswitch", "trades_risklimit"),
 )
 _WEBHOOKS = ("accounts_webhooksubscription", "accounts_webhookdelivery", "accounts_webhookattempt")
 _SYSTEM = (

@@ -79,6 +79,7 @@ VERSIONED: Final = (
     Versioned("quotes_termband", "term"),
     Versioned("quotes_tradinghours", "name"),
     Versioned("trades_controlchange", "id"),
+    Versioned("trades_risklimit", "id"),
     Versioned("trades_settlementwindow", "id", without=("last_cut_at", "waits_since")),
     Versioned("trades_correction", "id"),
     Versioned("trades_dealersaction", "id"),

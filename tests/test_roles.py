@@ -75,6 +75,7 @@ NEVER_DELETED = {
     "trades_marginaccount",
     "trades_order",
     "trades_payment",
+    "trades_risklimit",
     "trades_settlementbatch",
     "trades_settlementinstruction",
     "trades_settlementleg",

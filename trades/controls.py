@@ -1,4 +1,5 @@
-"""Switching a control off takes two persons: a window that confirms or settles by itself, an API client that does more.
+"""Switching a control off takes two persons: a window that confirms or settles by itself, an API client that does more,
+a limit that is raised or taken away.
 
 Switching it on again is one person's, at once: a brake must be quick.
 """
@@ -17,6 +18,7 @@ from accounts.errors import Conflict, Malformed, NotFound, Refusal
 from accounts.identity import FIRM_SCOPES
 from accounts.models import ApiClient
 from accounts.services.proposals import made_by_dialog, undecided
+from trades import risk_limits
 from trades.errors import MakerIsChecker
 from trades.models import ControlChange, SettlementWindow
 
@@ -59,7 +61,7 @@ def propose(
     made = made_by_dialog(ControlChange, once, lambda one: (one.subject, one.adds, one.reason) == is_this)
     if made is not None:
         return made
-    if not wanted or not reason or set(wanted) - _missing(kind, subject):
+    if not wanted or not reason or not _can_be_added(kind, subject, wanted):
         raise NothingIsAdded
     try:
         with transaction.atomic():
@@ -72,7 +74,10 @@ def propose(
 
 @conflicts.atomic
 def apply(change_id: UUID, *, by: UUID, at: datetime) -> ControlChange:
-    """Switch it off, as the second person. Raises ControlNotFound, ControlDecided, MakerIsChecker, NothingIsAdded."""
+    """Switch it off, as the second person.
+
+    Raises ControlNotFound, ControlDecided, MakerIsChecker, NothingIsAdded, and LimitMoved.
+    """
     change = _undecided(change_id)
     if change.made_by_id == by:
         raise MakerIsChecker("Whoever proposed to switch a control off can't apply it.")
@@ -81,6 +86,8 @@ def apply(change_id: UUID, *, by: UUID, at: datetime) -> ControlChange:
         done = SettlementWindow.objects.filter(pk=change.subject).update(**dict.fromkeys(change.adds, True))
         if not done:
             raise NothingIsAdded
+    elif change.kind == Kind.LIMIT:
+        risk_limits.carry_out(change.subject, change.adds[0])
     else:
         client = ApiClient.objects.select_for_update(no_key=True).filter(pk=change.subject).first()
         if client is None:
@@ -95,6 +102,12 @@ def refuse(change_id: UUID, *, by: UUID, at: datetime) -> ControlChange:
     """Decide against it; its maker withdraws it this way. Raises ControlNotFound, ControlDecided."""
     change = _undecided(change_id)
     return _decided(change, State.REFUSED, None if change.made_by_id == by else by, at)
+
+
+def _can_be_added(kind: str, subject: UUID, wanted: Collection[str]) -> bool:
+    if kind == Kind.LIMIT:
+        return len(wanted) == 1 and all(risk_limits.raises(subject, one) for one in wanted)
+    return not set(wanted) - _missing(kind, subject)
 
 
 def _missing(kind: str, subject: UUID) -> set[str]:

@@ -267,6 +267,25 @@ WHERE coalesce(m.owed, 0) <> coalesce(t.owed, 0) OR m.owed > 0 AND NOT EXISTS (
 ORDER BY 1
 """
 
+# Counted only while there is a limit that goes by it.
+_EXPOSED = """
+WITH is_open AS (
+    SELECT c.partition, o.instrument_id,
+        coalesce(sum(o.margin * o.leverage) FILTER (WHERE o.side = 'buy'), 0) AS bought,
+        coalesce(sum(o.margin * o.leverage) FILTER (WHERE o.side = 'sell'), 0) AS sold
+    FROM trades_order o JOIN accounts_customer c ON c.id = o.customer_id
+    WHERE o.status = 'OPEN' GROUP BY c.partition, o.instrument_id
+)
+SELECT coalesce(e.partition, i.partition), coalesce(e.instrument_id, i.instrument_id),
+       coalesce(e.bought, 0), coalesce(e.sold, 0), coalesce(i.bought, 0), coalesce(i.sold, 0)
+FROM trades_openexposure e
+FULL JOIN is_open i ON (i.partition, i.instrument_id) = (e.partition, e.instrument_id)
+WHERE (coalesce(e.bought, 0), coalesce(e.sold, 0)) <> (coalesce(i.bought, 0), coalesce(i.sold, 0)) AND EXISTS (
+    SELECT FROM trades_risklimit
+    WHERE amount IS NOT NULL AND kind IN ('symbol', 'firm', 'symbol_net', 'firm_net'))
+ORDER BY 1, 2
+"""
+
 
 def _origins() -> Looked:
     if settings.SANDBOX:
@@ -347,5 +366,11 @@ CHECKS: Final = (
         "trades_marginaccount",
         _OWED,
         "Customer {0} owes {1} since {2}, or no position from before is open; the transfers advanced {3} on balance.",
+    ),
+    statement(
+        "open exposure",
+        "trades_openexposure",
+        _EXPOSED,
+        "Partition {0} counts {2} bought and {3} sold in {1}; its open orders come to {4} and {5}.",
     ),
 )

@@ -131,6 +131,7 @@ class CancelReason(TextChoices):
     FORBIDDEN = "forbidden", "the customer or the instrument was not open to new orders when its price came"
     GAP = "gap", "a gap took its price beyond its own take profit"
     LEVERAGE = "leverage", "more leverage than the customer was allowed by then"
+    LIMIT = "limit", "a risk limit of the firm was reached when its price came"
     SPREAD = "spread", "its stop loss or a stop-out would have closed it at once, by the spread alone"
     OPERATOR = "operator"
 

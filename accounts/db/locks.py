@@ -22,6 +22,7 @@ ACCEPTING: Final = 0xACCE97  # shared by whoever writes trades down; nobody take
 MEMBERSHIP: Final = 0x5E771E  # whoever changes which trades are in which batch
 WEBHOOKS: Final = 0x3EB4  # one worker begins sending webhooks at a time: a session holds it over many transactions
 LEASE_TAKING: Final = 0x6C65617365  # engines take leases in turn: two takers would not see each other
+OPENING: Final = 0x09E4  # who opens positions against a limit of the firm takes turns, from its sums to its commit
 
 # The first of two numbers.
 SETTLER_SLOT: Final = 0x5EA7  # and the slot's number: one settler has it

@@ -128,6 +128,12 @@ def _margin(_: datetime, __: datetime) -> Found:
     margin = state.margin()
     yield _one("brokerage_customers_called", "Customers at or below the margin call.", margin.called)
     yield _one("brokerage_customers_below_stop_out", "Of these, at or below the stop-out.", margin.stopped_out)
+    used = _gauge(
+        "brokerage_limit_used_ratio", "Which share of a risk limit is used; 1: all of it.", ["kind", "symbol"]
+    )
+    for kind, symbol, share in state.limits():
+        used.add_metric([kind, symbol], share)
+    yield used
 
 
 def _settlement(_: datetime, now: datetime) -> Found:

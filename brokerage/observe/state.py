@@ -33,6 +33,7 @@ from trades.admin.margin_levels import figures_of
 from trades.margin import levels
 from trades.margin.commands import GROUP, stream_name
 from trades.models import EngineLease, MarginAccount, SettlementLeg
+from trades.reads import risk_limits
 from trades.settlement.lateness import late_windows, legs_due, open_batches
 from trades.settlement.waiting import Oldest, oldest
 
@@ -167,6 +168,13 @@ def margin() -> Margin:
     figures = figures_of(ids[:MOST_CALLED], currency, prices.latest()) if ids else {}
     reached = [one for _, one in figures.values() if levels.reaches(one.equity, one.margin, settings.STOP_OUT_PERCENT)]
     return Margin(len(ids), len(reached))
+
+
+def limits() -> list[tuple[str, str, float]]:
+    """Of each limit of a symbol or of the firm: its kind, its symbol (empty: of each, or of the firm), and which share
+    of it is used."""
+    uses = risk_limits.of_the_firm()
+    return [(use.limit.kind, use.limit.instrument_id or "", (use.percent or 0) / 100) for use in uses]
 
 
 # --- settlement ------------------------------------------------------------------------------------

@@ -51,6 +51,7 @@ from trades.models import (
     Payment,
     PaymentEvent,
     PaymentFile,
+    RiskLimit,
     SettlementBatch,
     SettlementInstruction,
     SettlementLeg,
@@ -336,6 +337,7 @@ def _control(numbers: range, customers: list[Customer], batches: list[Settlement
         ControlChange(kind="window", subject=uuid7(), adds=["is_automatic"], reason="x", made_by=maker, made_at=at)
         for maker in makers
     )
+    RiskLimit.objects.bulk_create(RiskLimit(kind="customer", customer=one, amount=10**9) for one in customers)
     Break.objects.bulk_create(
         Break(kind="leg_difference", asset_id="USD", amount=-7, subject=uuid7(), owner=maker, opened_at=at)
         for maker in makers

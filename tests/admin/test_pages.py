@@ -39,6 +39,7 @@ READ_ONLY = {
     "quotes_quote",
     "trades_clientclasschange",
     "trades_controlchange",
+    "trades_risklimit",
     "trades_correction",
     "trades_dealersaction",
     "trades_counterparty",

@@ -1,8 +1,9 @@
-"""Controls that are to be switched off: proposed on a window's or an API client's page, decided on here."""
+"""Controls that are to be switched off: proposed on a window's, an API client's or a limit's page, decided on here."""
 
 from __future__ import annotations
 
-from typing import Any, cast
+from collections.abc import Collection, Mapping
+from typing import Any, Final, cast
 from uuid import UUID
 
 from django import forms
@@ -22,12 +23,19 @@ from accounts.models import ApiClient
 from trades import controls
 from trades.admin.foreseen import dialog_shown, proposal_shown
 from trades.admin.proposals import ProposalColumns
-from trades.models import ControlChange, SettlementWindow
+from trades.models import ControlChange, RiskLimit, SettlementWindow
 
 PAGE, LIST = "admin:trades_controlchange_change", "admin:trades_controlchange_changelist"
 WORDS = {
     "is_automatic": "its batches are confirmed by nobody",
     "legs_are_automatic": "its legs settle as expected, at once, without a report",
+}
+
+
+_OF: Final[dict[ControlChange.Kind, Any]] = {
+    ControlChange.Kind.WINDOW: SettlementWindow,
+    ControlChange.Kind.CLIENT: ApiClient,
+    ControlChange.Kind.LIMIT: RiskLimit,
 }
 
 
@@ -55,7 +63,7 @@ class ControlChangeAdmin(ProposalColumns, ReadOnlyAdmin):
     readonly_fields = names_in(fieldsets)
     actions_detail = ("apply", "refuse")
     has_decide_permission = may("decide_control")
-    has_refuse_permission = may("decide_control", "change_window", "manage_clients")
+    has_refuse_permission = may("decide_control", "change_window", "manage_clients", "change_limit")
 
     @admin.display(description="Proposal")
     def change_link(self, one: ControlChange) -> str:
@@ -63,8 +71,10 @@ class ControlChangeAdmin(ProposalColumns, ReadOnlyAdmin):
 
     @admin.display(description="Of")
     def of(self, one: ControlChange) -> str:
-        model = "trades_settlementwindow" if one.kind == ControlChange.Kind.WINDOW else "accounts_apiclient"
-        return shown.link(model, one.subject, f"{one.get_kind_display()}, {one.subject.hex[-10:]}")
+        model = _OF[ControlChange.Kind(one.kind)]._meta
+        return shown.link(
+            f"{model.app_label}_{model.model_name}", one.subject, f"{one.get_kind_display()}, {one.subject.hex[-10:]}"
+        )
 
     @admin.display(description="Then")
     @asked_once
@@ -78,7 +88,7 @@ class ControlChangeAdmin(ProposalColumns, ReadOnlyAdmin):
         permissions=["decide"],
         dialog=dialog(
             "Switch this control off?",
-            "From then on no person stands there. Whoever proposed it can't apply it.",
+            "From then on no person stands there, or more may be open. Whoever proposed it can't apply it.",
             "Apply",
             ApplyForm,
         ),
@@ -146,18 +156,18 @@ def proposed(request: HttpRequest, kind: str, object_id: str, form: ProposeForm)
     subject, given = id_in(object_id), form.cleaned_data
     return carried_out(
         request,
-        lambda: controls.propose(
-            kind,
-            subject,
-            given["adds"],
-            reason=given["reason"],
-            by=cast(UUID, request.user.pk),
-            at=clock.firm_now(),
-            once=given["once"],
-        ),
+        lambda: propose_it(request, kind, subject, given["adds"], given),
         "It is proposed; a second person applies it.",
         LIST,
     )
+
+
+def propose_it(
+    request: HttpRequest, kind: str, subject: UUID, adds: Collection[str], given: Mapping[str, Any]
+) -> ControlChange:
+    """What a dialog of OwnKeyForm and ReasonForm was answered with. Raises what `controls.propose` does."""
+    by, at = cast(UUID, request.user.pk), clock.firm_now()
+    return controls.propose(kind, subject, adds, reason=given["reason"], by=by, at=at, once=given["once"])
 
 
 admin.site.unregister(ApiClient)
@@ -186,9 +196,11 @@ class TwoPersonsClientAdmin(ApiClientAdmin):
 
 
 def _named(one: ControlChange) -> str:
-    model: Any = SettlementWindow if one.kind == ControlChange.Kind.WINDOW else ApiClient
-    return str(model.objects.filter(pk=one.subject).first() or one.subject.hex)
+    return str(_OF[ControlChange.Kind(one.kind)].objects.filter(pk=one.subject).first() or one.subject.hex)
 
 
 def _told(one: ControlChange) -> str:
+    if one.kind == ControlChange.Kind.LIMIT:
+        was, _, becomes = one.adds[0].partition(" to ")
+        return f"from {int(was):,} to {'no limit' if becomes == 'none' else f'{int(becomes):,}'}"
     return ", ".join(WORDS.get(name, name) for name in one.adds)

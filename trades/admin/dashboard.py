@@ -39,6 +39,7 @@ from trades.models import (
     Trade,
 )
 from trades.payments.matching import contradicting
+from trades.reads import risk_limits
 from trades.settlement.waiting import Oldest, oldest
 from trades.states import BatchState, CorrectionState, InstructionState, LegStatus, OrderStatus, TradeState
 
@@ -52,7 +53,7 @@ def figures(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     latest, feed = wellness.feed(now, prices)
     cards = [
         *(*_orders(now), *_waiting(waiting), _batches(), _legs(now), _instructions(), _entries(), _proposals()),
-        *(_breaks(now), feed, *wellness.cards(real, now)),
+        *(_breaks(now), _limits(), feed, *wellness.cards(real, now)),
     ]
     allowed = [card for card in cards if may_see(request, card.link.model)]
     panels: list[tuple[str, str, Callable[[], str]]] = [
@@ -247,6 +248,15 @@ def _breaks(now: datetime) -> Card:
     note = f"the oldest for {shown.for_how_long(now - opened[0])}" if opened else "everything fits"
     link = Link("accounts_break", "?state__exact=open")
     return Card("Open breaks", _figure(len(opened)), note, BAD if opened else GOOD, link)
+
+
+def _limits() -> Card:
+    """The limits of symbols and of the firm, from what engines count."""
+    uses = risk_limits.of_the_firm()
+    near = sum(use.is_near for use in uses)
+    note = f"{near:,} used to {risk_limits.NEAR_PERCENT} % or more" if near else "none is nearly used up"
+    mood = BAD if near else GOOD if uses else QUIET
+    return Card("Risk limits", f"{len(uses):,}", note, mood, Link("trades_risklimit"))
 
 
 def _newest_batches() -> str:

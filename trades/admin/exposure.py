@@ -15,7 +15,9 @@ from accounts.admin import shown
 from accounts.errors import Refusal
 from accounts.models import Customer
 from quotes.symbols import canonical
+from trades.admin.navigation import may_see
 from trades.admin.order_events import account_currency
+from trades.admin.risk_limits import limits_shown
 from trades.admin.wellness import prices_or_none
 from trades.instruments.stress import Stressed, stress
 from trades.reads import exposure
@@ -37,6 +39,7 @@ def exposure_page(request: HttpRequest, context: dict[str, Any], opts: Any) -> H
         "symbols": _symbols(exposure.by_symbol(prices)),
         "customers": _customers(exposure.by_customer(prices, MOST_CUSTOMERS, symbol)),
         "is_priced": prices is not None,
+        "limits": limits_shown() if not symbol and may_see(request, "trades_risklimit") else "",
         **(_stress(symbol) if symbol else {}),
     }
     return TemplateResponse(request, "admin/exposure.html", {**context, **found})

@@ -25,6 +25,7 @@ GROUPS: tuple[tuple[str, tuple[MenuItem, ...]], ...] = (
             ("Orders", "receipt_long", "trades_order"),
             ("Order events", "history", "trades_orderevent"),
             ("Dealers' actions", "gavel", "trades_dealersaction"),
+            ("Risk limits", "speed", "trades_risklimit"),
             ("Quotes", "request_quote", "quotes_quote"),
             ("Trades", "swap_horiz", "trades_trade"),
             ("Payments", "payments", "trades_payment"),

@@ -13,7 +13,7 @@ from accounts import ledger, ledger_pipeline
 from accounts.db.pipeline import Pipeline
 from accounts.ids import PARTITIONS, partition_of
 from accounts.ledger import AVAILABLE, MARGIN, PROFIT, Account, Balances, Locked
-from trades.engine import price_extremes, queries
+from trades.engine import price_extremes, queries, risk_limits
 from trades.engine.bounds import Bound
 from trades.engine.price_extremes import ExtremeRow
 from trades.margin.account import AccountState
@@ -22,7 +22,7 @@ from trades.margin.kinds import About, Actor, about
 from trades.margin.market import Market
 from trades.margin.rows import CustomerRow, Loss, OrderRow
 from trades.margin.session import Session
-from trades.states import OrderStatus
+from trades.states import OrderStatus, OrderType
 
 _NEW = about(About.A_NEW_ORDER)
 _NAMING = about(About.AN_ORDER, About.A_TRIGGER)
@@ -86,11 +86,13 @@ def load(
     session.made = {order.command_id: order for order in made.result() if order.command_id}
     losses = lost.result()
     session.exposures = dict.fromkeys(tiered, 0) | exposed.result()
-    open_accounts(session, known.result(), balances.result())
+    rows = known.result()
+    open_accounts(session, rows, balances.result())
     session.all_are_here(whole)
     for customer in {c.customer_id for c in creates} & session.accounts.keys():
         session.accounts[customer].loss = losses.get(customer) or Loss(Decimal(0))
     _load_more(p, session, commands, extremes)
+    risk_limits.load(p, session, _version(rows), _may_open(session, commands))
     return session
 
 
@@ -114,7 +116,9 @@ def load_held(
     customers = {order.customer_id for order in held}
     known = queries.customer_rows(p, customers)
     balances = ledger_pipeline.lock(p, accounts_of(customers))
-    open_accounts(session, known.result(), balances.result())
+    rows = known.result()
+    open_accounts(session, rows, balances.result())
+    risk_limits.load(p, session, _version(rows), ())
     return session, held
 
 
@@ -147,6 +151,28 @@ def open_accounts(session: Session, known: dict[UUID, CustomerRow], balances: Ba
             row.owed_at,
             swap_carried=row.swap_carried,
         )
+
+
+def _version(rows: dict[UUID, CustomerRow]) -> UUID | None:
+    return next((row.limits for row in rows.values()), None)
+
+
+def _may_open(session: Session, commands: Sequence[Command]) -> set[UUID]:
+    """Whose orders may open in this tick: at the market, or because a price has come."""
+    opens = set()
+    for command in commands:
+        if command.kind in _NEW:
+            is_opening = command.terms.get("orderType") in (None, OrderType.MARKET)
+        else:
+            order = (
+                session.orders.get((command.customer_id, command.terms["orderId"]))
+                if command.kind in _TRIGGERS
+                else None
+            )
+            is_opening = order is not None and order.status == OrderStatus.PENDING
+        if is_opening and command.customer_id in session.accounts:
+            opens.add(command.customer_id)
+    return opens
 
 
 def _load_more(p: Pipeline, session: Session, commands: Sequence[Command], extremes: Sequence[ExtremeRow]) -> None:

@@ -1,6 +1,7 @@
 """What a tick reads, one set-based statement each. All are asked at once and answered when they are read.
 
-Lock order of a tick: the lease, then orders by id, then (in the ledger) accounts by id.
+Lock order of a tick: the lease, then orders by id, then (in the ledger) accounts by id, then, where something may open
+against a limit of the firm, the turn to open (`risk_limits.py`).
 """
 
 from __future__ import annotations
@@ -157,7 +158,8 @@ def customer_rows(
     return p.send(
         "SELECT c.id, c.user_id, coalesce(u.is_active, true), c.state, m.called_at, coalesce(m.drawn, 0),"
         " coalesce(m.owed, 0), m.owed_at, nullif(m.swap_carried, 0), coalesce(u.generation, 0),"
-        " c.client_class, ARRAY(SELECT id FROM accounts_endedsession WHERE id = ANY(%s::uuid[]))"
+        " c.client_class, ARRAY(SELECT id FROM accounts_endedsession WHERE id = ANY(%s::uuid[])),"
+        " (SELECT version FROM trades_limitversion WHERE id = 1)"
         " FROM accounts_customer c LEFT JOIN accounts_user u ON u.id = c.user_id"
         " LEFT JOIN trades_marginaccount m ON m.customer_id = c.id WHERE c.id = ANY(%s::uuid[])",
         [array(sessions), array(customers)],
@@ -179,11 +181,13 @@ def _customers(rows: Rows) -> dict[UUID, CustomerRow]:
             generation,
             client_class,
             ended,
+            limits,
         )
         for (
             *(customer, user, active, state, called_at, drawn, owed, owed_at, carried, generation),
             client_class,
             ended,
+            limits,
         ) in rows
     }
 

@@ -13,7 +13,7 @@ from accounts.arrays import array, new_ids
 from accounts.clock import is_outermost
 from accounts.db.pipeline import Pipeline
 from accounts.db.writing import Part, write
-from trades.engine import price_extremes
+from trades.engine import price_extremes, risk_limits
 from trades.engine.bounds import Bound
 from trades.engine.price_extremes import ExtremeRow
 from trades.margin.commands import Answer, Command
@@ -59,6 +59,7 @@ def store(
             *ledger_pipeline.posting(session.postings, at=session.at),
             insert_answers(kept, session.at),
             note_margin_accounts(_notes(session), session.at),
+            risk_limits.count(session),
         ],
         bound.commit_by(session.market.until) if bound is not None and is_outermost() else None,
     )

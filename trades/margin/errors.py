@@ -110,6 +110,16 @@ class StoppedOutAtOnce(AgainstTheRules):
         )
 
 
+class LimitReached(AgainstTheRules):
+    """More would be open than the firm allows; `kind` is that of the limit (`RiskLimit.Kind`)."""
+
+    code = "risk_limit"
+
+    def __init__(self, kind: str, why: str) -> None:
+        super().__init__(f"Beyond a limit: {why}")
+        self.kind = str(kind)
+
+
 class ClientOrderIdTaken(Conflict):
     """The first order's id goes with it, so a client that lost its answer finds its order."""
 
@@ -193,6 +203,7 @@ BEGINNINGS = {
     "Price moved beyond the slippage": SlippageExceeded.code,
     "Leverage must be at most": LeverageTooHigh.code,
     "The margin level would be": StoppedOutAtOnce.code,
+    "Beyond a limit": LimitReached.code,
     MayNotOpen.sentence: MayNotOpen.code,
     ClientOrderIdTaken.sentence: ClientOrderIdTaken.code,
     KeyUsedForAnother.sentence: KeyUsedForAnother.code,

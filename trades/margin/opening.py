@@ -12,13 +12,14 @@ from accounts.money import printed, printed_amount
 from quotes.conversion import ONE, Rate
 from quotes.models import Instrument
 from quotes.prices import Price
-from trades.margin import leverage, pricing, rules
+from trades.margin import leverage, pricing, risk_limits, rules
 from trades.margin.account import AccountState
 from trades.margin.commands import Command
 from trades.margin.errors import (
     ClientOrderIdTaken,
     InsufficientBalance,
     LeverageTooHigh,
+    LimitReached,
     MayNotOpen,
     PriceNotFound,
     SlippageExceeded,
@@ -62,6 +63,7 @@ def create(session: Session, command: Command, account: AccountState) -> Created
         rules.check_limits(order, instrument, price, "price")
         rules.check_distances(order, instrument, rules.closes_at(price, order.side, market))
         leverage.check_pending(session, account, order, instrument)
+        risk_limits.check_pending(session, order)
     if not account.customer.may_open:
         raise MayNotOpen
     if order.type == OrderType.MARKET:
@@ -83,7 +85,7 @@ def open_pending(session: Session, account: AccountState, order: OrderRow, marke
     if not session.market.state_of(instrument.symbol).opens:  # it waits on
         return
     reason, rate = "", ONE
-    short: dict[str, object] = {}
+    why: dict[str, object] = {}
     if not account.customer.may_open or not instrument.is_active:
         reason = CancelReason.FORBIDDEN
     elif rules.is_past_take_profit(order, market.entry(order.side)):
@@ -99,13 +101,15 @@ def open_pending(session: Session, account: AccountState, order: OrderRow, marke
         except LeverageTooHigh:
             reason = CancelReason.LEVERAGE
         except InsufficientBalance as refusal:
-            reason, short = CancelReason.NO_MARGIN, {"required": refusal.required, "available": refusal.available}
+            reason, why = CancelReason.NO_MARGIN, {"required": refusal.required, "available": refusal.available}
+        except LimitReached as refusal:
+            reason, why = CancelReason.LIMIT, {"limit": refusal.kind}
         except StoppedOutAtOnce:
             reason = CancelReason.SPREAD
         except PriceNotFound:  # of another position: what may be spent is known again when it has one
             return
     if reason:
-        cancel_pending(session, order, reason, short=short)
+        cancel_pending(session, order, reason, why=why)
         return
     session.deal(order, None, "open", order.opened_price, rate)
     trail = {} if order.trail_peak is None else {"trailPeak": order.trail_peak}
@@ -117,26 +121,27 @@ def cancel_pending(
     order: OrderRow,
     reason: str,
     command: Command | None = None,
-    short: Mapping[str, object] | None = None,
+    why: Mapping[str, object] | None = None,
 ) -> None:
-    """`short`: what was required, and what was available, where that is the reason; amounts as texts."""
+    """`why`: what was required, and what was available, where that is the reason, amounts as texts; or which limit."""
     order.status, order.closed_at, order.close_reason = OrderStatus.CANCELLED, session.at, reason
     session.end(order)
     session.event(
-        Kind.CANCELLED, order.customer_id, order.id, command.id if command else None, reason=reason, **short or {}
+        Kind.CANCELLED, order.customer_id, order.id, command.id if command else None, reason=reason, **why or {}
     )
 
 
 def _open(session: Session, account: AccountState, order: OrderRow, market: Price) -> Rate:
     """Open at the entry side of the market; the rate at which the margin was converted, as what has to be bought.
 
-    Raises LeverageTooHigh, InsufficientBalance, StoppedOutAtOnce, PriceNotFound where a price for that rate lacks;
-    nothing has been changed then.
+    Raises LeverageTooHigh, LimitReached, InsufficientBalance, StoppedOutAtOnce, PriceNotFound where a price for that
+    rate lacks; nothing has been changed then.
     """
     decimals = session.market.decimals
     price, rate = market.entry(order.side), session.market.conversion(order.instrument_id).loss
     margin = pricing.margin_required(order.quantity, price, order.leverage, decimals, rate)
     leverage.check_exposure(session, account, order, session.market.instrument_of(order), margin)
+    risk_limits.check_opening(session, order, margin)
     available = may_be_spent(session, account)
     if margin > available:
         raise InsufficientBalance(printed_amount(margin, decimals), printed_amount(available, decimals))

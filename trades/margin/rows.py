@@ -122,6 +122,7 @@ class CustomerRow:
     generation: int = 0  # of the user's sessions
     client_class: str = ClientClass.RETAIL
     ended: Sequence[UUID] = ()  # of the sessions in which this tick was asked, those that ended by themselves
+    limits: UUID | None = None  # the version of the firm's limits, the same in all rows of a tick; None: there are none
 
     @property
     def noted(self) -> Noted:

@@ -21,6 +21,7 @@ from accounts.ledger_copy import Posting
 from quotes.conversion import Rate
 from trades.margin.account import AccountState
 from trades.margin.market import Market
+from trades.margin.risk_limits import NONE, Used
 from trades.margin.rows import COLUMNS, ClientRow, DealRow, EventRow, OrderedRow, OrderRow, Stored
 from trades.models import OrderEvent
 from trades.spendable import loss_of
@@ -68,6 +69,8 @@ class Session:
         self.accounts: dict[UUID, AccountState] = {}
         self.balances: Balances = {}
         self.exposures: dict[tuple[UUID, str], int] = {}  # margin x leverage by customer and symbol, where it matters
+        self.limits = NONE
+        self.used = Used()
         self.peaks: dict[UUID, Decimal] = {}  # how far trailing stops' prices have come, by order
         self.new: dict[UUID, OrderRow] = {}
         self.deals: list[DealRow] = []
@@ -146,6 +149,8 @@ class Session:
     def expose(self, account: AccountState, order: OrderRow, sign: int = 1) -> None:
         """Keep what open positions have lost, and what they come to, where this tick knows it: an order opens (1) or
         closes (-1)."""
+        if self.limits.amounts:
+            self.used.add(order, sign, are_counted=self.limits.are_counted)
         if self.exposures and (key := (order.customer_id, order.instrument_id)) in self.exposures:
             self.exposures[key] += sign * order.margin * order.leverage
         if account.loss is None:

@@ -26,6 +26,7 @@ from trades.models.leg import LegReference, LegReport, SettlementLeg
 from trades.models.order import Deal, Order, OrderEvent
 from trades.models.payment import Payment, PaymentEvent
 from trades.models.position import Position
+from trades.models.risk import LimitVersion, OpenExposure, RiskLimit
 from trades.models.trade import Trade, TradeEvent
 
 __all__ = [
@@ -43,8 +44,10 @@ __all__ = [
     "LeftOut",
     "LegReference",
     "LegReport",
+    "LimitVersion",
     "LowWater",
     "MarginAccount",
+    "OpenExposure",
     "Order",
     "OrderEvent",
     "Payment",
@@ -52,6 +55,7 @@ __all__ = [
     "PaymentFile",
     "Position",
     "PriceExtreme",
+    "RiskLimit",
     "SettlementBatch",
     "SettlementInstruction",
     "SettlementLeg",
