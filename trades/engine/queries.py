@@ -156,7 +156,8 @@ def customer_rows(
     """
     return p.send(
         "SELECT c.id, c.user_id, coalesce(u.is_active, true), c.state, m.called_at, coalesce(m.drawn, 0),"
-        " coalesce(m.owed, 0), m.owed_at, nullif(m.swap_carried, 0), coalesce(u.generation, 0),"
+        " coalesce(m.owed, 0), m.owed_at, nullif(m.swap_carried, 0), coalesce(m.hedged, 0),"
+        " coalesce(u.generation, 0),"
         " c.client_class, ARRAY(SELECT id FROM accounts_endedsession WHERE id = ANY(%s::uuid[]))"
         " FROM accounts_customer c LEFT JOIN accounts_user u ON u.id = c.user_id"
         " LEFT JOIN trades_marginaccount m ON m.customer_id = c.id WHERE c.id = ANY(%s::uuid[])",
@@ -176,12 +177,13 @@ def _customers(rows: Rows) -> dict[UUID, CustomerRow]:
             int(owed),
             owed_at,
             carried or NOTHING,
+            int(hedged),
             generation,
             client_class,
             ended,
         )
         for (
-            *(customer, user, active, state, called_at, drawn, owed, owed_at, carried, generation),
+            *(customer, user, active, state, called_at, drawn, owed, owed_at, carried, hedged, generation),
             client_class,
             ended,
         ) in rows
