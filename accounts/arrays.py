@@ -27,13 +27,14 @@ _WRITTEN: dict[type, Callable[..., str]] = {
     int: str,
     Decimal: str,
     str: _text,
+    bool: lambda value: "true" if value else "false",
     datetime: lambda value: f'"{value.isoformat()}"',
     type(None): lambda _: "NULL",
 }
 _NUMBERS, _IDS = {int, Decimal}, {UUID}
 
 
-def array(values: Iterable[UUID | int | Decimal | str | datetime | None]) -> str:
+def array(values: Iterable[UUID | int | Decimal | str | bool | datetime | None]) -> str:
     """`values` as an array literal; the statement names its type by a cast. Raises TypeError for other types."""
     given: Sequence[Any] = values if isinstance(values, (list, tuple)) else list(values)
     kinds = set(map(type, given))

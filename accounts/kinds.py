@@ -25,6 +25,8 @@ KINDS: Final[dict[str, tuple[str, ...]]] = {
     "order_swap": ("available>swap", "swap>available"),
     "order_margin_drawn": ("margin>available",),
     "order_margin_restored": ("available>margin",),
+    "order_margin_hedged": ("margin>available",),
+    "order_margin_unhedged": ("available>margin",),
     "order_advance": ("advances>available",),
     "order_advance_repaid": ("available>advances",),
     "order_advance_waived": ("protection>advances",),

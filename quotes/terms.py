@@ -16,7 +16,7 @@ from accounts.money import exact as exact_digits
 from accounts.money import parse_decimal, printed
 from quotes import leverage
 from quotes.models import Instrument, TradingHours
-from quotes.models.instrument import MOVING
+from quotes.models.instrument import MOVING, HedgedMargin
 
 Term = Decimal | int | str | None
 NONE: Final = "none"  # how a term without a value is said
@@ -29,6 +29,7 @@ DECIMALS: Final = frozenset(_DECIMALS)
 HOURS: Final = "trading_hours_id"
 """The name of trading hours."""
 TIERS: Final = "leverage_tiers"
+HEDGED: Final = "hedged_margin"
 
 
 def out_of_bounds(given: Mapping[str, Any]) -> dict[str, str]:
@@ -65,6 +66,8 @@ def _parsed(name: str, said: object) -> Term:
         return _hours(said)
     if name == TIERS:
         return _tiers(said)
+    if name == HEDGED:
+        return _hedged(said)
     if isinstance(said, str) and said == NONE:
         return None
     number = parse_decimal(said)
@@ -89,6 +92,12 @@ def _tiers(said: object) -> str:
     if tiers is None:
         raise Malformed(f"{TIERS}: such as 100000:50, 500000:20; exposures that rise, and leverages that fall.")
     return leverage.written(tiers)
+
+
+def _hedged(said: object) -> str:
+    if not isinstance(said, str) or said not in HedgedMargin.values:
+        raise Malformed(f"{HEDGED}: one of {', '.join(HedgedMargin.values)}.")
+    return said
 
 
 def with_terms(instrument: Instrument, wanted: Mapping[str, Term]) -> Instrument:

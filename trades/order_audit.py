@@ -103,7 +103,8 @@ WHERE o.parent_id IS NOT NULL AND (
     p.id IS NULL OR o.status <> 'CLOSED' OR p.status NOT IN ('OPEN', 'CLOSED') OR p.parent_id IS NOT NULL
     OR (o.customer_id, o.instrument_id, o.side, o.leverage, o.open_price, o.opened_at)
         IS DISTINCT FROM (p.customer_id, p.instrument_id, p.side, p.leverage, p.open_price, p.opened_at)
-    OR (o.open_multiplier, o.open_divisor) IS DISTINCT FROM (p.open_multiplier, p.open_divisor)
+    OR (o.open_multiplier, o.open_divisor, o.nets_margin)
+        IS DISTINCT FROM (p.open_multiplier, p.open_divisor, p.nets_margin)
 )
 ORDER BY o.id
 """
@@ -239,7 +240,8 @@ ORDER BY t.id
 """
 
 _RESERVED = """
-SELECT coalesce(a.id, o.customer_id, m.customer_id), coalesce(a.balance, 0), coalesce(o.margin, 0), coalesce(m.drawn, 0)
+SELECT coalesce(a.id, o.customer_id, m.customer_id), coalesce(a.balance, 0), coalesce(o.margin, 0),
+    coalesce(m.drawn, 0), coalesce(m.hedged, 0)
 FROM (
     SELECT id, customer_id, credits - debits AS balance FROM accounts_ledgeraccount WHERE type = 'margin'
 ) a
@@ -247,7 +249,27 @@ FULL JOIN (
     SELECT customer_id, sum(margin) AS margin FROM trades_order WHERE status = 'OPEN' GROUP BY customer_id
 ) o ON o.customer_id = a.customer_id
 FULL JOIN trades_marginaccount m ON m.customer_id = coalesce(a.customer_id, o.customer_id)
-WHERE coalesce(a.balance, 0) <> coalesce(o.margin, 0) - coalesce(m.drawn, 0)
+WHERE coalesce(a.balance, 0) <> coalesce(o.margin, 0) - coalesce(m.drawn, 0) - coalesce(m.hedged, 0)
+ORDER BY 1
+"""
+
+# Of the positions of one customer in one symbol that hedge each other, the smaller side's margin.
+_HEDGED = """
+SELECT coalesce(m.customer_id, o.customer_id, t.customer_id), coalesce(m.hedged, 0), coalesce(o.hedged, 0),
+    coalesce(t.hedged, 0)
+FROM trades_marginaccount m
+FULL JOIN (
+    SELECT customer_id, sum(least(bought, sold)) AS hedged FROM (
+        SELECT customer_id, coalesce(sum(margin) FILTER (WHERE side = 'buy'), 0) AS bought,
+            coalesce(sum(margin) FILTER (WHERE side = 'sell'), 0) AS sold
+        FROM trades_order WHERE status = 'OPEN' AND nets_margin GROUP BY customer_id, instrument_id
+    ) sides GROUP BY customer_id
+) o ON o.customer_id = m.customer_id
+FULL JOIN (
+    SELECT customer_id, sum(CASE kind WHEN 'order_margin_hedged' THEN amount ELSE -amount END) AS hedged
+    FROM accounts_transfer WHERE kind IN ('order_margin_hedged', 'order_margin_unhedged') GROUP BY customer_id
+) t ON t.customer_id = coalesce(m.customer_id, o.customer_id)
+WHERE coalesce(m.hedged, 0) <> coalesce(o.hedged, 0) OR coalesce(m.hedged, 0) <> coalesce(t.hedged, 0)
 ORDER BY 1
 """
 
@@ -359,7 +381,14 @@ CHECKS: Final = (
         "order margin",
         "accounts_ledgeraccount",
         _RESERVED,
-        "Margin account {0} holds {1}; the customer's open orders reserve {2}, of which losses have drawn {3}.",
+        "Margin account {0} holds {1}; the customer's open orders reserve {2}, of which losses have drawn {3}"
+        " and {4} are hedged.",
+    ),
+    statement(
+        "order hedges",
+        "trades_marginaccount",
+        _HEDGED,
+        "Customer {0} has {1} of margin hedged; by the positions against each other it is {2}, by the transfers {3}.",
     ),
     statement(
         "order advances",

@@ -35,5 +35,5 @@ def write(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("accounts", "0097_customers_by_name")]
+    dependencies = [("accounts", "0098_kinds_of_hedged_margin")]
     operations = [migrations.RunPython(write, migrations.RunPython.noop)]

@@ -189,6 +189,7 @@ class InstrumentAdmin(NeverDeleted, BoundedAdmin):
                     "leverage_cap",
                     "retail_leverage_cap",
                     "leverage_tiers",
+                    "hedged_margin",
                     "least_distance_bps",
                     "quantity_decimals",
                     "min_quantity",

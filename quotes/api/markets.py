@@ -27,6 +27,7 @@ from quotes.errors import UnknownSymbol
 from quotes.hours import MarketState, Phase
 from quotes.leverage import tiers_of
 from quotes.models import Instrument, PriceHold
+from quotes.models.instrument import HedgedMargin
 from quotes.selectors import HELD_BY, holds_behind
 
 _YEARS = range(1970, 3000)
@@ -89,6 +90,9 @@ class InstrumentOut(fields.Shown):
     leverageCap = fields.Count()  # noqa: N815
     retailLeverageCap = fields.Count(allow_null=True, help_text="Of retail customers, where it is less.")  # noqa: N815
     leverageTiers = LeverageTierOut(many=True)  # noqa: N815
+    hedgedMargin = fields.Choice(  # noqa: N815
+        HedgedMargin.values, help_text="What positions against each other reserve, those that open from now on."
+    )
     leastDistance = fields.Number(help_text="Of stops and pending prices, in hundredths of a percent.")  # noqa: N815
     priceAgeLimitSeconds = fields.Count()  # noqa: N815
     priceJumpLimit = fields.Number()  # noqa: N815
@@ -204,6 +208,7 @@ def _asset(request: Request, instrument: Instrument, state: MarketState) -> dict
         "leverageTiers": [
             {"from": tier.exposure, "leverageCap": tier.cap} for tier in tiers_of(instrument.leverage_tiers)
         ],
+        "hedgedMargin": instrument.hedged_margin,
         "leastDistance": at_scale(instrument.least_distance_bps),
         "priceAgeLimitSeconds": instrument.price_age_limit_seconds,
         "priceJumpLimit": at_scale(instrument.jump_limit_percent),

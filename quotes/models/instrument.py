@@ -27,6 +27,7 @@ MOVING = (
     "leverage_cap",
     "retail_leverage_cap",
     "leverage_tiers",
+    "hedged_margin",
     "least_distance_bps",
     "fee_bps",
     "swap_long_bps",
@@ -44,6 +45,11 @@ A migration that adds one gives it a `TermBand` and makes the trigger `changed_b
 
 
 TIERS: Final = r"^([1-9][0-9]{0,17}:[1-9][0-9]{0,4}(, [1-9][0-9]{0,17}:[1-9][0-9]{0,4}){0,9})?$"
+
+
+class HedgedMargin(models.TextChoices):
+    FULL = "full", "the margin of both sides"
+    LARGER_SIDE = "larger_side", "the margin of the larger side"
 
 
 class Instrument(FixedColumns):
@@ -79,6 +85,14 @@ class Instrument(FixedColumns):
         db_default="",
         help_text="From so much exposure of a customer in this symbol, in the account currency, at most so much"
         " leverage, such as: 100000:50, 500000:20.",
+    )
+    hedged_margin = models.CharField(
+        max_length=12,
+        choices=HedgedMargin,
+        default=HedgedMargin.FULL,
+        db_default=HedgedMargin.FULL,
+        help_text="What positions of one customer against each other in this symbol reserve, those that open from now"
+        " on: the margin of both, or that of the larger side.",
     )
     least_distance_bps = models.DecimalField(
         max_digits=8,
@@ -183,6 +197,7 @@ class Instrument(FixedColumns):
             ),
             models.CheckConstraint(condition=Q(outlier_percent__gt=0), name="instrument_outlier_percent_positive"),
             known("instrument", "swap_triple_weekday", range(5)),
+            known("instrument", "hedged_margin", HedgedMargin.values),
         )
 
     def __str__(self) -> str:

@@ -20,6 +20,7 @@ from accounts.ids import FIRM
 from accounts.kinds import KINDS
 from accounts.models import Asset, Break, Customer, LedgerAccount, Transfer
 from quotes import prices, symbols
+from quotes.models import Instrument
 from quotes.prices import Prices
 from quotes.quoting import FeeTerms
 from tests.docs.ledger_page import PAGE, Example, Told, examples, number
@@ -117,6 +118,7 @@ class Player:
                 self._sleeps,
             ),
             (r"the market of (?P<symbol>\S+) rests", self._rests),
+            (r"(?P<symbol>\S+) reserves the larger side of hedged positions", self._hedges),
             (r"(?P<who>\w+)'s margin level is judged with BTC-USD at (?P<price>\S+)", self._judges),
             (
                 r"(?P<who>\w+) (?P<side>buy|sell)s (?P<name>\w): (?P<quantity>\S+) BTC at (?P<price>\S+),"
@@ -234,6 +236,10 @@ class Player:
 
     def _rests(self, symbol: str) -> None:
         market_closed_at(symbol, f"{prices.latest().by_symbol[symbol].bid:f}")
+
+    def _hedges(self, symbol: str) -> None:
+        Instrument.objects.filter(pk=symbol).update(hedged_margin="larger_side")
+        symbols.forget()
 
     def _judges(self, who: str, price: str) -> None:
         btc_at(price.replace(",", ""))
@@ -426,6 +432,7 @@ def test_only_the_modules_that_this_page_was_written_from_make_movements() -> No
         "trades/corrections/payment_return.py",
         "trades/corrections/reversal.py",
         "trades/margin/advances.py",
+        "trades/margin/hedging.py",
         "trades/margin/positions.py",
         "trades/margin/session.py",
         "trades/payments/money.py",

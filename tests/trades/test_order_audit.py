@@ -33,6 +33,7 @@ ORDERS_OWN = {
     "swap carried",
     "order movements",
     "order margin",
+    "order hedges",
     "order advances",
 }
 GUARDED = ("trades_order", "trades_deal", "trades_marginaccount", "accounts_transfer", "accounts_ledgeraccount")

@@ -97,7 +97,8 @@ class MarginAccountAdmin(ReadOnlyAdmin):
             {
                 "fields": (
                     ("balance_shown", "floating_shown", "equity_shown"),
-                    ("used_shown", "free_shown", "drawn_shown"),
+                    ("used_shown", "free_shown"),
+                    ("drawn_shown", "hedged_shown"),
                     ("owed_shown", "owed_since"),
                 )
             },
@@ -168,6 +169,10 @@ class MarginAccountAdmin(ReadOnlyAdmin):
     @admin.display(description="Margin consumed by losses")
     def drawn_shown(self, account: MarginAccount) -> str:
         return shown.amount(account.drawn, account_currency())
+
+    @admin.display(description="Not reserved, as positions hedge each other")
+    def hedged_shown(self, account: MarginAccount) -> str:
+        return shown.amount(account.hedged, account_currency())
 
     @admin.display(description="Advanced by the firm, not repaid yet")
     def owed_shown(self, account: MarginAccount) -> str:

@@ -30,9 +30,10 @@ WITH price AS (
         %(losses)s::float8[]) p(symbol, bid, ask, gain, loss)
 ),
 held AS (
-    SELECT o.customer_id, sum(o.margin)::float8 AS margin,
+    SELECT o.customer_id, sum(o.margin)::float8 - coalesce(min(m.hedged), 0)::float8 AS margin,
         %(unit)s * coalesce(sum(r.result * CASE WHEN r.result < 0 THEN p.loss ELSE p.gain END), 0) AS floating
     FROM trades_order o LEFT JOIN price p ON p.symbol = o.instrument_id
+    LEFT JOIN trades_marginaccount m ON m.customer_id = o.customer_id
     CROSS JOIN LATERAL (SELECT o.quantity::float8 *
         CASE o.side WHEN 'buy' THEN p.bid - o.open_price::float8 ELSE o.open_price::float8 - p.ask END AS result) r
     WHERE o.status = 'OPEN' AND (%(only)s::uuid[] IS NULL OR o.customer_id = ANY(%(only)s::uuid[]))
@@ -94,5 +95,7 @@ def figures_of(
     for customer in customers:
         row = noted.get(customer) or MarginAccount(customer_id=customer)
         is_called = row.called_at is not None
-        found[customer] = (row, Figures(cash.get(customer, 0), margin[customer], unrealized[customer], is_called))
+        used = margin[customer] - int(row.hedged)
+        figures = Figures(cash.get(customer, 0), used, unrealized[customer], is_called, int(row.hedged))
+        found[customer] = (row, figures)
     return found

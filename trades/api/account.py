@@ -51,7 +51,8 @@ class FiguresOut(fields.Shown):
     currency = fields.Choice([settings.ACCOUNT_CURRENCY])
     balance = fields.Number(help_text="Reserved margin included.")
     equity = fields.Number(allow_null=True)
-    margin = fields.Number()
+    margin = fields.Number(help_text="Of all open orders, less what is hedged.")
+    hedgedMargin = fields.Number(help_text="Of the open orders' margins, what positions against each other save.")  # noqa: N815
     freeMargin = fields.Number(allow_null=True)  # noqa: N815 - the contract's names, here and below
     marginLevel = fields.Number(allow_null=True, help_text="Percent; null while nothing is open.")  # noqa: N815
     unrealizedProfit = fields.Number(allow_null=True)  # noqa: N815

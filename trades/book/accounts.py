@@ -137,7 +137,7 @@ class Converted:
 class Margins:
     """The accounts, numbered as they came: a customer keeps the number for as long as the engine runs."""
 
-    COLUMNS = ("cash", "margin", "floating", "turnover", "orders", "positions", "called")
+    COLUMNS = ("cash", "margin", "hedged", "floating", "turnover", "orders", "positions", "called")
 
     def __init__(self, call_percent: int, stop_out_percent: int, release_percent: int) -> None:
         self._call, self._stop_out = call_percent / 100, stop_out_percent / 100
@@ -150,7 +150,7 @@ class Margins:
         self._counted = 0  # the accounts below this number have had their turn in `next_few`
         self._in: dict[str, Positions] = {}
         self.converted: dict[str, Converted] = {}  # by symbol, of those counted in another currency
-        self.cash, self.margin, self.floating = np.zeros((3, _FIRST_ROOM))
+        self.cash, self.margin, self.hedged, self.floating = np.zeros((4, _FIRST_ROOM))
         self.turnover = np.zeros(_FIRST_ROOM)  # value of all positions since there was none: measures the roundings
         self.orders, self.positions = np.zeros((2, _FIRST_ROOM), np.int64)
         self.called = np.zeros(_FIRST_ROOM, np.bool_)
@@ -186,6 +186,12 @@ class Margins:
         for customer_id, amount in cash.items():
             number = self.number_of(customer_id)
             self.cash[number] = float(amount)
+            self._fresh.add(number)
+
+    def set_hedged(self, hedged: Mapping[UUID, int]) -> None:
+        for customer_id, amount in hedged.items():
+            number = self.number_of(customer_id)
+            self.hedged[number] = float(amount)
             self._fresh.add(number)
 
     def set_called(self, called: Mapping[UUID, bool]) -> None:
@@ -229,10 +235,10 @@ class Margins:
             self.floating[number] += profit
             self.turnover[number] += value + abs(profit)
 
-    def fill(self, customers: list[bytes], cash: Floats, called: npt.NDArray[np.bool_]) -> None:
+    def fill(self, customers: list[bytes], cash: Floats, hedged: Floats, called: npt.NDArray[np.bool_]) -> None:
         """Take up many accounts at once, where there were none."""
         self._customers, self._numbers = customers, dict(zip(customers, range(len(customers)), strict=True))
-        self.cash, self.called = cash, called
+        self.cash, self.hedged, self.called = cash, hedged, called
         self.margin, self.floating, self.turnover = np.zeros((3, len(customers)))
         self.orders, self.positions = np.zeros((2, len(customers)), np.int64)
         self._all_fresh = True
@@ -300,7 +306,7 @@ class Margins:
 
     def _crossed(self, which: Any) -> npt.NDArray[np.bool_]:
         """Whether each of these may have to be called, stopped out, or have its call ended."""
-        margin, called = self.margin[which], self.called[which]
+        margin, called = self.margin[which] - self.hedged[which], self.called[which]
         slack = self._slack(which)
         equity = self.cash[which] + self.floating[which] + self._converted("floating", which)
         in_use = self.positions[which] > 0
@@ -329,7 +335,7 @@ class Margins:
             total[: len(values)] += values
         return total[which]
 
-    def state(self) -> dict[UUID, tuple[int, int, float, float, float, bool]]:
+    def state(self) -> dict[UUID, tuple[int, int, float, float, float, bool, float]]:
         """Orders, positions, cash, margin, floating profit and the call's mark of everybody with live orders."""
         converted = np.zeros(len(self.cash)) + self._converted("floating", slice(None))
         return {
@@ -340,6 +346,7 @@ class Margins:
                 float(self.margin[n]),
                 float(self.floating[n] + converted[n]),
                 bool(self.called[n]),
+                float(self.hedged[n]),
             )
             for n in np.flatnonzero(self.orders).tolist()
         }

@@ -99,6 +99,10 @@ class Book:
         """What customers own in the account currency, available and reserved together, base units."""
         self._margins.set_cash(cash)
 
+    def set_hedged(self, hedged: Mapping[UUID, int]) -> None:
+        """How much less than all their orders' margins customers use, as positions hedge each other; base units."""
+        self._margins.set_hedged(hedged)
+
     def set_called(self, called: Mapping[UUID, bool]) -> None:
         """Whether customers' margin accounts are called."""
         self._margins.set_called(called)
@@ -245,7 +249,7 @@ class Book:
         accounts = loading.accounts(partition, partitions)
         extremes = loading.extremes(symbols)
         customers = accounts["customer"].tolist()
-        self._margins.fill(customers, accounts["cash"].copy(), accounts["called"].copy())
+        self._margins.fill(customers, accounts["cash"].copy(), accounts["hedged"].copy(), accounts["called"].copy())
         records = self._records(orders, dict(zip(customers, range(len(customers)), strict=True)))
         for number, symbol in enumerate(symbols, 1):
             of_symbol = np.flatnonzero(orders["symbol"] == number)

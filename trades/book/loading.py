@@ -53,6 +53,7 @@ GROUP BY c.partition
 _ACCOUNT_COLUMNS = {
     "customer": ("V16", "c.id"),
     "cash": (">f8", "coalesce(l.cash, 0)::float8"),
+    "hedged": (">f8", "coalesce(m.hedged, 0)::float8"),
     "called": ("?", "m.called_at IS NOT NULL"),
 }
 _ACCOUNTS = f"""
@@ -93,7 +94,8 @@ def live_orders(partition: int, partitions: int, symbols: list[str]) -> npt.NDAr
 
 
 def accounts(partition: int, partitions: int) -> npt.NDArray[Any]:
-    """The customers that have live orders, or are called: all their cash, less what they owe; base units."""
+    """The customers that have live orders, or are called: all their cash, less what they owe, and what is
+    hedged of their margins; base units."""
     return _selected(_ACCOUNT_COLUMNS, _ACCOUNTS, {"buckets": _buckets(partition, partitions)})
 
 

@@ -45,6 +45,7 @@ class Applied:
     live: list[OrderRow] = field(default_factory=list)
     ended: list[OrderRow] = field(default_factory=list)
     cash: dict[UUID, int] = field(default_factory=dict)
+    hedged: dict[UUID, int] = field(default_factory=dict)
     called: dict[UUID, bool] = field(default_factory=dict)
     trails_set: set[str] = field(default_factory=set)
     at: datetime | None = None  # the time that its rows carry
@@ -131,6 +132,7 @@ def done(session: Session, changes: Sequence[Changed], answers: list[Answer]) ->
         (applied.live if order.status in LIVE else applied.ended).append(order)
     for account in session.accounts.values():
         applied.cash[account.customer_id] = account.balance
+        applied.hedged[account.customer_id] = account.hedged
         if (account.called_at is None) != (account.customer.called_at is None):
             applied.called[account.customer_id] = account.called_at is not None
     return applied

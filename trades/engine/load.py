@@ -150,6 +150,7 @@ def open_accounts(session: Session, known: dict[UUID, CustomerRow], balances: Ba
             row.owed,
             row.owed_at,
             swap_carried=row.swap_carried,
+            hedged=row.hedged,
         )
 
 
@@ -176,10 +177,20 @@ def _may_open(session: Session, commands: Sequence[Command]) -> set[UUID]:
 
 
 def _load_more(p: Pipeline, session: Session, commands: Sequence[Command], extremes: Sequence[ExtremeRow]) -> None:
-    """What only some ticks need: who closed what is closed, and how far trailing stops have come."""
+    """What only some ticks need: who closed what is closed, how far trailing stops have come, and all the orders of
+    those whose positions may hedge each other."""
     named = [session.orders.get((c.customer_id, c.terms["orderId"])) for c in commands if c.kind in _NAMING]
     closed = [order.id for order in named if order is not None and order.status == OrderStatus.CLOSED]
     session.closed_by = queries.closing_commands(p, closed).result()
     fired = [session.orders.get((c.customer_id, c.terms["orderId"])) for c in commands if c.kind in _TRIGGERS]
     if trailing := [order for order in fired if order is not None and order.trailing_stop is not None]:
         session.peaks = price_extremes.peaks(p, trailing, extremes)
+    hedging = {c.customer_id for c in commands if c.kind in _NEW and session.market.nets(c.terms["symbol"])} | {
+        order.customer_id
+        for order in named
+        if order is not None and (order.nets_margin or session.market.nets(order.instrument_id))
+    }
+    if not_here := {customer for customer in hedging & session.accounts.keys() if not session.has_all_of(customer)}:
+        for order in queries.lock_live_orders(p, not_here).result():
+            session.note(order)
+        session.all_are_here(not_here)

@@ -229,6 +229,7 @@ class Engine:
         self.book.let_go(applied.ended)
         self.book.take_up(applied.live)
         self.book.set_cash(applied.cash)
+        self.book.set_hedged(applied.hedged)
         self.book.set_called(applied.called)
         self.extremes.restart(applied.trails_set)
 
@@ -307,6 +308,7 @@ def _together(parts: Sequence[Applied]) -> Applied:
         whole.live += part.live
         whole.ended += part.ended
         whole.cash |= part.cash
+        whole.hedged |= part.hedged
         whole.called |= part.called
         whole.trails_set |= part.trails_set
         whole.at = whole.at or part.at

@@ -157,7 +157,8 @@ def customer_rows(
     """
     return p.send(
         "SELECT c.id, c.user_id, coalesce(u.is_active, true), c.state, m.called_at, coalesce(m.drawn, 0),"
-        " coalesce(m.owed, 0), m.owed_at, nullif(m.swap_carried, 0), coalesce(u.generation, 0),"
+        " coalesce(m.owed, 0), m.owed_at, nullif(m.swap_carried, 0), coalesce(m.hedged, 0),"
+        " coalesce(u.generation, 0),"
         " c.client_class, ARRAY(SELECT id FROM accounts_endedsession WHERE id = ANY(%s::uuid[])),"
         " (SELECT version FROM trades_limitversion WHERE id = 1)"
         " FROM accounts_customer c LEFT JOIN accounts_user u ON u.id = c.user_id"
@@ -178,13 +179,14 @@ def _customers(rows: Rows) -> dict[UUID, CustomerRow]:
             int(owed),
             owed_at,
             carried or NOTHING,
+            int(hedged),
             generation,
             client_class,
             ended,
             limits,
         )
         for (
-            *(customer, user, active, state, called_at, drawn, owed, owed_at, carried, generation),
+            *(customer, user, active, state, called_at, drawn, owed, owed_at, carried, hedged, generation),
             client_class,
             ended,
             limits,

@@ -214,11 +214,12 @@ def note_margin_accounts(notes: Sequence[tuple[object, *Noted]], at: datetime) -
     if not notes:
         return None
     return Part(
-        "INSERT INTO trades_marginaccount (customer_id, called_at, drawn, owed, owed_at, swap_carried, updated_at)"
+        "INSERT INTO trades_marginaccount (customer_id, called_at, drawn, owed, owed_at, swap_carried, hedged,"
+        " updated_at)"
         " SELECT w.*, %s FROM unnest(%s::uuid[], %s::timestamptz[], %s::numeric[], %s::numeric[], %s::timestamptz[],"
-        " %s::numeric[]) AS w(customer, called, drawn, owed, owed_at, carried)"
+        " %s::numeric[], %s::numeric[]) AS w(customer, called, drawn, owed, owed_at, carried, hedged)"
         " ON CONFLICT (customer_id) DO UPDATE SET called_at = excluded.called_at, drawn = excluded.drawn,"
         " owed = excluded.owed, owed_at = excluded.owed_at, swap_carried = excluded.swap_carried,"
-        " updated_at = excluded.updated_at",
+        " hedged = excluded.hedged, updated_at = excluded.updated_at",
         [at, *(array(column) for column in zip(*notes, strict=True))],
     )

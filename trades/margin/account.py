@@ -13,14 +13,40 @@ from trades.margin.rows import CustomerRow, Loss, Noted, OrderRow
 
 
 @dataclass(slots=True)
+class Sides:
+    """The margins of a customer's open positions in one symbol that hedge each other, base units."""
+
+    buy: int = 0
+    sell: int = 0
+
+    def add(self, side: str, margin: int) -> None:
+        if side == "buy":
+            self.buy += margin
+        else:
+            self.sell += margin
+
+    def of(self, side: str) -> int:
+        return self.buy if side == "buy" else self.sell
+
+    @property
+    def larger(self) -> int:
+        return max(self.buy, self.sell)
+
+    @property
+    def hedged(self) -> int:
+        """What isn't reserved: the smaller side's."""
+        return min(self.buy, self.sell)
+
+
+@dataclass(slots=True)
 class AccountState:
     """A customer's money as the tick goes on; the rows follow when it is stored. Base units of the account currency.
 
     `free` and `reserved` are what its two ledger accounts hold; only `Session.move` changes them, through `moved`.
-    `reserved` is the open orders' margins less `drawn`, what losses have consumed of them. `free` may be negative while
-    a command is being decided, never after it. `owed` is what the house has advanced, `earned` what this command's
-    closings have brought to repay it (see `advances`). `swap_carried` is what closed orders' swap has left below a base
-    unit.
+    `reserved` is the open orders' margins less `hedged`, what positions against each other need not reserve, and less
+    `drawn`, what losses have consumed of them. `free` may be negative while a command is being decided, never after it.
+    `owed` is what the house has advanced, `earned` what this command's closings have brought to repay it (see
+    `advances`). `swap_carried` is what closed orders' swap has left below a base unit.
     """
 
     customer_id: UUID
@@ -35,6 +61,8 @@ class AccountState:
     earned: int = 0
     loss: Loss | None = None  # of all its open positions at the tick's prices, once it was asked for
     swap_carried: Decimal = pricing.NOTHING
+    hedged: int = 0
+    sides: dict[str, Sides] | None = None  # by symbol, once they were asked for (see `hedging`)
     live: dict[UUID, OrderRow] | None = None  # every open and pending order by id, once all were read
     _free: int = field(init=False)
     _reserved: int = field(init=False)
@@ -74,7 +102,7 @@ class AccountState:
     @property
     def noted(self) -> Noted:
         """What its row of notes has to say."""
-        return self.called_at, self.drawn, self.owed, self.owed_at, self.swap_carried
+        return self.called_at, self.drawn, self.owed, self.owed_at, self.swap_carried, self.hedged
 
     @property
     def due(self) -> int:

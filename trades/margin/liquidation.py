@@ -35,7 +35,8 @@ def look_again(session: Session, account: AccountState) -> None:
 def figures(session: Session, account: AccountState) -> tuple[int, int]:
     """Equity and used margin of an account, base units."""
     positions = [order for order in session.all_of(account).values() if order.status == OrderStatus.OPEN]
-    return account.balance + sum(session.market.floating(o) for o in positions), sum(o.margin for o in positions)
+    margin = sum(order.margin for order in positions) - account.hedged
+    return account.balance + sum(session.market.floating(o) for o in positions), margin
 
 
 def release_percent() -> int:
@@ -63,7 +64,8 @@ def _stop_out(session: Session, account: AccountState, equity: int, margin: int)
     """Pending orders go first, then positions from the largest loss, until the level is above the mark.
 
     Closing turns floating profit into cash at the very price it was reckoned with, so the used margin falls and equity
-    stays, but for what closing costs. A position without a usable price can't be closed and stays.
+    stays, but for what closing costs. A position without a usable price can't be closed and stays. Closing the smaller
+    side of a hedge releases nothing: it goes on with the next.
     """
     live = session.all_of(account)
     pending = [order for order in live.values() if order.status == OrderStatus.PENDING]
@@ -79,9 +81,10 @@ def _stop_out(session: Session, account: AccountState, equity: int, margin: int)
     for profit, _, order in ranked:
         if not reaches(account.balance + floating, margin, settings.STOP_OUT_PERCENT):
             break
+        hedged = account.hedged
         close_position(session, account, at_market(session, order), CloseReason.STOP_OUT, None)
         floating -= profit
-        margin -= order.margin
+        margin -= order.margin - (hedged - account.hedged)
         last = order
     if last is not None:
         make_good(session, account, last)

@@ -11,6 +11,7 @@ from accounts.errors import Refusal
 from quotes.conversion import Conversion, Rate, Rates
 from quotes.hours import OPEN_ALWAYS, MarketHours, MarketState, is_after_gap
 from quotes.models import Instrument
+from quotes.models.instrument import HedgedMargin
 from quotes.prices import Price, Prices
 from trades.margin import pricing
 from trades.margin.errors import AgainstTheRules, PriceNotFound, market_rests
@@ -95,6 +96,11 @@ class Market:
         """The symbol meant by a name, where its leverage goes by a customer's exposure."""
         instrument = self.instruments.get(self._canonical(said) or "")
         return instrument.symbol if instrument is not None and instrument.leverage_tiers else None
+
+    def nets(self, said: object) -> bool:
+        """Whether what opens now in the symbol meant by a name is hedged by positions against it."""
+        instrument = self.instruments.get(self._canonical(said) or "")
+        return instrument is not None and instrument.hedged_margin == HedgedMargin.LARGER_SIDE
 
     def instrument_of(self, order: OrderRow) -> Instrument:
         return self.instruments[order.instrument_id]

@@ -12,7 +12,7 @@ from accounts.money import printed, printed_amount
 from quotes.conversion import ONE, Rate
 from quotes.models import Instrument
 from quotes.prices import Price
-from trades.margin import leverage, pricing, risk_limits, rules
+from trades.margin import hedging, leverage, pricing, risk_limits, rules
 from trades.margin.account import AccountState
 from trades.margin.commands import Command
 from trades.margin.errors import (
@@ -142,11 +142,13 @@ def _open(session: Session, account: AccountState, order: OrderRow, market: Pric
     margin = pricing.margin_required(order.quantity, price, order.leverage, decimals, rate)
     leverage.check_exposure(session, account, order, session.market.instrument_of(order), margin)
     risk_limits.check_opening(session, order, margin)
-    available = may_be_spent(session, account)
+    covered = hedging.covered(session, account, order)
+    available = may_be_spent(session, account, covered)
     if margin > available:
         raise InsufficientBalance(printed_amount(margin, decimals), printed_amount(available, decimals))
-    _refuse_stopped_out_at_once(session, account, order, market, margin, rate)
+    _refuse_stopped_out_at_once(session, account, order, market, max(0, margin - covered), rate)
     order.open_price, order.margin = price, margin
+    order.nets_margin = session.market.nets(order.instrument_id)
     if not rate.is_one:
         order.open_multiplier, order.open_divisor = rate.multiplier, rate.divisor
     order.status, order.opened_at = OrderStatus.OPEN, session.at
@@ -157,25 +159,27 @@ def _open(session: Session, account: AccountState, order: OrderRow, market: Pric
 
 
 def _refuse_stopped_out_at_once(
-    session: Session, account: AccountState, order: OrderRow, market: Price, margin: int, rate: Rate
+    session: Session, account: AccountState, order: OrderRow, market: Price, more: int, rate: Rate
 ) -> None:
     """The spread alone must not stop an order out: it is worth what it would be closed at, beside all the account's
     losses. Profits of other positions count for nothing, as in what can be spent, for they may be gone at the next
     price. Who looks next rounds each position by itself, together with what its parts have brought: a base unit each,
-    at the most; the new one's is rounded up here. Raises StoppedOutAtOnce."""
+    at the most; the new one's is rounded up here. `more` is what would be reserved beyond what is. Raises
+    StoppedOutAtOnce."""
     assert account.loss is not None, "what may be spent was asked for"
     decimals, price = session.market.decimals, market.entry(order.side)
     loss = account.loss.exactly + loss_of(order.side, price, order.quantity, market, rate)
     equity = account.balance - lost(loss, decimals) - account.loss.positions
-    used = account.reserved + account.drawn + margin
+    used = account.reserved + account.drawn + more
     if reaches(equity, used, settings.STOP_OUT_PERCENT):
         closed_at = printed(market.exit(order.side), session.market.instrument_of(order).price_decimals)
         level = printed(margin_level(equity, used) or Decimal(0), 2)
         raise StoppedOutAtOnce(level, closed_at, settings.STOP_OUT_PERCENT)
 
 
-def may_be_spent(session: Session, account: AccountState) -> int:
-    """What the customer can spend, as the tick stands (`spendable`). Raises PriceNotFound where that can't be known."""
+def may_be_spent(session: Session, account: AccountState, covered: int = 0) -> int:
+    """What the customer can spend, as the tick stands (`spendable`), with so much that is reserved already for what
+    this is spent on. Raises PriceNotFound where that can't be known."""
     if account.loss is None:
         account.loss = Loss(Decimal(0))
         for order in session.all_of(account).values():
@@ -184,7 +188,7 @@ def may_be_spent(session: Session, account: AccountState) -> int:
     if account.loss.unpriced is not None:
         raise PriceNotFound(account.loss.unpriced)
     losses = lost(account.loss.exactly, session.market.decimals)
-    return spendable(account.free, Held(account.drawn + account.owed + losses, None))
+    return spendable(account.free + covered, Held(account.drawn + account.owed + losses, None))
 
 
 def _order(session: Session, command: Command, instrument: Instrument) -> OrderRow:

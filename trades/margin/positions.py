@@ -16,7 +16,7 @@ from accounts.ids import order_code, uuid7
 from accounts.ledger import SWAP
 from accounts.money import exact
 from quotes.conversion import ONE, Rate
-from trades.margin import advances, pricing
+from trades.margin import advances, hedging, pricing
 from trades.margin.account import AccountState
 from trades.margin.rows import OrderRow
 from trades.margin.session import Kind, Session
@@ -24,7 +24,8 @@ from trades.states import CloseReason, OrderStatus
 
 
 def reserve(session: Session, account: AccountState, order: OrderRow) -> None:
-    """An order opens: its margin moves from what is free to what is reserved."""
+    """An order opens: its margin moves from what is free to what is reserved, less what need not be reserved of it."""
+    hedging.opens(session, account, order)
     session.move(order, account.available_row, account.margin_row, order.margin, "order_margin", "open:margin")
     session.expose(account, order)
 
@@ -61,6 +62,7 @@ def close_position(
     released = min(order.margin, account.reserved)
     session.move(order, account.margin_row, account.available_row, released, "order_margin_release", "close:margin")
     account.drawn -= order.margin - released
+    hedging.closes(session, account, order)
     if result > 0:
         session.move(order, account.profit_row, account.available_row, result, "order_profit", "close:result")
         if account.owed:
@@ -83,6 +85,8 @@ def close_part(
     session: Session, account: AccountState, order: OrderRow, quantity: Decimal, reason: CloseReason, command_id: UUID
 ) -> OrderRow:
     """Close a part of an open order; the part, closed. What it brings exactly, the order remembers as realized."""
+    if order.nets_margin:
+        hedging.of_symbol(session, account, order.instrument_id)  # while the order is whole
     part = split_off(session, order, quantity, command_id)
     closing = at_market(session, part)
     close_position(session, account, closing, reason, command_id)

@@ -20,6 +20,7 @@ class OrderRow:
 
     `realized` and `swap_accrued` are base units, too, but exact: what rounding is cumulative over (see the model).
     `open_multiplier` / `open_divisor` is the rate that its margin was converted at; None where nothing was converted.
+    `nets_margin`: its margin and that of positions against it hedge each other (see `hedging`).
     """
 
     id: UUID
@@ -54,6 +55,7 @@ class OrderRow:
     swap_accrued: Decimal = Decimal(0)
     open_multiplier: Decimal | None = None
     open_divisor: Decimal | None = None
+    nets_margin: bool = False
 
     @property
     def opened_rate(self) -> Rate:
@@ -103,8 +105,8 @@ class EventRow(NamedTuple):
     detail: str | None
 
 
-Noted = tuple[datetime | None, int, int, datetime | None, Decimal]
-"""What is noted about a margin account as a whole: called since, drawn, owed, owed since, swap carried."""
+Noted = tuple[datetime | None, int, int, datetime | None, Decimal, int]
+"""What is noted about a margin account as a whole: called since, drawn, owed, owed since, swap carried, hedged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +121,7 @@ class CustomerRow:
     owed: int
     owed_at: datetime | None
     swap_carried: Decimal
+    hedged: int = 0
     generation: int = 0  # of the user's sessions
     client_class: str = ClientClass.RETAIL
     ended: Sequence[UUID] = ()  # of the sessions in which this tick was asked, those that ended by themselves
@@ -126,7 +129,7 @@ class CustomerRow:
 
     @property
     def noted(self) -> Noted:
-        return self.called_at, self.drawn, self.owed, self.owed_at, self.swap_carried
+        return self.called_at, self.drawn, self.owed, self.owed_at, self.swap_carried, self.hedged
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,6 +98,10 @@ class Session:
             if (account := self.accounts.get(order.customer_id)) and account.live is not None:
                 account.live[order.id] = order
 
+    def has_all_of(self, customer: UUID) -> bool:
+        """Whether every open and pending order of a customer was read."""
+        return self.accounts[customer].live is not None
+
     def all_of(self, account: AccountState) -> dict[UUID, OrderRow]:
         """Every open and pending order of a customer, read now if it wasn't.
 

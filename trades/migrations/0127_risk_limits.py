@@ -113,9 +113,9 @@ CREATE TRIGGER counted_anew AFTER INSERT OR UPDATE ON trades_risklimit
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("accounts", "0097_customers_by_name"),
-        ("quotes", "0058_market_events"),
-        ("trades", "0121_what_was_needed"),
+        ("accounts", "0098_kinds_of_hedged_margin"),
+        ("quotes", "0059_hedged_margin"),
+        ("trades", "0122_hedged_margin"),
     ]
 
     operations = [

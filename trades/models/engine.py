@@ -78,11 +78,19 @@ class MarginAccount(models.Model):
         db_default=0,
         help_text="What closed orders' swap has left below a base unit, exactly; their next cent comes out of it.",
     )
+    hedged = models.DecimalField(
+        max_digits=38,
+        decimal_places=0,
+        default=0,
+        db_default=0,
+        help_text="How much of the open orders' margin isn't reserved, because positions stand against each other.",
+    )
     updated_at = models.DateTimeField()
 
     class Meta:
         constraints = (
             models.CheckConstraint(condition=Q(drawn__gte=0), name="drawn_not_negative"),
+            models.CheckConstraint(condition=Q(hedged__gte=0), name="hedged_not_negative"),
             models.CheckConstraint(
                 condition=Q(owed=0, owed_at__isnull=True) | Q(owed__gt=0, owed_at__isnull=False),
                 name="owed_since_a_moment",

@@ -101,6 +101,11 @@ class Order(FixedColumns):
         help_text="What its margin was converted at: this by the divisor; empty: not converted.",
     )
     open_divisor = models.DecimalField(max_digits=76, decimal_places=36, null=True)
+    nets_margin = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="Its margin is hedged by that of positions against it: so the instrument had it when it opened.",
+    )
 
     class Meta:
         constraints = (
@@ -150,6 +155,9 @@ class Order(FixedColumns):
                 | Q(open_multiplier__isnull=False, open_divisor__isnull=False, open_price__isnull=False)
                 & Q(open_multiplier__gt=0, open_divisor__gt=0),
                 name="order_rate_is_whole",
+            ),
+            models.CheckConstraint(
+                condition=Q(nets_margin=False) | Q(open_price__isnull=False), name="order_nets_when_it_has_opened"
             ),
         )
         indexes = (

@@ -27,6 +27,15 @@ _SUMS: Final = """
 WITH price AS (
     SELECT * FROM unnest(%(symbols)s::text[], %(bids)s::numeric[], %(asks)s::numeric[], %(gains)s::numeric[],
         %(losses)s::numeric[]) p(symbol, bid, ask, gain, loss)
+),
+hedges AS (
+    SELECT {of} AS of, sum(o.hedged) AS hedged FROM (
+        SELECT customer_id, instrument_id,
+            least(sum(margin) FILTER (WHERE side = 'buy'), sum(margin) FILTER (WHERE side = 'sell')) AS hedged
+        FROM trades_order
+        WHERE status = 'OPEN' AND nets_margin AND (%(only)s::text IS NULL OR instrument_id = %(only)s)
+        GROUP BY customer_id, instrument_id HAVING count(DISTINCT side) = 2
+    ) o GROUP BY {of}
 )
 SELECT {of},
     count(*) FILTER (WHERE o.side = 'buy'), count(*) FILTER (WHERE o.side = 'sell'),
@@ -35,9 +44,10 @@ SELECT {of},
     coalesce(sum(o.quantity * p.bid * p.loss) FILTER (WHERE o.side = 'buy'), 0),
     coalesce(sum(o.quantity * p.ask * p.loss) FILTER (WHERE o.side = 'sell'), 0),
     coalesce(sum(r.result * CASE WHEN r.result < 0 THEN p.loss ELSE p.gain END), 0),
-    sum(o.margin), count(*) FILTER (WHERE p.symbol IS NULL OR p.loss IS NULL)
+    sum(o.margin) - coalesce(min(h.hedged), 0), count(*) FILTER (WHERE p.symbol IS NULL OR p.loss IS NULL)
 FROM trades_order o
 LEFT JOIN price p ON p.symbol = o.instrument_id
+LEFT JOIN hedges h ON h.of = {of}
 CROSS JOIN LATERAL (SELECT o.quantity *
     CASE o.side WHEN 'buy' THEN p.bid - o.open_price ELSE o.open_price - p.ask END AS result) r
 WHERE o.status = 'OPEN' AND (%(only)s::text IS NULL OR o.instrument_id = %(only)s)

@@ -22,14 +22,15 @@ from trades.spendable import Held, loss_of, lost, rates_by, spendable
 
 # One statement, so that money and orders are of one moment: between two of them the engine may close an order.
 _ACCOUNT = f"""
-SELECT c.id, h.balance, h.is_called, h.available, h.held, o.instrument_id, o.side, o.quantity, o.open_price, o.margin,
-    o.realized
+SELECT c.id, h.balance, h.is_called, h.available, h.held, h.hedged, o.instrument_id, o.side, o.quantity, o.open_price,
+    o.margin, o.realized
 FROM unnest(%(customers)s::uuid[]) c (id)
 CROSS JOIN LATERAL (
     SELECT {SUM} AS balance,
         coalesce(bool_or(m.called_at IS NOT NULL), false) AS is_called,
         coalesce(sum(l.credits - l.debits) FILTER (WHERE l.type = 'available'), 0) AS available,
-        coalesce(min(m.drawn + m.owed), 0) AS held
+        coalesce(min(m.drawn + m.owed), 0) AS held,
+        coalesce(min(m.hedged), 0) AS hedged
     FROM accounts_ledgeraccount l
     LEFT JOIN trades_marginaccount m ON m.customer_id = l.customer_id
     WHERE l.customer_id = c.id AND l.asset_id = %(currency)s AND l.type IN ('available', 'margin')
@@ -42,14 +43,16 @@ LEFT JOIN trades_order o ON o.customer_id = c.id AND o.status = 'OPEN'
 class Figures:
     """Base units of the account currency.
 
-    `balance` is all the cash, reserved or not, less what the house has advanced; `margin` is what the open orders need,
-    `unrealized` what closing everything at the latest prices would bring.
+    `balance` is all the cash, reserved or not, less what the house has advanced; `margin` is what the open orders need
+    together, their margins less what is `hedged` of them; `unrealized` what closing everything at the latest prices
+    would bring.
     """
 
     balance: int
     margin: int
     unrealized: int
     is_called: bool
+    hedged: int = 0  # of the open orders' margins: what positions against each other save
     withdrawable: int = field(default=0, compare=False)  # what can be spent; not reckoned for lists of many accounts
 
     @property
@@ -95,9 +98,9 @@ def figures_of(customer_ids: Collection[UUID], prices: Prices | None) -> dict[UU
 
 def _figures(rows: Sequence[Sequence[Any]], prices: Prices | None) -> Figures:
     """Of the rows of one customer, which begin alike and end in an open order each, or in none."""
-    balance, is_called, available, held = rows[0][:4]
+    balance, is_called, available, held, hedged = rows[0][:5]
     known, rates = instruments(), rates_by(prices.by_symbol if prices else {})
-    margin = unrealized = 0
+    margin, unrealized = -int(hedged), 0
     losses, unpriced = Decimal(0), None
     for *_, symbol, side, quantity, open_price, reserved, realized in rows:
         if symbol is None:
@@ -111,7 +114,7 @@ def _figures(rows: Sequence[Sequence[Any]], prices: Prices | None) -> Figures:
         else:
             unpriced = symbol if latest is None else rates.lacking(counted_in)
     withdrawable = spendable(int(available), Held(int(held) + lost(losses, decimals()), unpriced))
-    return Figures(int(balance), margin, unrealized, is_called, withdrawable)
+    return Figures(int(balance), margin, unrealized, is_called, int(hedged), withdrawable)
 
 
 def floating(
@@ -142,6 +145,7 @@ def shown_figures(found: Figures) -> dict[str, Any]:
         "balance": in_currency(found.balance),
         "equity": in_currency(found.equity),
         "margin": in_currency(found.margin),
+        "hedgedMargin": in_currency(found.hedged),
         "freeMargin": in_currency(found.free_margin),
         "marginLevel": found.level,
         "unrealizedProfit": in_currency(found.unrealized),

@@ -43,6 +43,8 @@ TEXTS: Final = {
     "order_margin_release": "Margin released",
     "order_margin_drawn": "Margin used for a loss",
     "order_margin_restored": "Margin made up again",
+    "order_margin_hedged": "Margin not needed beside a position against it",
+    "order_margin_unhedged": "Margin needed again without that position",
     "order_profit": "Profit of an order",
     "order_loss": "Loss of an order",
     "order_advance": "Advanced by the firm for a loss",

@@ -92,6 +92,7 @@ steps = some.one_of(
     _step("end", which=_which),
     _step("judge"),
     _step("cash", who=_who, mark=some.sampled_from([0, 50, 100, 101, 105, 1000]), offset=some.integers(-2, 2)),
+    _step("hedged", who=_who, percent=some.sampled_from([0, 0, 10, 50, 100])),
     _step("called", who=_who, is_called=some.booleans()),
     _step("reload"),
 )
@@ -105,6 +106,7 @@ class Model:
     orders: dict[UUID, OrderRow] = field(default_factory=dict)
     best: dict[UUID, Decimal] = field(default_factory=dict)  # exit prices of trailing orders
     cash: dict[UUID, int] = field(default_factory=dict)
+    hedged: dict[UUID, int] = field(default_factory=dict)  # as it is noted; how it comes about is another test's
     called: set[UUID] = field(default_factory=set)
     prices: dict[str, Price] = field(default_factory=dict)
     changed_orders: set[UUID] = field(default_factory=set)
@@ -164,7 +166,7 @@ class Model:
 
     def figures(self, who: UUID) -> tuple[int, int]:
         """Equity and used margin, exactly."""
-        equity, margin = self.cash.get(who, 0), 0
+        equity, margin = self.cash.get(who, 0), -self.hedged.get(who, 0)
         for order in self.positions(who):
             margin += order.margin
             price, by = self.prices.get(order.instrument_id), CONVERTED_BY.get(order.instrument_id)
@@ -246,11 +248,13 @@ class Scenario:
             half = (order.quantity / 2).quantize(LAST_DIGIT)  # as many decimals as a quantity may have
             brought = (Decimal(self.at.microsecond % 7) - 3) / 4 * (order.quantity - half)  # closed anywhere near
             kept = {"quantity": half, "margin": -(-order.margin // 2), "realized": order.realized + brought}
+            self._hedge(order.customer_id, 0)
             self.take_up(replace(order, **kept))
 
     def end(self, which: int) -> None:
         if order := self._chosen(which, "OPEN", "PENDING"):
             self.model.drop(order)
+            self._hedge(order.customer_id, 0)
             self.book.let_go([replace(order, status="CLOSED"), replace(order, id=uuid7())])
 
     def move(self, prices: list[tuple[str, Decimal, Decimal]]) -> None:
@@ -274,6 +278,17 @@ class Scenario:
         self.model.cash[customer] = margin * mark // 100 - floating + offset
         self.model.changed_accounts.add(customer)
         self.book.set_cash({customer: self.model.cash[customer]})
+
+    def hedged(self, who: int, percent: int) -> None:
+        """So much of what its positions' margins come to isn't used; of one position, nothing can be."""
+        customer = self.customers[who]
+        held = self.model.positions(customer)
+        self._hedge(customer, sum(order.margin for order in held) * percent // 200 if len(held) > 1 else 0)
+
+    def _hedge(self, customer: UUID, amount: int) -> None:
+        self.model.hedged[customer] = amount
+        self.model.changed_accounts.add(customer)
+        self.book.set_hedged({customer: amount})
 
     def called(self, who: int, is_called: bool) -> None:
         customer = self.customers[who]
@@ -383,7 +398,12 @@ class Scenario:
                 LedgerAccount.objects.create(customer_id=customer, asset_id="USD", type=type_, credits=amount)
             called_at, owed_at = (self.at if one else None for one in (customer in self.model.called, owed))
             MarginAccount.objects.create(
-                customer_id=customer, called_at=called_at, owed=owed, owed_at=owed_at, updated_at=self.at
+                customer_id=customer,
+                called_at=called_at,
+                owed=owed,
+                owed_at=owed_at,
+                hedged=self.model.hedged.get(customer, 0),
+                updated_at=self.at,
             )
 
 

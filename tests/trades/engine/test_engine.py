@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import fields
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.utils import timezone
 
 from accounts import streams
 from accounts.ids import uuid7
+from accounts.models import Customer
+from quotes import prices, symbols
+from quotes.models import Instrument
 from tests.given import a_customer, balance, btc_at, price_at, usd
 from tests.observe.scraped import scraped
-from tests.trades.engine_steps import closing, opens
+from tests.trades.engine_steps import closing, opening, opens
+from trades.book.book import Book
 from trades.engine import queries
-from trades.engine.process import Engine
+from trades.engine.apply import Applied
+from trades.engine.process import Engine, _together
 from trades.margin.commands import Answer, Command, decode_answer, encode, stream_name
 from trades.margin.kinds import CLOSE
 from trades.models import Deal, Order
@@ -72,6 +79,44 @@ def test_commands_are_applied_answered_and_acknowledged(engine: Engine) -> None:
     assert (answer.status, answer.order_code) == (200, order.code)
     assert left_in_the_stream() == 0
     assert streams.client().xpending(STREAM, "engine")["pending"] == 0
+
+
+def test_what_the_parts_of_a_tick_did_is_told_together() -> None:
+    """Guard: `_together` names every field of `Applied`."""
+    at, who = timezone.now(), uuid7()
+    told: dict[str, Any] = {"answers": ["one"], "live": ["open"], "ended": ["closed"], "trails_set": {"BTC-USD"}}
+    part = Applied(**told, cash={who: 1}, hedged={who: 2}, called={who: True}, at=at)
+    assert all(getattr(part, field.name) for field in fields(Applied))
+    assert _together([Applied(), part]) == part
+
+
+def loaded(customer: Customer) -> tuple[object, ...]:
+    """What a book that is loaded now knows of a customer, at the latest prices."""
+    book = Book.load(0, 1)
+    book.fired(prices.latest().by_symbol.values())
+    return book.state()[1][customer.pk]
+
+
+def test_what_is_hedged_is_known_to_the_book_as_another_engine_would_load_it(engine: Engine) -> None:
+    """Guard: `set_hedged` in `_take_up`. At 40,250.00 the level is 62.5 % of one side, of both 31.25 %."""
+    alice = a_customer(with_usd="500.00")
+    Instrument.objects.filter(pk="BTC-USD").update(hedged_margin="larger_side")
+    symbols.forget()
+    btc_at("40_000.00")
+    for side in ("buy", "sell"):
+        send(opening(alice, type=side, quantity="1", leverage=100))
+        engine.turn()
+    assert [answer.status for answer in answers()] == [200, 200]
+    assert engine.book.state()[1][alice.pk] == loaded(alice)
+
+    btc_at("40_000.00", "40_250.00")
+    engine.turn()
+    assert Order.objects.filter(customer=alice, status="OPEN").count() == 2
+    order = Order.objects.filter(customer=alice, side="buy").get()
+    send(closing(alice, order.code, quantity="0.5"))
+    engine.turn()
+    assert engine.book.state()[1][alice.pk][6] == usd("200.00")
+    assert engine.book.state()[1][alice.pk] == loaded(alice)
 
 
 def test_a_command_past_its_deadline_is_dropped_and_the_order_stays_open(engine: Engine) -> None:

@@ -82,6 +82,7 @@ NOTES = {
     "owed": 500,
     "owed_at": datetime(2026, 1, 3, tzinfo=UTC),
     "swap_carried": Decimal("0.25"),
+    "hedged": 3,
 }
 
 

@@ -20,7 +20,7 @@ from hypothesis import settings as sizes
 from hypothesis import strategies as st
 
 from accounts.errors import Malformed
-from accounts.ledger import ADVANCES, PROTECTION
+from accounts.ledger import ADVANCES, MARGIN, PROTECTION
 from accounts.models import Customer
 from accounts.money import printed
 from quotes import symbols as instruments
@@ -58,6 +58,7 @@ CONVERTED_BY = {"SOL-EUR": "EUR-USD"}
 SPREAD = Decimal("1.0005")
 CENT = Decimal("0.01")
 TICKS = {"EUR-USD": Decimal("0.0001")}
+HEDGED = {"BTC-USD", "SOL-EUR"}  # reserve the larger side alone
 TIERS = {"SOL-EUR": ((20_000, 90), (50_000, 20))}  # from so many dollars of exposure, at most so much leverage
 
 symbols = st.sampled_from(sorted(STARTS))
@@ -301,7 +302,7 @@ class World:
             held = [order for order in self.live(somebody) if order.status == "OPEN"]
             if all(self.is_silent(order) for order in held):
                 continue
-            margin = sum(int(order.margin) for order in held)
+            margin = sum(map(larger_side, held_by_symbol(held)))
             assert not reaches(self.equity(somebody), margin, settings.STOP_OUT_PERCENT)
 
     def step(self, kind: str, what: Any) -> None:
@@ -329,6 +330,10 @@ class World:
             self.paid_in.append(self.people[what[0]])
         self._rates_are_those_of_now(seen)
         self._no_leverage_is_beyond_its_tier()
+        for somebody in self.people:
+            held = [order for order in self.live(somebody) if order.status == "OPEN"]
+            used = sum(map(larger_side, held_by_symbol(held)))
+            assert balance(somebody, MARGIN) == used - drawn(somebody)
         assert what_the_audit_finds() == []
         for somebody in self.people:  # the first free money goes back to where losses have drawn it from
             assert balance(somebody) == 0 or drawn(somebody) == 0 or somebody in self.paid_in
@@ -373,7 +378,18 @@ def instruments_of_the_world() -> None:
     for symbol, tiers in TIERS.items():
         written = ", ".join(f"{least}:{cap}" for least, cap in tiers)
         Instrument.objects.filter(pk=symbol).update(leverage_tiers=written)
+    Instrument.objects.filter(pk__in=HEDGED).update(hedged_margin="larger_side")
     instruments.forget()
+
+
+def held_by_symbol(orders: list[Order]) -> list[list[Order]]:
+    return [[order for order in orders if order.instrument_id == symbol] for symbol in STARTS]
+
+
+def larger_side(orders: list[Order]) -> int:
+    """What the open orders of one customer in one symbol reserve together."""
+    sides = [sum(int(order.margin) for order in orders if order.side == side) for side in ("buy", "sell")]
+    return max(sides) if orders and orders[0].instrument_id in HEDGED else sum(sides)
 
 
 def kept(exactly: Fraction, is_converted: bool) -> Fraction:

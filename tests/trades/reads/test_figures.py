@@ -129,6 +129,7 @@ def test_the_account_shows_these_figures() -> None:
         "balance": Decimal("1000.00"),
         "equity": Decimal("924.50"),
         "margin": Decimal("625.00"),
+        "hedgedMargin": Decimal("0.00"),
         "freeMargin": Decimal("299.50"),
         "marginLevel": levels.margin_level(equity, found.margin),
         "unrealizedProfit": Decimal("-75.50"),
