@@ -216,11 +216,12 @@ class Engine:
         if 0 <= uptime() - self._cash_looked < CASH_SECONDS:
             return
         self._cash_looked = uptime()
-        moved = queries.whose_cash_moved(floor_of(about_now() - SLOWEST_POSTING))
-        mine = {customer for customer in moved if self.book.knows(customer)}
-        mine.update(self.book.next_few(CASH_READ_ANEW))
-        if mine:
-            self.book.set_cash(queries.cash_of(mine))
+        with queries.by_index_within():
+            moved = queries.whose_cash_moved(floor_of(about_now() - SLOWEST_POSTING))
+            mine = {customer for customer in moved if self.book.knows(customer)}
+            mine.update(self.book.next_few(CASH_READ_ANEW))
+            if mine:
+                self.book.set_cash(queries.cash_of(mine))
 
     def _take_up(self, applied: Applied | None) -> None:
         """Bring the book up to what was committed."""
