@@ -640,14 +640,16 @@ CELERY_BEAT_SCHEDULE = {
 
 # --- logs ------------------------------------------------------------------------------------------
 
+LOG_FORMAT = env.str("LOG_FORMAT", default="readable")
+if LOG_FORMAT not in {"readable", "json"}:
+    raise ImproperlyConfigured("LOG_FORMAT must be readable or json.")
+# A line for each request that was answered, and for each command that an engine has applied.
+ACCESS_LOG = env.bool("ACCESS_LOG", default=LOG_FORMAT == "json")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {
-        "line": {"()": "brokerage.stack.masking.Masked", "format": "%(levelname)-7s %(name)s:%(request)s %(message)s"}
-    },
-    "filters": {"named": {"()": "brokerage.http.request_id.Named"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["named"]}},
+    "formatters": {"line": {"()": "brokerage.logs.formatter", "how": LOG_FORMAT}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
     "loggers": {
         "django.request": {"level": "ERROR"},  # a 4xx is the caller's news, not ours
