@@ -19,7 +19,7 @@ TRANSPORT_ALIASES |= dict.fromkeys(("redis", "rediss"), "brokerage.transport:Tra
 with with_good_settings():
     _ = settings.SECRET_KEY  # any: all are read together
 
-app = Celery("brokerage")
+app = Celery("brokerage", task_cls="brokerage.worked:CountedTask")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 
@@ -33,9 +33,13 @@ def _keep_what_is_there(**_: object) -> None:
 
 @worker_ready.connect  # type: ignore[untyped-decorator]
 def _tell_metrics_of_the_worker(**_: object) -> None:
-    """Of the process that shares the work out: its children have no port."""
-    from accounts import metrics
+    """Of the process that shares the work out: its children have no port (`worked.py`)."""
+    from prometheus_client import REGISTRY
 
+    from accounts import metrics
+    from brokerage.worked import Children
+
+    REGISTRY.register(Children())
     metrics.serve("worker")
 
 
