@@ -36,4 +36,4 @@ EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=6s --start-period=30s --retries=3 CMD ["python", "-c", "from urllib.request import urlopen; urlopen('http://127.0.0.1:8000/readyz', timeout=5)"]
 
 # Not for clients themselves: HAProxy stands before it (compose.yaml), as nothing here waits for a slow one.
-CMD ["python", "-m", "granian", "--interface", "wsgi", "brokerage.wsgi:application", "--host", "0.0.0.0", "--port", "8000", "--workers", "1", "--blocking-threads", "440", "--backpressure", "8192", "--http1-header-read-timeout", "60000", "--no-ws", "--http", "1", "--log-level", "error", "--no-access-log", "--respawn-failed-workers", "--respawn-interval", "0.5", "--workers-kill-timeout", "2"]
+CMD ["python", "-m", "brokerage.web", "--interface", "wsgi", "brokerage.wsgi:application", "--host", "0.0.0.0", "--port", "8000", "--workers", "1", "--blocking-threads", "440", "--backpressure", "8192", "--http1-header-read-timeout", "60000", "--no-ws", "--http", "1", "--log-level", "error", "--no-access-log", "--respawn-failed-workers", "--respawn-interval", "0.5", "--workers-kill-timeout", "2"]

@@ -3,13 +3,14 @@
 
 import os
 import sys
-from typing import Any, NoReturn
+from typing import Any
 
 from django.conf import settings
-from django.core.exceptions import ImproperlyConfigured
 from django.core.management import ManagementUtility, get_commands
 
-USAGE, SETTINGS = 2, 78  # as in accounts/management/exits.py, which needs settings that can be read
+from brokerage.starting import with_good_settings
+
+USAGE = 2  # as in accounts/management/exits.py, which needs settings that can be read
 
 
 class Commands(ManagementUtility):
@@ -17,22 +18,16 @@ class Commands(ManagementUtility):
 
     def fetch_command(self, subcommand: str) -> Any:
         if subcommand not in get_commands():
-            end(USAGE, f"Usage: there is no command {subcommand}; manage.py help lists them.")
+            print(f"Usage: there is no command {subcommand}; manage.py help lists them.", file=sys.stderr)
+            sys.exit(USAGE)
         return super().fetch_command(subcommand)
 
 
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "brokerage.settings")
-    try:
+    with with_good_settings():
         _ = settings.INSTALLED_APPS  # reads all of them
         Commands(sys.argv).execute()
-    except ImproperlyConfigured as wrong:
-        end(SETTINGS, f"Settings: {' '.join(str(wrong).split())}")
-
-
-def end(code: int, sentence: str) -> NoReturn:
-    print(sentence, file=sys.stderr)
-    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,8 @@ from accounts import clock, request_id
 
 log = logging.getLogger(__name__)
 
-SQLSTATES: Final = frozenset({"40001", "40P01"})  # serialization failure, deadlock
+# Serialization failure, deadlock; a prepared statement that another session has (`db/pipeline.py`).
+SQLSTATES: Final = frozenset({"40001", "40P01", "26000"})
 ENDED: Final = frozenset({"25P03", "25P04"})  # the session was ended for a transaction that took too long
 TRIES: Final = 10  # with one statement in twenty failing, not one transaction in a million fails ten times
 LONGEST_PAUSE: Final = 0.02  # seconds, times the tries so far; random, so that two who met don't meet again

@@ -9,7 +9,7 @@ class BrokerageConfig(AppConfig):
     def ready(self) -> None:
         from accounts import versions
         from accounts.services import logins
-        from brokerage import grants, left_behind
+        from brokerage import grants, left_behind, pooled
         from brokerage.http.limits import forget_failures
         from trades.payments.unknown_assets import rails_of_unknown_assets
 
@@ -20,6 +20,7 @@ class BrokerageConfig(AppConfig):
         for check in (
             grants.the_application_cannot_rewrite_history,
             grants.the_application_stores_nothing_aside,
+            pooled.the_pooler_has_the_settings,
             rails_of_unknown_assets,
         ):
             checks.register(check, checks.Tags.database, deploy=True)

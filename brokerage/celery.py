@@ -6,14 +6,20 @@ from typing import Any
 
 from celery import Celery, bootsteps
 from celery.signals import beat_init, worker_init, worker_ready
+from django.conf import settings
 from kombu.transport import TRANSPORT_ALIASES
+
+from brokerage.starting import with_good_settings
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "brokerage.settings")
 
 # A Redis URL means our own transport, imported where it is used; others, as RabbitMQ's, keep theirs.
 TRANSPORT_ALIASES |= dict.fromkeys(("redis", "rediss"), "brokerage.transport:Transport")
 
-app = Celery("brokerage")
+with with_good_settings():
+    _ = settings.SECRET_KEY  # any: all are read together
+
+app = Celery("brokerage", task_cls="brokerage.worked:CountedTask")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 
@@ -27,9 +33,13 @@ def _keep_what_is_there(**_: object) -> None:
 
 @worker_ready.connect  # type: ignore[untyped-decorator]
 def _tell_metrics_of_the_worker(**_: object) -> None:
-    """Of the process that shares the work out: its children have no port."""
-    from accounts import metrics
+    """Of the process that shares the work out: its children have no port (`worked.py`)."""
+    from prometheus_client import REGISTRY
 
+    from accounts import metrics
+    from brokerage.worked import Children
+
+    REGISTRY.register(Children())
     metrics.serve("worker")
 
 

@@ -29,7 +29,8 @@ from brokerage.stack.large_objects import OF_LARGE_OBJECTS
 CALLED = ("make_candle_month",)
 """Functions that run as their owner, taken from PUBLIC by their migration, and called by the application."""
 
-WHO = ("USER", "PASSWORD", "HOST", "PORT")  # and not NAME: a test's database has another one
+# And not NAME: a test's database has another one.
+WHO = ("USER", "PASSWORD", "HOST", "PORT", "OPTIONS", "DISABLE_SERVER_SIDE_CURSORS")
 
 # Privileges of columns are written as "UPDATE name"; what was granted to everybody counts as given to the role.
 _DIFFERENT = """

@@ -101,6 +101,16 @@ MIGRATION_DATABASE_URL = env.secret("MIGRATION_DATABASE_URL", default="")  # the
 if not DATABASE_URL:
     DATABASE_URL = _embedded.get("DATABASE_URL", "")
     MIGRATION_DATABASE_URL = MIGRATION_DATABASE_URL or _embedded.get("MIGRATION_DATABASE_URL", "")
+# "transaction": a pooler before PostgreSQL gives each transaction another session, so nothing is kept in one
+# (docs/decisions/0101-a-pooler-in-transaction-mode.md).
+DB_POOLER = env.str("DB_POOLER", default="")
+if DB_POOLER not in {"", "transaction"}:
+    raise ImproperlyConfigured("DB_POOLER must be empty or transaction.")
+DIRECT_DATABASE_URL = env.secret("DIRECT_DATABASE_URL", default="")  # the application's role, past the pooler
+if DB_POOLER and not (DATABASE_URL and DIRECT_DATABASE_URL):
+    raise ImproperlyConfigured(
+        "With DB_POOLER, DATABASE_URL must name the pooler and DIRECT_DATABASE_URL PostgreSQL itself."
+    )
 REDIS_URL = env.secret("REDIS_URL", default="") or _embedded.get("REDIS_URL", "")
 CACHE_URL = env.secret("CACHE_URL", default="") or REDIS_URL
 STREAM_URL = env.secret("STREAM_URL", default="") or REDIS_URL  # commands, replies and prices
@@ -110,7 +120,15 @@ if BROKER_URL.startswith("unix:"):  # Celery's command line reads this variable 
 BROKER_URL = BROKER_URL or REDIS_URL
 
 
-def _database(url: str) -> dict[str, Any]:
+# What holds for each session. A pooler passes no such options on: then the role has them, which `migrate` sees to.
+SESSION_SETTINGS = {
+    "lock_timeout": "4s",  # a lock that an operator left behind may cost one request, never the trading day
+    "statement_timeout": "1min",
+    "TimeZone": "UTC",
+}
+
+
+def _database(url: str, *, pooler: str = "") -> dict[str, Any]:
     """A PostgreSQL URL as Django wants it; a percent-encoded path as host means a unix socket."""
     parts = urlsplit(url)
     if url and parts.scheme not in {"postgres", "postgresql"}:
@@ -133,9 +151,9 @@ def _database(url: str) -> dict[str, Any]:
                 "max_idle": 60,
             },
             "connect_timeout": 3,
-            # A lock that an operator left behind may cost one request, never the trading day.
-            "options": "-c lock_timeout=4s -c statement_timeout=60s -c TimeZone=UTC",
+            **({} if pooler else {"options": " ".join(f"-c {name}={its}" for name, its in SESSION_SETTINGS.items())}),
         },
+        "DISABLE_SERVER_SIDE_CURSORS": bool(pooler),
         "TEST": {"NAME": env.str("TEST_DATABASE_NAME", default="") or None},
     }
 
@@ -148,8 +166,10 @@ def _host(url: str) -> str:
     return authority.partition(":")[0]
 
 
-DATABASES = {"default": _database(DATABASE_URL)}
-OWNER_DATABASE = _database(MIGRATION_DATABASE_URL or DATABASE_URL)
+DATABASES = {"default": _database(DATABASE_URL, pooler=DB_POOLER)}
+if DB_POOLER:  # its sessions keep locks (accounts/db/locks.py), and nothing else asks there
+    DATABASES["direct"] = _database(DIRECT_DATABASE_URL)
+OWNER_DATABASE = _database(MIGRATION_DATABASE_URL or DIRECT_DATABASE_URL or DATABASE_URL)
 APPLICATION_ROLE, APPLICATION_PASSWORD = DATABASES["default"]["USER"], DATABASES["default"]["PASSWORD"]
 CACHES = {
     "default": {
@@ -620,14 +640,16 @@ CELERY_BEAT_SCHEDULE = {
 
 # --- logs ------------------------------------------------------------------------------------------
 
+LOG_FORMAT = env.str("LOG_FORMAT", default="readable")
+if LOG_FORMAT not in {"readable", "json"}:
+    raise ImproperlyConfigured("LOG_FORMAT must be readable or json.")
+# A line for each request that was answered, and for each command that an engine has applied.
+ACCESS_LOG = env.bool("ACCESS_LOG", default=LOG_FORMAT == "json")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {
-        "line": {"()": "brokerage.stack.masking.Masked", "format": "%(levelname)-7s %(name)s:%(request)s %(message)s"}
-    },
-    "filters": {"named": {"()": "brokerage.http.request_id.Named"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["named"]}},
+    "formatters": {"line": {"()": "brokerage.logs.formatter", "how": LOG_FORMAT}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
     "loggers": {
         "django.request": {"level": "ERROR"},  # a 4xx is the caller's news, not ours

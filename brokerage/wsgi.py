@@ -1,4 +1,4 @@
-"""The web process: `granian --interface wsgi brokerage.wsgi:application`."""
+"""What the web process serves (`brokerage/web.py`)."""
 
 import gc
 import os

@@ -4,6 +4,9 @@ To PostgreSQL a lock of one number and a lock of two are different, whatever the
 have two numbers, too, and none of them stands here: the first is a hash of the round (`trades/settlement/settle.py`).
 Should it ever be that of another lock, the two wait for each other, and nothing else happens. The lock of a request
 under an Idempotency-Key has one number, a hash of caller and key in 64 bits (`accounts/services/idempotency.py`).
+
+What outlasts a transaction is kept by a session. Behind a pooler that gives each transaction another one, that is a
+session past the pooler (decision 0101).
 """
 
 from __future__ import annotations
@@ -11,7 +14,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Final
 
-from django.db import connection
+from django.conf import settings
+from django.db import connection, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 # Of one number.
 RECONCILIATION: Final = 0x4EC0  # runs of the reconciliation take turns, so an asset's break is opened once
@@ -44,12 +49,22 @@ def try_hold(number: int) -> bool:
     return bool(is_held)
 
 
+def _keeper() -> BaseDatabaseWrapper:
+    """The connection whose session keeps locks."""
+    return connections["direct" if settings.DB_POOLER else "default"]
+
+
+def session() -> object:
+    """The session that keeps this thread's locks, None where there is none; with it, they are gone."""
+    return _keeper().connection
+
+
 def try_keep(number: int, second: int | None = None) -> bool:
     """Take a lock of one number or of two for this session, without waiting; False where another session has it.
 
     Give it back with `let_go`; PostgreSQL frees it where the session ends.
     """
-    with connection.cursor() as cursor:
+    with _keeper().cursor() as cursor:
         if second is None:
             cursor.execute("SELECT pg_try_advisory_lock(%s)", [number])
         else:
@@ -60,7 +75,7 @@ def try_keep(number: int, second: int | None = None) -> bool:
 
 def let_go(number: int, second: int | None = None) -> None:
     """Give back what `try_keep` took."""
-    with connection.cursor() as cursor:
+    with _keeper().cursor() as cursor:
         if second is None:
             cursor.execute("SELECT pg_advisory_unlock(%s)", [number])
         else:
@@ -71,7 +86,7 @@ def try_keep_each(number: int, seconds: Collection[int]) -> set[int]:
     """Take locks of two numbers for this session, as `try_keep` does; the second numbers of those that it has now."""
     if not seconds:
         return set()
-    with connection.cursor() as cursor:
+    with _keeper().cursor() as cursor:
         cursor.execute(
             "SELECT second, pg_try_advisory_lock(%s, second) FROM unnest(%s::int[]) AS n (second)",
             [number, [*seconds]],
@@ -82,7 +97,7 @@ def try_keep_each(number: int, seconds: Collection[int]) -> set[int]:
 def let_go_each(number: int, seconds: Collection[int]) -> None:
     """Give back what `try_keep_each` took."""
     if seconds:
-        with connection.cursor() as cursor:
+        with _keeper().cursor() as cursor:
             cursor.execute(
                 "SELECT pg_advisory_unlock(%s, second) FROM unnest(%s::int[]) AS n (second)", [number, [*seconds]]
             )

@@ -12,12 +12,15 @@ then finds nothing left to do.
 
 This is libpq's pipeline mode (PostgreSQL's documentation, chapter 32.5) without psycopg's cursors, which were a quarter
 of an order engine's time. psycopg still connects, pools, and reads the values. Statements are prepared once per
-connection; parameters go as text and values come back in binary form. A cursor of Django's that is used while a
+connection, unless a pooler gives each transaction another one; parameters go as text and values come back in binary
+form. A cursor of Django's that is used while a
 pipeline is open first waits for all of its answers: it would read them as its own.
 """
 
 from __future__ import annotations
 
+import hashlib
+import logging
 import select
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -30,12 +33,15 @@ from uuid import UUID
 from weakref import WeakKeyDictionary
 
 import psycopg
+from django.conf import settings
 from django.db import DataError, InterfaceError, OperationalError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg.adapt import Transformer
 from psycopg.errors import error_from_result
 from psycopg.pq import ConnStatus, ExecStatus, Format, TransactionStatus
 from psycopg.pq.abc import PGresult
+
+log = logging.getLogger(__name__)
 
 MOST_PREPARED: Final = 200  # statements that a connection keeps; further ones are planned each time
 
@@ -47,7 +53,14 @@ Value = str | int | Decimal | UUID | datetime | None
 
 # Types by their numbers in PostgreSQL's catalogue; 0 leaves it to the statement, whose casts name them.
 _TYPES: Final[dict[type, int]] = {int: 20, Decimal: 1700, UUID: 2950, datetime: 1184}
+_NOT_AS_PREPARED: Final = frozenset({"26000", "42P05"})  # there is no statement of this name; there is one already
 _GOOD: Final = frozenset({ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK, ExecStatus.EMPTY_QUERY})
+
+
+class NotAsPrepared(psycopg.OperationalError):
+    """The session isn't the one that statements were prepared in: nothing was done, and the same may be tried again."""
+
+    sqlstate = "26000"
 
 
 class Pending(Protocol[T_co]):
@@ -90,10 +103,21 @@ class _Session:
 
     def __init__(self, raw: psycopg.Connection[Any]) -> None:
         self.prepared: dict[str, bytes] = {}
-        self.count = 0
+        self.may_prepare = not (settings.DB_POOLER or _is_pooled)
         self.reader = Transformer(raw)
 
+    def prepare_no_more(self, found: psycopg.Error) -> NotAsPrepared:
+        """A pooler that nobody has told of stands between: from here on this process prepares nothing."""
+        global _is_pooled
+        if not _is_pooled:
+            log.error("a pooler gives each transaction another session (%s): set DB_POOLER=transaction", found)
+        _is_pooled = True
+        self.may_prepare = False
+        self.prepared.clear()
+        return NotAsPrepared(str(found))
 
+
+_is_pooled = False  # as this process has found out
 _sessions: WeakKeyDictionary[psycopg.Connection[Any], _Session] = WeakKeyDictionary()
 
 
@@ -130,9 +154,8 @@ class Pipeline:
         name = session.prepared.get(sql)
         sent = _Sent(self, into)
         with self._database.wrap_database_errors:
-            if name is None and len(session.prepared) < MOST_PREPARED:
-                session.count += 1
-                name = session.prepared[sql] = b"p%d" % session.count
+            if name is None and session.may_prepare and len(session.prepared) < MOST_PREPARED:
+                name = session.prepared[sql] = _name_of(sql, types)
                 libpq.send_prepare(name, _numbered(sql), types)
                 self._waiting.append(_Sent(self, list, preparing=sql))
             if name is None:
@@ -224,7 +247,9 @@ class Pipeline:
         if sent.preparing is not None:
             self._session.prepared.pop(sent.preparing, None)
         if self._failure is None:
-            self._failure = error_from_result(answer, encoding="utf-8")
+            failure = error_from_result(answer, encoding="utf-8")
+            is_pooled = failure.sqlstate in _NOT_AS_PREPARED
+            self._failure = self._session.prepare_no_more(failure) if is_pooled else failure
         sent.failure = self._failure
 
     def _receive(self) -> PGresult | None:
@@ -287,6 +312,11 @@ def _encoded(parameters: Sequence[Value]) -> tuple[list[bytes | None], list[int]
             raise DataError("PostgreSQL text fields cannot contain NUL (0x00) bytes")
         values.append(text)
     return values, types
+
+
+def _name_of(sql: str, types: Sequence[int]) -> bytes:
+    """By what it says: whoever finds a statement of this name, made by somebody else, has found the same."""
+    return b"p" + hashlib.sha256(f"{sql}{[*types]}".encode()).hexdigest()[:32].encode()
 
 
 @lru_cache(maxsize=512)

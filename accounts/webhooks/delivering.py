@@ -19,7 +19,7 @@ from queue import Empty, SimpleQueue
 from typing import Final
 from uuid import UUID
 
-from django.db import Error, OperationalError, connection
+from django.db import Error, OperationalError
 
 from accounts import clock
 from accounts.db import locks
@@ -64,7 +64,7 @@ class _Sending:
 
     def __init__(self, threads: ThreadPoolExecutor, lines: Lines, now: Callable[[], datetime]) -> None:
         self._threads, self._lines, self._now = threads, lines, now
-        self._session = connection.connection  # whose locks say that nobody else begins: with it they are gone
+        self._session = locks.session()  # whose locks say that nobody else begins: with it they are gone
         self.running: dict[Future[Batch], due.Waiting] = {}
         self.calls = 0
         self._ended: SimpleQueue[Future[Batch]] = SimpleQueue()
@@ -72,7 +72,7 @@ class _Sending:
         self._turns: Counter[UUID] = Counter()  # by subscription: who had fewer is served first
 
     def go_on_until(self, end: float) -> None:
-        while time.monotonic() < end and connection.connection is self._session:
+        while time.monotonic() < end and locks.session() is self._session:
             made = self._feed()
             begun = self._begin()
             if self.running:

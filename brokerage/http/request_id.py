@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from typing import Final
 
@@ -34,12 +33,3 @@ class RequestIdMiddleware:
 
 def _end(**_: object) -> None:
     request_id.end()
-
-
-class Named(logging.Filter):
-    """Gives every log record `request`: the name of the request that it was written for, in brackets, or nothing."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        name = request_id.current()
-        record.request = f" [{name}]" if name else ""
-        return True

@@ -1,16 +1,21 @@
-"""How many requests each route got, with what answer and how fast, of this web process."""
+"""How many requests each route got, with what answer and how fast, of this web process; and a line of each."""
 
 from __future__ import annotations
 
+import logging
 from typing import Any, Final
 
+from django.conf import settings
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from prometheus_client import Histogram
 
 from accounts.clock import uptime
 
+log = logging.getLogger("access")
+
 SECONDS: Final = (0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+LONGEST_PATH: Final = 200
 KNOWN_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PATCH", "PUT", "DELETE", "OPTIONS"})
 
 _TOOK: Final = Histogram(
@@ -31,4 +36,13 @@ def count(request: HttpRequest, response: HttpResponseBase) -> None:
     if child is None:
         route, method, status = key
         child = _of[key] = _TOOK.labels(route, method if method in KNOWN_METHODS else "other", str(status))
-    child.observe(uptime() - request.arrived)  # type: ignore[attr-defined]
+    seconds = uptime() - request.arrived  # type: ignore[attr-defined]
+    child.observe(seconds)
+    if settings.ACCESS_LOG:
+        log.info(
+            "%s %s: %s",
+            request.method,
+            request.path_info[:LONGEST_PATH],  # never its query, which may name persons
+            response.status_code,
+            extra={"route": key[0], "method": key[1], "status": key[2], "seconds": round(seconds, 4)},
+        )

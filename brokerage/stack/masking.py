@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 
 _MASKED = (
@@ -25,10 +24,3 @@ def masked(text: str) -> str:
         for pattern, instead in _MASKED:
             text = pattern.sub(instead, text)
     return text
-
-
-class Masked(logging.Formatter):
-    """Log lines without secrets, their tracebacks included."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        return masked(super().format(record))

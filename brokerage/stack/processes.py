@@ -83,7 +83,7 @@ def web(host: str, port: int, environ: Mapping[str, str], socket: Path | None = 
     """The web process' command."""
     threads = _threads(environ) + FILES + PROBES
     return (
-        *(sys.executable, "-m", "granian", "--interface", "wsgi", "brokerage.wsgi:application"),
+        *(sys.executable, "-m", "brokerage.web", "--interface", "wsgi", "brokerage.wsgi:application"),
         *(("--uds", str(socket), "--uds-permissions", "600") if socket else ("--host", host, "--port", str(port))),
         *("--workers", environ.get("WEB_WORKERS", "1"), "--blocking-threads", str(threads)),
         *("--backpressure", str(CONNECTIONS), "--http1-header-read-timeout", "60000"),  # milliseconds, idle or reading

@@ -126,9 +126,10 @@ def test_a_loop_that_doesnt_come_round_makes_its_container_unhealthy(tmp_path: P
     beating = {name for name, text in services().items() if "healthcheck: *heartbeat" in text}
     file = tmp_path / "heartbeat"
 
-    def health() -> int:
-        script = check.replace("$$", "$").replace("/tmp/heartbeat", str(file))
-        return subprocess.run(["sh", "-c", script], capture_output=True, check=False).returncode
+    def health(beats: int = 1) -> int:
+        script = check.replace("$$", "$").replace("/tmp ", f"{tmp_path} ")
+        environ = {"PATH": os.environ["PATH"], "HEARTBEATS": str(beats)}
+        return subprocess.run(["sh", "-c", script], env=environ, capture_output=True, check=False).returncode
 
     assert beating == {"engine", "worker", "beat", "feed"}
     assert 'HEARTBEAT_FILE: "/tmp/heartbeat"' in COMPOSE
@@ -137,6 +138,12 @@ def test_a_loop_that_doesnt_come_round_makes_its_container_unhealthy(tmp_path: P
     assert health() == 0
     os.utime(file, (0, 0))
     assert health() != 0
+    for partition in range(2):
+        (tmp_path / f"heartbeat-{partition}").touch()
+    assert health(beats=2) == 0
+    os.utime(tmp_path / "heartbeat-1", (0, 0))
+    assert health(beats=2) != 0
+    assert 'HEARTBEATS: "${ENGINE_PARTITIONS:-1}"' in services()["engine"]
 
 
 def test_valkey_asks_for_a_password_that_no_command_line_shows() -> None:

@@ -49,6 +49,35 @@ def test_the_target_wants_them_all_and_only_migrate_knows_the_owner() -> None:
     assert {name for name, text in units.items() if "migration_database_url" in text} == {"brokerage-migrate.service"}
 
 
+@pytest.mark.parametrize(("words", "is_owner"), [(("audit_ledger", "--verify", "a b"), False), (("migrate",), True)])
+def test_a_command_by_hand_runs_as_the_units_do(words: tuple[str, ...], is_owner: bool, tmp_path: Path) -> None:
+    """What systemd is asked for. The unit's name is one that brokerage-.service.d is for."""
+    asked = tmp_path / "systemd-run"
+    asked.write_text('#!/bin/sh\nfor word; do printf "%s\\n" "$word"; done\nexit 4\n')
+    asked.chmod(0o755)
+
+    run = subprocess.run(
+        [CHECKOUT / "deploy" / "brokerage-manage", *words],
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin", "BROKERAGE_BY": "night job@firm.example"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    said = run.stdout.splitlines()
+    assert run.returncode == 4, run.stderr
+    assert said[-2 - len(words) :] == [f"{THERE}/.venv/bin/python", f"{THERE}/manage.py", *words]
+    assert any(re.fullmatch(r"--unit=brokerage-manage-\d+", word) for word in said)
+    assert {"--wait", "--collect", "--pipe", "--setenv=BROKERAGE_BY=night job@firm.example"} <= set(said)
+    assert any("migration_database_url" in word for word in said) is is_owner
+
+
+def test_the_tables_are_made_after_this_machines_own_servers_are_there() -> None:
+    (migrate,) = re.findall(r"^After=(.+)$", (UNITS / "brokerage-migrate.service").read_text(), re.MULTILINE)
+
+    assert {"network-online.target", "postgresql.service", "redis-server.service"} <= set(migrate.split())
+
+
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="there is no systemd here")
 def test_systemd_understands_every_unit(tmp_path: Path) -> None:
     for path in UNITS.iterdir():

@@ -9,6 +9,7 @@ from datetime import timedelta
 import httpx
 import pytest
 import redis
+from django.db import connection, transaction
 from prometheus_client import REGISTRY
 
 from accounts import audit, clock, ledger, streams
@@ -22,7 +23,7 @@ from tests.live import environment
 from tests.observe.scraped import scraped
 from tests.stack.running import eventually, free_port
 from trades.margin.commands import GROUP, stream_name
-from trades.models import EngineLease
+from trades.models import EngineLease, MarginAccount, SettlementBatch
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -34,6 +35,23 @@ def exporter():
     streams.client().delete(STREAM, f"{STREAM}:dead")
     yield Exporter(kept_seconds=0)
     streams.client().delete(STREAM, f"{STREAM}:dead")
+
+
+@pytest.mark.parametrize(
+    ("asked", "index"),
+    [
+        (MarginAccount.objects.filter(called_at__isnull=False).order_by("called_at"), "margin_account_called"),
+        (
+            SettlementBatch.objects.exclude(state__in=["completed", "cancelled"]).order_by("cut_at", "pk"),
+            "batch_open",
+        ),
+    ],
+)
+def test_what_is_asked_at_each_scrape_has_an_index_of_the_few(asked, index: str) -> None:
+    """Guard: migration 0141 of trades. Without it: every margin account, and every batch there ever was."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off")
+        assert index in asked.explain()
 
 
 def test_every_part_of_the_state_is_told_where_both_servers_are_there(exporter):

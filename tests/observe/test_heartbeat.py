@@ -76,6 +76,19 @@ def test_each_process_touches_its_file_while_it_comes_round(name: str, tmp_path:
         live.stop()
 
 
+@pytest.mark.django_db(transaction=True)
+def test_each_partitions_engine_has_a_file_of_its_own(tmp_path: Path) -> None:
+    """Guard: `HEARTBEAT_FILE` in `_All._start`. With one for both, nobody sees that one of them hangs."""
+    live = Live(("engine",), {"HEARTBEAT_FILE": str(tmp_path / "heartbeat"), "ENGINE_PARTITIONS": "2"})
+    live.start()
+    try:
+        for partition in range(2):
+            assert eventually((tmp_path / f"heartbeat-{partition}").exists, 60), live.log.read_text()
+    finally:
+        live.stop()
+    assert not (tmp_path / "heartbeat").exists()
+
+
 @pytest.mark.parametrize(("host", "port"), [("127.0.0.1", 65_000), ("192.0.2.1", 20_000), ("no such host", 20_000)])
 def test_metrics_that_can_have_no_port_cost_the_metrics_alone(settings: Any, host: str, port: int) -> None:
     """Guard: the `except` of `metrics.serve`."""

@@ -11,6 +11,7 @@ from prometheus_client import REGISTRY
 from prometheus_client.core import Metric
 
 from accounts import audit, clock
+from brokerage import worked
 from brokerage.observe import requests
 from brokerage.observe.exporter import Exporter
 from trades.engine.counted import Counted
@@ -26,7 +27,8 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def families() -> list[Metric]:
     """After a first audit, before which one metric is missing."""
     audit.run(clock.now())
-    return [*Exporter(kept_seconds=0).collect(), *Counted(0).collect(), *requests._TOOK.collect()]
+    of_a_worker = [*worked._TOOK.collect(), *worked._NOT_DONE.collect(), *worked.Children().collect()]
+    return [*Exporter(kept_seconds=0).collect(), *Counted(0).collect(), *requests._TOOK.collect(), *of_a_worker]
 
 
 def told() -> set[str]:

@@ -15,8 +15,9 @@ import psycopg
 import pytest
 from django.conf import settings
 
+from brokerage.logs import FORMATS, formatter
 from brokerage.stack.log import Log
-from brokerage.stack.masking import Masked, masked
+from brokerage.stack.masking import masked
 from brokerage.stack.places import open_log
 from brokerage.stack.postgres import Postgres
 from brokerage.stack.valkey import Valkey
@@ -156,25 +157,30 @@ def test_secrets_and_addresses_are_masked_and_ids_stay(said: str, written: str) 
     assert masked(said) == written
 
 
-def test_a_traceback_is_masked_as_well() -> None:
+@pytest.mark.parametrize("how", FORMATS)
+def test_a_traceback_is_masked_as_well(how: str) -> None:
+    """Guard: `_masked`, in both formats."""
     out = io.StringIO()
     handler = logging.StreamHandler(out)
-    handler.setFormatter(Masked("%(message)s"))
+    handler.setFormatter(formatter(how))
     log = logging.Logger("alone")
     log.addHandler(handler)
 
     try:
         raise ValueError(f"Key (email)=({ADDRESS}) already exists; {HASH}")
     except ValueError:
-        log.exception("of %s", ADDRESS)
+        log.exception("of %s", ADDRESS, extra={"order": ADDRESS, "sql": "SELECT", "request": object()})
 
+    assert "SELECT" not in out.getvalue()
+    assert "object" not in out.getvalue()
     assert "Traceback" in out.getvalue()
     assert ADDRESS not in out.getvalue()
     assert HASH not in out.getvalue()
 
 
 def test_every_process_masks_what_it_logs_and_so_does_up() -> None:
-    assert settings.LOGGING["formatters"]["line"]["()"] == "brokerage.stack.masking.Masked"
+    assert settings.LOGGING["formatters"]["line"]["()"] == "brokerage.logs.formatter"
+    assert {its["formatter"] for its in settings.LOGGING["handlers"].values()} == {"line"}
     out = io.StringIO()
 
     Log(out, ["web"]).line("web", f"of {ADDRESS}")

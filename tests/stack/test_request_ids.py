@@ -59,7 +59,7 @@ def test_what_is_no_name_is_replaced_by_one_of_ours(live: Live, name: Any) -> No
 
 
 def test_each_line_of_the_log_names_its_request_and_only_its_own(live: Live) -> None:
-    """Guard: the filter `Named`."""
+    """Guard: `request` in `logs._described`."""
     with live.client() as http:
         answer = http.get("/api/v1/account", headers={**named("who-is-it"), "Host": "somebody.example"})
         http.get("/livez")

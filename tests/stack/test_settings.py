@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
+from accounts.management.exits import Exit
 from brokerage.environment import Environment
 from brokerage.management.commands.up import _refuse_metrics_at, environ_of
 from brokerage.stack.failure import StackError
-from brokerage.stack.processes import children, metrics_port
+from brokerage.stack.processes import NAMES, children, metrics_port
 from brokerage.stack.system import System
 from brokerage.stack.where import CHECKOUT
 from tests.stack.running import free_port
@@ -74,6 +75,25 @@ def test_settings_say_what_is_wrong_with_them(given: dict[str, str], sentence: s
     )
     assert run.returncode != 0
     assert sentence in run.stderr
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "proxy"])
+def test_every_process_says_what_is_wrong_with_its_settings_in_one_line(name: str, tmp_path: Path) -> None:
+    """Guards: `with_good_settings` in manage.py, `brokerage.web` and `brokerage.celery`. Without it: tracebacks, of the
+    web process again and again, and code 1."""
+    command = next(child.command for child in children("127.0.0.1", free_port(), {}) if child.name == name)
+    run = subprocess.run(
+        command,
+        cwd=CHECKOUT,
+        env={**os.environ, **KEYS, "BROKERAGE_DATA_DIR": str(tmp_path), "SWAP_TIME": "five"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert run.stderr == "Settings: SWAP_TIME must be a time of day such as 17:00.\n"
+    assert run.stdout == ""
+    assert run.returncode == Exit.SETTINGS
 
 
 @pytest.mark.parametrize(("given", "is_demanded"), [(GOOD, "True"), (KEYS, "False")])

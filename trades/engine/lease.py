@@ -16,6 +16,7 @@ from django.db import connection, transaction
 from accounts import clock, holders
 from accounts.db.locks import LEASE_TAKING, TICK
 from accounts.db.pipeline import Pending, Pipeline, Rows, pipeline
+from trades.engine.queries import by_index_in_sql
 
 log = logging.getLogger("engine")
 
@@ -85,7 +86,7 @@ class Lease:
         of that comes with it (`clock.ahead_known`).
         """
         return p.send(
-            f"SELECT {_bound()}, pg_advisory_xact_lock_shared({TICK}, partition::int),"  # noqa: S608
+            f"SELECT {_said()}, pg_advisory_xact_lock_shared({TICK}, partition::int),"  # noqa: S608
             f" {clock.ahead_in_sql()}, clock_timestamp()"
             " FROM trades_enginelease WHERE partition = %s AND epoch = %s FOR KEY SHARE",
             [self.partition, self.epoch],
@@ -136,8 +137,9 @@ def _held_at(rows: Rows) -> datetime:
     return at
 
 
-def _bound() -> str:
-    """An expression that bounds the transaction at hand, where the server can: a paused engine holds no successor."""
-    if connection.pg_version < 170000:  # type: ignore[attr-defined]
-        return "1"
-    return f"set_config('transaction_timeout', '{LONGEST_TICK_SECONDS}s', true)"
+def _said() -> str:
+    """What holds for the transaction at hand. Its end, where the server can: a paused engine holds no successor."""
+    said = [*by_index_in_sql()]
+    if connection.pg_version >= 170000:  # type: ignore[attr-defined]
+        said.append(f"set_config('transaction_timeout', '{LONGEST_TICK_SECONDS}s', true)")
+    return ", ".join(said) or "1"

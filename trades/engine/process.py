@@ -46,7 +46,7 @@ from trades.engine.rollover import Rollover
 from trades.margin.commands import Answer, own
 from trades.margin.kinds import FIRE, JUDGE, CommandKind
 
-log = logging.getLogger("engine")
+log, commands = logging.getLogger("engine"), logging.getLogger("commands")
 
 CASH_SECONDS = 1.0  # how long the book may not know of money that others moved
 CASH_READ_ANEW = 500  # accounts whose cash is read at each look, in turn: a wrong clock may have hidden a movement
@@ -172,6 +172,8 @@ class Engine:
         self.stream.answer(entries, applied.answers + self.redeliveries.answered(first, again, applied.answers))
         self._take_up(applied)  # after the answers, which somebody waits for; where they fail it is all loaded anew
         self.extremes.written(applied.at)
+        if settings.ACCESS_LOG:
+            _tell([*fired, *first], applied.answers)
         return len(fired) + len(in_time)
 
     def _fresh(self, reading: Reading) -> Reading:
@@ -216,11 +218,12 @@ class Engine:
         if 0 <= uptime() - self._cash_looked < CASH_SECONDS:
             return
         self._cash_looked = uptime()
-        moved = queries.whose_cash_moved(floor_of(about_now() - SLOWEST_POSTING))
-        mine = {customer for customer in moved if self.book.knows(customer)}
-        mine.update(self.book.next_few(CASH_READ_ANEW))
-        if mine:
-            self.book.set_cash(queries.cash_of(mine))
+        with queries.by_index_within():
+            moved = queries.whose_cash_moved(floor_of(about_now() - SLOWEST_POSTING))
+            mine = {customer for customer in moved if self.book.knows(customer)}
+            mine.update(self.book.next_few(CASH_READ_ANEW))
+            if mine:
+                self.book.set_cash(queries.cash_of(mine))
 
     def _take_up(self, applied: Applied | None) -> None:
         """Bring the book up to what was committed."""
@@ -280,6 +283,18 @@ class Engine:
             self.stream.to_dead_letters(entry.id, {"command": entry.command.id.hex}, repr(failure))
         code = entry.command.terms.get("orderId", "")
         return Applied(answers=[Answer(entry.command.id, 500, '{"error":"Internal server error"}', code)])
+
+
+def _tell(entries: Sequence[Entry], answers: Sequence[Answer]) -> None:
+    """A line for each command that was applied: by its `request`, or its id, the web process' line is found."""
+    by_command = {answer.command_id: answer for answer in answers}
+    for command in (entry.command for entry in entries):
+        answer = by_command.get(command.id)
+        code = (answer and answer.order_code) or command.terms.get("orderId", "")
+        said = {"command": command.id.hex, "customer": command.customer_id.hex, "order": code}
+        if answer:
+            said |= {"request": command.request_id or command.id.hex, "status": answer.status}
+        commands.info("%s", command.kind, extra=said)
 
 
 def _why(gone: Exception) -> str:

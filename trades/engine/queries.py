@@ -6,11 +6,13 @@ against a limit of the firm, the turn to open (`risk_limits.py`).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from uuid import UUID
 
-from django.db import connection
+from django.conf import settings
+from django.db import connection, transaction
 
 from accounts.arrays import array
 from accounts.db.pipeline import Known, Pending, Pipeline, Rows, ask
@@ -22,24 +24,44 @@ from trades.margin.rows import COLUMNS, ClientRow, CustomerRow, Loss, OrderedRow
 from trades.spendable import LOSSES, columns
 from trades.states import OrderType
 
-BY_INDEX = (
-    "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off;"
-    " SET plan_cache_mode = force_generic_plan"
-)
+BY_INDEX = {
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "plan_cache_mode": "force_generic_plan",
+}
 _CARRIED = {"realized", "swap_accrued"}  # zero, as nearly always, is sent as NULL, which costs next to nothing
 _SELECTED = ", ".join(f"nullif(o.{name}, 0)" if name in _CARRIED else f"o.{name}" for name in COLUMNS)
 _SELECT = f"SELECT {_SELECTED} FROM trades_order o "  # noqa: S608 - our own names
 
 
 def by_index() -> None:
-    """From now on, find rows by their indexes on this connection, whatever the statistics say.
+    """From now on, find rows by their indexes on this connection, whatever the statistics say. With a pooler each
+    transaction says so itself: ticks as they hold the lease, others by `by_index_within`.
 
     A tick names its rows, some hundred at most. With statistics from a time when the tables were small the planner
     would read all live orders, or all accounts, to join a tick's: milliseconds that grow with the business. And it
     would plan a short tick's statements anew each time: arrays of one look cheaper than those of unknown length.
     """
-    with connection.cursor() as cursor:
-        cursor.execute(BY_INDEX)
+    if not settings.DB_POOLER:
+        with connection.cursor() as cursor:
+            cursor.execute("; ".join(f"SET {name} = {its}" for name, its in BY_INDEX.items()))
+
+
+def by_index_in_sql() -> Sequence[str]:
+    """Expressions of SQL that say it for the transaction at hand."""
+    return [f"set_config('{name}', '{its}', true)" for name, its in BY_INDEX.items()] if settings.DB_POOLER else []
+
+
+@contextmanager
+def by_index_within() -> Iterator[None]:
+    """What an engine reads outside of its ticks."""
+    if not settings.DB_POOLER:
+        yield
+        return
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(f"SELECT {', '.join(by_index_in_sql())}")
+        yield
 
 
 LIVE_ORDERS = _SELECT + "WHERE o.customer_id = ANY(%s::uuid[]) AND o.status IN ('OPEN', 'PENDING') ORDER BY o.id"

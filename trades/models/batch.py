@@ -204,6 +204,13 @@ class SettlementBatch(FixedColumns):
 
     class Meta:
         verbose_name_plural = "settlement batches"
+        indexes = (
+            models.Index(
+                fields=["cut_at", "id"],
+                condition=~Q(state__in=["completed", "cancelled"]),
+                name="batch_open",  # few are, of all that there ever were
+            ),
+        )
         constraints = (
             models.UniqueConstraint(fields=["key"], name="one_batch_per_key"),
             models.UniqueConstraint(fields=["window", "cut_at"], name="one_batch_per_window_and_cut"),

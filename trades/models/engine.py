@@ -88,6 +88,10 @@ class MarginAccount(models.Model):
     updated_at = models.DateTimeField()
 
     class Meta:
+        # Few are called, and whoever watches asks for these each quarter of a minute.
+        indexes = (
+            models.Index(fields=["called_at"], condition=Q(called_at__isnull=False), name="margin_account_called"),
+        )
         constraints = (
             models.CheckConstraint(condition=Q(drawn__gte=0), name="drawn_not_negative"),
             models.CheckConstraint(condition=Q(hedged__gte=0), name="hedged_not_negative"),

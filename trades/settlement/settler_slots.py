@@ -9,9 +9,9 @@ import contextlib
 from collections.abc import Iterator
 from typing import Final
 
-from django.db import DatabaseError, InterfaceError, connection
+from django.db import DatabaseError, InterfaceError
 
-from accounts.db.locks import SETTLER_SLOT
+from accounts.db import locks
 
 REVERSING: Final = 1_000
 """The slot of whoever carries reversals of batches on: one worker does."""
@@ -23,14 +23,11 @@ def settler_slot(number: int) -> Iterator[bool]:
 
     A worker that dies frees its slot: the lock belongs to the connection.
     """
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [SETTLER_SLOT, number])
-        is_mine = bool(cursor.fetchone()[0])
+    is_mine = locks.try_keep(locks.SETTLER_SLOT, number)
     try:
         yield is_mine
     finally:
         # A connection that was lost has lost the slot; the error that ended it is the one to raise.
         with contextlib.suppress(DatabaseError, InterfaceError):
             if is_mine:
-                with connection.cursor() as cursor:
-                    cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [SETTLER_SLOT, number])
+                locks.let_go(locks.SETTLER_SLOT, number)

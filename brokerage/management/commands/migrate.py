@@ -10,6 +10,7 @@ from accounts import events
 from accounts.management.output import Job
 from brokerage.grants import become_owner, refuse_a_role_that_cant_be_made
 from brokerage.left_behind import refuse_a_moved_clock
+from brokerage.pooled import let_the_role_say
 
 
 class Command(Job, migrate.Command):
@@ -22,3 +23,4 @@ class Command(Job, migrate.Command):
         refuse_a_moved_clock(options["database"])
         super().handle(*args, **options)
         events.go_on_behind()
+        let_the_role_say()

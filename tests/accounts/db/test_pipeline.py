@@ -21,6 +21,7 @@ from django.db import (
 from psycopg.pq import TransactionStatus
 
 from accounts.arrays import array
+from accounts.conflicts import is_conflict
 from accounts.db import pipeline as pipelines
 from accounts.db.pipeline import Known, Pending, ask, pipeline
 from accounts.db.writing import Part, write
@@ -243,3 +244,39 @@ def test_a_write_of_another_number_of_rows_fails_before_its_commit(expected: dic
 def test_a_write_of_as_many_rows_as_expected_is_committed() -> None:
     writes(**{GOLD: 1, "none": 0})
     assert name() == "after"
+
+
+def test_a_statement_that_the_session_does_not_know_is_a_conflict_and_nothing_is_prepared_after_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As behind a pooler that nobody told of. Guards: `prepare_no_more`; its code in `conflicts.SQLSTATES`."""
+    monkeypatch.setattr(pipelines, "_is_pooled", False)
+    asked = "SELECT %s::int, 'forgotten'"
+    assert ask(asked, [1], list) == [(1, "forgotten")]
+    with connection.cursor() as cursor:
+        cursor.execute("DEALLOCATE ALL")
+
+    with pytest.raises(OperationalError) as told:
+        ask(asked, [2], list)
+
+    assert is_conflict(told.value)
+    assert ask(asked, [3], list) == [(3, "forgotten")]
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_prepared_statements")
+        assert cursor.fetchone() == (0,)
+
+
+def test_a_name_that_somebody_else_has_given_is_a_conflict(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Guard: a name says what the statement is: another process' is found, and never run."""
+    monkeypatch.setattr(pipelines, "_is_pooled", False)
+    with connection.cursor() as cursor:
+        name = pipelines._name_of("SELECT %s::int", [20]).decode()
+        cursor.execute(f"PREPARE {name} (bigint) AS SELECT $1::int")
+    try:
+        with pytest.raises(OperationalError) as told:
+            ask("SELECT %s::int", [1], list)
+    finally:
+        connection.close()
+
+    assert is_conflict(told.value)
+    assert pipelines._name_of("SELECT %s::int", [1700]) != pipelines._name_of("SELECT %s::int", [20])

@@ -115,7 +115,7 @@ class RolloverEngine:
 
 def _allow_more_time() -> None:
     """A test is one transaction, and goes on for longer than a slice of a night may take: the engine's bound of ten
-    seconds (`lease._bound`) would end its session. Also where the test is a transaction inside that one."""
+    seconds (`lease._said`) would end its session. Also where the test is a transaction inside that one."""
     if connection.in_atomic_block:
         with committed_together():
             must_commit_by(clock_now() + timedelta(hours=1))

@@ -82,7 +82,9 @@ class _All:
                 process.wait()
 
     def _start(self, partition: int) -> subprocess.Popen[bytes]:
-        """An engine that stops by itself when this process dies."""
+        """An engine that stops by itself when this process dies, with a HEARTBEAT_FILE of its own: `…-0`, `…-1`."""
         me = str(os.getpid())
         command = [sys.executable, sys.argv[0], "run_engine", "--partition", str(partition), "--parent", me]
-        return subprocess.Popen(command)  # noqa: S603 - our own command line
+        file = settings.HEARTBEAT_FILE
+        own = {"HEARTBEAT_FILE": f"{file}-{partition}"} if file else {}
+        return subprocess.Popen(command, env={**os.environ, **own})  # noqa: S603 - our own command line
