@@ -6,11 +6,12 @@
 PY := .venv/bin/python
 ARGS ?=
 
-.PHONY: help run demo openapi fuzz test faults bench bench-settlement bench-orders bench-door bench-events bench-feed bench-candles client collection sdks extras lint types contracts check clean env env-dev
+.PHONY: help run demo drill openapi fuzz test faults bench bench-settlement bench-orders bench-door bench-events bench-feed bench-candles client collection sdks extras lint types contracts check clean env env-dev
 
 help:
 	@echo "make run        start everything: PostgreSQL, Valkey, HAProxy, web, engine, worker, beat, feed (PORT=8000)"
 	@echo "make demo       play the stories through HTTP and audit the ledger"
+	@echo "make drill      destroy a system under load, restore it, and compare with what clients were told (ARGS='--deeds 200')"
 	@echo "make test       the whole test suite (ARGS='-k exits' for some of it)"
 	@echo "make faults     races, killed processes and forgeries at full size (hours)"
 	@echo "make bench      measure, beside pgbench on the same PostgreSQL"
@@ -34,6 +35,10 @@ run: env
 
 demo: env
 	@exec $(PY) manage.py demo $(ARGS)
+
+# In a temporary directory, at ports of its own: nothing of .data is touched.
+drill: env-dev
+	@exec $(PY) -m tests.backup.drill $(ARGS)
 
 test: env-dev
 	@exec $(PY) -m pytest -n auto $(ARGS)

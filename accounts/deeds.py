@@ -115,7 +115,7 @@ _MARKETS = (
 _WEBHOOKS = ("accounts_webhooksubscription", "accounts_webhookdelivery", "accounts_webhookattempt")
 _SYSTEM = (
     *("trades_enginelease", "quotes_feedlease", "trades_swaprun"),
-    *("trades_idempotentanswer", "accounts_answeredrequest"),
+    *("trades_idempotentanswer", "accounts_answeredrequest", "accounts_backup"),
     *("django_celery_beat_periodictask", "django_celery_beat_intervalschedule", "django_celery_beat_crontabschedule"),
 )
 _LOGINS = ("accounts_user",)

@@ -198,6 +198,15 @@ ALERT_URL = env.secret("ALERT_URL", default="")  # is called after each good aud
 if ALERT_URL and not (ALERT_URL.startswith(("https://", "http://")) and "{}" in ALERT_URL):
     raise ImproperlyConfigured("ALERT_URL must be an address with {} in it, which stands for audit or seal.")
 
+# Where `backup` and `archive_wal` write, unless they are told (brokerage/backup/).
+BACKUP_DIR = env.str("BACKUP_DIR", default="")
+BACKUP_SYNCHRONOUS = env.bool("BACKUP_SYNCHRONOUS", default=False)  # each COMMIT waits for the archive
+# The dashboard is unwell where the last one is older; 0: nobody looks.
+BACKUP_MAX_AGE_HOURS = env.int("BACKUP_MAX_AGE_HOURS", default=0 if SANDBOX else 26)
+if BACKUP_MAX_AGE_HOURS < 0:
+    raise ImproperlyConfigured("BACKUP_MAX_AGE_HOURS must not be negative; 0 switches it off.")
+POSTGRES_PROGRAMS = env.str("POSTGRES_PROGRAMS", default="")  # the directory of pg_dump and the others
+
 # --- Django ----------------------------------------------------------------------------------------
 
 INSTALLED_APPS = [

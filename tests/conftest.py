@@ -21,6 +21,7 @@ from tests.live import Live
 # What tests write. Reference data (assets, instruments, windows) stays as the migrations made it.
 WRITTEN = (
     "accounts_answeredrequest",
+    "accounts_backup",
     "accounts_clockmove",
     "accounts_event",
     "accounts_journalentry",

@@ -23,6 +23,7 @@ from tests.roles import ONE_ROLE, application, refuses, urls_role
 __all__ = ["application"]
 
 APPEND_ONLY = {
+    "accounts_backup",
     "accounts_clockmove",
     "accounts_event",
     "accounts_funding",

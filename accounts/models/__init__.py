@@ -1,5 +1,6 @@
 from accounts.models.answered import AnsweredRequest
 from accounts.models.audit import LedgerAudit
+from accounts.models.backup import Backup
 from accounts.models.bank_account import ExternalBankAccount
 from accounts.models.details import CustomerDetails, IdentificationNumber
 from accounts.models.event import Event, EventHorizon, EventShift
@@ -17,6 +18,7 @@ __all__ = [
     "AnsweredRequest",
     "ApiClient",
     "Asset",
+    "Backup",
     "Break",
     "ClockMove",
     "Customer",

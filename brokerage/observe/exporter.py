@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Final
 
 import redis
+from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import connections
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -114,6 +115,8 @@ def _books(real: datetime, now: datetime) -> Found:
     yield _one(
         "brokerage_unsealed_age_seconds", "Of the oldest transfer that isn't sealed; 0: none.", seals.oldest_unsealed
     )
+    yield _one("brokerage_backup_age_seconds", "Since the last backup; infinite: none.", state.backup_age(real))
+    yield _one("brokerage_backup_limit_seconds", "How old it may be.", settings.BACKUP_MAX_AGE_HOURS * 3600)
     debits = _gauge("brokerage_written_off_debits", "Of the house, in base units: what it gave.", ["type", "asset"])
     credits_ = _gauge(
         "brokerage_written_off_credits", "Of the house, in base units: what came back.", ["type", "asset"]

@@ -22,7 +22,17 @@ from django_celery_beat.models import PeriodicTask
 from accounts import streams
 from accounts.admin.base import MOST_COUNTED
 from accounts.ids import time_of
-from accounts.models import Asset, Break, Event, LedgerAudit, SealBlock, Transfer, WebhookDelivery, WebhookSubscription
+from accounts.models import (
+    Asset,
+    Backup,
+    Break,
+    Event,
+    LedgerAudit,
+    SealBlock,
+    Transfer,
+    WebhookDelivery,
+    WebhookSubscription,
+)
 from accounts.models.webhook import OPEN
 from accounts.webhooks import feeding
 from quotes import prices, source_health, symbols
@@ -136,6 +146,11 @@ def seals(real: datetime) -> Seals:
     beyond = Transfer.objects.order_by("pk") if through is None else Transfer.objects.filter(pk__gt=through)
     first = beyond.order_by("pk").values_list("pk", flat=True).first()
     return Seals(age(last, real), age(time_of(first), real) if first else 0.0)
+
+
+def backup_age(real: datetime) -> float:
+    """Seconds since the last backup stood whole on its disk; infinite: none."""
+    return age(Backup.objects.order_by("-pk").values_list("at", flat=True).first(), real)
 
 
 def written_off() -> dict[tuple[str, str], tuple[int, int]]:

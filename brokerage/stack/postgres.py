@@ -50,6 +50,7 @@ SETTINGS = {
     "wal_compression": "off",  # this build knows only pglz: a fifth fewer commits a second on two cores
     "min_wal_size": "512MB",
     "max_wal_size": "4GB",
+    "max_slot_wal_keep_size": "16GB",  # past it an archiver that is away loses its place, not this disk its room
     "checkpoint_timeout": "15min",
     "random_page_cost": "1.1",
     "jit": "off",
@@ -110,6 +111,8 @@ class Postgres:
         self.home = server_home(data, self.name, self.user, say)
         self.cluster = self.home / "data"
         self.process: Process | None = None
+        self.ready_seconds: float = READY_SECONDS
+        self.starts = STARTS
         self._say = say
         self._child: subprocess.Popen[bytes] | None = None
 
@@ -140,7 +143,7 @@ class Postgres:
         """
         self.user.own(self.home)
         self._make_cluster()
-        for attempt in range(STARTS):
+        for attempt in range(self.starts):
             if attempt:
                 time.sleep(0.5)  # processes of a killed server need a moment to notice
             server = self.find() or self._spawn()
@@ -187,8 +190,8 @@ class Postgres:
         def settled() -> bool:
             return self._pidfile() == (server.pid, "ready") or given_up() or not server.alive()
 
-        if not wait_until(settled, READY_SECONDS):
-            raise StackError(f"PostgreSQL isn't ready after {READY_SECONDS} s (see {self._log()})")
+        if not wait_until(settled, self.ready_seconds):
+            raise StackError(f"PostgreSQL isn't ready after {self.ready_seconds} s (see {self._log()})")
         if given_up():
             self.process = server
             raise StackError("stopped while PostgreSQL was starting")
@@ -265,6 +268,8 @@ class Postgres:
         """
         try:
             with self.as_superuser(DATABASE) as connection:
+                connection.execute("ALTER SYSTEM RESET synchronous_standby_names")  # until the archiver is there
+                connection.execute("SELECT pg_reload_conf()")
                 if not connection.execute("SELECT FROM pg_roles WHERE rolname = %s", [APPLICATION]).fetchall():
                     connection.execute(f"CREATE ROLE {APPLICATION} LOGIN")
                 connection.execute(revoke_large_objects(OWNER))

@@ -16,6 +16,7 @@ from accounts.models import (
     AnsweredRequest,
     ApiClient,
     Asset,
+    Backup,
     Break,
     Customer,
     Event,
@@ -500,6 +501,10 @@ def _system(numbers: range, customers: list[Customer]) -> None:
     )  # fmt: skip
     LedgerAudit.objects.bulk_create(
         LedgerAudit(at=at, ok=n % 2 == 0, counted={"balances": 7}, findings=_findings(n)) for n in numbers
+    )
+    Backup.objects.bulk_create(
+        Backup(kind="base", began_at=at, at=at, bytes=n + 1, place=f"/backups/{n}", migration="accounts.0102_backups")
+        for n in numbers
     )
     SealBlock.objects.bulk_create(
         SealBlock(

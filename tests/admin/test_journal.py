@@ -96,7 +96,7 @@ def test_no_page_dialog_or_action_does_anything_without_a_row(browser: Client, o
 # Nobody's deeds: what they look at or run has its own rows, and what they change they change for nobody.
 LOOKS_OR_RUNS = {
     *("audit_ledger", "backfill_candles", "demo", "feed_sources", "migrate", "next_cuts", "run_engine", "run_feed"),
-    "run_exporter",
+    *("run_exporter", "backup", "restore", "archive_wal"),
     *("run_stream", "seal", "seed", "settle_batch", "settlement_status", "up"),
 }
 

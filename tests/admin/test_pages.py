@@ -20,6 +20,7 @@ ALL = sorted(f"{model._meta.app_label}_{model._meta.model_name}" for model in ad
 READ_ONLY = {
     "auth_group",
     "accounts_asset",
+    "accounts_backup",
     "accounts_break",
     "accounts_answeredrequest",
     "accounts_externalbankaccount",

@@ -99,6 +99,7 @@ GROUPS: tuple[tuple[str, tuple[MenuItem, ...]], ...] = (
             ("Swap nights", "bedtime", "trades_swaprun"),
             ("Answers to orders", "replay", "trades_idempotentanswer"),
             ("Answers to requests", "replay", "accounts_answeredrequest"),
+            ("Backups", "backup", "accounts_backup"),
             ("Webhook subscriptions", "webhook", "accounts_webhooksubscription"),
             ("Webhook deliveries", "outbox", "accounts_webhookdelivery"),
             ("Webhook attempts", "receipt", "accounts_webhookattempt"),

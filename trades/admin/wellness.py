@@ -13,7 +13,15 @@ from django_celery_beat.models import PeriodicTask
 
 from accounts import holders, streams
 from accounts.admin import shown
-from accounts.models import EventHorizon, LedgerAudit, ReconciliationRun, SealBlock, Transfer, WebhookDelivery
+from accounts.models import (
+    Backup,
+    EventHorizon,
+    LedgerAudit,
+    ReconciliationRun,
+    SealBlock,
+    Transfer,
+    WebhookDelivery,
+)
 from accounts.models.webhook import OPEN
 from accounts.timestamps import from_milliseconds
 from quotes import prices, symbols
@@ -53,7 +61,7 @@ def cards(real: datetime, now: datetime) -> list[Card]:
     """`real` is PostgreSQL's clock, `now` the firm's time."""
     return [
         *(_engine(real), _commands(), _worker(real), _scheduler(real), _webhooks(real), _swap(now)),
-        *(_seals(real), _audit(real), _reconciliation(real)),
+        *(_seals(real), _audit(real), _reconciliation(real), *_backup(real)),
     ]
 
 
@@ -224,6 +232,16 @@ def _seals(now: datetime) -> Card:
     is_late = open_since is not None and now - open_since > SEALED_WITHIN
     note = f"last block {shown.age(last[0], now)}"
     return Card("Seals", "behind" if is_late else "sealed", note, BAD if is_late else GOOD, link)
+
+
+def _backup(now: datetime) -> list[Card]:
+    """The last backup; none where nobody has made one and BACKUP_MAX_AGE_HOURS asks for none."""
+    last = Backup.objects.order_by("-pk").first()
+    link, most = Link("accounts_backup"), timedelta(hours=settings.BACKUP_MAX_AGE_HOURS)
+    if last is None:
+        return [Card("Backup", "none yet", "nothing could be restored", BAD, link)] if most else []
+    is_late = bool(most) and now - last.at > most
+    return [Card("Backup", "late" if is_late else last.kind, shown.age(last.at, now), BAD if is_late else GOOD, link)]
 
 
 def _audit(now: datetime) -> Card:

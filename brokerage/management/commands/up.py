@@ -25,7 +25,7 @@ from brokerage.management.ports import port
 from brokerage.stack import haproxy
 from brokerage.stack.failure import StackError
 from brokerage.stack.places import socket_dir
-from brokerage.stack.processes import MANAGE, NAMES, children, metrics_port, stream_port
+from brokerage.stack.processes import MANAGE, NAMES, Child, children, metrics_port, stream_port
 from brokerage.stack.server_user import this_user
 from brokerage.stack.system import Step, System, numeric
 from brokerage.stack.where import data_dir
@@ -54,7 +54,7 @@ class Command(Job):
                 Step("migrate", (*MANAGE, "migrate", "--no-input", "--verbosity", "0"), needed=_unmigrated),
                 Step("seed", (*MANAGE, "seed"), plain=True, needed=_unseeded),
             )
-            processes = children(host, where, os.environ, without, _socket(without))
+            processes = [*children(host, where, os.environ, without, _socket(without)), *_archiver()]
             beside = None if "stream" in without else beside
             environ = environ_of(host, metrics or 0)
             System(data_dir(), host, where, processes, steps, beside, metrics, environ).run()
@@ -101,6 +101,12 @@ def _socket(without: list[str]) -> Path | None:
         sys.stderr.write("There is no HAProxy here, so slow clients can keep others waiting: install it to be safe.\n")
         return None
     return socket_dir(data_dir() / "web", this_user()) / "web.sock"
+
+
+def _archiver() -> list[Child]:
+    """Who archives the embedded PostgreSQL's WAL, where BACKUP_DIR says where to; the last one to stop."""
+    is_ones_own = any(os.environ.get(f"DATABASE_URL{ending}") for ending in ("", "_FILE"))
+    return [Child("archiver", (*MANAGE, "archive_wal"), 6.0)] if settings.BACKUP_DIR and not is_ones_own else []
 
 
 def _unmigrated(environ: Mapping[str, str]) -> bool:

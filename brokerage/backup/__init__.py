@@ -1,0 +1,1 @@
+"""Backups of PostgreSQL and their way back: what manage.py backup, archive_wal and restore do."""
