@@ -11,7 +11,7 @@ from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from unfold.decorators import action
 from unfold.enums import ActionVariant
-from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminPasswordInput
+from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminPasswordWidget
 
 from accounts import clock
 from accounts.admin import shown
@@ -57,7 +57,7 @@ class ApplyForm(FreshCodeForm):
         one = self._change()
         if one is not None and one.kind == ControlChange.Kind.STAFF and staff.PASSWORD in one.adds:
             self.fields["password"] = forms.CharField(
-                label="Their new password, which they change at once", widget=UnfoldAdminPasswordInput, strip=False
+                label="Their new password, which they change at once", widget=UnfoldAdminPasswordWidget, strip=False
             )
 
     def _change(self) -> ControlChange | None:
