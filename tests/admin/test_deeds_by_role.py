@@ -31,6 +31,7 @@ DEEDS = {
     "accounts_user_log_out_everywhere*": "log_out",
     "accounts_user_let_in*": "manage_staff",
     "accounts_user_reset_second_factor*": "manage_staff",
+    "accounts_user_propose_rights*": "manage_staff",
     "accounts_customer_propose_adjustment*": "propose_correction",
     "accounts_customer_propose_erasure*": "propose_erasure",
     "accounts_customer_propose_class*": "propose_client_class",

@@ -16,11 +16,12 @@ from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from accounts.models import JournalEntry, User
 from accounts.services import journal, second_factor
-from tests.admin.actions import said, sent, shown
+from tests.admin.actions import act, said, sent, shown
 from tests.given import a_customer, balance, usd
 from tests.trades.corrections.staff import why
+from trades.admin.staff import PROPOSED
 from trades.corrections.propose import propose_adjustment
-from trades.models import Correction
+from trades.models import ControlChange, Correction
 
 pytestmark = pytest.mark.django_db
 
@@ -209,9 +210,11 @@ def alice_is_owed() -> Correction:
     return propose_adjustment(alice.pk, "USD", usd("5_000.00"), "credit", **why())
 
 
-def test_an_administrator_resets_it_for_somebody_else_and_their_sessions_end():
+def test_two_administrators_reset_it_for_somebody_else_and_their_sessions_end():
+    """Guards: `_by_two` of the users' page, and the fresh code of *Apply*."""
     ann, browser, codes = enrolled("ann@firm.example")
     ben, bens, _ = enrolled("ben@firm.example")
+    _, other, others = enrolled("carol@firm.example")
     why_ = "lost their telephone"
 
     own = browser.post(
@@ -220,9 +223,12 @@ def test_an_administrator_resets_it_for_somebody_else_and_their_sessions_end():
     assert said(own)[-1].startswith("Nobody changes what they themselves may do")
     assert TOTPDevice.objects.filter(user=ann).exists()
     url = reverse("admin:accounts_user_reset_second_factor", args=[ben.pk])
-    browser.post(url, sent(reason=why_))
+    assert said(browser.post(url, sent(reason=why_, code=codes[1]), follow=True))[-1] == PROPOSED
+    act(browser, "accounts_user_propose_rights", ben.pk, adds=["factor"], reason=why_)
+    applies = reverse("admin:trades_controlchange_apply", args=[ControlChange.objects.get().pk])
+    other.post(applies, sent())
     assert TOTPDevice.objects.filter(user=ben).exists()
-    browser.post(url, sent(reason=why_, code=codes[1]))
+    other.post(applies, sent(code=others[0]))
 
     assert not TOTPDevice.objects.filter(user=ben).exists()
     assert bens.get("/admin/")["Location"].startswith("/admin/login/")

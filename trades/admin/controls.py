@@ -11,22 +11,31 @@ from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from unfold.decorators import action
 from unfold.enums import ActionVariant
-from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
+from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminPasswordWidget
 
 from accounts import clock
 from accounts.admin import shown
-from accounts.admin.base import ReadOnlyAdmin, asked_once, may, names_in, open_to, withdraws_or
+from accounts.admin.base import (
+    ReadOnlyAdmin,
+    asked_once,
+    is_administrator,
+    may,
+    names_in,
+    open_to,
+    withdraws_or,
+)
 from accounts.admin.clients import ApiClientAdmin
 from accounts.admin.dialogs import FreshCodeForm, OwnKeyForm, ReasonForm, carried_out, dialog, id_in
 from accounts.identity import FIRM_SCOPES
-from accounts.models import ApiClient
-from trades import controls
+from accounts.models import ApiClient, User
+from trades import controls, staff
 from trades.admin.foreseen import dialog_shown, proposal_shown
 from trades.admin.proposals import ProposalColumns
 from trades.models import ControlChange, RiskLimit, SettlementWindow
 
 PAGE, LIST = "admin:trades_controlchange_change", "admin:trades_controlchange_changelist"
 WORDS = {
+    controls.ON_AGAIN: "it works again",
     "is_automatic": "its batches are confirmed by nobody",
     "legs_are_automatic": "its legs settle as expected, at once, without a report",
 }
@@ -36,14 +45,26 @@ _OF: Final[dict[ControlChange.Kind, Any]] = {
     ControlChange.Kind.WINDOW: SettlementWindow,
     ControlChange.Kind.CLIENT: ApiClient,
     ControlChange.Kind.LIMIT: RiskLimit,
+    ControlChange.Kind.STAFF: User,
 }
 
 
 class ApplyForm(FreshCodeForm):
-    """Shows who proposed it and why, and what would be added."""
+    """Shows who proposed it and why, and what would be added. A new password of staff is typed by who applies it."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        one = self._change()
+        if one is not None and one.kind == ControlChange.Kind.STAFF and staff.PASSWORD in one.adds:
+            self.fields["password"] = forms.CharField(
+                label="Their new password, which they change at once", widget=UnfoldAdminPasswordWidget, strip=False
+            )
+
+    def _change(self) -> ControlChange | None:
+        return ControlChange.objects.select_related("made_by").filter(pk=id_in(self.object_id)).first()
 
     def render_before_template(self) -> str:
-        one = ControlChange.objects.select_related("made_by").filter(pk=id_in(self.object_id)).first()
+        one = self._change()
         if one is None or one.state != ControlChange.State.PROPOSED:
             return ""
         return dialog_shown([proposal_shown(one, ("Of", _named(one)), ("Then", _told(one)))])
@@ -63,7 +84,7 @@ class ControlChangeAdmin(ProposalColumns, ReadOnlyAdmin):
     readonly_fields = names_in(fieldsets)
     actions_detail = ("apply", "refuse")
     has_decide_permission = may("decide_control")
-    has_refuse_permission = may("decide_control", "change_window", "manage_clients", "change_limit")
+    has_refuse_permission = may("decide_control", "change_window", "manage_clients", "change_limit", "manage_staff")
 
     @admin.display(description="Proposal")
     def change_link(self, one: ControlChange) -> str:
@@ -95,9 +116,10 @@ class ControlChangeAdmin(ProposalColumns, ReadOnlyAdmin):
     )
     def apply(self, request: HttpRequest, form: FreshCodeForm, object_id: str) -> HttpResponse:
         change_id, by = id_in(object_id), cast(UUID, request.user.pk)
+        password = form.cleaned_data.get("password", "")
         return carried_out(
             request,
-            lambda: controls.apply(change_id, by=by, at=clock.firm_now()),
+            lambda: controls.apply(change_id, by=by, at=clock.firm_now(), password=password),
             "The control is switched off.",
             PAGE,
             change_id,
@@ -125,6 +147,8 @@ class ControlChangeAdmin(ProposalColumns, ReadOnlyAdmin):
         one = self.get_object(request, str(object_id))  # None for an id that names nothing
         is_open = one is not None and one.state == ControlChange.State.PROPOSED
         offered = super().get_actions_detail(request, object_id) if is_open else []
+        if one is not None and one.kind == ControlChange.Kind.STAFF and not is_administrator(request):
+            offered = []
         maker = one.made_by_id if one else None
         return open_to(request, maker, "decide_control", offered, decide="apply", refuse="refuse")
 
@@ -148,7 +172,8 @@ class ScopesForm(ProposeForm):
         super().__init__(*args, **kwargs)
         client = ApiClient.objects.filter(pk=id_in(self.object_id)).first()
         missing = controls.needs_two(FIRM_SCOPES) - set(client.scopes) if client else set()
-        self.fields["adds"].choices = [(scope, scope) for scope in sorted(missing)]
+        again = [(controls.ON_AGAIN, WORDS[controls.ON_AGAIN])] if client and not client.is_active else []
+        self.fields["adds"].choices = [*again, *((scope, scope) for scope in sorted(missing))]
 
 
 def proposed(request: HttpRequest, kind: str, object_id: str, form: ProposeForm) -> HttpResponse:
@@ -203,4 +228,6 @@ def _told(one: ControlChange) -> str:
     if one.kind == ControlChange.Kind.LIMIT:
         was, _, becomes = one.adds[0].partition(" to ")
         return f"from {int(was):,} to {'no limit' if becomes == 'none' else f'{int(becomes):,}'}"
+    if one.kind == ControlChange.Kind.STAFF:
+        return ", ".join(map(staff.told, one.adds))
     return ", ".join(WORDS.get(name, name) for name in one.adds)

@@ -13,10 +13,10 @@ from accounts.models.fixed import FixedColumns
 
 
 class ControlChange(FixedColumns):
-    """A proposal to let a window go without a person, an API client do more, or more be open; and what became of it.
+    """A proposal to let a window go alone, an API client do more, more be open, or staff do more; what became of it.
 
-    The maker is not the checker, by constraint. The window, the client and the limit can't be loosened but in the
-    transaction in which such a row becomes applied, by triggers on their tables.
+    The maker is not the checker, by constraint. The window, the client, the limit and the user can't be loosened but in
+    the transaction in which such a row becomes applied, by triggers on their tables.
     """
 
     fixed = frozenset({"kind", "subject", "adds", "reason", "made_by_id", "made_at", "once"})
@@ -25,6 +25,7 @@ class ControlChange(FixedColumns):
         WINDOW = "window", "a settlement window"
         CLIENT = "client", "an API client"
         LIMIT = "limit", "a risk limit"
+        STAFF = "staff", "a member of staff"
 
     class State(models.TextChoices):
         PROPOSED = "proposed"
@@ -33,10 +34,11 @@ class ControlChange(FixedColumns):
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     kind = models.CharField(max_length=6, choices=Kind)
-    subject = models.UUIDField(help_text="The window, the client, or the limit.")
+    subject = models.UUIDField(help_text="The window, the client, the limit, or the user.")
     adds = ArrayField(
         models.CharField(max_length=64),
-        help_text="A window's columns that become true, a client's scopes, or a limit's amounts, as 1000 to 2000.",
+        help_text="A window's or a user's columns that become true, a client's scopes, a user's roles, or a"
+        " limit's amounts, as 1000 to 2000.",
     )
     state = models.CharField(max_length=8, choices=State, default=State.PROPOSED)
     reason = models.CharField(max_length=200)
@@ -53,7 +55,7 @@ class ControlChange(FixedColumns):
 
     class Meta:
         constraints = (
-            known("control", "kind", ["window", "client", "limit"]),
+            known("control", "kind", ["window", "client", "limit", "staff"]),
             known("control", "state", ["proposed", "applied", "refused"]),
             models.CheckConstraint(condition=~Q(reason="") & ~Q(adds=[]), name="control_says_what_and_why"),
             models.CheckConstraint(

@@ -1,0 +1,135 @@
+"""Users in the admin: one Administrator takes rights away, two give them, and what lets somebody in as another."""
+
+from __future__ import annotations
+
+import pytest
+from django.contrib.auth.models import Group
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from accounts import deeds, services
+from accounts.models import ApiClient, JournalEntry, User
+from tests.admin.actions import act, browser_with, edited, offers, page, said, sent, shown, staff
+from tests.given import a_customer
+from trades.admin.staff import PROPOSED, TWO_PERSONS
+from trades.models import ControlChange
+
+pytestmark = pytest.mark.django_db
+
+USER = "accounts_user"
+CONTROL = "trades_controlchange"
+WORD = "a long enough word"
+
+
+def propose(browser: Client, user: User, *adds: str) -> list[str]:
+    return said(act(browser, f"{USER}_propose_rights", user.pk, adds=list(adds), reason="joins us"))
+
+
+def applied(browser: Client, **answers: str) -> list[str]:
+    return said(act(browser, f"{CONTROL}_apply", ControlChange.objects.get(state="proposed").pk, **answers))
+
+
+def test_a_role_is_proposed_by_one_administrator_and_applied_by_another(maker: Client, checker: Client) -> None:
+    carol = User.objects.create_user("carol@firm.example", WORD)
+    risk = str(Group.objects.get(name=deeds.RISK).pk)
+    for given in ({"is_staff": "on"}, {"is_staff": "on", "is_superuser": "on"}, {"groups": [risk]}):
+        refused = edited(maker, page(USER, carol.pk), {"email": carol.email, "name": "", **given})
+        assert TWO_PERSONS in shown(refused)
+    assert propose(maker, carol, "is_staff", "role:Risk") == ["It is proposed; a second person applies it."]
+    change = ControlChange.objects.get()
+    assert offers(maker, CONTROL, change.pk) == {"refuse"}
+    assert offers(browser_with(deeds.RISK), CONTROL, change.pk) == set()
+    text = shown(checker.get(reverse(f"admin:{CONTROL}_apply", args=[change.pk])))
+    assert "they enter the admin, the role Risk" in text
+    assert said(act(maker, f"{CONTROL}_apply", change.pk)) == [
+        "Whoever proposed to switch a control off can't apply it."
+    ]
+    assert applied(checker) == ["The control is switched off."]
+    carol.refresh_from_db()
+    assert (carol.is_staff, carol.groups.get().name) == (True, "Risk")
+
+    edited(maker, page(USER, carol.pk), {"email": carol.email, "name": "", "is_staff": "on"})
+    assert carol.groups.count() == 0
+
+
+def test_risk_decides_on_controls_but_not_on_staff(maker: Client) -> None:
+    """Guard: `must_be_administrator` in `apply`: Risk has the deed to decide on controls."""
+    carol = User.objects.create_user("carol@firm.example", WORD)
+    propose(maker, carol, "is_staff")
+    url = reverse(f"admin:{CONTROL}_apply", args=[ControlChange.objects.get().pk])
+    assert "alone" in said(browser_with(deeds.RISK).post(url, sent(), follow=True))[-1]
+    carol.refresh_from_db()
+    assert not carol.is_staff
+
+
+def test_another_members_password_and_login_take_two(maker: Client, checker: Client) -> None:
+    """Guard: `_by_two`. The word that is typed is in no journal; a customer's is one person's."""
+    risk = staff("risk@firm.example", deeds.RISK)
+    set_password = reverse("admin:auth_user_password_change", args=[risk.pk])
+    words = {"password1": "quite another word", "password2": "quite another word"}
+    assert said(maker.post(set_password, words, follow=True))[-1] == PROPOSED
+    propose(maker, risk, "password")
+    change = ControlChange.objects.get()
+    assert checker.post(reverse(f"admin:{CONTROL}_apply", args=[change.pk]), sent()).status_code == 200
+    risk.refresh_from_db()
+    assert risk.check_password(WORD)
+    applied(checker, password="quite another word")
+    risk.refresh_from_db()
+    assert risk.check_password("quite another word")
+    assert "quite another" not in str(list(JournalEntry.objects.values()))
+
+    act(maker, f"{USER}_disable_login", risk.pk, reason="left")
+    assert "enable_login" not in offers(maker, USER, risk.pk)
+    enables = reverse(f"admin:{USER}_enable_login", args=[risk.pk])
+    assert said(maker.post(enables, sent(reason="back"), follow=True))[-1] == PROPOSED
+    propose(maker, risk, "is_active")
+    applied(checker)
+    risk.refresh_from_db()
+    assert risk.is_active
+
+    alice = a_customer("alice").user
+    own = reverse("admin:auth_user_password_change", args=[alice.pk])
+    assert maker.post(own, words).status_code == 302
+    alice.refresh_from_db()
+    assert alice.check_password("quite another word")
+
+
+def test_the_only_administrator_makes_the_second_one_alone_and_no_third(browser: Client) -> None:
+    """Guard: `is_first_second` in the form; the journal has what became of the user."""
+    ben, carol = (User.objects.create_user(f"{name}@firm.example", WORD) for name in ("ben", "carol"))
+    alone = {"name": "", "is_staff": "on"}
+    assert TWO_PERSONS in shown(edited(browser, page(USER, ben.pk), {"email": ben.email, **alone}))
+    edited(browser, page(USER, ben.pk), {"email": ben.email, **alone, "is_superuser": "on"})
+    ben.refresh_from_db()
+    assert (ben.is_staff, ben.is_superuser) == (True, True)
+    entry = JournalEntry.objects.filter(outcome="done").latest("at")
+    assert entry.deed == f"{USER}_change"
+
+    edited(browser, page(USER, ben.pk), {"email": ben.email, "name": ""})
+    refused = edited(browser, page(USER, carol.pk), {"email": carol.email, **alone, "is_superuser": "on"})
+    assert TWO_PERSONS in shown(refused)
+    assert User.objects.filter(is_superuser=True).count() == 1
+
+
+@pytest.mark.parametrize("adds", [["is_active"], ["role:King"], ["\x00"], []])
+def test_what_cant_be_given_changes_nothing(adds: list[str], maker: Client) -> None:
+    carol = User.objects.create_user("carol@firm.example", WORD)
+    url = reverse(f"admin:{USER}_propose_rights", args=[carol.pk])
+    assert maker.post(url, sent(adds=adds, reason="x")).status_code == 200
+    assert not ControlChange.objects.exists()
+
+
+def test_a_client_that_does_something_is_switched_on_again_by_two(maker: Client, checker: Client) -> None:
+    """Guard: `clean_is_active`. To switch it off is one person's."""
+    client = services.create_api_client("partner", ["trades:execute"], timezone.now())[0]
+    form = {"name": "partner", "scopes": ["trades:execute"]}
+    edited(maker, page("accounts_apiclient", client.pk), form)
+    client.refresh_from_db()
+    assert not client.is_active
+    refused = edited(maker, page("accounts_apiclient", client.pk), {**form, "is_active": "on"})
+    assert "That takes two persons" in shown(refused)
+    act(maker, "accounts_apiclient_propose_scopes", client.pk, adds=["is_active"], reason="they are back")
+    assert "it works again" in shown(checker.get(page(CONTROL, ControlChange.objects.get().pk)))
+    applied(checker)
+    assert ApiClient.objects.get().is_active
