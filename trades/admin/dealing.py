@@ -134,7 +134,6 @@ def _sentence(found: send.Outcome) -> str:
 @admin.register(DealersAction)
 class DealersActionAdmin(ProposalColumns, ReadOnlyAdmin):
     states = {"proposed": "warning", "ordered": "success", "refused": ""}
-    exports = True
     list_display = ("made_when", "what", "about", "worth_shown", "state_label", "maker", "checker", "reason")
     list_filter = ("state", "kind")
     related = ("customer", "instrument", "made_by", "checked_by")
