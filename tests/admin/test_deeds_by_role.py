@@ -120,6 +120,7 @@ READING = {
     "trades_position_result",
     "accounts_customer_statement*",
     "trades_settlementbatch_preview_cut",
+    "trades_settlementbatch_settlement_of_a_day",
     "trades_settlementwindow_preview_cut*",
 }
 

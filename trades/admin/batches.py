@@ -18,6 +18,7 @@ from accounts import clock
 from accounts.admin import shown
 from accounts.admin.base import ReadOnlyAdmin, asked_once, may, names_in
 from accounts.admin.dialogs import FreshCodeForm, ReasonForm, actor, carried_out, dialog, id_in
+from trades.admin.charts import settlement_day_page
 from trades.admin.legs import LegInline
 from trades.admin.preview import CutForm, preview_page, reason_text
 from trades.admin.report_legs import report_legs_page
@@ -134,7 +135,7 @@ class SettlementBatchAdmin(ReadOnlyAdmin):
         ),
     )
     readonly_fields = names_in(fieldsets)
-    actions_list = ("preview_cut", "cut_everything")
+    actions_list = ("preview_cut", "cut_everything", "settlement_of_a_day")
     actions_detail = ("confirm_batch", "settle_batch", "report_legs", "cancel_batch", "propose_reversal")
     has_propose_permission = may("propose_correction")
     has_cut_permission = may("cut_batch")
@@ -241,6 +242,10 @@ class SettlementBatchAdmin(ReadOnlyAdmin):
     @admin.display(description="Changed")
     def updated(self, batch: SettlementBatch) -> str:
         return shown.timestamp(batch.updated_at)
+
+    @action(description="Settlement of a day", icon="bar_chart", permissions=["view"])
+    def settlement_of_a_day(self, request: HttpRequest) -> HttpResponse:
+        return settlement_day_page(request, self.admin_site.each_context(request), self.model._meta)
 
     @action(description="What would be cut?", icon="visibility", permissions=["view"])
     def preview_cut(self, request: HttpRequest) -> HttpResponse:

@@ -98,11 +98,11 @@ class PositionAdmin(DealsWithOrders, OrderColumns):
 
     @action(description="Exposure", icon="donut_small", permissions=["look"])
     def exposure(self, request: HttpRequest) -> HttpResponse:
-        return exposure_page(request, self.admin_site.each_context(request), self.model._meta)
+        return exposure_page(request, self.admin_site.each_context(request))
 
     @action(description="The firm's result", icon="query_stats", permissions=["look_at_ledger"])
     def result(self, request: HttpRequest) -> HttpResponse:
-        return result_page(request, self.admin_site.each_context(request), self.model._meta)
+        return result_page(request, self.admin_site.each_context(request))
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return PricedPositionList
