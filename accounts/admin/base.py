@@ -30,6 +30,7 @@ from accounts.ids import pasted_guid
 from accounts.models import Customer
 
 MOST_COUNTED = 10_000
+LEDGERS_FIELDS = frozenset({"movements", "settled_money"})  # transfers, on the pages of what moved them
 
 
 def leave_dialog(request: HttpRequest, to: str, *args: object) -> HttpResponse:
@@ -227,6 +228,7 @@ class BoundedAdmin(WrittenOnce, ByDeed, ModelAdmin):
     search_texts: ClassVar[tuple[str, ...]] = ()
     search_customer: ClassVar[str] = ""
     exports: ClassVar[bool] = True
+    nothing: ClassVar[str] = "Nothing yet."  # what an empty list says
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponseBase:
         kind = export.asked_for(request) if self.exports else ""
@@ -246,6 +248,13 @@ class BoundedAdmin(WrittenOnce, ByDeed, ModelAdmin):
 
     def before_export(self, rows: list[Any]) -> None:
         """For what a list tells its rows once for a page."""
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Without what is the ledger's, for whoever may not read that."""
+        parts = super().get_fieldsets(request, obj)
+        if request.user.has_perm(deeds.reading("accounts_transfer")):
+            return parts
+        return [(title, part) for title, part in parts if not LEDGERS_FIELDS.issuperset(part["fields"])]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         rows: QuerySet[Any] = super().get_queryset(request)
