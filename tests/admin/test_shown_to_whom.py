@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from django.urls import reverse
+from django.utils import timezone
 
 from accounts import deeds
+from accounts.identity import SYSTEM
 from tests.admin.actions import browser_with, page, shown
 from tests.given import a_customer, a_settling_buy, btc, btc_at
 from tests.trades.engine_steps import closes, opens
+from tests.trades.settlement.test_leg_history import long_ago
+from trades.settlement.approval import confirm
+from trades.settlement.cut import cut_now
+from trades.settlement.settle import settle
 
 pytestmark = pytest.mark.django_db
 
@@ -39,6 +47,27 @@ def test_exposure_and_result_are_named_by_themselves(browser):
         header = text[text.index("<h1") : text.index("</h1>")]
         assert title in header
         assert "Open positions" not in header
+
+
+def test_the_sidebar_marks_one_page(browser):
+    """Guard: `_mark`. Exposure's address begins with that of open positions."""
+    for name, title in (("position_exposure", "Exposure"), ("position_changelist", "Open positions")):
+        groups = browser.get(reverse(f"admin:trades_{name}")).context["sidebar_navigation"]
+        assert [item["title"] for group in groups for item in group["items"] if item["active"]] == [title]
+
+
+def test_a_leg_whose_day_is_not_over_is_due_and_not_late(browser):
+    btc_at("40_000.00")
+    a_settling_buy(a_customer("bob", with_usd="50_000.00"), btc("0.1"))
+    batch = cut_now(at=timezone.now(), by=SYSTEM, legs_are_automatic=False)
+    confirm(batch.pk, by=SYSTEM, at=timezone.now())
+    for _ in settle(batch.pk, clock=timezone.now):
+        pass
+
+    assert re.search(r"Report a leg (BTC|USD) due \d{4}-", shown(browser.get("/admin/")))
+    for leg in batch.legs.all():
+        long_ago(leg)
+    assert re.search(r"Report a leg (BTC|USD) since \d{4}-", shown(browser.get("/admin/")))
 
 
 def test_an_empty_list_says_where_its_rows_come_from(browser):

@@ -377,7 +377,7 @@ def legs_text(batch: SettlementBatch) -> str:
     if batch.legs_are_automatic:
         return "settle as expected, at once"
     goes = "up to what has come, in order of time" if batch.completes_in_order else "once all has come"
-    return f"are reported, one by one; trades complete {goes}"
+    return f"are reported by hand; trades complete {goes}"
 
 
 def _settled_for(batch_id: UUID) -> Progress:

@@ -43,11 +43,23 @@
         return chart.addSeries(LightweightCharts.LineSeries, { priceFormat, color: colours.line, lineWidth: 2, lineType: 1 });
     };
 
+    // The scale takes in levels that are no further from the prices than those from each other, so that no far one flattens them.
+    const withLevels = (levels) => (original) => {
+        const found = original();
+        if (!found?.priceRange) return found;
+        const { minValue, maxValue } = found.priceRange;
+        const span = maxValue - minValue;
+        const near = levels.map((one) => one.price).filter((one) => one >= minValue - span && one <= maxValue + span);
+        found.priceRange = { minValue: Math.min(minValue, ...near), maxValue: Math.max(maxValue, ...near) };
+        return found;
+    };
+
     const draw = (place) => {
         const given = JSON.parse(place.dataset.chart);
         const chart = LightweightCharts.createChart(place, options(isDark()));
         const colours = moods(isDark());
         const series = added(chart, given, colours);
+        series.applyOptions({ autoscaleInfoProvider: withLevels(given.levels) });
         series.setData(given.points);
         for (const level of given.levels) {
             series.createPriceLine({
