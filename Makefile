@@ -6,7 +6,7 @@
 PY := .venv/bin/python
 ARGS ?=
 
-.PHONY: help run demo drill openapi fuzz test faults bench bench-settlement bench-orders bench-door bench-events bench-feed bench-candles client collection sdks extras lint types contracts check clean env env-dev
+.PHONY: help run demo drill openapi fuzz test faults bench bench-settlement bench-orders bench-door bench-events bench-feed bench-candles screenshots client collection sdks extras lint types contracts check clean env env-dev
 
 help:
 	@echo "make run        start everything: PostgreSQL, Valkey, HAProxy, web, engine, worker, beat, feed (PORT=8000)"
@@ -26,6 +26,7 @@ help:
 	@echo "make collection write build/brokerage.postman_collection.json, for Postman and Bruno, from openapi.yaml"
 	@echo "make sdks       the contract's checks with the newest published Python client, too"
 	@echo "make extras     the tests of sources and files that need an extra package: ccxt, pyarrow"
+	@echo "make screenshots the pictures in docs/pictures, by a Chromium on the PATH"
 	@echo "make fuzz       100,000 made-up requests against the whole system (CASES=1000, SEED=7)"
 	@echo "make check      lint, types and import contracts"
 	@echo "make clean      remove what the tools left behind; never .data"
@@ -94,6 +95,10 @@ extras: env-dev
 		$(PY) -m pip install --quiet --disable-pip-version-check --no-input --no-deps --no-compile --require-hashes \
 			--target $(EXTRAS) -r tests/feeds/extras.lock && cksum < tests/feeds/extras.lock > $(EXTRAS)/stamp; }
 	@PYTHONPATH=$(EXTRAS) exec $(PY) -m pytest tests/feeds/test_ccxt.py tests/feeds/test_replay.py tests/quotes/test_backfill.py $(ARGS)
+
+# The admin's pages in both schemes, of a small firm that is made up for them.
+screenshots: env-dev
+	@exec $(PY) -m pytest tests/browser/screenshots.py $(ARGS)
 
 # schemathesis against all of `make run`, on data of its own: CASES=1000 for fewer, SEED=7 for others.
 fuzz: env-dev

@@ -30,6 +30,7 @@ from accounts.ids import pasted_guid
 from accounts.models import Customer
 
 MOST_COUNTED = 10_000
+LEDGERS_FIELDS = frozenset({"movements", "settled_money"})  # transfers, on the pages of what moved them
 
 
 def leave_dialog(request: HttpRequest, to: str, *args: object) -> HttpResponse:
@@ -171,21 +172,34 @@ class BoundedPaginator(Paginator):
         return f"more than {MOST_COUNTED:,}" if self.counted > MOST_COUNTED else f"{self.counted:,}"
 
 
-class BoundedList(ChangeList):
-    """A list whose one count is the paginator's."""
+class ListAsFile(ChangeList):
+    """A list that can be taken out. `unindexed` are the fields that are filtered by looking at row after row, as
+    `?field=value`."""
+
+    unindexed: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, request: HttpRequest, *args: Any) -> None:
         super().__init__(request, *args)
         self.is_file_offered = getattr(self.model_admin, "exports", False) and deeds.does(request.user, "export")
 
+    @property
+    def files(self) -> list[tuple[str, str]]:
+        """What they are called and where they are, of what the filters leave; none where it is no list to take out."""
+        if not self.is_file_offered:
+            return []
+        named = ((export.CSV, "CSV"), (export.XLSX, f"XLSX, {export.MOST_ROWS:,} rows at the most"))
+        return [(text, self.get_query_string({kind: "1"}, ["p", "before"])) for kind, text in named]
+
+    def unindexed_of(self, request: HttpRequest) -> dict[str, str]:
+        return {name: value for name in self.unindexed if (value := request.GET.get(name))}
+
+
+class BoundedList(ListAsFile):
+    """A list whose one count is the paginator's."""
+
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
         self.full_result_count = self.result_count
-
-    @property
-    def csv_url(self) -> str:
-        """Of what the filters leave, as a file; empty where the list is none to take away."""
-        return self.get_query_string({export.ASKED: "1"}, ["p"]) if self.is_file_offered else ""
 
 
 class BoundedAdmin(WrittenOnce, ByDeed, ModelAdmin):
@@ -213,24 +227,34 @@ class BoundedAdmin(WrittenOnce, ByDeed, ModelAdmin):
     search_guids: ClassVar[tuple[str, ...]] = ()
     search_texts: ClassVar[tuple[str, ...]] = ()
     search_customer: ClassVar[str] = ""
-    exports: ClassVar[bool] = False
+    exports: ClassVar[bool] = True
+    nothing: ClassVar[str] = "Nothing yet."  # what an empty list says
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponseBase:
-        if not self.exports or export.ASKED not in request.GET:
+        kind = export.asked_for(request) if self.exports else ""
+        if not kind:
             return cast(HttpResponseBase, super().changelist_view(request, extra_context))
         query = request.GET.copy()
-        del query[export.ASKED]
+        del query[kind]
         request.GET = query  # type: ignore[assignment]  # a list knows its filters, and nothing else
         if not (self.has_view_or_change_permission(request) and does(request, "export")):
             raise PermissionDenied
         try:
-            filtered = self.get_changelist_instance(request).queryset
+            listed = self.get_changelist_instance(request)
         except IncorrectLookupParameters:
             return HttpResponseRedirect(request.path)
-        return export.as_csv(self, filtered, self.get_list_display(request))
+        unindexed = listed.unindexed_of(request)
+        return export.as_file(kind, self, listed.queryset, self.get_list_display(request), unindexed)
 
     def before_export(self, rows: list[Any]) -> None:
         """For what a list tells its rows once for a page."""
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Without what is the ledger's, for whoever may not read that."""
+        parts = super().get_fieldsets(request, obj)
+        if request.user.has_perm(deeds.reading("accounts_transfer")):
+            return parts
+        return [(title, part) for title, part in parts if not LEDGERS_FIELDS.issuperset(part["fields"])]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         rows: QuerySet[Any] = super().get_queryset(request)

@@ -324,7 +324,6 @@ class CustomerAdmin(NamesNobody, NeverDeleted, BoundedAdmin):
 
     form = CustomerForm
     formfield_overrides = {ArrayField: {"widget": UnfoldAdminTextInputWidget}}
-    exports = True
     list_display = ("name_or_guid", "email", "type", "state_label", "short_guid", "created")
     list_filter = ("state", "type")
     related = ("user",)

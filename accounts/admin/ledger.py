@@ -14,6 +14,7 @@ from unfold.enums import ActionVariant
 
 from accounts.admin import shown
 from accounts.admin.base import ReadOnlyAdmin, leave_dialog, may
+from accounts.admin.by_day import MadeFilter
 from accounts.admin.dialogs import DialogForm, dialog
 from accounts.models import Asset, Funding, LedgerAccount, LedgerAudit, Transfer
 
@@ -40,7 +41,6 @@ class OwnerFilter(admin.SimpleListFilter):
 class LedgerAccountAdmin(ReadOnlyAdmin):
     """Balance = credits - debits. A customer's never falls below zero; a house account's may."""
 
-    exports = True
     list_display = ("short_guid", "owner", "type", "asset", "balance_shown", "debits_shown", "credits_shown", "moved")
     list_filter = (OwnerFilter, "type", "asset")
     related = ("asset", "customer")
@@ -82,9 +82,9 @@ class LedgerAccountAdmin(ReadOnlyAdmin):
 class TransferAdmin(ReadOnlyAdmin):
     """Every movement of money, once, for ever."""
 
-    exports = True
     list_display = ("when", "kind", "amount_shown", "debited", "credited", "customer_name")
-    list_filter = ("asset",)
+    list_filter = ("asset", MadeFilter)
+    sortable_by = ("when",)
     related = ("asset", "customer", "debit_account__customer", "credit_account__customer")
     search_guids = ("pk", "customer_id")
     search_customer = "customer_id"
@@ -113,7 +113,7 @@ class TransferAdmin(ReadOnlyAdmin):
         "why",
     )
 
-    @admin.display(description="At")
+    @admin.display(description="At", ordering="pk")
     def when(self, transfer: Transfer) -> str:
         return shown.timestamp(transfer.at)
 

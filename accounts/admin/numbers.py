@@ -5,7 +5,8 @@ Django's own fields read full-width digits, "1_0" and " 10 " as 10, which isn't 
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from typing import Any, Final
 
 from django import forms
 from django.core.exceptions import ValidationError
@@ -16,6 +17,15 @@ from accounts.money import LONGEST_NUMBER, is_plainly_written
 def amount_field(**options: Any) -> forms.CharField:
     """An amount in units of its asset, as it was typed: `base_units` reads it, blanks and all."""
     return forms.CharField(max_length=LONGEST_NUMBER, strip=False, **options)
+
+
+_GROUPED: Final = re.compile(r"[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?")
+
+
+def as_printed(text: str, asset: str) -> str:
+    """An amount as the pages print it, "1,234.50 USD", without commas and asset: "1234.50". All else stays as it is."""
+    text = text.removesuffix(f" {asset}")
+    return text.replace(",", "") if _GROUPED.fullmatch(text) else text
 
 
 class _Plain(forms.Field):

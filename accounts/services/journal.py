@@ -201,11 +201,8 @@ def name_of(model: type[Model], pk: object) -> str:
 
 def asked_of(given: Mapping[str, Any]) -> Facts:
     """What was filled in, by name: what is known to name nobody; of the rest, that it was there."""
-    return {
-        writable(name)[:60]: plain(value) if _is_told(name, value) else "given"
-        for name, value in list(given.items())[:50]
-        if value not in (None, "", [], False)
-    }
+    filled = [(name, value) for name, value in given.items() if value not in (None, "", [], False)]
+    return {writable(name)[:60]: plain(value) if _is_told(name, value) else "given" for name, value in filled[:50]}
 
 
 def entries(*, every: bool = False) -> QuerySet[JournalEntry]:
@@ -251,6 +248,7 @@ def _second(deed: Deed) -> Actor:
 
 def _is_told(name: str, value: Any) -> bool:
     """A number may be somebody's (a telephone's, an account's): it is told by the same names as words are."""
+    name = name.rpartition("-")[2]  # of a form with a row an asset: BTC-actual
     if name in _TOLD or name.endswith(_FIGURES):
         return not isinstance(value, dict)
     return isinstance(value, bool | UUID | date) or (isinstance(value, str) and _ID.fullmatch(value) is not None)

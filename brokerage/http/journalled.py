@@ -107,8 +107,8 @@ def _note(request: HttpRequest, response: HttpResponseBase) -> None:
         _note_login(request, response)
     elif _is_staff(request) and response.status_code == HTTPStatus.FORBIDDEN:
         _note_look(request, Outcome.REFUSED)
-    elif _is_staff(request) and response.headers.get("Content-Disposition", "").startswith("attachment"):
-        _note_look(request, Outcome.DONE)
+    elif _is_staff(request) and (file := response.headers.get("Content-Disposition", "")).startswith("attachment"):
+        _note_look(request, Outcome.DONE, is_workbook=file.endswith('.xlsx"'))
 
 
 def _outcome(request: HttpRequest, response: HttpResponseBase) -> tuple[Outcome, str]:
@@ -145,7 +145,7 @@ def _note_login(request: HttpRequest, response: HttpResponseBase) -> None:
     )
 
 
-def _note_look(request: HttpRequest, outcome: Outcome) -> None:
+def _note_look(request: HttpRequest, outcome: Outcome, *, is_workbook: bool = False) -> None:
     match = request.resolver_match
     key = match.kwargs.get("object_id") if match else None
     model = getattr(getattr(match.func, "model_admin", None), "model", None) if match else None
@@ -154,6 +154,7 @@ def _note_look(request: HttpRequest, outcome: Outcome) -> None:
     if is_taken and (name.endswith(_LIST) or _CSV in request.GET):
         name = f"{name.removesuffix(_LIST)}_export"
     filters = {key.partition("__")[0]: value for key, value in request.GET.items() if key != _CSV}
+    filters |= {"format": "xlsx"} if is_workbook else {}
     journal.record(
         name,
         by=Actor(user_id=request.user.pk),

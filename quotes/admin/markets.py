@@ -68,19 +68,24 @@ class PricedInstrumentList(BoundedList):
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
-        at, hours = clock.about_firm_now(), symbols.market_hours()
-        for instrument in self.result_list:
-            instrument.market_text = _market(hours.get(instrument.symbol, NEVER_CLOSES), at)
-        try:
-            latest, refused = prices.latest(), prices.refused()
-        except redis.RedisError:
-            return
-        holds = holds_behind(latest.by_symbol.values())
-        for instrument in self.result_list:
-            instrument.held_text = held_shown(latest.by_symbol.get(instrument.symbol), holds)
-            instrument.price_now = latest.usable(instrument.symbol, instrument.price_age_limit_seconds)
-            instrument.price_fault = latest.faults.get(instrument.symbol)
-            instrument.price_refused = refused.get(instrument.symbol)
+        tell_prices(self.result_list)
+
+
+def tell_prices(instruments: Any) -> None:
+    """To each instrument whether its market trades, and its price."""
+    at, hours = clock.about_firm_now(), symbols.market_hours()
+    for instrument in instruments:
+        instrument.market_text = _market(hours.get(instrument.symbol, NEVER_CLOSES), at)
+    try:
+        latest, refused = prices.latest(), prices.refused()
+    except redis.RedisError:
+        return
+    holds = holds_behind(latest.by_symbol.values())
+    for instrument in instruments:
+        instrument.held_text = held_shown(latest.by_symbol.get(instrument.symbol), holds)
+        instrument.price_now = latest.usable(instrument.symbol, instrument.price_age_limit_seconds)
+        instrument.price_fault = latest.faults.get(instrument.symbol)
+        instrument.price_refused = refused.get(instrument.symbol)
 
 
 class SwitchForm(ReasonForm):
@@ -214,6 +219,9 @@ class InstrumentAdmin(NeverDeleted, BoundedAdmin):
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return PricedInstrumentList
+
+    def before_export(self, rows: list[Any]) -> None:
+        tell_prices(rows)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Instrument | None = None) -> tuple[str, ...]:
         shown_only = ("held_price", "refused_price", "changes", "market_now")

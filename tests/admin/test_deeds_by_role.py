@@ -80,6 +80,7 @@ DEEDS = {
     "trades_settlementbatch_confirm_batch*": "confirm_batch",
     "trades_settlementbatch_cancel_batch*": "cancel_batch",
     "trades_settlementbatch_settle_batch*": "settle_batch",
+    "trades_settlementbatch_report_legs*": "report_leg",
     "trades_settlementbatch_propose_reversal*": "propose_correction",
     "trades_settlementleg_report_settled*": "report_leg",
     "trades_settlementleg_report_failed*": "report_leg",
@@ -123,6 +124,7 @@ READING = {
     "trades_position_result",
     "accounts_customer_statement*",
     "trades_settlementbatch_preview_cut",
+    "trades_settlementbatch_settlement_of_a_day",
     "trades_settlementwindow_preview_cut*",
 }
 

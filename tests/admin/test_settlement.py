@@ -274,6 +274,7 @@ ACTIONS = [
     (f"{BATCH}_confirm_batch", "confirm_batch"),
     (f"{BATCH}_settle_batch", "settle_batch"),
     (f"{BATCH}_cancel_batch", "cancel_batch"),
+    (f"{BATCH}_report_legs", "report_leg"),
     (f"{BATCH}_propose_reversal", "propose_correction"),
     (f"{LEG}_report_settled", "report_leg"),
     (f"{LEG}_report_failed", "report_leg"),

@@ -18,8 +18,10 @@ from accounts import clock
 from accounts.admin import shown
 from accounts.admin.base import ReadOnlyAdmin, asked_once, may, names_in
 from accounts.admin.dialogs import FreshCodeForm, ReasonForm, actor, carried_out, dialog, id_in
+from trades.admin.charts import settlement_day_page
 from trades.admin.legs import LegInline
 from trades.admin.preview import CutForm, preview_page, reason_text
+from trades.admin.report_legs import report_legs_page
 from trades.corrections.propose import propose_batch_reversal
 from trades.corrections.selectors import reversal_of_batch
 from trades.models import LeftOut, SettlementBatch, SettlementLeg
@@ -40,8 +42,8 @@ STATES = {
 OFFERED = {
     BatchState.CUT: ("confirm_batch", "cancel_batch"),
     BatchState.CONFIRMED: ("settle_batch", "cancel_batch"),
-    BatchState.SETTLING: ("settle_batch",),
-    BatchState.PARTIALLY_SETTLED: ("settle_batch",),
+    BatchState.SETTLING: ("settle_batch", "report_legs"),
+    BatchState.PARTIALLY_SETTLED: ("settle_batch", "report_legs"),
     BatchState.COMPLETED: ("propose_reversal",),
 }
 PAGE, LIST = "admin:trades_settlementbatch_change", "admin:trades_settlementbatch_changelist"
@@ -133,13 +135,14 @@ class SettlementBatchAdmin(ReadOnlyAdmin):
         ),
     )
     readonly_fields = names_in(fieldsets)
-    actions_list = ("preview_cut", "cut_everything")
-    actions_detail = ("confirm_batch", "settle_batch", "cancel_batch", "propose_reversal")
+    actions_list = ("preview_cut", "cut_everything", "settlement_of_a_day")
+    actions_detail = ("confirm_batch", "settle_batch", "report_legs", "cancel_batch", "propose_reversal")
     has_propose_permission = may("propose_correction")
     has_cut_permission = may("cut_batch")
     has_confirm_permission = may("confirm_batch")
     has_cancel_permission = may("cancel_batch")
     has_settle_permission = may("settle_batch")
+    has_report_permission = may("report_leg")
 
     @admin.display(description="Batch")
     def short_guid(self, batch: SettlementBatch) -> str:
@@ -240,6 +243,10 @@ class SettlementBatchAdmin(ReadOnlyAdmin):
     def updated(self, batch: SettlementBatch) -> str:
         return shown.timestamp(batch.updated_at)
 
+    @action(description="Settlement of a day", icon="bar_chart", permissions=["view"])
+    def settlement_of_a_day(self, request: HttpRequest) -> HttpResponse:
+        return settlement_day_page(request, self.admin_site.each_context(request), self.model._meta)
+
     @action(description="What would be cut?", icon="visibility", permissions=["view"])
     def preview_cut(self, request: HttpRequest) -> HttpResponse:
         return preview_page(self, request, [("Every kind of asset", EVERY_KIND)])
@@ -300,6 +307,10 @@ class SettlementBatchAdmin(ReadOnlyAdmin):
         batch_id = id_in(object_id)
         return carried_out(request, lambda: _settled_for(batch_id), _told, PAGE, batch_id)
 
+    @action(description="Report its legs", icon="checklist", permissions=["report"])
+    def report_legs(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return report_legs_page(self, request, id_in(object_id))
+
     @action(
         description="Cancel",
         icon="block",
@@ -354,6 +365,8 @@ class SettlementBatchAdmin(ReadOnlyAdmin):
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
         batch = self.get_object(request, str(object_id))  # None for an id that names nothing
         offered = OFFERED.get(BatchState(batch.state), ()) if batch and not hasattr(batch, "note") else ()
+        if batch and batch.legs_are_automatic:
+            offered = tuple(name for name in offered if name != "report_legs")
         if batch and batch.made_by_id == request.user.pk:
             offered = tuple(name for name in offered if name not in ("confirm_batch", "cancel_batch"))
         return [one for one in super().get_actions_detail(request, object_id) if one.action_name.endswith(offered)]
@@ -364,7 +377,7 @@ def legs_text(batch: SettlementBatch) -> str:
     if batch.legs_are_automatic:
         return "settle as expected, at once"
     goes = "up to what has come, in order of time" if batch.completes_in_order else "once all has come"
-    return f"are reported, one by one; trades complete {goes}"
+    return f"are reported by hand; trades complete {goes}"
 
 
 def _settled_for(batch_id: UUID) -> Progress:

@@ -150,7 +150,6 @@ class CorrectionAdmin(ProposalColumns, ReadOnlyAdmin):
     """Nothing is edited: an applied correction is further movements, which name it."""
 
     states = {"proposed": "warning", "applying": "info", "applied": "success", "rejected": ""}
-    exports = True
     list_display = ("made_when", "kind_link", "about", "amount_shown", "state_label", "maker", "checker", "reason")
     list_filter = ("state", "kind")
     related = ("customer", "asset", "made_by", "made_by_client", "checked_by", "checked_by_client")

@@ -17,6 +17,7 @@ from django.utils.safestring import SafeString
 from accounts.admin import shown
 from accounts.models import Asset, Customer, KnownAddress, LedgerAccount, Transfer
 from accounts.money import printed
+from trades.admin.charts import balance_chart
 from trades.admin.margin_levels import figures_of
 from trades.admin.order_columns import STATUSES, price_text
 from trades.admin.order_events import account_currency
@@ -128,7 +129,10 @@ def money(customer: Customer) -> str:
     ]
     table = shown.table(("At", "What", "Debited", "Credited", "Amount"), rows, "No money moved.")
     listed = _with_list(table, "accounts_transfer", customer)
-    return format_html("<p>Statement as CSV: {}</p>{}", files, listed) if files else listed
+    if not files:
+        return listed
+    chart = balance_chart(customer, account_of(customer)[1].equity)
+    return format_html("{}<p>Statement as CSV: {}</p>{}", chart, files, listed)
 
 
 def corrections(customer: Customer) -> str:

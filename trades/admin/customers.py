@@ -22,6 +22,7 @@ from accounts.selectors import assets
 from accounts.states import CustomerState
 from trades import client_classes, erasure
 from trades.admin import customer_tabs
+from trades.admin.charts import SCRIPTS
 from trades.admin.client_classes import ClassForm
 from trades.admin.corrections import ASK_ADJUSTMENT, AdjustmentForm, adjust
 from trades.admin.dealing import ASK_CLOSE_ALL, SymbolForm, deal, may_deal
@@ -60,6 +61,10 @@ class AdjustableCustomerAdmin(CustomerAdmin):
             ],
         },
     )
+
+    class Media:
+        js = SCRIPTS
+
     has_propose_permission = may("propose_correction")
     has_erase_permission = may("propose_erasure")
     has_classify_permission = may("propose_client_class")

@@ -134,7 +134,10 @@ def _sentence(found: send.Outcome) -> str:
 @admin.register(DealersAction)
 class DealersActionAdmin(ProposalColumns, ReadOnlyAdmin):
     states = {"proposed": "warning", "ordered": "success", "refused": ""}
-    exports = True
+    nothing = (
+        "No dealer has closed a position or cancelled an order yet. That is done on the page of a customer, of a margin"
+        " account or of an order, and for a whole symbol by Close a symbol, above."
+    )
     list_display = ("made_when", "what", "about", "worth_shown", "state_label", "maker", "checker", "reason")
     list_filter = ("state", "kind")
     related = ("customer", "instrument", "made_by", "checked_by")

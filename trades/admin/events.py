@@ -14,6 +14,7 @@ from unfold.views import ChangeList
 from accounts import clock
 from accounts.admin import shown
 from accounts.admin.base import ReadOnlyAdmin
+from accounts.admin.by_day import MadeFilter
 from accounts.ids import floor_of, pasted_guid
 from accounts.models import Customer
 from trades.admin.keyset import KeysetList
@@ -58,10 +59,14 @@ class EventList(KeysetList):
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
-        events: Any = self.result_list
-        codes = codes_of(events)
-        for event in events:
-            event.order_code = codes.get(event.order_id)
+        tell_codes(self.result_list)
+
+
+def tell_codes(events: Any) -> None:
+    """To each event its order's orderId."""
+    codes = codes_of(events)
+    for event in events:
+        event.order_code = codes.get(event.order_id)
 
 
 @admin.register(OrderEvent)
@@ -69,7 +74,7 @@ class OrderEventAdmin(ReadOnlyAdmin):
     """Search by orderId, customer, e-mail address or day (2026-01-31), or by several of them at once."""
 
     list_display = ("when", "kind_label", "order_link", "customer_name", "detail_told")
-    list_filter = (KindFilter, DayFilter)
+    list_filter = (KindFilter, DayFilter, MadeFilter)
     related = ("customer",)
     search_guids = ("customer_id",)
     search_help_text = "orderId, customer, e-mail, day"
@@ -80,6 +85,9 @@ class OrderEventAdmin(ReadOnlyAdmin):
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return EventList
+
+    def before_export(self, rows: list[Any]) -> None:
+        tell_codes(rows)
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> OrderEvent | None:
         event: OrderEvent | None = super().get_object(request, object_id, from_field)

@@ -15,6 +15,7 @@ from accounts.admin import shown
 from accounts.errors import Refusal
 from accounts.models import Customer
 from quotes.symbols import canonical
+from trades.admin.charts import SCRIPTS, price_chart
 from trades.admin.navigation import may_see
 from trades.admin.order_events import account_currency
 from trades.admin.risk_limits import limits_shown
@@ -28,12 +29,11 @@ MOST_CUSTOMERS = 20
 SUMS = ("Positions", "Long", "Short", "Net", "Floating profit", "Margin")
 
 
-def exposure_page(request: HttpRequest, context: dict[str, Any], opts: Any) -> HttpResponse:
+def exposure_page(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
     """`?symbol=` narrows customers down to a symbol, and runs the book at other prices of it."""
     symbol, prices = canonical(request.GET.get("symbol", "")), prices_or_none()
     found = {
-        "title": f"Exposure in {symbol}" if symbol else "Exposure",
-        "opts": opts,
+        "title": f"Exposure in {symbol}" if symbol else "Exposure",  # no `opts`: it is no page of open positions
         "symbol": symbol,
         "page": reverse(PAGE),
         "symbols": _symbols(exposure.by_symbol(prices)),
@@ -41,6 +41,8 @@ def exposure_page(request: HttpRequest, context: dict[str, Any], opts: Any) -> H
         "is_priced": prices is not None,
         "limits": limits_shown() if not symbol and may_see(request, "trades_risklimit") else "",
         **(_stress(symbol) if symbol else {}),
+        "chart": price_chart(symbol) if symbol else "",
+        "chart_scripts": SCRIPTS if symbol else (),
     }
     return TemplateResponse(request, "admin/exposure.html", {**context, **found})
 

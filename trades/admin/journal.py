@@ -14,6 +14,7 @@ from unfold.views import ChangeList
 from accounts import clock
 from accounts.admin import shown
 from accounts.admin.base import ReadOnlyAdmin, does
+from accounts.admin.by_day import RealDayFilter
 from accounts.admin.journalled import changes, deed_text, names_of, outcome, second, who, why
 from accounts.ids import floor_of, pasted_guid
 from accounts.models import JournalEntry, User
@@ -75,10 +76,14 @@ class JournalList(KeysetList):
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
-        entries: Any = self.result_list
-        names = names_of(entries)
-        for entry in entries:
-            entry.names, entry.is_alone = names, False
+        tell_names(self.result_list)
+
+
+def tell_names(entries: Any) -> None:
+    """To each entry who the persons are that all of them name."""
+    names = names_of(entries)
+    for entry in entries:
+        entry.names, entry.is_alone = names, False
 
 
 @admin.register(JournalEntry)
@@ -89,7 +94,7 @@ class JournalEntryAdmin(ReadOnlyAdmin):
         return does(request, "read_journal")
 
     list_display = ("when", "who_it_was", "what", "came_of_it", "changed", "reason_told")
-    list_filter = (DeedFilter, OutcomeFilter, ViaFilter, DayFilter)
+    list_filter = (DeedFilter, OutcomeFilter, ViaFilter, DayFilter, RealDayFilter)
     search_guids = ("pk",)
     search_help_text = "person's e-mail, object's guid, deed, day"
     fieldsets = (
@@ -109,6 +114,9 @@ class JournalEntryAdmin(ReadOnlyAdmin):
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return JournalList
+
+    def before_export(self, rows: list[Any]) -> None:
+        tell_names(rows)
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
         entry = super().get_object(request, object_id, from_field)

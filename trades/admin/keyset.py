@@ -8,14 +8,14 @@ first one does.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 from uuid import UUID
 
 from django.core.paginator import Paginator
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
-from unfold.views import ChangeList
 
+from accounts.admin.base import ListAsFile
 from accounts.ids import parse_guid
 
 LOOK = 100_000
@@ -28,10 +28,9 @@ class KeysetPaginator(Paginator):
     template_name = "admin/keyset_pagination.html"
 
 
-class KeysetList(ChangeList):
-    """Newest first. `unindexed` are the fields that are filtered by looking at row after row, as `?field=value`."""
+class KeysetList(ListAsFile):
+    """Newest first."""
 
-    unindexed: ClassVar[tuple[str, ...]] = ()
     is_first: bool
     looked_at: str  # how many rows, where the page isn't full and older ones were not looked at; else empty
     older: str  # the query of the next page; empty at the end
@@ -43,7 +42,7 @@ class KeysetList(ChangeList):
     def get_results(self, request: HttpRequest) -> None:
         before = parse_guid(request.GET.get(BEFORE))
         rows: QuerySet[Any] = self.queryset.filter(pk__lt=before) if before else self.queryset
-        wanted = {name: value for name in self.unindexed if (value := request.GET.get(name))}
+        wanted = self.unindexed_of(request)
         end: UUID | None = None
         if wanted:
             end = rows.values_list("pk", flat=True)[LOOK - 1 : LOOK].first()

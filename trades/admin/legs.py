@@ -19,7 +19,7 @@ from accounts import clock
 from accounts.admin import shown
 from accounts.admin.base import ReadOnlyAdmin, ReadOnlyInline, asked_once, may, names_in
 from accounts.admin.dialogs import DialogForm, ReasonForm, actor, base_units, carried_out, dialog, id_in
-from accounts.admin.numbers import amount_field
+from accounts.admin.numbers import amount_field, as_printed
 from accounts.models import Break
 from accounts.money import from_base_units
 from trades import selectors
@@ -197,7 +197,8 @@ class SettledForm(DialogForm):
         self.fields["actual"].help_text = f"{leg.direction.capitalize()}, by this reference. Zero: nothing moved."
 
     def clean_actual(self) -> int:
-        return base_units(self.asset.code, self.cleaned_data["actual"], may_be_zero=True)
+        code = self.asset.code
+        return base_units(code, as_printed(self.cleaned_data["actual"], code), may_be_zero=True)
 
 
 class FailedForm(DialogForm):

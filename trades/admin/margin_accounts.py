@@ -77,6 +77,7 @@ class LevelList(ChangeList):
 class MarginAccountAdmin(ReadOnlyAdmin):
     """Valued at the latest prices, however old, as the engine judges it and the customer sees it."""
 
+    exports = False  # its rows are made from positions, not read from a table
     list_display = (
         "customer_label",
         "level_shown",

@@ -117,16 +117,24 @@ def sidebar(request: HttpRequest) -> dict[str, Any]:
         "title": "",
         "items": [{"title": "Dashboard", "icon": "dashboard", "link": reverse("admin:index")}],
     }
-    groups = [
+    groups: list[dict[str, Any]] = [
         {"title": title, "separator": True, "collapsible": False, "items": _allowed(request, title, entries)}
         for title, entries in GROUPS
     ]
+    _mark(request, [item for group in groups for item in group["items"]])
     return {
         "show_search": True,
         "command_search": True,
         "show_all_applications": False,
         "navigation": [dashboard, *(group for group in groups if group["items"])],
     }
+
+
+def _mark(request: HttpRequest, items: list[dict[str, Any]]) -> None:
+    """The one page that somebody is on: Exposure stands below the address of Open positions, and is none of them."""
+    on = max((item["link"] for item in items if request.path.startswith(item["link"])), key=len, default="")
+    for item in items:
+        item["active"] = item["link"] == on
 
 
 def environment(request: HttpRequest) -> list[str] | None:

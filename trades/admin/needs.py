@@ -7,7 +7,7 @@ and another one decides isn't theirs to decide; what they may not do isn't shown
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
@@ -55,12 +55,14 @@ class Kind(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """One thing to do: what it is, about what, since when (None: nobody knows), and where."""
+    """One thing to do: what it is, about what, since when (None: nobody knows), and where. `is_to_come`: it may be done
+    before that moment, which isn't over yet."""
 
     does: str
     about: str
     since: datetime | None
     url: str
+    is_to_come: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +105,8 @@ def needs_of(request: HttpRequest, now: datetime, waiting: Sequence[Oldest]) -> 
     found = [*_rows(request, now), *_refused_prices(request), *_late(request, waiting), *_letters(request)]
     first = sorted(found, key=lambda need: (need.since is not None, need.since))
     per_kind = [sum(need.does == kind.does for need in found) for kind in KINDS.values()]
-    return Needs(first[:SHOWN], len(found), any(count >= MOST for count in per_kind))
+    listed = [replace(one, is_to_come=one.since is not None and one.since > now) for one in first[:SHOWN]]
+    return Needs(listed, len(found), any(count >= MOST for count in per_kind))
 
 
 def _rows(request: HttpRequest, now: datetime) -> Iterator[Need]:

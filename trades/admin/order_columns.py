@@ -57,7 +57,6 @@ class DealInline(ReadOnlyInline):
 class OrderColumns(ReadOnlyAdmin):
     """Only the engine writes orders: here they are read."""
 
-    exports = True
     related = ("customer", "instrument")
     search_texts = ("code",)
     search_guids = ("pk", "customer_id")
@@ -163,7 +162,7 @@ class OrderColumns(ReadOnlyAdmin):
     def fee_shown(self, order: Order) -> str:
         return shown.amount(order.fee, currency_of(order))
 
-    @admin.display(description="Created")
+    @admin.display(description="Created", ordering="pk")
     def created(self, order: Order) -> str:
         return shown.timestamp(order.created_at)
 

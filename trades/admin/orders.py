@@ -14,6 +14,7 @@ from unfold.views import ChangeList
 
 from accounts.admin import shown
 from accounts.admin.base import BoundedList, may_read, names_in
+from accounts.admin.by_day import MadeFilter
 from quotes.admin.held import held_shown
 from quotes.prices import Prices, latest
 from quotes.selectors import holds_behind
@@ -42,7 +43,8 @@ class OrderAdmin(DealsWithOrders, OrderColumns):
         "profit_shown",
         "created",
     )
-    list_filter = ("status", "side", "instrument", "type", "close_reason")
+    list_filter = ("status", "side", "instrument", "type", "close_reason", MadeFilter)
+    sortable_by = ("created",)
     fieldsets = (
         *DETAIL,
         (
@@ -96,11 +98,11 @@ class PositionAdmin(DealsWithOrders, OrderColumns):
 
     @action(description="Exposure", icon="donut_small", permissions=["look"])
     def exposure(self, request: HttpRequest) -> HttpResponse:
-        return exposure_page(request, self.admin_site.each_context(request), self.model._meta)
+        return exposure_page(request, self.admin_site.each_context(request))
 
     @action(description="The firm's result", icon="query_stats", permissions=["look_at_ledger"])
     def result(self, request: HttpRequest) -> HttpResponse:
-        return result_page(request, self.admin_site.each_context(request), self.model._meta)
+        return result_page(request, self.admin_site.each_context(request))
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return PricedPositionList

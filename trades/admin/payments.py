@@ -17,6 +17,7 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget, 
 from accounts import clock
 from accounts.admin import shown
 from accounts.admin.base import ReadOnlyAdmin, ReadOnlyInline, asked_once, may, names_in
+from accounts.admin.by_day import MadeFilter
 from accounts.admin.dialogs import DialogForm, FreshCodeForm, ReasonAndReferenceForm, actor, carried_out, dialog, id_in
 from accounts.admin.numbers import amount_field
 from accounts.identity import Actor
@@ -128,7 +129,6 @@ class PaymentEventInline(ReadOnlyInline):
 
 @admin.register(Payment)
 class PaymentAdmin(ReadOnlyAdmin):
-    exports = True
     list_display = (
         "short_guid",
         "customer_name",
@@ -143,7 +143,8 @@ class PaymentAdmin(ReadOnlyAdmin):
         "remittance_reference",
         "created",
     )
-    list_filter = ("state", "type", "side", "rail", "asset", "failure_code")
+    list_filter = ("state", "type", "side", "rail", "asset", "failure_code", MadeFilter)
+    sortable_by = ("created",)
     related = ("customer", "destination", "asset", "made_by", "checked_by", "external_bank_account", "payment_file")
     search_guids = ("pk", "quote_id", "customer_id", "destination_id")
     search_texts = ("reference", "remittance_reference", "external_id")
@@ -253,7 +254,7 @@ class PaymentAdmin(ReadOnlyAdmin):
     def quote_shown(self, payment: Payment) -> str:
         return shown.link("quotes_quote", payment.quote_id, shown.short_guid(payment.quote_id))
 
-    @admin.display(description="Created")
+    @admin.display(description="Created", ordering="pk")
     def created(self, payment: Payment) -> str:
         return shown.timestamp(payment.created_at)
 

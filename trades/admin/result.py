@@ -31,10 +31,11 @@ class PeriodForm(forms.Form):
             raise forms.ValidationError(f"A day from {first} to {last}, as 2026-01-31.") from None
 
 
-def result_page(request: HttpRequest, context: dict[str, Any], opts: Any) -> HttpResponse:
+def result_page(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
     now = clock.firm_now()
     form = PeriodForm(request.GET if "day" in request.GET else {"day": now.date().isoformat(), "span": Span.DAY.value})
-    found: dict[str, Any] = {"title": "The firm's result", "opts": opts, "form": form}
+    # no `opts`: it is no page of open positions
+    found: dict[str, Any] = {"title": "The firm's result", "form": form}
     if form.is_valid():
         since, until = period(form.cleaned_data["day"], Span(form.cleaned_data["span"]))
         found |= {"since": since, "until": until, "table": _table(result(since, until)), "floating": ""}

@@ -15,6 +15,7 @@ from unfold.forms import BaseDialogForm
 from accounts import clock
 from accounts.admin import shown
 from accounts.admin.base import ReadOnlyAdmin, ReadOnlyInline, asked_once, may, names_in
+from accounts.admin.by_day import MadeFilter
 from accounts.admin.dialogs import ReasonForm, actor, carried_out, dialog, id_in
 from accounts.ids import parse_guid
 from trades.admin.movements import MOST_SHOWN, movements_of
@@ -51,7 +52,6 @@ class TradeEventInline(ReadOnlyInline):
 
 @admin.register(Trade)
 class TradeAdmin(ReadOnlyAdmin):
-    exports = True
     list_display = (
         "short_guid",
         "customer_name",
@@ -64,7 +64,8 @@ class TradeAdmin(ReadOnlyAdmin):
         "fee_shown",
         "created",
     )
-    list_filter = ("state", "trade_type", "side", "instrument", "failure_code")
+    list_filter = ("state", "trade_type", "side", "instrument", "failure_code", MadeFilter)
+    sortable_by = ("created",)
     related = ("customer", "instrument__counter_asset", "receive_asset", "deliver_asset", "batch", "reference_trade")
     search_guids = ("pk", "quote_id", "customer_id")
     search_customer = "customer_id"
@@ -232,7 +233,7 @@ class TradeAdmin(ReadOnlyAdmin):
     def settled_money(self, trade: Trade) -> str:
         return movements_of(trade.customer_id, trade.batch_id) if trade.batch_id else shown.NOTHING
 
-    @admin.display(description="Created")
+    @admin.display(description="Created", ordering="pk")
     def created(self, trade: Trade) -> str:
         return shown.timestamp(trade.created_at)
 

@@ -58,8 +58,8 @@ class DealersAction(FixedColumns):
         max_digits=38,
         decimal_places=0,
         null=True,
-        help_text="Quantity times price of what it would close, as it was proposed: base units of the account currency."
-        " Empty where a price was missing.",
+        help_text="What the positions that it closes were worth when it was proposed, in the smallest unit of the"
+        " account currency, such as cents. Empty: a price was missing.",
     )
     positions_count = models.PositiveIntegerField(default=0, help_text="How many positions it was about then.")
     needs_checker = models.BooleanField(default=True)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
@@ -74,6 +74,15 @@ SELECT m.id, m.kind, m.key, o.code, m.free, m.reserved
 FROM (SELECT t.id, t.kind, t.key, t.subject, {_CHANGES} ORDER BY t.id LIMIT %(limit)s) m
 LEFT JOIN trades_order o ON o.id = m.subject AND o.customer_id = %(customer)s
 ORDER BY m.id
+"""  # noqa: S608 - our own text
+_BY_DAY = f"""
+SELECT (SELECT sum(a.credits - a.debits) FROM accounts_ledgeraccount a WHERE a.id = ANY(%(own)s)),
+    d.day, sum(d.free + d.reserved), count(*)
+FROM (
+    SELECT ('x' || substr(replace(t.id::text, '-', ''), 1, 12))::bit(48)::bigint / 86400000 AS day, {_CHANGES}
+    ORDER BY t.id DESC LIMIT %(limit)s
+) d
+GROUP BY d.day ORDER BY d.day DESC
 """  # noqa: S608 - our own text
 _SUM = f"SELECT coalesce(sum(c.free), 0), coalesce(sum(c.reserved), 0) FROM (SELECT {_CHANGES}) c"  # noqa: S608
 
@@ -161,6 +170,21 @@ class Statement:
             balance, free = balance + int(freed + reserved), free + int(freed)
             entries.append(Entry(id_, kind, key, order_code, int(freed + reserved), int(reserved), balance, free))
         return entries
+
+    def by_day(self, limit: int) -> list[tuple[date, int]]:
+        """The balance at the end of each UTC day that has one of the newest `limit` movements, the newest day first.
+
+        A day that may have more movements than these is left out. One statement, so that balance and movements agree.
+        """
+        with connection.cursor() as cursor:
+            cursor.execute(_BY_DAY, self._parameters | {"after": UUID(int=self._since), "limit": limit})
+            rows = cursor.fetchall()
+        is_cut_off = sum(count for *_, count in rows) == limit
+        days, later = [], 0
+        for balance, day, change, _ in rows:
+            days.append(((_EPOCH + timedelta(days=int(day))).date(), int(balance) - later))
+            later += int(change)
+        return days[:-1] if is_cut_off else days
 
     def chunks(self, place: Place) -> Iterator[list[Entry]]:
         """Every movement after a place, some thousand in memory at a time.
