@@ -503,7 +503,7 @@ def _system(numbers: range, customers: list[Customer]) -> None:
         LedgerAudit(at=at, ok=n % 2 == 0, counted={"balances": 7}, findings=_findings(n)) for n in numbers
     )
     Backup.objects.bulk_create(
-        Backup(kind="base", began_at=at, at=at, bytes=n + 1, place=f"/backups/{n}", migration="accounts.0102_backups")
+        Backup(kind="base", began_at=at, at=at, bytes=n + 1, place=f"/backups/{n}", migration="accounts.0100_backups")
         for n in numbers
     )
     SealBlock.objects.bulk_create(

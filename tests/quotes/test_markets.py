@@ -55,6 +55,7 @@ def test_the_supported_assets_tell_everything_a_client_must_know_to_place_an_ord
         "leverageCap": 100,
         "retailLeverageCap": None,
         "leverageTiers": [],
+        "hedgedMargin": "full",
         "leastDistance": 0,
         "priceAgeLimitSeconds": 10,
         "priceJumpLimit": 50,

@@ -88,7 +88,7 @@ CREATE TRIGGER client_on_by_two BEFORE UPDATE OF is_active ON accounts_apiclient
 
 
 class Migration(migrations.Migration):
-    dependencies = [("trades", "0127_risk_limits"), ("accounts", "0099_risk_limits")]
+    dependencies = [("trades", "0123_risk_limits"), ("accounts", "0099_risk_limits")]
 
     operations = [
         migrations.RemoveConstraint(model_name="controlchange", name="control_kind_known"),

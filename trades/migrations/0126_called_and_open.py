@@ -5,7 +5,7 @@ from django.db.models import Q
 
 
 class Migration(migrations.Migration):
-    dependencies = [("trades", "0121_what_was_needed")]
+    dependencies = [("trades", "0125_worth_in_plain_words")]
 
     operations = [
         migrations.AddIndex(

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("trades", "0121_what_was_needed"),
+        ("trades", "0124_staff_by_two"),
     ]
 
     operations = [
