@@ -44,7 +44,7 @@ def test_the_images_default_command_is_the_web_process_of_up() -> None:
 def test_every_other_process_of_up_is_a_service_with_the_same_command() -> None:
     services = dict(re.findall(r"^  (\w+):\n((?:    .*\n|\n)+)", COMPOSE, re.MULTILINE))
 
-    assert set(services) == {*NAMES, "postgres", "valkey", "migrate"}
+    assert set(services) == {*NAMES, "postgres", "valkey", "migrate", "tls"}
     for child in children("0.0.0.0", 8000, {}):
         if child.name not in {"web", "proxy"}:
             (said,) = re.findall(r"^    command: (\[.+\])$", services[child.name], re.MULTILINE)

@@ -1,0 +1,160 @@
+"""The TLS proxy of the containers, a real nginx with its own configuration, before servers that note what comes."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import shutil
+import socket
+import ssl
+import subprocess
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from brokerage.stack.where import CHECKOUT
+from tests.stack.running import eventually, free_port
+
+NGINX, OPENSSL = shutil.which("nginx") or shutil.which("/usr/sbin/nginx"), shutil.which("openssl")
+
+pytestmark = pytest.mark.skipif(not (NGINX and OPENSSL), reason="nginx or openssl isn't installed")
+
+
+_FOREGROUND = "daemon off;" + ("user root;" if os.getuid() == 0 else "")  # root's own files are its own alone
+
+
+class Behind(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def _answer(self) -> None:
+        self.server.came.append((self.command, self.path, dict(self.headers)))  # type: ignore[attr-defined]
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.send_response(200)
+        if self.path.startswith("/api/events/stream"):
+            self.send_header("Connection", "close")
+            self.end_headers()
+            self.wfile.write(b"data: first\n\n")
+            self.server.goes_on.wait(300)  # type: ignore[attr-defined]
+        else:
+            self.send_header("Content-Length", "2")
+            self.end_headers()
+            self.wfile.write(b"ok")
+
+    do_GET = do_POST = _answer  # noqa: N815
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def server() -> ThreadingHTTPServer:
+    made = ThreadingHTTPServer(("127.0.0.1", 0), Behind)
+    made.daemon_threads = True
+    made.came, made.goes_on = [], threading.Event()  # type: ignore[attr-defined]
+    threading.Thread(target=made.serve_forever, daemon=True).start()
+    return made
+
+
+class Proxied:
+    def __init__(self, home: Path) -> None:
+        self.port, self.plain = free_port(), free_port()
+        self.api, self.stream = server(), server()
+        subject = ("-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost")
+        made = ("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *subject)
+        subprocess.run(
+            [OPENSSL, *made, "-keyout", home / "tls_key", "-out", home / "tls_certificate"],
+            check=True,
+            capture_output=True,
+        )
+        text = (CHECKOUT / "deploy" / "tls" / "nginx.conf").read_text()
+        for there, here in {
+            " /tmp/": f" {home}/",  # first: home may lie there
+            "/run/secrets/": f"{home}/",
+            "/dev/stderr": f"{home}/errors",
+            "proxy:8000": f"127.0.0.1:{self.api.server_port}",
+            "stream:8001": f"127.0.0.1:{self.stream.server_port}",
+            "listen 8443": f"listen 127.0.0.1:{self.port}",
+            "listen 8080": f"listen 127.0.0.1:{self.plain}",
+        }.items():
+            assert there in text, there
+            text = text.replace(there, here)
+        (home / "nginx.conf").write_text(text)
+        home.chmod(0o755)
+        self.trusted = ssl.create_default_context(cafile=str(home / "tls_certificate"))
+        self.running = subprocess.Popen(
+            [NGINX, "-p", str(home), "-c", str(home / "nginx.conf"), "-g", _FOREGROUND], stderr=subprocess.DEVNULL
+        )
+        assert eventually(self._listens, 60), (home / "errors").read_text()
+
+    def _listens(self) -> bool:
+        try:
+            socket.create_connection(("localhost", self.port), timeout=1).close()
+        except OSError:
+            return False
+        return True
+
+    def ask(self, path: str, **headers: str) -> http.client.HTTPResponse:
+        asked = http.client.HTTPSConnection("localhost", self.port, context=self.trusted, timeout=60)
+        asked.request("GET", path, headers=headers)
+        return asked.getresponse()
+
+    def stop(self) -> None:
+        self.running.terminate()
+        self.running.wait(30)
+        for one in (self.api, self.stream):
+            one.goes_on.set()  # type: ignore[attr-defined]
+            one.shutdown()
+            one.server_close()
+
+
+@pytest.fixture(scope="module")
+def proxied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxied]:
+    made = Proxied(tmp_path_factory.mktemp("tls"))
+    yield made
+    made.stop()
+
+
+def test_whoever_asks_by_tls_is_told_so_behind_it_and_forges_no_address(proxied: Proxied) -> None:
+    """A thief's: X-Forwarded-For of one's own comes before the address that nginx has seen, which counts."""
+    assert proxied.ask("/api/prices", **{"X-Forwarded-For": "10.0.0.1", "X-Forwarded-Proto": "http"}).status == 200
+
+    method, path, headers = proxied.api.came[-1]  # type: ignore[attr-defined]
+    assert (method, path) == ("GET", "/api/prices")
+    assert headers["X-Forwarded-Proto"] == "https"
+    assert headers["X-Forwarded-For"] == "10.0.0.1, 127.0.0.1"
+    assert headers["Host"] == f"localhost:{proxied.port}"
+
+
+def test_a_request_is_held_until_it_is_whole(proxied: Proxied) -> None:
+    """Guard: request buffering. Else each slow sender keeps a connection of HAProxy's."""
+    raw = socket.create_connection(("localhost", proxied.port), timeout=60)
+    with proxied.trusted.wrap_socket(raw, server_hostname="localhost") as slow:
+        slow.sendall(b"POST /api/slow HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n12345")
+        assert proxied.ask("/api/meanwhile").status == 200  # what was asked for after it came before it
+        assert [path for _, path, _ in proxied.api.came][-1] == "/api/meanwhile"  # type: ignore[attr-defined]
+        slow.sendall(b"67890")
+        assert slow.recv(1000).startswith(b"HTTP/1.1 200")
+    assert [path for _, path, _ in proxied.api.came][-1] == "/api/slow"  # type: ignore[attr-defined]
+
+
+def test_the_stream_is_passed_on_as_it_comes(proxied: Proxied) -> None:
+    """Guard: no buffering there. With it the first event would wait for the answer's end."""
+    answer = proxied.ask("/api/events/stream")
+    assert answer.readline() == b"data: first\n"
+    assert [path for _, path, _ in proxied.stream.came] == ["/api/events/stream"]  # type: ignore[attr-defined]
+    answer.close()
+
+
+def test_without_tls_pages_are_redirected_and_calls_get_no_answer(proxied: Proxied) -> None:
+    def plainly(path: str) -> http.client.HTTPResponse:
+        asked = http.client.HTTPConnection("localhost", proxied.plain, timeout=60)
+        asked.request("GET", path)
+        return asked.getresponse()
+
+    page = plainly("/admin/?a=b")
+    assert (page.status, page.headers["Location"]) == (308, "https://localhost/admin/?a=b")
+    for path in ("/api/v1/auth/login", "/oauth/token"):
+        with pytest.raises(http.client.RemoteDisconnected):
+            plainly(path)
