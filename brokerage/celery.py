@@ -6,18 +6,12 @@ from typing import Any
 
 from celery import Celery, bootsteps
 from celery.signals import beat_init, worker_init, worker_ready
-from django.conf import settings
 from kombu.transport import TRANSPORT_ALIASES
-
-from brokerage.starting import with_good_settings
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "brokerage.settings")
 
 # A Redis URL means our own transport, imported where it is used; others, as RabbitMQ's, keep theirs.
 TRANSPORT_ALIASES |= dict.fromkeys(("redis", "rediss"), "brokerage.transport:Transport")
-
-with with_good_settings():
-    _ = settings.SECRET_KEY  # any: all are read together
 
 app = Celery("brokerage", task_cls="brokerage.worked:CountedTask")
 app.config_from_object("django.conf:settings", namespace="CELERY")

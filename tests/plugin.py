@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from django.conf import settings
 
 from tests.embedded import Stack, start_for_tests
 
@@ -25,6 +26,8 @@ _stack: Stack | None = None
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Iterator[Any]:
     # A wrapper runs before every plain hook, and pytest-django's reads the settings in one.
     global _stack
+    if settings.configured:  # of other servers: all workers would share one Redis database
+        raise pytest.UsageError("Somebody has read the settings before the tests' servers are known.")
     worker = os.environ.get("PYTEST_XDIST_WORKER", "")
     if not worker:
         _stack = start_for_tests()

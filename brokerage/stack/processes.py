@@ -43,7 +43,7 @@ def children(
     With a `socket` the web process listens there and HAProxy at the port; else the web process itself.
     """
     calmly = "ignore:You're running the worker with superuser"  # root is welcome here: nothing is pickled
-    celery = (sys.executable, "-W", calmly, "-m", "celery", "--quiet", "-A", "brokerage")
+    celery = (sys.executable, "-W", calmly, "-m", "celery", "--quiet", "-A", "brokerage.background")
     worker = (
         *(*celery, "worker", "--loglevel", "INFO", "--concurrency", environ.get("WORKER_CONCURRENCY", "4")),
         *("--without-mingle", "--without-gossip", "--without-heartbeat"),

@@ -79,8 +79,8 @@ def test_settings_say_what_is_wrong_with_them(given: dict[str, str], sentence: s
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "proxy"])
 def test_every_process_says_what_is_wrong_with_its_settings_in_one_line(name: str, tmp_path: Path) -> None:
-    """Guards: `with_good_settings` in manage.py, `brokerage.web` and `brokerage.celery`. Without it: tracebacks, of the
-    web process again and again, and code 1."""
+    """Guards: `with_good_settings` in manage.py, `brokerage.web` and `brokerage.background`. Without it: tracebacks, of
+    the web process again and again, and code 1."""
     command = next(child.command for child in children("127.0.0.1", free_port(), {}) if child.name == name)
     run = subprocess.run(
         command,
