@@ -112,6 +112,16 @@ def test_the_only_administrator_makes_the_second_one_alone_and_no_third(browser:
     assert User.objects.filter(is_superuser=True).count() == 1
 
 
+def test_a_password_that_looks_like_an_id_is_in_no_journal(maker: Client, checker: Client) -> None:
+    """Guard: `_SECRET` of the journal."""
+    risk = staff("risk@firm.example", deeds.RISK)
+    propose(maker, risk, "password")
+    applied(checker, password="d41d8cd98f00b204e9800998ecf8427e")
+    risk.refresh_from_db()
+    assert risk.check_password("d41d8cd98f00b204e9800998ecf8427e")
+    assert "d41d8cd98f" not in str(list(JournalEntry.objects.values()))
+
+
 @pytest.mark.parametrize("adds", [["is_active"], ["role:King"], ["\x00"], []])
 def test_what_cant_be_given_changes_nothing(adds: list[str], maker: Client) -> None:
     carol = User.objects.create_user("carol@firm.example", WORD)
