@@ -194,6 +194,21 @@ def test_two_tabs_that_make_the_second_administrator_are_told(browser: Client) -
     assert not carol.is_staff
 
 
+def test_a_client_that_another_tab_switched_off_is_told(maker: Client) -> None:
+    """Guard: `keeping_an_administrator` about the client's page, here with a trigger that refuses as client_on_by_two
+    does."""
+    client = services.create_api_client("partner", ["trades:read"], timezone.now())[0]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            REFUSES.replace("staff_by_two", "client_on_by_two").replace("accounts_user", "accounts_apiclient")
+        )
+    form = {"name": "another", "scopes": ["trades:read"], "is_active": "on"}
+    answer = edited(maker, page("accounts_apiclient", client.pk), form, follow=True)
+    assert "by two persons" in said(answer)[-1]
+    client.refresh_from_db()
+    assert client.name == "partner"
+
+
 def test_a_password_that_looks_like_an_id_is_in_no_journal(maker: Client, checker: Client) -> None:
     """Guard: `_SECRET` of the journal."""
     risk = staff("risk@firm.example", deeds.RISK)
