@@ -72,6 +72,8 @@ def propose(
             raise NotOnesOwn
     if not wanted or not reason or not _can_be_added(kind, subject, wanted):
         raise NothingIsAdded
+    if kind == Kind.STAFF:
+        staff.must_be_nobody_elses(subject, wanted)
     try:
         with transaction.atomic():
             return ControlChange.objects.create(
@@ -94,6 +96,7 @@ def apply(change_id: UUID, *, by: UUID, at: datetime, password: str = "") -> Con
     if change.kind == Kind.STAFF:
         staff.must_be_administrator(by)
         staff.must_be_administrator(change.made_by_id)  # still
+        staff.must_be_nobody_elses(change.subject, change.adds)
     _decided(change, State.APPLIED, by, at)  # first: the database loosens nothing without
     if change.kind == Kind.WINDOW:
         done = SettlementWindow.objects.filter(pk=change.subject).update(**dict.fromkeys(change.adds, True))
@@ -117,8 +120,11 @@ def apply(change_id: UUID, *, by: UUID, at: datetime, password: str = "") -> Con
 
 @conflicts.atomic
 def refuse(change_id: UUID, *, by: UUID, at: datetime) -> ControlChange:
-    """Decide against it; its maker withdraws it this way. Raises ControlNotFound, ControlDecided."""
+    """Decide against it; its maker withdraws it this way. Raises ControlNotFound, ControlDecided, and of a member of
+    staff NoSuchRight for who is neither its maker nor an Administrator."""
     change = _undecided(change_id)
+    if change.kind == Kind.STAFF and change.made_by_id != by:
+        staff.must_be_administrator(by)
     return _decided(change, State.REFUSED, None if change.made_by_id == by else by, at)
 
 

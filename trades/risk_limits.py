@@ -21,6 +21,7 @@ from trades.models import RiskLimit
 
 Kind = RiskLimit.Kind
 
+_WHOLE: Final = re.compile("[0-9]{1,16}")
 HIGHEST: Final = 10**15  # whole units of the account currency
 _CHANGE: Final = re.compile(r"(\d{1,16}) to (\d{1,16}|none)", re.ASCII)
 
@@ -51,6 +52,13 @@ def limits() -> QuerySet[RiskLimit]:
 
 
 @conflicts.atomic
+def whole(text: str) -> int:
+    """An amount as a person types it: digits and nothing else, so "10.000" and "1_0" are no 10. Raises Malformed."""
+    if not _WHOLE.fullmatch(text):
+        raise Malformed(f"A limit is a whole number from 0 to {HIGHEST}, in units of the account currency.")
+    return int(text)
+
+
 def put(kind: str, amount: int, *, of: str = "") -> RiskLimit:
     """Set a limit, or lower the one there is. `amount`: whole units of the account currency; `of`: a customer's guid or
     e-mail address, or a symbol; empty: of each.

@@ -7,13 +7,14 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.html import format_html
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from accounts import clock, services
 from accounts.admin import shown
 from accounts.admin.base import BoundedAdmin, NeverDeleted
+from accounts.errors import Refusal
 from accounts.identity import FIRM_SCOPES
 from accounts.models import ApiClient
 
@@ -76,6 +77,15 @@ class ApiClientAdmin(NeverDeleted, BoundedAdmin):
     @admin.display(description="Created")
     def created(self, client: ApiClient) -> str:
         return shown.timestamp(client.created_at)
+
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        try:
+            with services.keeping_an_administrator():
+                answer: HttpResponse = super().changeform_view(request, *args, **kwargs)
+        except Refusal as refusal:  # it was switched off since the form was looked at
+            messages.error(request, refusal.text)
+            return HttpResponseRedirect(request.path)
+        return answer
 
     def save_model(self, request: HttpRequest, client: ApiClient, form: Any, change: bool) -> None:
         if change:

@@ -149,15 +149,12 @@ class UserAdmin(WrittenOnce, NamesNobody, NeverDeleted, ByDeed, DjangoUserAdmin,
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         try:
-            answer: HttpResponse = super().changeform_view(request, *args, **kwargs)
-        except Refusal as refusal:  # the last administrator
+            with services.keeping_an_administrator():
+                answer: HttpResponse = super().changeform_view(request, *args, **kwargs)
+        except Refusal as refusal:  # the last administrator, or what another tab was quicker with
             messages.error(request, refusal.text)
             return HttpResponseRedirect(request.path)
         return answer
-
-    def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
-        with services.keeping_an_administrator():
-            super().save_model(request, obj, form, change)
 
     @action(
         description="Disable login",

@@ -7,7 +7,7 @@ from typing import Final
 from django.db.models import Model
 from django.http import HttpRequest
 
-from accounts.services.journal import Deed, Outcome
+from accounts.services.journal import Deed, Outcome, named
 
 ONCE: Final = "once_only"
 """The name of a dialog's one-time key (accounts/admin/dialogs.py)."""
@@ -31,6 +31,13 @@ def made(request: HttpRequest, row: object) -> None:
     deed = deed_of(request)
     if deed is not None and isinstance(row, Model) and row.pk is not None:
         deed.made.append(row)
+
+
+def about(request: HttpRequest, row: Model) -> None:
+    """Whom or what it is about, where the page's address doesn't say so in the way of the other pages."""
+    deed = deed_of(request)
+    if deed is not None:
+        deed.named.append(named(row))
 
 
 def told(request: HttpRequest, **facts: str) -> None:

@@ -13,7 +13,7 @@ from accounts.services.funding import base_units, deposit, withdraw
 from accounts.services.invitations import Invitation, accept, invite, open_invited
 from accounts.services.personal_data import GivenNumber, PersonalData
 from accounts.services.sessions import change_password, end_tokens, log_out_everywhere, login_of
-from accounts.services.staff import keeping_an_administrator, switch_login
+from accounts.services.staff import keeping_an_administrator, switch_login, was_ever_staff
 
 __all__ = [
     "GivenNumber",
@@ -45,5 +45,6 @@ __all__ = [
     "open_invited",
     "sweep",
     "switch_login",
+    "was_ever_staff",
     "withdraw",
 ]

@@ -43,6 +43,7 @@ _TOLD: Final = frozenset(
     }
 )
 _FIGURES: Final = ("_bps", "_cap", "_days", "_decimals", "_percent", "_price", "_quantity", "_seconds")
+_SECRET = re.compile(r"password|passphrase|secret|token|code|private|otp", re.I)  # never, whatever it looks like
 _ID = re.compile(r"[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|on|off|true|false", re.I)
 _ADDRESS = re.compile(r"[^\s@'\"]+@[^\s@'\"]+")
 _PERSONS: Final = ("made_by", "proposed_by", "cut_by", "checked_by", "decided_by", "confirmed_by", "flagged_by")
@@ -247,7 +248,10 @@ def _second(deed: Deed) -> Actor:
 
 
 def _is_told(name: str, value: Any) -> bool:
-    """A number may be somebody's (a telephone's, an account's): it is told by the same names as words are."""
+    """A number may be somebody's (a telephone's, an account's): it is told by the same names as words are. A secret
+    may look like an id, so its name decides."""
+    if _SECRET.search(name):
+        return False
     name = name.rpartition("-")[2]  # of a form with a row an asset: BTC-actual
     if name in _TOLD or name.endswith(_FIGURES):
         return not isinstance(value, dict)

@@ -417,3 +417,10 @@ def test_what_is_filled_in_is_kept_where_it_can_name_nobody() -> None:
         **{"amount": "25.00", "customer": "a" * 32, "is_it": "on", "spread_bps": "9"},
         **dict.fromkeys(["holder", "note", "phone", "account_number", "state"], "given"),
     }
+
+
+@pytest.mark.parametrize("name", ["password", "password2", "new_password", "client_secret", "access_token", "code"])
+def test_a_secret_that_looks_like_an_id_is_not_kept(name: str) -> None:
+    """Guard: `_SECRET`."""
+    asked = {name: "0123456789abcdef" * 2, f"BTC-{name}": str(UUID(NOBODY)), f"{name}-x": "a" * 32}
+    assert set(journal.asked_of(asked).values()) == {"given"}

@@ -11,7 +11,7 @@ from django.test import Client
 from django.urls import reverse
 
 from accounts import deeds
-from accounts.models import Customer, JournalEntry
+from accounts.models import Customer, JournalEntry, User
 from brokerage.observe import state
 from tests.admin.actions import act, browser_with, offers, page, said, sent, shown, staff
 from tests.given import a_customer, btc_at
@@ -91,6 +91,7 @@ def test_what_was_lowered_meanwhile_is_not_raised() -> None:
         {"amount": "-1"},
         {"amount": "1.5"},
         {"amount": "1000000000000001"},
+        *({"amount": odd} for odd in ("10.000", "1_0", "１０", " 10", "+10", "1e1", "٣", "0" * 17)),
         {"of": "NO-SUCH"},
         {"of": "\x00"},
         {"kind": "customer", "of": "nobody@example.com"},
@@ -104,6 +105,22 @@ def test_what_is_no_limit_changes_nothing(odd: dict[str, str]) -> None:
 
     assert answer.status_code == 200
     assert not RiskLimit.objects.exists()
+
+
+@pytest.mark.parametrize("odd", ["10.000", "1_0", "１０", "+10", " 10", "", "9" * 5_000])
+def test_the_command_reads_an_amount_strictly(odd: str) -> None:
+    """Guard: `risk_limits.whole`."""
+    User.objects.create_superuser("op@firm.example", "a long enough word")
+    with pytest.raises(CommandError):
+        call_command("risk_limit", "set", "firm", odd, "--by", "op@firm.example")
+    assert not RiskLimit.objects.exists()
+
+
+def test_a_blank_takes_no_limit_away() -> None:
+    """Guard: `strip=False`: only nothing at all is no limit any more."""
+    limit = risk_limits.put("firm", 4_000)
+    act(browser_with(deeds.RISK), f"{LIMIT}_propose_raise", limit.pk, amount=" ", reason="x")
+    assert not ControlChange.objects.exists()
 
 
 def test_what_is_nearly_used_up_is_red_on_the_exposure_page_and_the_dashboard(alice: Customer) -> None:

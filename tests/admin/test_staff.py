@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 from django.contrib.auth.models import Group
+from django.db import connection
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
 from accounts import deeds, services
 from accounts.models import ApiClient, JournalEntry, User
-from tests.admin.actions import act, browser_with, edited, offers, page, said, sent, shown, staff
+from tests.admin.actions import act, browser_with, edited, logged_in, offers, page, said, sent, shown, staff
 from tests.given import a_customer
 from trades.admin.staff import PROPOSED, TWO_PERSONS
 from trades.models import ControlChange
@@ -20,6 +21,12 @@ pytestmark = pytest.mark.django_db
 USER = "accounts_user"
 CONTROL = "trades_controlchange"
 WORD = "a long enough word"
+REFUSES = """
+CREATE FUNCTION pg_temp.refuses() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    RAISE EXCEPTION 'no' USING ERRCODE = 'integrity_constraint_violation', CONSTRAINT = 'staff_by_two';
+END $$;
+CREATE TRIGGER refuses BEFORE UPDATE ON accounts_user FOR EACH ROW EXECUTE FUNCTION pg_temp.refuses();
+"""
 
 
 def propose(browser: Client, user: User, *adds: str) -> list[str]:
@@ -110,6 +117,106 @@ def test_the_only_administrator_makes_the_second_one_alone_and_no_third(browser:
     refused = edited(browser, page(USER, carol.pk), {"email": carol.email, **alone, "is_superuser": "on"})
     assert TWO_PERSONS in shown(refused)
     assert User.objects.filter(is_superuser=True).count() == 1
+
+
+def test_who_was_staff_is_not_taken_over_by_taking_their_rights_away_first(maker: Client, checker: Client) -> None:
+    """Guards: `was_ever_staff` in `_by_two`, `get_readonly_fields` and `switch_login`; and the dialog tells the second
+    person that there is no second factor, and when the password was set."""
+    risk = a_customer("risk").user
+    User.objects.filter(pk=risk.pk).update(is_staff=True)
+    User.objects.filter(pk=risk.pk).update(is_staff=False)
+    before = User.objects.get(pk=risk.pk)
+    words = {"password1": "quite another word", "password2": "quite another word"}
+
+    assert (
+        said(maker.post(reverse("admin:auth_user_password_change", args=[risk.pk]), words, follow=True))[-1] == PROPOSED
+    )
+    resets = reverse(f"admin:{USER}_reset_second_factor", args=[risk.pk])
+    assert said(maker.post(resets, sent(reason="x"), follow=True))[-1] == PROPOSED
+    edited(maker, page(USER, risk.pk), {"email": "mallory@firm.example", "name": ""})
+    risk.refresh_from_db()
+    assert (risk.email, risk.password) == (before.email, before.password)
+    User.objects.filter(pk=risk.pk).update(is_active=False)
+    for url in (
+        reverse(f"admin:{USER}_enable_login", args=[risk.pk]),
+        reverse("admin:accounts_customer_enable_login", args=[risk.customer.pk]),
+    ):
+        assert "two Administrators" in said(maker.post(url, sent(reason="x"), follow=True))[-1]
+    assert not User.objects.get(pk=risk.pk).is_active
+
+    propose(maker, risk, "is_active")
+    text = shown(checker.get(reverse(f"admin:{CONTROL}_apply", args=[ControlChange.objects.get().pk])))
+    assert "none: whoever has the password adds one" in text
+    assert "Password set" in text
+    applied(checker)
+    assert User.objects.get(pk=risk.pk).is_active
+
+
+def test_the_second_person_is_told_who_typed_the_password(maker: Client, checker: Client) -> None:
+    """Of a login that was never one of staff one person types it, and it becomes staff by two."""
+    carol = User.objects.create_user("carol@firm.example", WORD)
+    words = {"password1": "quite another word", "password2": "quite another word"}
+    maker.post(reverse("admin:auth_user_password_change", args=[carol.pk]), words)
+    propose(maker, carol, "is_staff")
+    text = shown(checker.get(reverse(f"admin:{CONTROL}_apply", args=[ControlChange.objects.get().pk])))
+    assert "Typed by another maker@firm.example" in text
+
+
+def test_only_an_administrator_refuses_what_is_proposed_for_staff(maker: Client, checker: Client) -> None:
+    """Guard: `must_be_administrator` in `refuse`; the maker takes theirs back. Nobody else is told to decide on it."""
+    carol, risk = User.objects.create_user("carol@firm.example", WORD), browser_with(deeds.RISK)
+    propose(maker, carol, "is_staff")
+    change = ControlChange.objects.get()
+    url = reverse(f"admin:{CONTROL}_refuse", args=[change.pk])
+    assert "alone" in said(risk.post(url, sent(), follow=True))[-1]
+    assert ControlChange.objects.get().state == "proposed"
+    about = page(CONTROL, change.pk)
+    assert about in checker.get("/admin/").content.decode()
+    assert about not in risk.get("/admin/").content.decode()
+    maker.post(url, sent())
+    assert ControlChange.objects.get().state == "refused"
+    propose(maker, User.objects.get(email="checker@firm.example"), "role:Risk")
+    about = page(CONTROL, ControlChange.objects.get(state="proposed").pk)
+    assert about not in checker.get("/admin/").content.decode()
+    assert about in logged_in("third@firm.example").get("/admin/").content.decode()
+
+
+def test_two_tabs_that_make_the_second_administrator_are_told(browser: Client) -> None:
+    """Guard: the constraint's name in `keeping_an_administrator`; the database, here by a trigger of the same name,
+    refuses what the form let through."""
+    carol = User.objects.create_user("carol@firm.example", WORD)
+    with connection.cursor() as cursor:
+        cursor.execute(REFUSES)
+    form = {"email": carol.email, "name": "", "is_staff": "on", "is_superuser": "on"}
+    answer = edited(browser, page(USER, carol.pk), form, follow=True)
+    assert "two Administrators" in said(answer)[-1]
+    carol.refresh_from_db()
+    assert not carol.is_staff
+
+
+def test_a_client_that_another_tab_switched_off_is_told(maker: Client) -> None:
+    """Guard: `keeping_an_administrator` about the client's page, here with a trigger that refuses as client_on_by_two
+    does."""
+    client = services.create_api_client("partner", ["trades:read"], timezone.now())[0]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            REFUSES.replace("staff_by_two", "client_on_by_two").replace("accounts_user", "accounts_apiclient")
+        )
+    form = {"name": "another", "scopes": ["trades:read"], "is_active": "on"}
+    answer = edited(maker, page("accounts_apiclient", client.pk), form, follow=True)
+    assert "by two persons" in said(answer)[-1]
+    client.refresh_from_db()
+    assert client.name == "partner"
+
+
+def test_a_password_that_looks_like_an_id_is_in_no_journal(maker: Client, checker: Client) -> None:
+    """Guard: `_SECRET` of the journal."""
+    risk = staff("risk@firm.example", deeds.RISK)
+    propose(maker, risk, "password")
+    applied(checker, password="d41d8cd98f00b204e9800998ecf8427e")
+    risk.refresh_from_db()
+    assert risk.check_password("d41d8cd98f00b204e9800998ecf8427e")
+    assert "d41d8cd98f" not in str(list(JournalEntry.objects.values()))
 
 
 @pytest.mark.parametrize("adds", [["is_active"], ["role:King"], ["\x00"], []])

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
+from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from accounts import deeds, services
 from accounts.errors import LastAdministrator, Malformed, NoSuchRight, NotOnesOwn
@@ -167,6 +169,45 @@ def test_a_password_is_typed_by_who_applies_it_and_ends_every_session(two: tuple
     controls.apply(change.pk, by=two[1].pk, at=timezone.now(), password="quite another word")
     risk.refresh_from_db()
     assert (risk.check_password("quite another word"), risk.generation) == (True, 1)
+
+
+def test_nobody_comes_to_have_both_the_password_and_the_second_factor(two: tuple[User, User], settings: Any) -> None:
+    """Guards: `must_be_nobody_elses` in `propose` and in `apply`."""
+    settings.SECOND_FACTOR = True
+    risk = a_member("risk@firm.example", deeds.RISK)
+    with pytest.raises(NoSuchRight, match="both"):
+        proposed(risk, "password", "factor", by=two[0])
+    with pytest.raises(NoSuchRight, match="no second factor"):
+        proposed(risk, "password", by=two[0])
+    TOTPDevice.objects.create(user=risk, confirmed=True)
+    change = proposed(risk, "password", by=two[0])
+    TOTPDevice.objects.all().delete()
+    with pytest.raises(NoSuchRight, match="no second factor"):
+        controls.apply(change.pk, by=two[1].pk, at=timezone.now(), password="quite another word")
+    TOTPDevice.objects.create(user=risk, confirmed=True)
+    controls.apply(change.pk, by=two[1].pk, at=timezone.now(), password="quite another word")
+
+    with pytest.raises(NoSuchRight, match="haven't changed it"):
+        proposed(risk, "factor", by=two[0])
+    risk.refresh_from_db()
+    services.change_password(risk.pk, risk.generation, "quite another word", "my own long word")
+    given(risk, "factor", two=two)
+    assert not TOTPDevice.objects.exists()
+
+
+@by_role
+@pytest.mark.usefixtures("as_the_application")
+def test_an_administrator_who_gains_nothing_is_saved_without_the_lock(two: tuple[User, User]) -> None:
+    """Guard: `cardinality(gained) > 0` before the count in staff_by_two: no save of an Administrator's row locks the
+    one that all wait for, or counts versions."""
+    with transaction.atomic():
+        two[0].save()
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT xmax::text = pg_current_xact_id()::xid::text FROM auth_permission"
+                " WHERE codename = 'manage_staff'"
+            )
+            assert cursor.fetchone() == (False,)
 
 
 @pytest.mark.parametrize("adds", [["role:Risk"], ["password"], ["is_active"], ["nothing"], ["role:King"], []])

@@ -9,6 +9,7 @@ from uuid import UUID
 from django import forms
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
+from django.utils.html import format_html
 from unfold.decorators import action
 from unfold.enums import ActionVariant
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminPasswordWidget
@@ -28,6 +29,7 @@ from accounts.admin.clients import ApiClientAdmin
 from accounts.admin.dialogs import FreshCodeForm, OwnKeyForm, ReasonForm, carried_out, dialog, id_in
 from accounts.identity import FIRM_SCOPES
 from accounts.models import ApiClient, User
+from accounts.services import second_factor
 from trades import controls, staff
 from trades.admin.foreseen import dialog_shown, proposal_shown
 from trades.admin.proposals import ProposalColumns
@@ -67,7 +69,10 @@ class ApplyForm(FreshCodeForm):
         one = self._change()
         if one is None or one.state != ControlChange.State.PROPOSED:
             return ""
-        return dialog_shown([proposal_shown(one, ("Of", _named(one)), ("Then", _told(one)))])
+        about = [("Of", _named(one)), ("Then", _told(one))]
+        if one.kind == ControlChange.Kind.STAFF:
+            about += _secrets_of(one.subject)
+        return dialog_shown([proposal_shown(one, *about)])
 
 
 @admin.register(ControlChange)
@@ -222,6 +227,21 @@ class TwoPersonsClientAdmin(ApiClientAdmin):
 
 def _named(one: ControlChange) -> str:
     return str(_OF[ControlChange.Kind(one.kind)].objects.filter(pk=one.subject).first() or one.subject.hex)
+
+
+def _secrets_of(user_id: UUID) -> list[tuple[str, Any]]:
+    """Who could be that user now: whether they have a second factor, and who typed their password when."""
+    user = User.objects.filter(pk=user_id).first()
+    if user is None:
+        return []
+    is_enrolled = second_factor.is_enrolled(user)
+    rows = [("Second factor", "enrolled" if is_enrolled else "none: whoever has the password adds one")]
+    rows += [("Password set", shown.timestamp(at)) for at in staff.passwords_set(user_id)[:1]]
+    typed = staff.typed_by_another(user_id)
+    if typed is not None:
+        another = User.objects.filter(pk=typed[1]).first() if typed[1] else None
+        rows.append(("Typed by another", format_html("{}, {}", shown.who(another), shown.timestamp(typed[0]))))
+    return rows
 
 
 def _told(one: ControlChange) -> str:

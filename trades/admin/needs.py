@@ -110,7 +110,7 @@ def needs_of(request: HttpRequest, now: datetime, waiting: Sequence[Oldest]) -> 
 
 
 def _rows(request: HttpRequest, now: datetime) -> Iterator[Need]:
-    parts = [_part(name, *one) for name, one in _sources(request.user.pk, now).items() if _may(request, KINDS[name])]
+    parts = [_part(name, *one) for name, one in _sources(request.user, now).items() if _may(request, KINDS[name])]
     if not parts:
         return
     first, *others = parts
@@ -119,8 +119,9 @@ def _rows(request: HttpRequest, now: datetime) -> Iterator[Need]:
         yield Need(kind.does, about, since, reverse(f"admin:{kind.model}_change", args=[pk]))
 
 
-def _sources(me: Any, now: datetime) -> dict[str, tuple[QuerySet[Any], str, str]]:
+def _sources(user: Any, now: datetime) -> dict[str, tuple[QuerySet[Any], str, str]]:
     """By kind: its rows, the column that says what it is about, and that of since when."""
+    me = user.pk
     of_others = ~Q(made_by=me) | Q(made_by__isnull=True)
     waits_for_second = Q(made_by__isnull=False, needs_checker=True, checked_by__isnull=True) & ~Q(made_by=me)
     is_stopped = Q(stopped_by__isnull=False, stop_checked_by__isnull=True) & ~Q(stopped_by=me)
@@ -130,7 +131,7 @@ def _sources(me: Any, now: datetime) -> dict[str, tuple[QuerySet[Any], str, str]
         "change": (InstrumentChange.objects.filter(of_others, state="proposed"), "instrument_id", "made_at"),
         "action": (DealersAction.objects.filter(of_others, state="proposed"), "reason", "made_at"),
         "class": (ClientClassChange.objects.filter(of_others, state="proposed"), "becomes", "made_at"),
-        "control": (ControlChange.objects.filter(of_others, state="proposed"), "reason", "made_at"),
+        "control": (ControlChange.objects.filter(of_others, _for(user), state="proposed"), "reason", "made_at"),
         "standing": (StandingInstruction.objects.filter(of_others, state="proposed"), "asset_id", "made_at"),
         "erasure": (Erasure.objects.filter(of_others, state="proposed"), "reason", "made_at"),
         "batch": (SettlementBatch.objects.filter(of_others, state=BatchState.CUT), "asset_kinds", "created_at"),
@@ -146,6 +147,12 @@ def _sources(me: Any, now: datetime) -> dict[str, tuple[QuerySet[Any], str, str]
             "failing_since",
         ),
     }
+
+
+def _for(user: Any) -> Q:
+    """Of controls those that somebody can decide on: of staff only an Administrator does, and nobody of themselves."""
+    of_staff = Q(kind=ControlChange.Kind.STAFF)
+    return ~of_staff | ~Q(subject=user.pk) if user.is_superuser else ~of_staff
 
 
 def _part(name: str, rows: QuerySet[Any], about: str, since: str) -> Any:

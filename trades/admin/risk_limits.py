@@ -6,13 +6,15 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 from unfold.decorators import action
-from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
+from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from accounts.admin import shown
 from accounts.admin.base import ReadOnlyAdmin, asked_once, may, names_in
 from accounts.admin.dialogs import OwnKeyForm, ReasonForm, carried_out, dialog, id_in
+from accounts.errors import Refusal
 from trades import risk_limits
 from trades.admin.controls import LIST as CONTROLS
 from trades.admin.controls import propose_it
@@ -24,14 +26,27 @@ LIST, PAGE = "admin:trades_risklimit_changelist", "admin:trades_risklimit_change
 HEADERS = ("Limit", "Of", "At the most", "Used", "%", "Most by")
 
 
-def _amount(help_text: str = "In whole units of the account currency.", **how: Any) -> forms.IntegerField:
-    return forms.IntegerField(
-        min_value=0,
-        max_value=risk_limits.HIGHEST,
-        widget=UnfoldAdminIntegerFieldWidget,
-        help_text=help_text,
-        **how,
-    )
+class AmountField(forms.CharField):
+    """Whole units of the account currency, read strictly: digits and nothing else. None where it may be empty."""
+
+    def to_python(self, value: Any) -> Any:
+        text = super().to_python(value)
+        return text or None
+
+    def clean(self, value: Any) -> Any:
+        text = super().clean(value)
+        if text is None:
+            return None
+        try:
+            amount = risk_limits.whole(text)
+        except Refusal as refusal:
+            raise ValidationError(refusal.text) from None
+        return amount
+
+
+def _amount(help_text: str = "In whole units of the account currency, in digits alone.", **how: Any) -> AmountField:
+    widget = UnfoldAdminTextInputWidget(attrs={"inputmode": "numeric"})
+    return AmountField(max_length=16, strip=False, widget=widget, help_text=help_text, **how)
 
 
 class PutForm(ReasonForm):

@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from unfold.decorators import action
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
+from accounts import services
 from accounts.admin import noting
 from accounts.admin.base import is_administrator, leave_dialog, may
 from accounts.admin.dialogs import OwnKeyForm, ReasonForm, dialog, id_in
@@ -76,14 +77,22 @@ class TwoPersonsUserAdmin(UserAdmin):
         self._somebody(request, object_id)
         return proposed(request, ControlChange.Kind.STAFF, object_id, form)
 
+    def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> Any:
+        """Nobody changes the e-mail address of who ever was staff but they: it is what a proposal names them by."""
+        is_others = obj is not None and obj.pk != request.user.pk and services.was_ever_staff(obj.pk)
+        return (*super().get_readonly_fields(request, obj), *(("email",) if is_others else ()))
+
     def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:  # noqa: A002 - Django names it
-        """Of a customer's login. That of another member of staff is proposed."""
+        """Of a login that never was one of staff. That of another member of staff is proposed."""
         user = User.objects.filter(pk=id_in(id)).first()
+        if user is not None:
+            noting.about(request, user)
         refused = self._by_two(request, user) if user is not None and is_administrator(request) else None
         return refused if refused is not None else super().user_change_password(request, id, form_url)
 
     def _by_two(self, request: HttpRequest, user: User) -> HttpResponse | None:
-        if not user.is_staff or user.pk == request.user.pk:
+        """For whoever ever was staff: who takes a colleague's rights away doesn't take them over alone."""
+        if user.pk == request.user.pk or not services.was_ever_staff(user.pk):
             return None
         noting.refused(request, PROPOSED)
         messages.error(request, PROPOSED)
@@ -92,7 +101,8 @@ class TwoPersonsUserAdmin(UserAdmin):
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
         user = self.get_object(request, str(object_id))  # None for an id that names nothing
         offered = super().get_actions_detail(request, object_id)
-        hidden: tuple[str, ...] = _ONLY_PROPOSED if user is not None and user.is_staff else ()
+        is_by_two = user is not None and services.was_ever_staff(user.pk)
+        hidden: tuple[str, ...] = _ONLY_PROPOSED if is_by_two else ()
         if user is None or user.pk == request.user.pk or not is_administrator(request):
             hidden = (*hidden, "propose_rights")
         return [one for one in offered if not one.action_name.endswith(hidden)] if hidden else offered

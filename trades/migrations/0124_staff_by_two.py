@@ -32,7 +32,7 @@ BEGIN
             CASE WHEN NEW.is_superuser AND NOT coalesce(OLD.is_superuser, false) THEN 'is_superuser' END,
             CASE WHEN TG_OP = 'UPDATE' AND NEW.is_staff AND NEW.is_active AND NOT OLD.is_active THEN 'is_active' END
         ], NULL);
-        IF NEW.is_staff AND NEW.is_superuser AND NOT 'is_active' = ANY (gained) THEN
+        IF cardinality(gained) > 0 AND NEW.is_staff AND NEW.is_superuser AND NOT 'is_active' = ANY (gained) THEN
             PERFORM FROM %1$I.auth_permission WHERE codename = 'manage_staff' FOR UPDATE;
             IF (SELECT count(DISTINCT v.row_key) FROM %1$I.accounts_rowversion v
                 WHERE v.table_name = 'accounts_user'

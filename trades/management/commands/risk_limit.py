@@ -6,6 +6,7 @@ from argparse import ArgumentParser, ArgumentTypeError
 from typing import Any
 
 from accounts import clock
+from accounts.errors import Malformed
 from accounts.management import who
 from accounts.management.guids import guid_of
 from accounts.management.output import JSONCommand
@@ -26,7 +27,7 @@ class Command(JSONCommand):
         super().add_arguments(does.add_parser("list", help="every limit, and how much of it is used"))
         puts = does.add_parser("set", help="set a limit, or lower it: it counts from the next order on")
         puts.add_argument("kind", choices=RiskLimit.Kind.values)
-        puts.add_argument("amount", type=int, help="whole units of the account currency")
+        puts.add_argument("amount", type=_whole, help="whole units of the account currency")
         puts.add_argument("--of", default="", help="a symbol, or a customer's guid or e-mail address; else of each")
         proposes = does.add_parser("propose", help="as the maker, to raise a limit or to take it away")
         proposes.add_argument("guid", help="the limit")
@@ -64,9 +65,14 @@ class Command(JSONCommand):
 def _amount(text: str) -> int | None:
     if text == NONE:
         return None
-    if not text.isascii() or not text.isdigit():
-        raise ArgumentTypeError(f"{text!r} is neither a whole number nor {NONE}")
-    return int(text)
+    return _whole(text)
+
+
+def _whole(text: str) -> int:
+    try:
+        return risk_limits.whole(text)
+    except Malformed as refusal:
+        raise ArgumentTypeError(refusal.text) from None
 
 
 def _told(one: Use) -> dict[str, Any]:
