@@ -13,6 +13,7 @@ from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminSelectWidge
 from accounts.admin import shown
 from accounts.admin.base import ReadOnlyAdmin, asked_once, may, names_in
 from accounts.admin.dialogs import OwnKeyForm, ReasonForm, carried_out, dialog, id_in
+from accounts.admin.numbers import PlainIntegerField
 from trades import risk_limits
 from trades.admin.controls import LIST as CONTROLS
 from trades.admin.controls import propose_it
@@ -24,8 +25,8 @@ LIST, PAGE = "admin:trades_risklimit_changelist", "admin:trades_risklimit_change
 HEADERS = ("Limit", "Of", "At the most", "Used", "%", "Most by")
 
 
-def _amount(help_text: str = "In whole units of the account currency.", **how: Any) -> forms.IntegerField:
-    return forms.IntegerField(
+def _amount(help_text: str = "In whole units of the account currency.", **how: Any) -> PlainIntegerField:
+    return PlainIntegerField(
         min_value=0,
         max_value=risk_limits.HIGHEST,
         widget=UnfoldAdminIntegerFieldWidget,
