@@ -417,3 +417,14 @@ def test_what_is_filled_in_is_kept_where_it_can_name_nobody() -> None:
         **{"amount": "25.00", "customer": "a" * 32, "is_it": "on", "spread_bps": "9"},
         **dict.fromkeys(["holder", "note", "phone", "account_number", "state"], "given"),
     }
+
+
+def test_what_is_left_out_of_a_long_form_is_counted() -> None:
+    """Guard: "left out" of `asked_of`. What nobody filled in, a row's `seen`, takes nobody's place."""
+    rows = {f"A{number:02}-{field}": "1" for number in range(60) for field in ("seen", "actual")}
+
+    told = journal.asked_of(rows)
+
+    assert told == {**{f"A{number:02}-actual": "1" for number in range(50)}, "left out": 10}
+    few = dict(list(rows.items())[:100])
+    assert journal.asked_of(few) == {name: "1" for name in few if name.endswith("-actual")}
