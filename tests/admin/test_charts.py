@@ -16,16 +16,19 @@ from django.conf import settings
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 
 from accounts import clock, deeds
+from accounts.identity import SYSTEM
 from accounts.models import LedgerAccount
 from quotes.candles import make_months, minute_of
 from quotes.models import Candle
 from tests.admin.actions import browser_with, page, shown
-from tests.given import a_customer, a_cut, a_settling_buy, balance, btc, btc_at, deposit, usd
+from tests.given import a_customer, a_settling_buy, balance, btc, btc_at, deposit, usd
 from tests.trades.engine_steps import opens
 from trades.admin import charts
 from trades.reads.statement import Statement
+from trades.settlement.cut import cut_now
 
 pytestmark = pytest.mark.django_db
 
@@ -143,12 +146,13 @@ def test_the_largest_positions_are_those_of_the_most_money_not_of_the_most_margi
 def test_a_days_settlement_has_a_bar_a_batch(browser):
     btc_at("40_000.00")
     alice = a_customer("alice", with_usd="50_000.00")
-    for count in (2, 1):
+    noon = timezone.now().replace(hour=12, minute=0, second=0, microsecond=0) + timedelta(days=1)
+    for count, at in ((2, noon), (1, noon + timedelta(seconds=1))):  # of one day, whatever the time is now
         for _ in range(count):
             a_settling_buy(alice, btc("0.1"))
-        batch = a_cut()
+        cut_now(at=at, by=SYSTEM)
 
-    answer = browser.get(reverse(DAY), {"day": batch.cut_at.date().isoformat()})
+    answer = browser.get(reverse(DAY), {"day": noon.date().isoformat()})
 
     chart = drawn(answer)
     assert [one["value"] for one in chart["points"]] == [2, 1]
