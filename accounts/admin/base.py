@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from typing import Any, ClassVar, cast
 from uuid import UUID
@@ -190,8 +190,22 @@ class ListAsFile(ChangeList):
         named = ((export.CSV, "CSV"), (export.XLSX, f"XLSX, {export.MOST_ROWS:,} rows at the most"))
         return [(text, self.get_query_string({kind: "1"}, ["p", "before"])) for kind, text in named]
 
+    def get_query_string(self, new_params: Mapping[str, Any] | None = None, remove: Sequence[str] | None = None) -> str:
+        """Removes just these names, and for one that ends with "__" all that begin with it, which is how filters of
+        dates ask. Django's removes whatever begins with any of them: of "p", `product_type`."""
+        leave = [name for name in self.filter_params if _is_among(name, remove or ())]
+        return str(super().get_query_string({**dict.fromkeys(leave), **(new_params or {})}))
+
+    def get_ordering_field(self, field_name: Any) -> Any:
+        """None, and so not sorted by, for what isn't in `sortable_by`: Django only offers no link."""
+        return super().get_ordering_field(field_name) if field_name in self.sortable_by else None
+
     def unindexed_of(self, request: HttpRequest) -> dict[str, str]:
         return {name: value for name in self.unindexed if (value := request.GET.get(name))}
+
+
+def _is_among(name: str, removed: Sequence[str]) -> bool:
+    return any(name == one or (one.endswith("__") and name.startswith(one)) for one in removed)
 
 
 class BoundedList(ListAsFile):

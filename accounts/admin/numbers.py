@@ -19,7 +19,7 @@ def amount_field(**options: Any) -> forms.CharField:
     return forms.CharField(max_length=LONGEST_NUMBER, strip=False, **options)
 
 
-_GROUPED: Final = re.compile(r"[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?")
+_GROUPED: Final = re.compile(r"[1-9][0-9]{0,2}(?:,[0-9]{3})+(?:\.[0-9]+)?")  # "0,125" is an eighth, written otherwise
 
 
 def as_printed(text: str, asset: str) -> str:

@@ -33,6 +33,8 @@ Outcome = JournalEntry.Outcome
 Via = JournalEntry.Via
 MOST_OBJECTS: Final = 100
 LONGEST: Final = 500
+MOST_FIELDS: Final = 50
+LEFT_OUT: Final = "left out"  # how many fields; no form has one of this name
 
 # Of what is filled in only what has these names is kept as it is; of the rest, that it was there.
 _TOLD: Final = frozenset(
@@ -201,9 +203,19 @@ def name_of(model: type[Model], pk: object) -> str:
 
 
 def asked_of(given: Mapping[str, Any]) -> Facts:
-    """What was filled in, by name: what is known to name nobody; of the rest, that it was there."""
-    filled = [(name, value) for name, value in given.items() if value not in (None, "", [], False)]
-    return {writable(name)[:60]: plain(value) if _is_told(name, value) else "given" for name, value in filled[:50]}
+    """What was filled in, by name: what is known to name nobody; of the rest, that it was there.
+
+    MOST_FIELDS of them, and how many more there were. A row's `seen` is filled in by the form itself.
+    """
+    filled = [
+        (name, value)
+        for name, value in given.items()
+        if value not in (None, "", [], False) and not name.endswith("-seen")
+    ]
+    told = {
+        writable(name)[:60]: plain(value) if _is_told(name, value) else "given" for name, value in filled[:MOST_FIELDS]
+    }
+    return told | {LEFT_OUT: len(filled) - MOST_FIELDS} if len(filled) > MOST_FIELDS else told
 
 
 def entries(*, every: bool = False) -> QuerySet[JournalEntry]:

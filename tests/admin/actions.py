@@ -57,6 +57,15 @@ def act(client: Client, action: str, *args: object, **answers: Any) -> Any:
     return client.post(url, {**hidden(opened), **answers}, follow=True)
 
 
+def act_twice(client: Client, action: str, *args: object, **answers: Any) -> Any:
+    """The same of a dialog that asks about an amount first: tick its box, and send it again."""
+    asked = act(client, action, *args, **answers)
+    found = re.search(r'<input type="checkbox" name="confirmed" value="(\w+)">', asked.content.decode())
+    assert found, "nothing was asked"
+    url = reverse(f"admin:{action}", args=args)
+    return client.post(url, {**hidden(asked), **answers, "confirmed": found[1]}, follow=True)
+
+
 def hidden(opened: Any) -> dict[str, str]:
     """What an opened dialog sends along unseen: its one-time key among it."""
     inputs = re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', opened.content.decode())

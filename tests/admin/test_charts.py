@@ -16,16 +16,19 @@ from django.conf import settings
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 
 from accounts import clock, deeds
-from accounts.ids import time_of
-from accounts.models import LedgerAccount, Transfer
+from accounts.identity import SYSTEM
+from accounts.models import LedgerAccount
 from quotes.candles import make_months, minute_of
 from quotes.models import Candle
 from tests.admin.actions import browser_with, page, shown
-from tests.given import a_customer, a_cut, a_settling_buy, balance, btc, btc_at, deposit, usd
+from tests.given import a_customer, a_settling_buy, balance, btc, btc_at, deposit, usd
 from tests.trades.engine_steps import opens
+from trades.admin import charts
 from trades.reads.statement import Statement
+from trades.settlement.cut import cut_now
 
 pytestmark = pytest.mark.django_db
 
@@ -96,28 +99,60 @@ def test_a_balance_is_drawn_from_the_ledger_and_ends_at_what_is_there_now(browse
 
 
 def test_balances_by_day_are_those_of_the_statement():
-    """Guard: `is_cut_off`. Of the oldest day only some movements may have been read."""
+    """However few of the movements are looked at: the end of a day depends on later days only, so that of a customer
+    who moved more often today than is looked at is told as well."""
     alice = a_customer("alice", with_usd="100.00")
     deposit(alice, "USD", "20.00")
     deposit(alice, "USD", "3.00")
-    today = time_of(Transfer.objects.latest("pk").pk).date()
+    statement = Statement(alice.pk, None, None)
+    ends = {entry.time.date(): entry.balance for entry in statement.after(statement.opening(), 100)}
+    newest = max(ends)
 
-    assert Statement(alice.pk, None, None).by_day(100)[0] == (today, usd("123.00"))
-    newest = {time_of(pk).date() for pk in Transfer.objects.order_by("-pk").values_list("pk", flat=True)[:2]}
-    told = [day for day, _ in Statement(alice.pk, None, None).by_day(2)]
-    assert told == sorted(newest, reverse=True)[:-1]  # of a day that may have more, nothing is told
+    for looked_at in (1, 2, 3, 100):
+        told = statement.by_day(looked_at)
+        assert told[0] == (newest, usd("123.00"))
+        assert told == sorted(((day, ends[day]) for day, _ in told), reverse=True)
+    assert dict(statement.by_day(3)) == ends
     assert Statement(a_customer("bob").pk, None, None).by_day(100) == []
+
+
+def test_a_balance_is_drawn_though_more_moved_today_than_is_looked_at(browser, monkeypatch):
+    monkeypatch.setattr(charts, "MOST_MOVEMENTS", 2)
+    alice = a_customer("alice", with_usd="100.00")
+    deposit(alice, "USD", "20.00")
+
+    answer = browser.get(page("accounts_customer", alice.pk))
+
+    assert drawn(answer)["points"][-1]["value"] == 120
+    assert "No money moved." not in shown(answer)
+
+
+def test_the_largest_positions_are_those_of_the_most_money_not_of_the_most_margin(browser, monkeypatch):
+    """Guard: the order in `price_chart`. With a high leverage little margin stands for much."""
+    monkeypatch.setattr(charts, "MOST_POSITIONS", 1)
+    btc_at("40_000.00")
+    small = opens(a_customer("alice", with_usd="100_000.00"), quantity="0.1", leverage=1)
+    large = opens(a_customer("bob", with_usd="100_000.00"), quantity="0.5", leverage=20)
+    assert int(small.margin) > int(large.margin)
+    candles("39500", "40500", "40100")
+
+    text = shown(browser.get(reverse(EXPOSURE), {"symbol": "BTC-USD"}))
+
+    table = text[text.index("Stop loss Take profit") :]
+    assert large.code in table
+    assert small.code not in table
 
 
 def test_a_days_settlement_has_a_bar_a_batch(browser):
     btc_at("40_000.00")
     alice = a_customer("alice", with_usd="50_000.00")
-    for count in (2, 1):
+    noon = timezone.now().replace(hour=12, minute=0, second=0, microsecond=0) + timedelta(days=1)
+    for count, at in ((2, noon), (1, noon + timedelta(seconds=1))):  # of one day, whatever the time is now
         for _ in range(count):
             a_settling_buy(alice, btc("0.1"))
-        batch = a_cut()
+        cut_now(at=at, by=SYSTEM)
 
-    answer = browser.get(reverse(DAY), {"day": batch.cut_at.date().isoformat()})
+    answer = browser.get(reverse(DAY), {"day": noon.date().isoformat()})
 
     chart = drawn(answer)
     assert [one["value"] for one in chart["points"]] == [2, 1]

@@ -424,3 +424,14 @@ def test_a_secret_that_looks_like_an_id_is_not_kept(name: str) -> None:
     """Guard: `_SECRET`."""
     asked = {name: "0123456789abcdef" * 2, f"BTC-{name}": str(UUID(NOBODY)), f"{name}-x": "a" * 32}
     assert set(journal.asked_of(asked).values()) == {"given"}
+
+
+def test_what_is_left_out_of_a_long_form_is_counted() -> None:
+    """Guard: "left out" of `asked_of`. What nobody filled in, a row's `seen`, takes nobody's place."""
+    rows = {f"A{number:02}-{field}": "1" for number in range(60) for field in ("seen", "actual")}
+
+    told = journal.asked_of(rows)
+
+    assert told == {**{f"A{number:02}-actual": "1" for number in range(50)}, "left out": 10}
+    few = dict(list(rows.items())[:100])
+    assert journal.asked_of(few) == {name: "1" for name in few if name.endswith("-actual")}

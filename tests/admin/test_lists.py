@@ -16,12 +16,14 @@ from openpyxl import load_workbook
 from accounts import deeds
 from accounts.admin import export
 from accounts.admin.base import BoundedAdmin
+from accounts.admin.by_day import MadeFilter
 from accounts.ids import floor_of, time_of
 from accounts.models import Customer, JournalEntry, Transfer
-from tests.admin.actions import browser_with, said
+from tests.admin.actions import browser_with, said, shown
 from tests.admin.many_rows import many_rows
 from tests.given import a_customer, btc_at, every_price_at_its_start
 from tests.trades.engine_steps import closes, opens
+from trades.admin import keyset
 from trades.models import Order, OrderEvent, Payment, Trade
 
 pytestmark = pytest.mark.django_db
@@ -122,7 +124,7 @@ def test_days_the_wrong_way_round_are_said(browser: Client) -> None:
 
 @pytest.mark.parametrize("name", SORTED)
 def test_oldest_first_is_read_by_the_key_and_nothing_else_is_sorted(browser: Client, name: str) -> None:
-    """Guard: `sortable_by`. Sorting by any other column would read the table."""
+    """Guard: `get_ordering_field` of ListAsFile. Sorting by any other column would read the table."""
     many_rows(3)
     columns = listed(browser, name).list_display
     by_time = next(number for number, column in enumerate(columns) if column in ("created", "when"))
@@ -132,7 +134,9 @@ def test_oldest_first_is_read_by_the_key_and_nothing_else_is_sorted(browser: Cli
     assert found == sorted(found) != []
     assert "Sort" not in plan_of(cl.queryset[:50])
     for other in set(range(len(columns))) - {by_time}:
-        assert [row.pk for row in listed(browser, name, o=f"{other}").result_list] == found[::-1]
+        for way in ("", "-"):
+            by = listed(browser, name, o=f"{way}{other}").queryset.query.order_by
+            assert set(by) == {"-pk"}, columns[other]
 
 
 # --- as a file ---------------------------------------------------------------------------------------
@@ -172,6 +176,39 @@ def test_a_workbook_has_what_the_filters_leave_without_formulas(
     assert rows[1][rows[0].index("Customer")] == '\'=HYPERLINK("http://evil.example")'
 
 
+@pytest.mark.parametrize("name", ["\x01=HYPERLINK(1)", "\x01 \x02=HYPERLINK(1)", "\x1f@HYPERLINK(1)"])
+def test_a_formula_behind_a_character_that_no_file_shows_is_none(browser: Client, alice: Customer, name: str) -> None:
+    """Guard: `without_controls`, before `cell` looks at the first character."""
+    Customer.objects.filter(pk=alice.pk).update(name=name)
+
+    cells = [one for row in book(browser, "accounts_customer") for one in row]
+    assert [one for one in cells if "HYPERLINK" in one] == [f"'{'@' if '@' in name else '='}HYPERLINK(1)"]
+    csv: Any = browser.get(address("accounts_customer"), {"csv": "1"})
+    text = b"".join(csv.streaming_content).decode()
+    assert ",'=HYPERLINK(1)," in text or ",'@HYPERLINK(1)," in text
+
+
+def test_taking_a_list_out_keeps_each_of_its_filters(browser: Client) -> None:
+    """Guard: `get_query_string` of ListAsFile. Django's takes away all that begins with a name: "p", `product_type`."""
+    cl = listed(browser, "quotes_quote", product_type__exact="spot", p="1", side__exact="buy")
+
+    for _, url in cl.files:
+        assert "product_type__exact=spot" in url
+        assert "side__exact=buy" in url
+        assert "p=1" not in url
+    assert cl.get_query_string(remove=["side__"]) == "?product_type__exact=spot"  # as Django's filters of dates ask
+
+
+def test_all_days_again_keeps_each_other_filter(browser: Client) -> None:
+    """Guard: the same, of "e" and "p" in `_LEFT_BEHIND`."""
+    cl = listed(browser, "accounts_journalentry", made_from="2026-01-01", outcome="done")
+    cl.filter_params |= {"e": ["1"], "event__exact": ["opened"], "provider__exact": ["bank"]}
+
+    (days,) = [one for one in cl.filter_specs if isinstance(one, MadeFilter)]
+    without = next(days.choices(cl))["without"]
+    assert without == "?event__exact=opened&outcome=done&provider__exact=bank"
+
+
 def test_a_workbook_ends_at_its_bound_and_says_so(
     browser: Client, alice: Customer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -205,6 +242,45 @@ def test_a_filter_without_an_index_narrows_the_file_down_too(browser: Client, mo
 
     assert len(rows) == 1 + 1
     assert "refused" in " ".join(rows[1])
+
+
+def test_a_workbook_looks_at_no_more_than_its_bound_and_says_so(
+    browser: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Guard: `MOST_LOOKED`. What a filter without an index hardly finds would be looked for through a whole table
+    before the first byte is sent."""
+    browser_with(deeds.SUPPORT).get(address("trades_order"), {"csv": "1"})  # refused, and the oldest
+    for _ in range(4):
+        browser.get(address("trades_order"), {"csv": "1"})
+    monkeypatch.setattr(export, "MOST_LOOKED", 3)
+
+    rows = book(browser, "accounts_journalentry", outcome="refused")
+
+    assert [row[0] for row in rows] == [
+        "id",
+        "Looked at the newest 3 rows; older ones may fit, too. Filter by day, or take CSV.",
+    ]
+    csv: Any = browser.get(address("accounts_journalentry"), {"csv": "1", "outcome": "refused"})
+    assert len(b"".join(csv.streaming_content).decode().splitlines()) == 1 + 1
+    monkeypatch.setattr(export, "MOST_LOOKED", 100)
+    assert len(book(browser, "accounts_journalentry", outcome="refused")) == 1 + 1
+
+
+def test_a_page_that_finds_nothing_says_how_far_it_looked(browser: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Guard: `looked_at` in empty_results.html. "Nothing fits" was said of rows that nobody had looked at."""
+    for _ in range(3):
+        browser.get(address("trades_order"), {"csv": "1"})
+    nothing = {"outcome": "refused"}
+    assert "Nothing fits the search and the filters." in shown(browser.get(address("accounts_journalentry"), nothing))
+    monkeypatch.setattr(keyset, "LOOK", 2)
+
+    first = browser.get(address("accounts_journalentry"), nothing)
+
+    assert "Nothing fits among the 2 rows that were looked at; older ones may fit." in shown(first)
+    assert "Nothing fits the search" not in shown(first)
+    assert ">Older</a>" in first.content.decode()
+    older = shown(browser.get(address("accounts_journalentry") + first.context["cl"].older))
+    assert "Nothing older fits the search and the filters." in older
 
 
 def test_taking_a_workbook_takes_the_deed_and_is_in_the_journal(browser: Client, alice: Customer) -> None:

@@ -141,7 +141,11 @@ def test_one_refused_leg_changes_nothing_and_is_named(maker, batch):
 
 
 @pytest.mark.parametrize(
-    "actual", ["much", "-1", "0.000000001", "1e400", "NaN", "1,00", "0,1", "1,0000", "1_0", "\u0661", "0.1 USD", " 1"]
+    "actual",
+    [
+        *("much", "-1", "0.000000001", "1e400", "NaN", "1,00", "0,1", "0,125", "000,125", "1,0000", "1_0", "\u0661"),
+        *("0.1 USD", " 1"),
+    ],
 )
 def test_an_amount_that_cant_be_read_is_said_at_its_row_and_nothing_is_reported(maker, batch, actual):
     answer = reports(maker, batch, BTC_actual=actual, USD_actual=expected("USD"))
@@ -174,7 +178,7 @@ def test_what_differs_much_is_reported_only_once_its_warning_is_ticked(maker, ba
 
 
 def test_a_box_that_was_ticked_for_one_amount_is_none_for_another(maker, batch):
-    """Guard: the amounts in `_digest`."""
+    """Guard: the amounts in `confirmation_of`."""
     along = unseen(reports(maker, batch, BTC_actual="0.05", BTC_final="on"))
 
     answer = sends(maker, batch, along, BTC_actual="5", BTC_final="on")

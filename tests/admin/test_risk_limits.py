@@ -90,6 +90,8 @@ def test_what_was_lowered_meanwhile_is_not_raised() -> None:
         {"kind": "nothing"},
         {"amount": "-1"},
         {"amount": "1.5"},
+        {"amount": "1_0"},
+        {"amount": "\uff11\uff10"},
         {"amount": "1000000000000001"},
         *({"amount": odd} for odd in ("10.000", "1_0", "１０", " 10", "+10", "1e1", "٣", "0" * 17)),
         {"of": "NO-SUCH"},

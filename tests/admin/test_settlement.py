@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -10,7 +11,7 @@ from django.utils import timezone
 
 from accounts.identity import SYSTEM
 from accounts.models import Break, Customer
-from tests.admin.actions import act, logged_in, offers, page, said, sent, shown
+from tests.admin.actions import act, act_twice, logged_in, offers, page, said, sent, shown
 from tests.given import a_customer, a_cut, a_settling_buy, btc, btc_at, exits, settles, states, what_the_audit_finds
 from tests.trades.settlement.test_leg_history import long_ago
 from trades.models import LeftOut, SettlementBatch, SettlementLeg, SettlementWindow, TradeFlag
@@ -166,7 +167,7 @@ def test_a_leg_is_reported_with_what_really_moved_and_the_difference_is_a_break(
     opened = maker.get(reverse(f"admin:{LEG}_report_settled", args=[leg("BTC").pk]))
     assert b'value="0.10000000"' in opened.content  # what was expected
 
-    answer = act(maker, f"{LEG}_report_settled", leg("BTC").pk, actual="0.09", reference="wire-1", final="on")
+    answer = act_twice(maker, f"{LEG}_report_settled", leg("BTC").pk, actual="0.09", reference="wire-1", final="on")
 
     assert said(answer) == ["The leg is settled, with a difference: there is a break."]
     text = shown(answer)
@@ -193,7 +194,10 @@ def test_a_leg_that_failed_says_why_and_when_it_is_due_again(maker, bought):
 
 @pytest.mark.parametrize(
     "actual",
-    ["", "much", "-1", "0.000000001", "1e400", "9" * 60, "NaN", " 0.1", "0.1 ", "\u0661", "\uff11", "1_0"],
+    [
+        *("", "much", "-1", "0.000000001", "1e400", "9" * 60, "NaN", " 0.1", "0.1 ", "\u0661", "\uff11", "1_0"),
+        *("0,125", "00,100"),
+    ],
 )
 def test_an_invalid_amount_is_said_in_the_dialog_and_changes_nothing(maker, bought, actual):
     waiting_for_its_legs()
@@ -204,10 +208,29 @@ def test_an_invalid_amount_is_said_in_the_dialog_and_changes_nothing(maker, boug
     assert leg("BTC").status == "pending"
 
 
+def test_an_amount_that_differs_much_is_asked_about_in_the_dialog_too(maker, bought):
+    """Guard: `clean` of SettledForm, and the amount in `confirmation_of`; a comma too many is a thousandfold."""
+    waiting_for_its_legs()
+    amounts = (("1,000", "1,000.00 BTC differs tenfold"), ("0.098", "0.098 BTC differs by more than 1 %"))
+
+    for actual, warning in amounts:
+        answer = act(maker, f"{LEG}_report_settled", leg("BTC").pk, actual=actual, reference="wire-1", final="on")
+        assert warning in shown(answer)
+        assert leg("BTC").status == "pending"
+
+    box = re.search(r'name="confirmed" value="(\w+)"', answer.content.decode())
+    assert box
+    same = {"reference": "wire-1", "final": "on", "confirmed": box[1]}
+    assert "differs" in shown(act(maker, f"{LEG}_report_settled", leg("BTC").pk, actual="0.97", **same))
+    assert not Break.objects.exists()
+    answer = act(maker, f"{LEG}_report_settled", leg("BTC").pk, actual="0.098", **same)
+    assert said(answer) == ["The leg is settled, with a difference: there is a break."]
+
+
 def test_a_part_is_reported_and_the_page_shows_the_legs_history(maker, bought):
     waiting_for_its_legs()
 
-    answer = act(maker, f"{LEG}_report_settled", leg("BTC").pk, actual="0.04", reference="wire-1")
+    answer = act_twice(maker, f"{LEG}_report_settled", leg("BTC").pk, actual="0.04", reference="wire-1")
     assert said(answer) == ["The part is booked; the leg waits for the rest."]
     assert offers(maker, LEG, leg("BTC").pk) == {"report_settled", "report_failed", "propose_reversal"}
     act(maker, f"{LEG}_report_failed", leg("BTC").pk, reason_code="LACK", failure="no more today")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 
 import pytest
 from django.urls import reverse
@@ -59,7 +60,8 @@ def test_the_sidebar_marks_one_page(browser):
 def test_a_leg_whose_day_is_not_over_is_due_and_not_late(browser):
     btc_at("40_000.00")
     a_settling_buy(a_customer("bob", with_usd="50_000.00"), btc("0.1"))
-    batch = cut_now(at=timezone.now(), by=SYSTEM, legs_are_automatic=False)
+    tomorrow = timezone.now() + timedelta(days=1)  # so that its day isn't over, whatever the time is now
+    batch = cut_now(at=tomorrow, by=SYSTEM, legs_are_automatic=False)
     confirm(batch.pk, by=SYSTEM, at=timezone.now())
     for _ in settle(batch.pk, clock=timezone.now):
         pass

@@ -77,7 +77,7 @@ def price_chart(symbol: str) -> str:
     candles = [_candle(at, list(part)) for at, part in groupby(rows, key=lambda row: _step_of(row[0]))]
     if not candles:
         return "No price was said in the last 24 hours."
-    largest = Position.objects.filter(instrument_id=symbol).order_by("-margin", "pk")
+    largest = Position.objects.filter(instrument_id=symbol).order_by("-quantity", "pk")
     positions = list(largest.select_related("instrument")[:MOST_POSITIONS])
     last, decimals = candles[-1], instrument.price_decimals
     summary = (

@@ -26,10 +26,12 @@ from trades import selectors
 from trades.admin.instructions import STATES as INSTRUCTION_STATES
 from trades.admin.instructions import LineColumns
 from trades.admin.movements import firms_movements_of
+from trades.admin.odd_amounts import confirmation_of, is_confirmed, warning_of
 from trades.corrections.propose import propose_leg_reversal
 from trades.fail_reasons import FailReason
 from trades.models import InstructionLeg, LegReport, SettlementLeg
 from trades.settlement.legs import LONGEST_FAILURE, LONGEST_REFERENCE, fail_leg, settle_leg
+from trades.settlement.legs_together import left_of
 from trades.states import BatchState, LegStatus
 
 STATES = {"pending": "warning", "partially_settled": "info", "settled": "success", "failed": "danger"}
@@ -171,6 +173,7 @@ class InstructionInline(LineColumns, ReadOnlyInline):
 class SettledForm(DialogForm):
     """What moved by this reference: all that is still expected, unless somebody says otherwise."""
 
+    form_after_template = "admin/odd_amount.html"
     actual = amount_field(widget=UnfoldAdminTextInputWidget)
     reference = forms.CharField(
         max_length=LONGEST_REFERENCE,
@@ -190,15 +193,28 @@ class SettledForm(DialogForm):
         leg = SettlementLeg.objects.select_related("asset").filter(pk=id_in(self.object_id)).first()
         if leg is None:
             raise Http404
-        self.asset = leg.asset
-        left = max(int(leg.expected) - int(leg.actual or 0), 0)
+        self.leg, self.left, self.confirmation = leg, left_of(leg), ""
         self.fields["actual"].label = f"Actual amount, {leg.asset_id}"
-        self.fields["actual"].initial = f"{from_base_units(left, leg.asset.decimals):f}"
+        self.fields["actual"].initial = f"{from_base_units(self.left, leg.asset.decimals):f}"
         self.fields["actual"].help_text = f"{leg.direction.capitalize()}, by this reference. Zero: nothing moved."
 
     def clean_actual(self) -> int:
-        code = self.asset.code
+        code = self.leg.asset_id
         return base_units(code, as_printed(self.cleaned_data["actual"], code), may_be_zero=True)
+
+    def clean(self) -> dict[str, Any]:
+        """An amount that differs much from what is expected is asked about, as on the form of all legs."""
+        given: dict[str, Any] = self.cleaned_data
+        warning = warning_of(given["actual"], self.left, self.leg.asset) if "actual" in given else ""
+        if warning:
+            confirmation = confirmation_of([(self.leg.pk, given["actual"], self.left)])
+            if not is_confirmed(self.data, confirmation):
+                self.confirmation = confirmation
+                self.add_error("actual", warning)
+        return given
+
+    def get_after_template_context(self, request: HttpRequest, object_id: Any = None) -> dict[str, Any]:
+        return {"confirmation": self.confirmation}
 
 
 class FailedForm(DialogForm):

@@ -12,7 +12,6 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
-from django.utils.crypto import constant_time_compare, salted_hmac
 from unfold.widgets import UnfoldAdminTextInputWidget, UnfoldBooleanWidget
 
 from accounts import clock
@@ -21,14 +20,14 @@ from accounts.admin.dialogs import actor, base_units
 from accounts.admin.numbers import amount_field, as_printed
 from accounts.admin.once import OnceField
 from accounts.errors import Refusal
+from trades.admin.odd_amounts import confirmation_of, is_confirmed, warning_of
 from trades.models import SettlementBatch, SettlementLeg
 from trades.settlement.legs import LONGEST_REFERENCE
-from trades.settlement.legs_together import Odd, Report, left_of, oddity, settle_legs, steps_of
+from trades.settlement.legs_together import Report, left_of, settle_legs, steps_of
 from trades.states import BatchState, LegStatus
 
 MOST: Final = 100  # rows of the form; a batch has a leg an asset
 BATCH: Final = "admin:trades_settlementbatch_change"
-CONFIRMED: Final = "confirmed"
 AMOUNT: Final = "-actual"  # ends the name of each row's amount
 BEGUN = (BatchState.SETTLING, BatchState.PARTIALLY_SETTLED, BatchState.COMPLETED)
 
@@ -79,12 +78,7 @@ class LegForm(forms.Form):
     @property
     def warning(self) -> str:
         """Why somebody should look at this row twice; empty: they needn't."""
-        odd = oddity(self.cleaned_data["actual"], self.left) if self.is_reported else None
-        if odd is None:
-            return ""
-        amount = shown.amount_text(self.cleaned_data["actual"], self.leg.asset)
-        asks = ": is the decimal point in its place?" if odd == Odd.TENFOLD else "."
-        return f"{amount} differs {odd} from the {self.left_shown} that is still expected{asks}"
+        return warning_of(self.cleaned_data["actual"], self.left, self.leg.asset) if self.is_reported else ""
 
     @property
     def report(self) -> Report:
@@ -120,7 +114,7 @@ def report_legs_page(page: Any, request: HttpRequest, batch_id: UUID) -> HttpRes
         "key": key,
         "rows": rows,
         "most": MOST if len(legs) > MOST else 0,
-        "confirmation": _digest(warned) if warned else "",
+        "confirmation": _confirmation(warned) if warned else "",
     }
     return TemplateResponse(request, "admin/report_legs.html", context)
 
@@ -156,13 +150,11 @@ def _is_right(request: HttpRequest, key: KeyForm, rows: list[LegForm]) -> bool:
 def _is_confirmed(data: Any, rows: list[LegForm]) -> bool:
     """Whether whoever sent it has seen the warnings of just these amounts."""
     warned = [row for row in rows if row.warning]
-    return not warned or constant_time_compare(data.get(CONFIRMED, ""), _digest(warned))
+    return not warned or is_confirmed(data, _confirmation(warned))
 
 
-def _digest(warned: list[LegForm]) -> str:
-    """What a box stands for that is ticked below warnings: another amount, or another rest, is another box."""
-    said = [f"{row.leg.pk.hex} {row.cleaned_data['actual']} {row.left}" for row in warned]
-    return salted_hmac("trades.admin.report_legs", "\n".join(said), algorithm="sha256").hexdigest()
+def _confirmation(warned: list[LegForm]) -> str:
+    return confirmation_of((row.leg.pk, row.cleaned_data["actual"], row.left) for row in warned)
 
 
 def _reported(request: HttpRequest, batch_id: UUID, rows: list[LegForm]) -> HttpResponse | None:

@@ -77,7 +77,7 @@ ORDER BY m.id
 """  # noqa: S608 - our own text
 _BY_DAY = f"""
 SELECT (SELECT sum(a.credits - a.debits) FROM accounts_ledgeraccount a WHERE a.id = ANY(%(own)s)),
-    d.day, sum(d.free + d.reserved), count(*)
+    d.day, sum(d.free + d.reserved)
 FROM (
     SELECT ('x' || substr(replace(t.id::text, '-', ''), 1, 12))::bit(48)::bigint / 86400000 AS day, {_CHANGES}
     ORDER BY t.id DESC LIMIT %(limit)s
@@ -174,17 +174,17 @@ class Statement:
     def by_day(self, limit: int) -> list[tuple[date, int]]:
         """The balance at the end of each UTC day that has one of the newest `limit` movements, the newest day first.
 
-        A day that may have more movements than these is left out. One statement, so that balance and movements agree.
+        Of the oldest of these days not each movement need be among them: its end depends on later days only. One
+        statement, so that balance and movements agree.
         """
         with connection.cursor() as cursor:
             cursor.execute(_BY_DAY, self._parameters | {"after": UUID(int=self._since), "limit": limit})
             rows = cursor.fetchall()
-        is_cut_off = sum(count for *_, count in rows) == limit
         days, later = [], 0
-        for balance, day, change, _ in rows:
+        for balance, day, change in rows:
             days.append(((_EPOCH + timedelta(days=int(day))).date(), int(balance) - later))
             later += int(change)
-        return days[:-1] if is_cut_off else days
+        return days
 
     def chunks(self, place: Place) -> Iterator[list[Entry]]:
         """Every movement after a place, some thousand in memory at a time.
