@@ -152,7 +152,7 @@ class Running:
         return self.log.read_text().splitlines()
 
 
-def soon(wanted: Callable[[], object], seconds: float = 15) -> None:
+def soon(wanted: Callable[[], object], seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         try:

@@ -100,7 +100,7 @@ def test_what_takes_too_long_is_ended_and_delays_nobody(alone: SimpleNamespace) 
         time.sleep(max(0.0, began + 5.5 - time.monotonic()))
         said = asleep.rest()
 
-    assert latest < 2
+    assert latest < 4  # what is ended takes five
     assert len({one["guid"] for one in told if one["type"] == "event"}) >= 2_001
     assert most - before < 10_000
     assert b" 408 " in late[0]
