@@ -309,6 +309,12 @@ ORDER BY 1, 2
 """
 
 
+_UNKNOWN = """
+SELECT count(*) FROM trades_risklimit
+WHERE amount IS NOT NULL AND NOT EXISTS (SELECT FROM trades_limitversion) HAVING count(*) > 0
+"""
+
+
 def _origins() -> Looked:
     if settings.SANDBOX:
         return Looked(0, ())
@@ -402,4 +408,5 @@ CHECKS: Final = (
         _EXPOSED,
         "Partition {0} counts {2} bought and {3} sold in {1}; its open orders come to {4} and {5}.",
     ),
+    statement("limits known", "trades_risklimit", _UNKNOWN, "Of {0} limits that are set engines know none."),
 )

@@ -123,9 +123,8 @@ def _parsed(limit_id: UUID, change: str) -> tuple[int, int | None] | None:
 
 
 def _written(limit: RiskLimit, amount: int) -> RiskLimit:
-    if limit.amount != amount:
-        limit.amount = amount
-        limit.save(update_fields=["amount"])
+    limit.amount = amount
+    limit.save(update_fields=["amount"])  # also where it stays: what is open is then counted anew
     return limit
 
 

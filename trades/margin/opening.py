@@ -141,12 +141,13 @@ def _open(session: Session, account: AccountState, order: OrderRow, market: Pric
     price, rate = market.entry(order.side), session.market.conversion(order.instrument_id).loss
     margin = pricing.margin_required(order.quantity, price, order.leverage, decimals, rate)
     leverage.check_exposure(session, account, order, session.market.instrument_of(order), margin)
-    risk_limits.check_opening(session, order, margin)
+    risk_limits.check_own(session, order, margin)
     covered = hedging.covered(session, account, order)
     available = may_be_spent(session, account, covered)
     if margin > available:
         raise InsufficientBalance(printed_amount(margin, decimals), printed_amount(available, decimals))
     _refuse_stopped_out_at_once(session, account, order, market, max(0, margin - covered), rate)
+    risk_limits.check_firms(session, order, margin)  # last: who can't pay learns nothing of others
     order.open_price, order.margin = price, margin
     order.nets_margin = session.market.nets(order.instrument_id)
     if not rate.is_one:
@@ -184,7 +185,7 @@ def may_be_spent(session: Session, account: AccountState, covered: int = 0) -> i
         account.loss = Loss(Decimal(0))
         for order in session.all_of(account).values():
             if order.status == OrderStatus.OPEN:
-                session.expose(account, order)
+                session.lose(account, order)
     if account.loss.unpriced is not None:
         raise PriceNotFound(account.loss.unpriced)
     losses = lost(account.loss.exactly, session.market.decimals)

@@ -120,25 +120,35 @@ def check_pending(session: Session, order: OrderRow) -> None:
         check_order(session, order, margin)
 
 
-def check_opening(session: Session, order: OrderRow, margin: int) -> None:
-    """All limits, of an order that would open now and reserve `margin`. Raises LimitReached.
-
-    A customer is told their own figures, and of the firm's only that they are reached.
+def check_own(session: Session, order: OrderRow, margin: int) -> None:
+    """The limits of one order and of its customer, of an order that would open now and reserve `margin`. A customer is
+    told the figures. Raises LimitReached.
     """
     limits = session.limits
     if not limits.amounts:
         return
     check_order(session, order, margin)
-    exposure, symbol, decimals = margin * order.leverage, order.instrument_id, session.market.decimals
     most = limits.least(Kind.CUSTOMER, order.customer_id)
-    if most is not None and (would_be := session.used.customers[order.customer_id] + exposure) > most:
-        said, is_ = printed_amount(most, decimals), printed_amount(would_be, decimals)
+    if most is None:
+        return
+    would_be = session.used.customers[order.customer_id] + margin * order.leverage
+    if would_be > most:
+        said, is_ = (printed_amount(amount, session.market.decimals) for amount in (most, would_be))
         raise LimitReached(
             Kind.CUSTOMER, f"your open positions may come to ${said} at the most, and with this order ${is_}"
         )
+
+
+def check_firms(session: Session, order: OrderRow, margin: int) -> None:
+    """The limits of a symbol and of the firm, of an order that could be paid and would open now. Raises LimitReached.
+
+    What others have open isn't the customer's to know: told is only that a limit is reached, and only to who could
+    open otherwise.
+    """
+    limits = session.limits
     if not limits.are_counted:
         return
-    now = session.used.symbols
+    exposure, symbol, now = margin * order.leverage, order.instrument_id, session.used.symbols
     here = now.get(symbol, Open())
     then = Open(here.bought, here.sold)
     then.add(order.side, exposure)

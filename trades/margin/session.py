@@ -151,12 +151,15 @@ class Session:
             account.live.pop(order.id, None)
 
     def expose(self, account: AccountState, order: OrderRow, sign: int = 1) -> None:
-        """Keep what open positions have lost, and what they come to, where this tick knows it: an order opens (1) or
-        closes (-1)."""
+        """Keep what open positions come to and have lost, where this tick knows it: one opens (1) or closes (-1)."""
         if self.limits.amounts:
             self.used.add(order, sign, are_counted=self.limits.are_counted)
         if self.exposures and (key := (order.customer_id, order.instrument_id)) in self.exposures:
             self.exposures[key] += sign * order.margin * order.leverage
+        self.lose(account, order, sign)
+
+    def lose(self, account: AccountState, order: OrderRow, sign: int = 1) -> None:
+        """Keep what an open position has lost, where this tick knows its account's losses: it opens (1) or closes (-1)."""
         if account.loss is None:
             return
         account.loss.positions += sign

@@ -108,6 +108,8 @@ END $$
 END $do$;
 CREATE TRIGGER counted_anew AFTER INSERT OR UPDATE ON trades_risklimit
     FOR EACH STATEMENT EXECUTE FUNCTION count_open_exposure();
+CREATE TRIGGER never_deleted BEFORE DELETE ON trades_limitversion FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER never_emptied BEFORE TRUNCATE ON trades_limitversion FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 """
 
 

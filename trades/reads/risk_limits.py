@@ -53,8 +53,19 @@ def of_the_firm() -> list[Use]:
 
 
 def all_of_them() -> list[Use]:
-    """Every limit, by kind. Where there is one of customers, all open positions are summed up."""
-    found = list(_that_are_set()[:MOST])
+    """Every limit, by kind; of those of customers no more than MOST. Where there is one, all open positions are summed
+    up."""
+    others = _that_are_set().exclude(kind=Kind.CUSTOMER)
+    return _used([*_that_are_set().filter(kind=Kind.CUSTOMER)[:MOST], *others])
+
+
+def of_one(limit: RiskLimit) -> Use:
+    """What is used of a limit."""
+    (use,) = _used([limit])
+    return use
+
+
+def _used(found: list[RiskLimit]) -> list[Use]:
     of_customers = [one for one in found if one.kind == Kind.CUSTOMER]
     of_firm = [one for one in found if one.kind in COUNTED]
     uses = {use.limit.pk: use for use in (*_of_customers(of_customers), *_counted(of_firm))}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 import pytest
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
 from accounts.errors import Malformed
@@ -75,7 +75,7 @@ def counted() -> dict[str, tuple[int, int]]:
 
 
 def test_an_order_beyond_the_limit_of_one_order_is_refused_also_where_it_would_wait(alice: Customer) -> None:
-    """Guards: `check_order` in `check_opening`, and `check_pending` in `create`."""
+    """Guards: `check_order` in `check_own`, and `check_pending` in `create`."""
     risk_limits.put("order", 4_000)
     opens(alice, quantity="0.1", leverage=10)
 
@@ -107,7 +107,7 @@ def test_an_order_that_waited_is_cancelled_where_the_limit_is_reached_when_its_p
 
 
 def test_a_customers_positions_are_added_up_and_what_closes_makes_room(alice: Customer, bob: Customer) -> None:
-    """Guard: the customer's part of `check_opening`. Long and short count together; both of one tick are seen."""
+    """Guard: the customer's part of `check_own`. Long and short count together; both of one tick are seen."""
     risk_limits.put("customer", 10_000)
     first = opens(alice, quantity="0.1", leverage=10)
     told = tick(opening(alice, type="sell", quantity="0.1"), opening(alice, quantity="0.1"))
@@ -131,6 +131,39 @@ def test_two_that_waited_and_fit_only_alone(alice: Customer) -> None:
     fires(*orders)
 
     assert [became(one) for one in orders] == [("OPEN", ""), ("CANCELLED", "limit")]
+
+
+def test_a_position_is_counted_once_whatever_fires_beside_it(alice: Customer) -> None:
+    """Guard: `lose` in `may_be_spent`, which looks through all positions. Counted again there, each order that fires
+    would take up what was open already: the customer's, the symbol's and that of the leverage's tiers."""
+    risk_limits.put("customer", 12_000)
+    risk_limits.put("symbol", 1_000_000)
+    opens(alice, quantity="0.1", leverage=10)
+    orders = [places(alice, "buy limit", "38000", quantity="0.05", leverage=10) for _ in range(3)]
+    btc_at("38_000.00")
+    fires(*orders)
+
+    assert [became(one) for one in orders] == [("OPEN", "")] * 3
+    assert counted() == {"BTC-USD": (9_700, 0)}
+    poor = a_customer("poor", with_usd="500.00")
+    opens(poor, quantity="0.1", leverage=10)
+    for _ in range(2):
+        waits = places(poor, "buy limit", "37000", quantity="0.1", leverage=10)
+        btc_at("37_000.00")
+        fires(waits)
+        assert became(waits) == ("CANCELLED", "no_margin")
+        btc_at("38_000.00")
+    assert counted() == {"BTC-USD": (13_500, 0)}
+
+
+def test_who_could_not_pay_learns_nothing_of_what_others_have_open(alice: Customer) -> None:
+    """Guard: `check_firms` comes last. Refused orders cost nothing, and would tell the firm's figures to the dollar."""
+    risk_limits.put("symbol_net", 4_000)
+    opens(alice, quantity="0.1", leverage=10)
+    poor = a_customer("poor", with_usd="0.01")
+
+    assert "Insufficient" in refused(opening(poor, quantity="0.1", leverage=10))
+    assert refused(opening(alice, quantity="0.1", leverage=10)) == FULL
 
 
 # --- of a symbol and of the firm, over all engines ----------------------------------------------------------------
@@ -302,6 +335,35 @@ def test_without_a_limit_of_the_firm_nothing_is_counted(alice: Customer) -> None
 
 
 # --- the audit ----------------------------------------------------------------------------------------------------
+
+
+def test_the_version_of_the_limits_stays(alice: Customer) -> None:
+    """Guards: the triggers never_deleted and never_emptied. Without a version engines know of no limit."""
+    risk_limits.put("order", 4_000)
+    for gone in ("DELETE FROM trades_limitversion", "TRUNCATE trades_limitversion"):
+        with pytest.raises(IntegrityError), transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(gone)
+
+
+def test_a_limit_without_a_version_is_a_finding(alice: Customer) -> None:
+    """Guard: the check "limits known"."""
+    (check,) = [one for one in CHECKS if one.name == "limits known"]
+    risk_limits.put("order", 4_000)
+    assert not list(check.look().findings)
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        cursor.execute("DELETE FROM trades_limitversion")
+        cursor.execute("SET LOCAL session_replication_role = origin")
+    assert [one.sentence for one in check.look().findings] == ["Of 1 limits that are set engines know none."]
+
+
+def test_setting_a_limit_to_what_it_is_counts_anew(alice: Customer) -> None:
+    """Guard: `_written` writes also where the amount stays."""
+    risk_limits.put("symbol", 100_000)
+    opens(alice, quantity="0.1")
+    OpenExposure.objects.update(bought=1, sold=2)
+    risk_limits.put("symbol", 100_000)
+    assert counted() == {"BTC-USD": (4_000, 0)}
 
 
 def test_what_is_counted_wrongly_is_a_finding(alice: Customer) -> None:

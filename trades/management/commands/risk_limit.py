@@ -11,7 +11,7 @@ from accounts.management.guids import guid_of
 from accounts.management.output import JSONCommand
 from trades import controls, risk_limits
 from trades.models import ControlChange, RiskLimit
-from trades.reads.risk_limits import Use, all_of_them
+from trades.reads.risk_limits import Use, all_of_them, of_one
 
 NONE = "none"
 
@@ -50,7 +50,7 @@ class Command(JSONCommand):
         if does == "set":
             who.named(options, "change_limit")
             limit = risk_limits.put(options["kind"], options["amount"], of=options["of"])
-            (use,) = (one for one in all_of_them() if one.limit.pk == limit.pk)
+            use = of_one(limit)
             self.say(options, _told(use), _written(use))
             return
         by, limit_id = who.somebody(options, "change_limit").pk, guid_of(options["guid"])
