@@ -59,7 +59,7 @@ def server() -> ThreadingHTTPServer:
 
 class Proxied:
     def __init__(self, home: Path) -> None:
-        self.port, self.plain = free_port(), free_port()
+        self._home = home
         self.api, self.stream = server(), server()
         subject = ("-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost")
         made = ("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *subject)
@@ -68,11 +68,23 @@ class Proxied:
             check=True,
             capture_output=True,
         )
+        home.chmod(0o755)
+        self.trusted = ssl.create_default_context(cafile=str(home / "tls_certificate"))
+        for _ in range(5):  # somebody may take a port that was free a moment ago
+            self.port, self.plain = free_port(), free_port()
+            self.configure()
+            if self._starts():
+                return
+        raise AssertionError(self._errors())
+
+    def configure(self) -> None:
+        home = self._home
         text = (CHECKOUT / "deploy" / "tls" / "nginx.conf").read_text()
         for there, here in {
             " /tmp/": f" {home}/",  # first: home may lie there
             "/run/secrets/": f"{home}/",
             "/dev/stderr": f"{home}/errors",
+            "_timeout 10s": "_timeout 300s",  # a busy machine is slow, too
             "proxy:8000": f"127.0.0.1:{self.api.server_port}",
             "stream:8001": f"127.0.0.1:{self.stream.server_port}",
             "listen 8443": f"listen 127.0.0.1:{self.port}",
@@ -81,19 +93,19 @@ class Proxied:
             assert there in text, there
             text = text.replace(there, here)
         (home / "nginx.conf").write_text(text)
-        home.chmod(0o755)
-        self.trusted = ssl.create_default_context(cafile=str(home / "tls_certificate"))
+
+    def _starts(self) -> bool:
+        """False where it ended. Its own file says that it listens: at the port somebody else may."""
+        home, pid = self._home, self._home / "nginx.pid"
         self.running = subprocess.Popen(
             [NGINX, "-p", str(home), "-c", str(home / "nginx.conf"), "-g", _FOREGROUND], stderr=subprocess.DEVNULL
         )
-        assert eventually(self._listens, 60), (home / "errors").read_text()
+        assert eventually(lambda: pid.exists() or self.running.poll() is not None, 120), self._errors()
+        return self.running.poll() is None
 
-    def _listens(self) -> bool:
-        try:
-            socket.create_connection(("localhost", self.port), timeout=1).close()
-        except OSError:
-            return False
-        return True
+    def _errors(self) -> str:
+        said = self._home / "errors"
+        return said.read_text() if said.exists() else ""
 
     def ask(self, path: str, **headers: str) -> http.client.HTTPResponse:
         asked = http.client.HTTPSConnection("localhost", self.port, context=self.trusted, timeout=60)

@@ -69,9 +69,9 @@ def test_each_process_touches_its_file_while_it_comes_round(name: str, tmp_path:
     live = Live((name,), {"HEARTBEAT_FILE": str(file)})
     live.start()
     try:
-        assert eventually(file.exists, 60), live.log.read_text()
+        assert eventually(file.exists, 120), live.log.read_text()
         first = file.stat().st_mtime_ns
-        assert eventually(lambda: file.stat().st_mtime_ns > first, 60), "it doesn't come round"
+        assert eventually(lambda: file.stat().st_mtime_ns > first, 120), "it doesn't come round"
     finally:
         live.stop()
 
@@ -83,7 +83,7 @@ def test_each_partitions_engine_has_a_file_of_its_own(tmp_path: Path) -> None:
     live.start()
     try:
         for partition in range(2):
-            assert eventually((tmp_path / f"heartbeat-{partition}").exists, 60), live.log.read_text()
+            assert eventually((tmp_path / f"heartbeat-{partition}").exists, 120), live.log.read_text()
     finally:
         live.stop()
     assert not (tmp_path / "heartbeat").exists()
