@@ -2,18 +2,43 @@
 
 from __future__ import annotations
 
+import pickle
 from typing import Any
 
 import httpx
 import pytest
+from billiard.einfo import ExceptionInfo
+from celery.exceptions import Retry
+from django.db import OperationalError
 
 from accounts import metrics, streams
 from accounts.tasks import note_horizon
+from brokerage.worked import why_not_done
 from tests.live import Live
 from tests.stack.running import eventually, free_metrics_port
 from trades.tasks import sweep
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("live")]
+
+
+@pytest.mark.parametrize(
+    ("ended", "why"),
+    [
+        (Retry("later", OperationalError("gone")), "again"),  # as `conflicts.AGAIN` has it
+        (Retry("later"), "again"),
+        (OperationalError("gone"), "failed"),
+    ],
+)
+def test_a_task_that_is_tried_again_has_not_failed(ended: Exception, why: str) -> None:
+    """Guard: of Celery's own wrapping alone `exc` is looked at. Both here and as it comes out of a child's pipe."""
+    told = None
+    try:
+        raise ended
+    except (Retry, OperationalError):
+        told = ExceptionInfo()
+
+    assert why_not_done(told.exception) == why
+    assert why_not_done(pickle.loads(pickle.dumps(told)).exception) == why
 
 
 def test_tasks_are_counted_by_whoever_did_them(django_db_blocker: Any) -> None:
