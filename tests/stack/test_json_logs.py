@@ -96,3 +96,14 @@ def test_what_breaks_json_is_no_danger() -> None:
 
     assert json.loads(line)["message"] == 'x"}\n{"level": "critical" \u2028"\\'
     assert json.loads(line)["level"] == "info"
+
+
+def test_half_a_pair_of_surrogates_loses_no_line() -> None:
+    """A thief's: JSON may hold it, UTF-8 can't, and a file's name that is no UTF-8 is read with some. Guard:
+    `_encodable`."""
+    record = logging.LogRecord("a", logging.INFO, "", 1, "no %s", ("\ud800",), None)
+    record.order = "\udcff"
+
+    told = json.loads(formatter("json").format(record))
+
+    assert (told["message"], told["order"]) == (r"no \ud800", r"\udcff")
