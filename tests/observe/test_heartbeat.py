@@ -25,6 +25,19 @@ heart.watch()
 threading.Event().wait()
 """
 
+BEATING = """
+import time, django
+django.setup()
+from pathlib import Path
+from django.conf import settings
+from accounts.heartbeat import Heartbeat
+heart = Heartbeat("the test")
+heart.watch()
+while not Path(settings.HEARTBEAT_FILE).exists():
+    heart.beat()
+    time.sleep(0.1)
+"""
+
 
 def test_a_loop_that_is_silent_for_as_many_looks_as_it_may_hangs(settings):
     """Guard: the watch counts its looks. By a clock, whoever stood still for minutes would be taken for hung."""
@@ -59,6 +72,29 @@ def test_a_process_that_hangs_ends_says_so_and_where_it_stood(tmp_path):
     assert "the test hasn't come round for 1 s: it ends, to be started again" in run.stderr
     assert "Event().wait()" in run.stderr or '"<string>", line 8' in run.stderr
     assert (tmp_path / "heartbeat").exists()
+
+
+def test_a_watch_that_ends_nobody_touches_the_file_all_the_same(settings: Any, tmp_path: Path) -> None:
+    """HEARTBEAT_SECONDS=0. Guards: `watch` starts the thread all the same, and `0 <` in `hangs`."""
+    settings.HEARTBEAT_SECONDS = 0
+    assert [Heartbeat("the test").hangs() for _ in range(3)] == [False] * 3
+
+    run = subprocess.run(
+        [sys.executable, "-c", BEATING],
+        cwd=CHECKOUT,
+        env=environment()
+        | {
+            "DJANGO_SETTINGS_MODULE": "brokerage.settings",
+            "HEARTBEAT_SECONDS": "0",
+            "HEARTBEAT_FILE": str(tmp_path / "heartbeat"),
+        },
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+    assert run.returncode == 0, run.stderr
 
 
 @pytest.mark.django_db(transaction=True)
