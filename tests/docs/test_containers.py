@@ -65,7 +65,7 @@ def test_the_proxy_of_the_containers_is_that_of_up() -> None:
 
 
 def test_pages_are_redirected_to_the_port_that_is_published(tmp_path: Path) -> None:
-    """Guard: `sed` in the service `tls`. And what is kept in its /tmp leaves room for the process."""
+    """Guard: what the service tls runs first. And what is kept in its /tmp leaves room for the process."""
     tls = services()["tls"]
     (command,) = re.findall(r"^    command: (\[.+\])$", tls, re.MULTILINE)
     *_, script = json.loads(command)

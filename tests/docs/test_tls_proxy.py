@@ -176,7 +176,7 @@ def test_a_request_is_held_until_it_is_whole(proxied: Proxied) -> None:
 
 @pytest.mark.parametrize(("path", "most"), [("/api/customers", 65_536), ("/admin/login/", 1_048_576)])
 def test_a_body_that_nobody_would_take_is_refused_before_it_is_kept(proxied: Proxied, path: str, most: int) -> None:
-    """A thief's, who needs no login: where bodies are kept there is little room. Guard: `client_max_body_size`."""
+    """A thief's, who needs no login: where bodies are kept there is little room. Guard: their size in nginx.conf."""
     assert proxied.ask(path, "POST", b"x" * most).status == 200
     with proxied.trusted.wrap_socket(
         socket.create_connection(("localhost", proxied.port), timeout=60), server_hostname="localhost"
@@ -188,7 +188,7 @@ def test_a_body_that_nobody_would_take_is_refused_before_it_is_kept(proxied: Pro
 def test_a_container_that_was_made_anew_is_found_and_no_query_is_logged(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    """Guards: the variable in `proxy_pass`, of which the name is asked for again; the level of `error_log`."""
+    """Guards: the variables in nginx.conf, of which the name is asked for again, and the level of its log."""
     proxied = Proxied(tmp_path_factory.mktemp("anew"))
     anew = server("127.0.0.2", proxied.api.server_port)
     try:
