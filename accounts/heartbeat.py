@@ -35,15 +35,14 @@ class Heartbeat:
     def watch(self) -> None:
         """From now on, in a thread: end this process once the loop hasn't come round for HEARTBEAT_SECONDS (0: never).
 
-        While it comes round HEARTBEAT_FILE, if it is set, is touched: for the health checks of containers.
+        While it comes round HEARTBEAT_FILE, if it is set, is touched, at 0 too: for the health checks of containers.
         """
-        if settings.HEARTBEAT_SECONDS:
-            threading.Thread(target=self._watch, name="heartbeat", daemon=True).start()
+        threading.Thread(target=self._watch, name="heartbeat", daemon=True).start()
 
     def hangs(self) -> bool:
-        """One look: whether there were HEARTBEAT_SECONDS of them without a beat."""
+        """One look: whether there were HEARTBEAT_SECONDS of them without a beat; at 0 never."""
         self._silent += 1
-        return self._silent > int(settings.HEARTBEAT_SECONDS)
+        return 0 < int(settings.HEARTBEAT_SECONDS) < self._silent
 
     def _watch(self) -> None:
         while not self.hangs():

@@ -61,4 +61,10 @@ def _readable(_: Any, __: str, told: EventDict) -> str:
 def _dumped(told: EventDict, **_: Any) -> str:
     told["time"] = told["time"].isoformat(timespec="milliseconds").replace("+00:00", "Z")
     in_order = {name: told.pop(name) for name in _FIRST if name in told} | dict(told)
-    return orjson.dumps(in_order, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+    plain = {name: _encodable(its) if isinstance(its, str) else its for name, its in in_order.items()}
+    return orjson.dumps(plain, default=_encodable, option=orjson.OPT_NON_STR_KEYS).decode()
+
+
+def _encodable(its: object) -> str:
+    """A half of a surrogate pair, which UTF-8 hasn't, as its number: else the line would be lost."""
+    return str(its).encode(errors="backslashreplace").decode()

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from billiard.einfo import ExceptionWithTraceback
 from celery.app.task import Task
 from celery.exceptions import Retry
 from celery.worker.request import Request
@@ -40,9 +41,15 @@ class CountedRequest(Request):  # type: ignore[misc]  # it carries no types
         cls.on_success = on_success
 
     def on_failure(self, exc_info: Any, *args: Any, **given: Any) -> Any:
-        reason = getattr(exc_info.exception, "exc", exc_info.exception)
-        _NOT_DONE.labels(self.name, "again" if isinstance(reason, Retry) else "failed").inc()
+        _NOT_DONE.labels(self.name, why_not_done(exc_info.exception)).inc()
         return super().on_failure(exc_info, *args, **given)
+
+
+def why_not_done(reason: BaseException) -> str:
+    """`again` or `failed`. Of a Retry, too, `exc` is what went wrong."""
+    if isinstance(reason, ExceptionWithTraceback):
+        reason = reason.exc
+    return "again" if isinstance(reason, Retry) else "failed"
 
 
 class CountedTask(Task):  # type: ignore[misc]

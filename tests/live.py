@@ -21,7 +21,7 @@ from django.conf import settings
 from brokerage.stack.processes import children
 from brokerage.stack.where import CHECKOUT
 
-START_SECONDS = 30
+START_SECONDS = 120
 
 
 def environment() -> dict[str, str]:

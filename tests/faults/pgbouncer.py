@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import shutil
-import socket
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +13,7 @@ from urllib.parse import quote
 from django.conf import settings
 
 from brokerage.stack.server_user import server_user
+from tests.stack.running import eventually, free_port
 
 PROGRAM = shutil.which("pgbouncer") or shutil.which("/usr/sbin/pgbouncer")
 
@@ -42,28 +41,30 @@ def pgbouncer(sessions: int = 4, further: str = "") -> Iterator[str]:
     """The address of the application's role at it. `sessions` at PostgreSQL at the most, none older than a second."""
     assert PROGRAM is not None
     user, its = server_user(), settings.DATABASES["default"]
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        own_port = probe.getsockname()[1]
     with tempfile.TemporaryDirectory(prefix="pgbouncer-") as place:
         home = Path(place)
         home.chmod(0o755)
         (home / "log").touch(mode=0o666)
         (home / "log").chmod(0o666)
         (home / "users").write_text(f'"{settings.APPLICATION_ROLE}" "{settings.APPLICATION_PASSWORD}"\n')
-        (home / "ini").write_text(
-            _CONFIGURATION.format(
-                host=its["HOST"],
-                port=its["PORT"] or 5432,
-                own_port=own_port,
-                home=home,
-                sessions=sessions,
-                further=further,
+        for _ in range(5):  # somebody may take a port that was free a moment ago
+            own_port = free_port()
+            (home / "ini").write_text(
+                _CONFIGURATION.format(
+                    host=its["HOST"],
+                    port=its["PORT"] or 5432,
+                    own_port=own_port,
+                    home=home,
+                    sessions=sessions,
+                    further=further,
+                )
             )
-        )
-        running = subprocess.Popen([PROGRAM, "--quiet", str(home / "ini")], cwd="/", **user.popen())
+            running = subprocess.Popen([PROGRAM, "--quiet", str(home / "ini")], cwd="/", **user.popen())
+            if _listens(own_port, running, home / "log"):
+                break
+        else:
+            raise RuntimeError(f"pgbouncer doesn't listen: {(home / 'log').read_text()}")
         try:
-            _wait_for(own_port, running, home / "log")
             who = quote(settings.APPLICATION_ROLE) + (
                 f":{quote(settings.APPLICATION_PASSWORD)}" if settings.APPLICATION_PASSWORD else ""
             )
@@ -73,14 +74,8 @@ def pgbouncer(sessions: int = 4, further: str = "") -> Iterator[str]:
             running.wait(30)
 
 
-def _wait_for(port: int, running: subprocess.Popen[bytes], log: Path) -> None:
-    give_up = time.monotonic() + 60
-    while time.monotonic() < give_up:
-        if running.poll() is not None:
-            break
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-            return
-        except OSError:
-            time.sleep(0.05)
-    raise RuntimeError(f"pgbouncer doesn't listen: {log.read_text()}")
+def _listens(port: int, running: subprocess.Popen[bytes], log: Path) -> bool:
+    """False where it ended. Its own log says that it listens: at the port somebody else may."""
+    said = f"listening on 127.0.0.1:{port}"
+    assert eventually(lambda: said in log.read_text() or running.poll() is not None, 120), log.read_text()
+    return running.poll() is None

@@ -25,6 +25,19 @@ heart.watch()
 threading.Event().wait()
 """
 
+BEATING = """
+import time, django
+django.setup()
+from pathlib import Path
+from django.conf import settings
+from accounts.heartbeat import Heartbeat
+heart = Heartbeat("the test")
+heart.watch()
+while not Path(settings.HEARTBEAT_FILE).exists():
+    heart.beat()
+    time.sleep(0.1)
+"""
+
 
 def test_a_loop_that_is_silent_for_as_many_looks_as_it_may_hangs(settings):
     """Guard: the watch counts its looks. By a clock, whoever stood still for minutes would be taken for hung."""
@@ -61,6 +74,29 @@ def test_a_process_that_hangs_ends_says_so_and_where_it_stood(tmp_path):
     assert (tmp_path / "heartbeat").exists()
 
 
+def test_a_watch_that_ends_nobody_touches_the_file_all_the_same(settings: Any, tmp_path: Path) -> None:
+    """HEARTBEAT_SECONDS=0. Guards: `watch` starts the thread all the same, and `0 <` in `hangs`."""
+    settings.HEARTBEAT_SECONDS = 0
+    assert [Heartbeat("the test").hangs() for _ in range(3)] == [False] * 3
+
+    run = subprocess.run(
+        [sys.executable, "-c", BEATING],
+        cwd=CHECKOUT,
+        env=environment()
+        | {
+            "DJANGO_SETTINGS_MODULE": "brokerage.settings",
+            "HEARTBEAT_SECONDS": "0",
+            "HEARTBEAT_FILE": str(tmp_path / "heartbeat"),
+        },
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+    assert run.returncode == 0, run.stderr
+
+
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("name", ["worker", "beat", "feed", "engine"])
 def test_each_process_touches_its_file_while_it_comes_round(name: str, tmp_path: Path):
@@ -69,9 +105,9 @@ def test_each_process_touches_its_file_while_it_comes_round(name: str, tmp_path:
     live = Live((name,), {"HEARTBEAT_FILE": str(file)})
     live.start()
     try:
-        assert eventually(file.exists, 60), live.log.read_text()
+        assert eventually(file.exists, 120), live.log.read_text()
         first = file.stat().st_mtime_ns
-        assert eventually(lambda: file.stat().st_mtime_ns > first, 60), "it doesn't come round"
+        assert eventually(lambda: file.stat().st_mtime_ns > first, 120), "it doesn't come round"
     finally:
         live.stop()
 
@@ -83,7 +119,7 @@ def test_each_partitions_engine_has_a_file_of_its_own(tmp_path: Path) -> None:
     live.start()
     try:
         for partition in range(2):
-            assert eventually((tmp_path / f"heartbeat-{partition}").exists, 60), live.log.read_text()
+            assert eventually((tmp_path / f"heartbeat-{partition}").exists, 120), live.log.read_text()
     finally:
         live.stop()
     assert not (tmp_path / "heartbeat").exists()

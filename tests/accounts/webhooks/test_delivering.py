@@ -15,7 +15,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from django.db import DatabaseError, connection, connections
+from django.db import DatabaseError, Error, connection, connections
 from django.utils import timezone
 
 from accounts.db import locks
@@ -584,6 +584,45 @@ def test_a_worker_whose_session_is_lost_begins_nothing_more(receiver: Receiver) 
     assert [one.event["object_guid"] for one in receiver.got] == [alice.pk.hex, bob.pk.hex]
     changed(carol)
     assert delivered() == 1
+
+
+def test_what_was_sent_when_the_session_past_the_pooler_ended_is_not_sent_again(
+    receiver: Receiver, settings: Any
+) -> None:
+    """Guard: `note_what_came` in `give_up`: the pooler's own sessions live."""
+    alice, bob = a_customer(), a_customer()
+    changed(bob)
+    firm = a_firm()
+    subscribed(firm, receiver.url, event_types=FROZEN)
+    subscribed(firm, receiver.url, event_types=["customer.verified"])
+    changed(alice)
+    receiver.answers(hold_from=1)
+    settings.DB_POOLER, direct = "transaction", connection.copy("direct")
+    connections["direct"] = direct
+    asked: list[datetime] = []  # since the first call
+
+    def now() -> datetime:
+        if threading.current_thread() is threading.main_thread() and receiver.count:
+            asked.append(timezone.now())
+            if len(asked) == 1:
+                assert direct.connection is not None
+                direct.connection.close()
+                changed(bob, state="verified")  # for whose lock it is asked next
+                receiver.answers()
+        return timezone.now()
+
+    try:
+        with pytest.raises(Error):
+            delivering.deliver(now)
+        assert states() == ["completed", "storing"]
+
+        direct.close()
+        assert delivered() == 1
+    finally:
+        direct.close()
+        del connections["direct"]
+
+    assert [one.event["object_guid"] for one in receiver.got] == [alice.pk.hex, bob.pk.hex]
 
 
 def test_what_somebody_changes_of_a_subscription_has_versions_and_its_place_has_none(receiver: Receiver) -> None:
