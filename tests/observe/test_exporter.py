@@ -48,7 +48,7 @@ def exporter():
     ],
 )
 def test_what_is_asked_at_each_scrape_has_an_index_of_the_few(asked, index: str) -> None:
-    """Guard: migration 0141 of trades. Without it: every margin account, and every batch there ever was."""
+    """Guard: migration 0126 of trades. Without it: every margin account, and every batch there ever was."""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off")
         assert index in asked.explain()
