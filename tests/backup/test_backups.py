@@ -34,7 +34,7 @@ from trades.admin.cards import BAD, GOOD
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-SECOND = "restored_here"
+SECOND = f"restored_here_{os.getpid()}"  # workers share a server
 _TABLES = "SELECT relname FROM pg_class WHERE relkind IN ('r', 'p') AND relnamespace = 'public'::regnamespace"
 RIGHTS = f"""
 SELECT relname, coalesce(array(SELECT (a.grantee::regrole, a.privilege_type)::text FROM aclexplode(relacl) a
