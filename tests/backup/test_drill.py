@@ -24,8 +24,7 @@ def home() -> Iterator[Path]:
 
 
 def test_what_clients_were_told_is_there_after_the_machine_is_gone(home: Path) -> None:
-    """Guards: `BACKUP_SYNCHRONOUS` (`Machine.commits_wait`), and the last, half-written segment of WAL that
-    `wal.segments` takes."""
+    """Guards: `BACKUP_SYNCHRONOUS`, and the last, half-written segment of WAL that `wal.segments` takes."""
     drill = Drill(home)
 
     drill.play(people=2, deeds=12)
