@@ -74,7 +74,7 @@ def verify() -> None:
     _report(books.run(clock.now(), verify=True))
 
 
-@shared_task(name="accounts.tasks.forget_expired_tokens")  # type: ignore[untyped-decorator]
+@shared_task(name="accounts.tasks.forget_expired_tokens", **AGAIN)  # type: ignore[untyped-decorator]
 def forget_expired_tokens() -> None:
     """Remove refresh tokens that expired: they are refused for their age, dead or not. So is what an ended session had.
     And sessions of the admin that ended. Twice at once: one finds less.

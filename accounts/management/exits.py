@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from enum import IntEnum
 from typing import ClassVar, Final
 
+import psycopg
 import redis
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import CommandError
@@ -112,6 +113,10 @@ def ending_of(failure: BaseException) -> Ending | None:
         return TryAgain(f"Redis can't be reached, or refuses: {_first_line(failure)}")
     if isinstance(failure, BrokerAway):
         return TryAgain(f"The broker can't be reached: {_first_line(failure)}")
+    if isinstance(failure, psycopg.errors.InsufficientPrivilege):
+        return WrongSettings(f"PostgreSQL refuses: {_first_line(failure)}")
+    if isinstance(failure, psycopg.OperationalError | psycopg.InterfaceError):
+        return _of_connection(connecting.why_refused(failure))
     return _of_database(failure) if isinstance(failure, DatabaseError | InterfaceError) else None
 
 

@@ -23,14 +23,16 @@ DELETE FROM django_session WHERE session_key IN (
 _TOKENS: Final = """
 WITH page AS (
     SELECT id, expires_at FROM token_blacklist_outstandingtoken WHERE id > %(after)s ORDER BY id LIMIT %(most)s
-), old AS (
+), expired AS (
     SELECT id FROM page WHERE expires_at <= %(before)s
+), old AS (
+    SELECT id FROM token_blacklist_outstandingtoken WHERE id IN (SELECT id FROM expired) FOR UPDATE SKIP LOCKED
 ), unlisted AS (
     DELETE FROM token_blacklist_blacklistedtoken WHERE token_id IN (SELECT id FROM old)
 ), gone AS (
     DELETE FROM token_blacklist_outstandingtoken WHERE id IN (SELECT id FROM old)
 )
-SELECT (SELECT max(id) FROM page), (SELECT count(*) FROM old)
+SELECT (SELECT max(id) FROM page), (SELECT count(*) FROM expired), (SELECT count(*) FROM old)
 """
 
 
@@ -47,7 +49,7 @@ def forget_sessions(at: datetime) -> int:
 
 
 def forget_tokens(at: datetime) -> int:
-    """Remove refresh tokens that have expired, and that they were ended; how many.
+    """Remove refresh tokens that have expired, and that they were ended; how many. One that is held goes next time.
 
     It stops at the first piece in which all are still good. What a longer lifetime left between shorter ones goes
     when its time has come: the next run begins at the oldest again.
@@ -57,8 +59,8 @@ def forget_tokens(at: datetime) -> int:
     while True:
         with connection.cursor() as cursor:
             cursor.execute(_TOKENS, {"after": after, "before": at, "most": AT_ONCE})
-            last, old = cursor.fetchone()
-        count += old
-        if last is None or old == 0:
+            last, expired, gone = cursor.fetchone()
+        count += gone
+        if last is None or expired == 0:
             return count
         after = last

@@ -20,6 +20,7 @@ from brokerage.backup import programs, wal
 
 _ROUND_SECONDS: Final = 0.2
 _STOP_SECONDS: Final = 5
+_STATUS: Final = "SELECT wal_status FROM pg_replication_slots WHERE slot_name = %s"
 _IS_STREAMING: Final = "SELECT state = 'streaming' FROM pg_stat_replication WHERE application_name = %s"
 
 
@@ -27,13 +28,18 @@ def archive(into: Path, is_stopped: Callable[[], bool], *, synchronous: bool, sa
     """Archive below this folder until told to stop.
 
     Raises:
-        TryAgain: the server is away, or has ended; whoever supervises this starts it again.
+        TryAgain: the server is away, or has ended, or the folder can't be made; whoever supervises this starts it
+            again. Commits that wait for the archive go on waiting until then.
     """
     database = programs.who_copies()
     with _connected(database) as connection:
         folder = into / _folder_name(connection)
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _make_slot(connection)
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if _make_slot(connection):
+                _set_aside(connection, folder, say)
+        except OSError as failure:
+            raise TryAgain(f"{folder} can't be written: {failure.strerror or failure}.") from failure
         words = (f"--directory={folder}", f"--slot={wal.SLOT}", "--synchronous", "--no-loop", "--no-password")
         with programs.environment(database, PGAPPNAME=wal.SLOT) as environ:
             receiver = subprocess.Popen(  # noqa: S603 - our own words
@@ -66,10 +72,28 @@ def _folder_name(connection: psycopg.Connection) -> str:
     return wal.folder_name(found[0], int(found[1][:8], 16))
 
 
-def _make_slot(connection: psycopg.Connection) -> None:
-    """The slot reserves WAL from now on, so that a backup that is taken after this has what it needs."""
-    if not connection.execute("SELECT FROM pg_replication_slots WHERE slot_name = %s", [wal.SLOT]).fetchall():
+def _make_slot(connection: psycopg.Connection) -> bool:
+    """The slot reserves WAL from now on, so that a backup that is taken after this has what it needs.
+
+    Whether one that was lost is replaced: the server has removed WAL that the archiver hadn't got yet.
+    """
+    found = connection.execute(_STATUS, [wal.SLOT]).fetchone()
+    was_lost = found == ("lost",)
+    if was_lost:
+        connection.execute("SELECT pg_drop_replication_slot(%s)", [wal.SLOT])
+    if was_lost or found is None:
         connection.execute("SELECT pg_create_physical_replication_slot(%s, true)", [wal.SLOT])
+    return was_lost
+
+
+def _set_aside(connection: psycopg.Connection, folder: Path, say: Callable[[str], None]) -> None:
+    """Begin anew where the archive has a gap. What was archived before it stays readable by `restore --wal`."""
+    ((at,),) = connection.execute("SELECT clock_timestamp() AT TIME ZONE 'UTC'").fetchall()
+    old = folder.with_name(f"{folder.name}-before-{at:%Y%m%dT%H%M%SZ}")
+    old.mkdir(mode=0o700)
+    folder.rename(old / folder.name)
+    folder.mkdir(mode=0o700)
+    say(f"The archive has a gap: what is before it stands in {old}. Take a base backup at once: manage.py backup base.")
 
 
 def _watch(
@@ -81,23 +105,24 @@ def _watch(
     say: Callable[[str], None],
 ) -> None:
     is_told = False
-    try:
-        while not is_stopped():
-            if receiver.poll() is not None:
-                raise TryAgain(f"pg_receivewal ended with {receiver.returncode}; its last lines say why.")
-            if not is_told and connection.execute(_IS_STREAMING, [wal.SLOT]).fetchone() == (True,):
-                if synchronous:
-                    make_commits_wait(connection, for_archive=True)
-                say(f"WAL is archived{', and each COMMIT waits for it' if synchronous else ''}.")
-                is_told = True
-            time.sleep(_ROUND_SECONDS)
-    finally:
-        with suppress(psycopg.Error):
-            make_commits_wait(connection, for_archive=False)
+    while not is_stopped():
+        if receiver.poll() is not None:
+            raise TryAgain(f"pg_receivewal ended with {receiver.returncode}; its last lines say why.")
+        if not is_told and connection.execute(_IS_STREAMING, [wal.SLOT]).fetchone() == (True,):
+            make_commits_wait(connection, for_archive=synchronous)
+            say(f"WAL is archived{', and each COMMIT waits for it' if synchronous else ''}.")
+            is_told = True
+        time.sleep(_ROUND_SECONDS)
+    with suppress(psycopg.Error):
+        make_commits_wait(connection, for_archive=False)
 
 
 def make_commits_wait(connection: psycopg.Connection, *, for_archive: bool) -> None:
-    """Whether each COMMIT waits until the archive has it. Nobody waits for an archiver that isn't there."""
+    """Whether each COMMIT waits until the archive has it.
+
+    It stays switched on where an archiver fails: whoever is told that something is done must find it in the archive.
+    Only one that is asked to stop, or a server that starts, ends the waiting.
+    """
     asked = connection.execute("SHOW synchronous_standby_names").fetchone()
     if (asked == (wal.SLOT,)) != for_archive:
         change = f"SET synchronous_standby_names = '{wal.SLOT}'" if for_archive else "RESET synchronous_standby_names"

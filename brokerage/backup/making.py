@@ -16,6 +16,7 @@ from accounts import clock
 from accounts.management.exits import Refused, TryAgain
 from brokerage.backup import manifest, programs, wal
 
+_A_DAY: Final = 86_400
 _SPARE_BYTES: Final = 64 * 2**20  # WAL that comes meanwhile
 
 
@@ -41,6 +42,7 @@ def make(kind: str, target: Path, at: datetime) -> dict[str, Any]:
     making = target.with_name(f".{target.name}.making")
     try:
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _remove_leftovers(target.parent, kind, at)
         shutil.rmtree(making, ignore_errors=True)  # of one that was killed
         making.mkdir(mode=0o700)
         facts |= _base(making) if kind == "base" else _dump(making)
@@ -54,6 +56,13 @@ def make(kind: str, target: Path, at: datetime) -> dict[str, Any]:
     finally:
         shutil.rmtree(making, ignore_errors=True)
     return facts
+
+
+def _remove_leftovers(parent: Path, kind: str, at: datetime) -> None:
+    """What backups of this kind that were killed have left: nothing has been written there for a day."""
+    for left in parent.glob(f".*-{kind}.making"):
+        if at.timestamp() - max(path.stat().st_mtime for path in (left, *left.iterdir())) > _A_DAY:
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def _dump(folder: Path) -> dict[str, Any]:
@@ -75,6 +84,7 @@ def _base(folder: Path) -> dict[str, Any]:
         "system": str(said["System-Identifier"]),
         "timeline": int(span["Timeline"]),
         "start": span["Start-LSN"],
+        "first_wal": wal.name_of(int(span["Timeline"]), span["Start-LSN"]),
         "end": span["End-LSN"],
         "wal": wal.folder_name(str(said["System-Identifier"]), int(span["Timeline"])),
     }

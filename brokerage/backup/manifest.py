@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
+from django.conf import settings
 from django.db import connection
 
 from accounts import seals
@@ -45,6 +46,7 @@ def of_the_database(at: datetime) -> dict[str, Any]:
         "format": FORMAT,
         "began_at": at.isoformat(),
         "version": package_version(),
+        "sandbox": settings.SANDBOX,
         "migration": migration,
         "server": server,
         "database": database,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -59,6 +60,16 @@ def who_copies() -> Database:
     """Who may copy the whole server: the embedded one's superuser, else the owner, who needs REPLICATION."""
     owner: Database = settings.OWNER_DATABASE
     return {**owner, "USER": SUPERUSER, "PASSWORD": ""} if embedded() else owner
+
+
+@contextmanager
+def sigterm_interrupts() -> Iterator[None]:
+    """SIGTERM is what Ctrl-C is: programs end, and passwords and half-made folders are removed on the way out."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
 
 
 @contextmanager

@@ -22,6 +22,7 @@ import psycopg
 from django.conf import settings
 from django.core.management.base import CommandError
 from django.db.migrations.loader import MigrationLoader
+from psycopg.conninfo import conninfo_to_dict
 from psycopg.sql import SQL
 
 from accounts.management.exits import Exit, Found, Refused, TryAgain
@@ -61,6 +62,7 @@ def restore(
     facts = manifest.read(folder)
     say(f"The backup of {facts['ended_at']} is whole: {facts['kind']}, {facts['bytes']:,} bytes.")
     _refuse_older_code(facts)
+    _refuse_the_other_kind(facts)
     known = head or (facts["head"] or {}).get("hash", "")
     if facts["kind"] == "base":
         return _base(folder, facts, to, known, archive, say)
@@ -75,6 +77,13 @@ def _refuse_older_code(facts: Mapping[str, Any]) -> None:
     loader.load_disk()
     if (app, name) not in loader.disk_migrations:
         raise Refused(f"This code is older than the backup, which has migration {app}.{name}: take {facts['version']}.")
+
+
+def _refuse_the_other_kind(facts: Mapping[str, Any]) -> None:
+    """SANDBOX is on unless somebody says otherwise, and a firm's books in a sandbox would be anybody's to change."""
+    was = facts.get("sandbox", settings.SANDBOX)
+    if was != settings.SANDBOX:
+        raise Refused(f"It was copied with SANDBOX={int(was)}, and this has SANDBOX={int(settings.SANDBOX)}: set it.")
 
 
 # --- a base backup ----------------------------------------------------------------------------------
@@ -98,6 +107,7 @@ def _base(
         done = Restored(str(final))
         try:
             _unpack(folder, server, segments, to)
+            _name_timelines_that_are_taken(server, folder, facts, archive)
             say(f"Unpacked, with {len(segments)} archived segments of WAL; recovering.")
             _start(server)
             done.until = _last_commit(server)
@@ -145,6 +155,11 @@ def _segments(folder: Path, facts: Mapping[str, Any], archive: Path | None) -> l
     if archive is not None and not archive.is_dir():
         raise CommandError(f"--wal names no directory: {archive}.")
     where = (archive or folder.parent / "wal") / facts["wal"]
+    if archive is None and not where.is_dir():
+        raise Refused(
+            f"There is no archived WAL in {where}, so all that came after the backup would be lost: say where it is"
+            " (--wal DIR), or lose it (--wal of an empty directory)."
+        )
     needed = wal.number_of(facts["end"])
     found = [one for one in wal.segments(where, facts["timeline"]) if one.number >= needed]
     if (missing := wal.missing_from(needed, found)) is not None:
@@ -175,6 +190,21 @@ def _unpack(folder: Path, server: Postgres, segments: list[wal.Segment], to: dat
     (cluster / "recovery.signal").touch()
     for place in (cluster, archived):
         _belong(place, server)
+
+
+def _name_timelines_that_are_taken(
+    server: Postgres, folder: Path, facts: Mapping[str, Any], archive: Path | None
+) -> None:
+    """A history file each, whatever is in it: PostgreSQL then begins a timeline that no other restore has archived."""
+    archives = {
+        archive or folder.parent / "wal",
+        folder.parent / "wal",
+        Path(settings.BACKUP_DIR or folder.parent) / "wal",
+    }
+    archived = server.home / "wal.restoring"
+    for timeline in range(facts["timeline"] + 1, wal.taken(archives, facts["system"]) + 1):
+        (archived / f"{timeline:08X}.history").touch()
+    _belong(archived, server)
 
 
 def _belong(place: Path, server: Postgres) -> None:
@@ -220,10 +250,16 @@ def _dump(folder: Path, facts: dict[str, Any], head: str, say: Callable[[str], N
             "DATABASE_URL": settings.DATABASE_URL,
             "MIGRATION_DATABASE_URL": settings.MIGRATION_DATABASE_URL or settings.DATABASE_URL,
         }
+        _refuse_addresses(urls)
         _fill(folder, facts, urls["MIGRATION_DATABASE_URL"], settings.OWNER_DATABASE, say)
-        _migrate(urls)
-        _settle(urls["MIGRATION_DATABASE_URL"])
-        done.audit = _audited(urls, head)
+        try:
+            _migrate(urls)
+            _settle(urls["MIGRATION_DATABASE_URL"])
+            done.audit = _audited(urls, head)
+        except (TryAgain, psycopg.Error) as failure:
+            raise Refused(
+                f"{failure} It is half restored: drop and create the database, then the same line."
+            ) from failure
         _refuse_tampered(done, "Let nobody work on it.")
         return done
     with _alone() as server:
@@ -245,6 +281,23 @@ def _dump(folder: Path, facts: dict[str, Any], head: str, say: Callable[[str], N
     return done
 
 
+def _refuse_addresses(urls: Mapping[str, str]) -> None:
+    """What `migrate` would refuse afterwards. Raises Refused: nothing has been restored yet."""
+    owner, application = (conninfo_to_dict(urls[name]) for name in ("MIGRATION_DATABASE_URL", "DATABASE_URL"))
+    if application and application.get("dbname") != owner.get("dbname"):
+        raise Refused("DATABASE_URL and MIGRATION_DATABASE_URL name two databases: mend one of them.")
+    with psycopg.connect(urls["MIGRATION_DATABASE_URL"], connect_timeout=10) as connection:
+        found = connection.execute(_ROLE, [application.get("user") or owner.get("user")]).fetchone()
+    if found == (False,):
+        raise Refused(
+            f"There is no role {application['user']}, and the owner makes none: CREATE ROLE … LOGIN PASSWORD."
+        )
+
+
+_ROLE: Final = """
+SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = %s)
+    OR EXISTS (SELECT FROM pg_roles WHERE rolname = current_user AND (rolcreaterole OR rolsuper))
+"""
 _TABLES: Final = (
     "SELECT count(*) FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r','p')"
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -39,6 +40,18 @@ def number_of(lsn: str) -> int:
     """The number of the segment that holds this place, e.g. "0/3000028"."""
     high, low = lsn.split("/")
     return ((int(high, 16) << 32) + int(low, 16)) // SEGMENT_BYTES
+
+
+def name_of(timeline: int, lsn: str) -> str:
+    """The name of the segment that holds this place: what is archived before it, no later backup needs."""
+    log, segment = divmod(number_of(lsn), _SEGMENTS_A_LOG)
+    return f"{timeline:08X}{log:08X}{segment:08X}"
+
+
+def taken(archives: Iterable[Path], system: str) -> int:
+    """The highest timeline of a cluster that has a folder in these archives; 0: none has."""
+    names = (path.name.rpartition("-") for archive in archives for path in archive.glob(f"{system}-*"))
+    return max((int(number) for name, _, number in names if name == system and number.isdecimal()), default=0)
 
 
 def segments(folder: Path, timeline: int) -> list[Segment]:

@@ -21,8 +21,9 @@ from django.conf import settings
 from django.db import DatabaseError, connection, transaction
 
 from accounts import clock, seals
+from accounts.management.exits import Refused
 from accounts.models import Backup
-from brokerage.backup import manifest, programs, wal
+from brokerage.backup import manifest, programs, restoring, wal
 from brokerage.observe import state
 from brokerage.stack.where import CHECKOUT
 from tests.accounts.sealing import seal
@@ -34,7 +35,7 @@ from trades.admin.cards import BAD, GOOD
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-SECOND = "restored_here"
+SECOND = f"restored_here_{os.getpid()}"  # workers share a server
 _TABLES = "SELECT relname FROM pg_class WHERE relkind IN ('r', 'p') AND relnamespace = 'public'::regnamespace"
 RIGHTS = f"""
 SELECT relname, coalesce(array(SELECT (a.grantee::regrole, a.privilege_type)::text FROM aclexplode(relacl) a
@@ -268,6 +269,85 @@ def test_the_head_is_read_before_the_copy_so_every_copy_holds_it(tmp_path: Path)
     assert seals.head() is None
 
     assert a_dump(tmp_path / "b")["head"] is None
+
+
+def test_a_firms_books_dont_come_back_as_a_sandbox(tmp_path: Path) -> None:
+    """Guard: `_refuse_the_other_kind`."""
+    a_dump(folder := tmp_path / "b")
+    facts = json.loads((folder / "manifest.json").read_text())
+    assert facts["sandbox"] is settings.SANDBOX
+    (folder / "manifest.json").write_text(json.dumps({**facts, "sandbox": not settings.SANDBOX}))
+
+    code, _, sentence = ended("restore", str(folder))
+
+    assert (code, "It was copied with SANDBOX=" in sentence) == (3, True), sentence
+
+
+def test_addresses_that_cant_work_are_refused_before_the_dump_is_restored(
+    tmp_path: Path, empty_database: dict[str, str]
+) -> None:
+    """Guard: `_refuse_addresses`: what fails after the dump leaves a database that isn't empty."""
+    a_dump(tmp_path / "b")
+    elsewhere = {**empty_database, "DATABASE_URL": environment()["DATABASE_URL"]}
+
+    run = restore(elsewhere, str(tmp_path / "b"))
+
+    assert (run.returncode, "name two databases" in run.stderr) == (3, True), run.stderr
+    with psycopg.connect(empty_database["MIGRATION_DATABASE_URL"]) as there:
+        assert there.execute("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'").fetchone() == (0,)
+
+
+def test_no_archived_wal_beside_a_base_backup_is_refused_unless_said(tmp_path: Path) -> None:
+    """Guard: `archive is None` in `_segments`. All that came after the backup would be lost with a note."""
+    facts = {"end": "0/3000028", "wal": "7-1", "timeline": 1}
+
+    with pytest.raises(Refused, match="There is no archived WAL"):
+        restoring._segments(tmp_path / "b", facts, None)
+
+    (tmp_path / "empty").mkdir()
+    assert restoring._segments(tmp_path / "b", facts, tmp_path / "empty") == []
+
+
+def test_what_killed_backups_left_goes_after_a_day(tmp_path: Path) -> None:
+    """Guard: `_remove_leftovers`, and its day: one that is being made now stays."""
+    old, new, other = (tmp_path / f".{name}.making" for name in ("1-dump", "2-dump", "1-base"))
+    two_days_ago = clock.now().timestamp() - 2 * 86_400
+    for place in (old, new, other):
+        place.mkdir()
+        (place / "file").touch()
+        os.utime(place / "file", (two_days_ago, two_days_ago))
+        if place != new:
+            os.utime(place, (two_days_ago, two_days_ago))
+
+    a_dump(tmp_path / "b")
+
+    assert {path.name for path in tmp_path.iterdir()} == {"b", new.name, other.name}
+
+
+def test_sigterm_ends_a_backup_and_leaves_nothing(tmp_path: Path) -> None:
+    """Guard: `sigterm_interrupts`. The program that is waited for sends it, as whoever stops the service does."""
+    programs_dir = tmp_path / "programs"
+    programs_dir.mkdir()
+    (programs_dir / "pg_dump").write_text("#!/bin/sh\nkill -TERM $PPID\nexec sleep 600\n")
+    (programs_dir / "pg_dump").chmod(0o755)
+    (tmp_path / "tmp").mkdir()
+    environ = {**environment(), "POSTGRES_PROGRAMS": str(programs_dir), "TMPDIR": str(tmp_path / "tmp")}
+    command = [sys.executable, "manage.py", "backup", "dump", "--to", str(tmp_path / "to" / "b")]
+
+    run = subprocess.run(command, cwd=CHECKOUT, env=environ, capture_output=True, text=True, check=False)
+
+    assert run.returncode == 130, run.stderr
+    assert list((tmp_path / "to").iterdir()) == []
+    assert [path.name for path in (tmp_path / "tmp").iterdir() if path.name.startswith("brokerage-pass")] == []
+
+
+def test_the_next_timeline_is_above_those_that_have_an_archive(tmp_path: Path) -> None:
+    for name in ("7-1", "7-3", "7-2-before-20261201T020000Z", "77-9", "7-x"):
+        (tmp_path / name).mkdir()
+
+    assert wal.taken([tmp_path, tmp_path / "none"], "7") == 3
+    assert wal.taken([tmp_path], "8") == 0
+    assert wal.name_of(1, "1/2000028") == "000000010000000100000002"
 
 
 def files(folder: Path, *names: str) -> list[wal.Segment]:

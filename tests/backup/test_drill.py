@@ -11,7 +11,7 @@ import pytest
 from tests.backup.drill import Drill, new_home
 from tests.stack.running import end
 
-pytestmark = [pytest.mark.xdist_group("live"), pytest.mark.faults, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.xdist_group("live"), pytest.mark.faults, pytest.mark.timeout(3600)]
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def test_what_clients_were_told_is_there_after_the_machine_is_gone(home: Path) -
     """Guards: `BACKUP_SYNCHRONOUS`, and the last, half-written segment of WAL that `wal.segments` takes."""
     drill = Drill(home)
 
-    drill.play(people=2, deeds=30)
+    drill.play(people=2, deeds=12)
 
     assert {one.what for one in drill.told} == {"opened", "closed", "trade"}
     assert drill.lost == []

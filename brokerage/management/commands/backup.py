@@ -8,7 +8,7 @@ from typing import Any
 from accounts import clock
 from accounts.management.output import JSONCommand
 from accounts.models import Backup
-from brokerage.backup import making
+from brokerage.backup import making, programs
 from brokerage.backup.manifest import KINDS
 
 
@@ -23,7 +23,8 @@ class Command(JSONCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         at = clock.now()
         target = making.target_of(options["kind"], options["to"], at)
-        facts = making.make(options["kind"], target, at)
+        with programs.sigterm_interrupts():
+            facts = making.make(options["kind"], target, at)
         head = facts["head"]
         Backup.objects.create(
             kind=facts["kind"],

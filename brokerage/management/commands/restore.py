@@ -9,7 +9,7 @@ from typing import Any
 
 from accounts.management.exits import Found
 from accounts.management.output import JSONCommand
-from brokerage.backup import restoring
+from brokerage.backup import programs, restoring
 
 REDIS = (
     "Redis needs nothing: start it empty. What was still on its way there was told nobody as done; who waited for it"
@@ -29,13 +29,14 @@ class Command(JSONCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         folder, archive = Path(options["directory"]), options["wal"]
-        done = restoring.restore(
-            folder.expanduser().absolute(),
-            to=options["to"],
-            head=options["head"].strip().lower(),
-            archive=Path(archive).expanduser().absolute() if archive else None,
-            say=(lambda line: None) if options["json"] else self.stdout.write,
-        )
+        with programs.sigterm_interrupts():
+            done = restoring.restore(
+                folder.expanduser().absolute(),
+                to=options["to"],
+                head=options["head"].strip().lower(),
+                archive=Path(archive).expanduser().absolute() if archive else None,
+                say=(lambda line: None) if options["json"] else self.stdout.write,
+            )
         findings = done.audit["findings"]
         self.say(
             options,
