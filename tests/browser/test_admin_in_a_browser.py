@@ -159,6 +159,9 @@ def test_a_maker_cuts_a_checker_confirms_and_a_leg_that_came_short_is_a_break(li
         page.fill("#dialog-form [name=reference]", "wire-1")
         page.check("#dialog-form [name=final]")
         page.get_by_role("button", name="Report it", exact=True).click()
+        expect(page.get_by_text("that is still expected")).to_be_visible()
+        page.check("#dialog-form [name=confirmed]")
+        page.get_by_role("button", name="Report it", exact=True).click()
         expect(page.get_by_text("with a difference: there is a break")).to_be_visible()
 
         page.goto(f"{home}{reverse('admin:accounts_break_changelist')}")
