@@ -51,7 +51,6 @@ def limits() -> QuerySet[RiskLimit]:
     return RiskLimit.objects.select_related("customer__user", "instrument").order_by("kind", "pk")
 
 
-@conflicts.atomic
 def whole(text: str) -> int:
     """An amount as a person types it: digits and nothing else, so "10.000" and "1_0" are no 10. Raises Malformed."""
     if not _WHOLE.fullmatch(text):
@@ -59,6 +58,7 @@ def whole(text: str) -> int:
     return int(text)
 
 
+@conflicts.atomic
 def put(kind: str, amount: int, *, of: str = "") -> RiskLimit:
     """Set a limit, or lower the one there is. `amount`: whole units of the account currency; `of`: a customer's guid or
     e-mail address, or a symbol; empty: of each.
