@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
@@ -30,6 +31,20 @@ def as_the_application() -> Iterator[None]:
     _become(dict(zip(names, (settings.APPLICATION_ROLE, settings.APPLICATION_PASSWORD), strict=True)))
     yield
     _become(owner)
+
+
+@contextmanager
+def as_the_owner() -> Iterator[None]:
+    """What is done within is done as the tables' owner, also in a test that is the application."""
+    was = {name: connection.settings_dict[name] for name in ("USER", "PASSWORD")}
+    if was["USER"] == settings.OWNER_DATABASE["USER"]:
+        yield
+        return
+    _become({name: settings.OWNER_DATABASE[name] for name in was})
+    try:
+        yield
+    finally:
+        _become(was)
 
 
 def _become(who: dict[str, str]) -> None:

@@ -73,6 +73,7 @@ NEVER_DELETED = {
     "trades_instructionleg",
     "trades_clientclasschange",
     "trades_erasure",
+    "trades_limitversion",
     "trades_marginaccount",
     "trades_order",
     "trades_payment",

@@ -10,6 +10,7 @@ from django.utils import timezone
 from accounts.identity import Actor
 from accounts.models import Break, LedgerAccount, Transfer, User
 from tests.given import a_cut, settles
+from tests.roles import as_the_owner
 from trades.corrections import batch_reversal, decide
 from trades.models import Correction, SettlementBatch, SettlementLeg
 from trades.settlement.legs import settle_leg
@@ -18,7 +19,9 @@ _counter = itertools.count(1)
 
 
 def a_member_of_staff(name: str = "maker") -> User:
-    return User.objects.create_user(f"{name}-{next(_counter)}@firm.example", is_staff=True, is_superuser=True)
+    """By the owner: the application makes staff by two Administrators alone."""
+    with as_the_owner():
+        return User.objects.create_user(f"{name}-{next(_counter)}@firm.example", is_staff=True, is_superuser=True)
 
 
 def somebody() -> Actor:
