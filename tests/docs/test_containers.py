@@ -70,7 +70,7 @@ def test_pages_are_redirected_to_the_port_that_is_published(tmp_path: Path) -> N
     (command,) = re.findall(r"^    command: (\[.+\])$", tls, re.MULTILINE)
     *_, script = json.loads(command)
     script = script.replace("$$", "$").partition(" && ")[0]
-    for there, here in {"/etc/nginx": CHECKOUT / "deploy" / "tls", "/tmp": tmp_path}.items():
+    for there, here in {"/tmp": tmp_path, "/etc/nginx": CHECKOUT / "deploy" / "tls"}.items():
         script = script.replace(f"{there}/", f"{here}/")
 
     subprocess.run(["sh", "-c", script], env={"PATH": os.environ["PATH"], "HTTPS_PORT": "9443"}, check=True)
