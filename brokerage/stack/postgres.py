@@ -268,8 +268,10 @@ class Postgres:
         """
         try:
             with self.as_superuser(DATABASE) as connection:
-                connection.execute("ALTER SYSTEM RESET synchronous_standby_names")  # until the archiver is there
-                connection.execute("SELECT pg_reload_conf()")
+                (waits,) = connection.execute("SELECT current_setting('synchronous_standby_names') <> ''").fetchall()[0]
+                if waits:  # until the archiver is there
+                    connection.execute("ALTER SYSTEM RESET synchronous_standby_names")
+                    connection.execute("SELECT pg_reload_conf()")
                 if not connection.execute("SELECT FROM pg_roles WHERE rolname = %s", [APPLICATION]).fetchall():
                     connection.execute(f"CREATE ROLE {APPLICATION} LOGIN")
                 connection.execute(revoke_large_objects(OWNER))
