@@ -27,6 +27,7 @@ NAMES = {"floor_of", "highest", "of_days", "stamp_of", "transactions_since"}
 
 # What the moment is by that each of them gives.
 CALLERS = {
+    ("accounts/admin/by_day.py", "queryset", "floor_of"): "the real or the firm's, by the list's own `real`",
     ("accounts/ids.py", "stamp_of", "floor_of"): "its caller's",
     ("accounts/rest/filters.py", "", "transactions_since"): "the firm's, by real_of_in_sql",
     ("accounts/seals.py", "_seal_block", "floor_of"): "real",
