@@ -23,11 +23,12 @@ from trades.corrections.propose import propose_adjustment, propose_batch_reversa
 from trades.models import TradeEvent
 
 APPS = ("accounts", "brokerage", "quotes", "trades")
-NAMES = {"floor_of", "highest", "of_days", "stamp_of", "transactions_since"}
+NAMES = {"floor_of", "highest", "made_within", "of_days", "stamp_of", "transactions_since"}
 
 # What the moment is by that each of them gives.
 CALLERS = {
-    ("accounts/admin/by_day.py", "queryset", "floor_of"): "the real or the firm's, by the list's own `real`",
+    ("accounts/admin/by_day.py", "made_within", "floor_of"): "its caller's, by `real`",
+    ("accounts/admin/by_day.py", "queryset", "made_within"): "the firm's, by real_of; of RealDayFilter the real",
     ("accounts/ids.py", "stamp_of", "floor_of"): "its caller's",
     ("accounts/rest/filters.py", "", "transactions_since"): "the firm's, by real_of_in_sql",
     ("accounts/seals.py", "_seal_block", "floor_of"): "real",
@@ -35,9 +36,9 @@ CALLERS = {
     ("accounts/services/reconciliation.py", "ledger_outside", "floor_of"): "the firm's, by real_of",
     ("trades/admin/dashboard.py", "_stop_outs", "of_days"): "the firm's day, as of_days has it",
     ("trades/admin/events.py", "_with", "of_days"): "the firm's day, as of_days has it",
-    ("trades/admin/events.py", "of_days", "floor_of"): "the firm's, by real_of",
+    ("trades/admin/events.py", "of_days", "made_within"): "the firm's, by real_of",
     ("trades/admin/events.py", "queryset", "of_days"): "the firm's day, as of_days has it",
-    ("trades/admin/journal.py", "of_real_days", "floor_of"): "real",
+    ("trades/admin/journal.py", "of_real_days", "made_within"): "real",
     ("trades/admin/movements.py", "movements_of_correction", "floor_of"): "the firm's, by real_of",
     ("trades/foreseen.py", "_look", "floor_of"): "the firm's, by real_of",
     ("trades/corrections/batch_reversal.py", "_next_slice", "stamp_of"): "the firm's, by real_of",

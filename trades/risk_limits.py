@@ -23,6 +23,7 @@ Kind = RiskLimit.Kind
 
 _WHOLE: Final = re.compile("[0-9]{1,16}")
 HIGHEST: Final = 10**15  # whole units of the account currency
+_WHAT_IT_IS: Final = f"A limit is a whole number from 0 to {HIGHEST}, in units of the account currency."
 _CHANGE: Final = re.compile(r"(\d{1,16}) to (\d{1,16}|none)", re.ASCII)
 
 
@@ -54,7 +55,7 @@ def limits() -> QuerySet[RiskLimit]:
 def whole(text: str) -> int:
     """An amount as a person types it: digits and nothing else, so "10.000" and "1_0" are no 10. Raises Malformed."""
     if not _WHOLE.fullmatch(text):
-        raise Malformed(f"A limit is a whole number from 0 to {HIGHEST}, in units of the account currency.")
+        raise Malformed(_WHAT_IT_IS)
     return int(text)
 
 
@@ -138,7 +139,7 @@ def _written(limit: RiskLimit, amount: int) -> RiskLimit:
 
 def _must_be_an_amount(amount: int) -> None:
     if not 0 <= amount <= HIGHEST:
-        raise Malformed(f"A limit is a whole number from 0 to {HIGHEST}, in units of the account currency.")
+        raise Malformed(_WHAT_IT_IS)
 
 
 def _subject(kind: str, of: str) -> tuple[Customer | None, str | None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
@@ -59,11 +59,7 @@ class MadeFilter(admin.ListFilter):
         if first and last and first > last:
             messages.error(request, "The first day is after the last one.")
             raise IncorrectLookupParameters
-        if first is not None:
-            queryset = queryset.filter(pk__gte=floor_of(self.real(_begin_of(first))))
-        if last is not None:
-            queryset = queryset.filter(pk__lt=floor_of(self.real(_begin_of(last) + timedelta(days=1))))
-        return queryset
+        return made_within(queryset, first, last, self.real)
 
     def real(self, at: datetime) -> datetime:
         """The real time of a moment of the list's: ids have that."""
@@ -83,7 +79,26 @@ class RealDayFilter(MadeFilter):
     """UTC days of real time, as the rows have it, also where a sandbox's clock was moved."""
 
     def real(self, at: datetime) -> datetime:
-        return at
+        return as_it_is(at)
+
+
+def made_within(
+    rows: QuerySet[Any], first: date | None, last: date | None, real: Callable[[datetime], datetime]
+) -> QuerySet[Any]:
+    """Those made from the first UTC day to the last one, both included; None: no bound. A range of the primary key.
+
+    `real` gives the real time of a moment of these days: ids have that.
+    """
+    if first is not None:
+        rows = rows.filter(pk__gte=floor_of(real(_begin_of(first))))
+    if last is not None:
+        rows = rows.filter(pk__lt=floor_of(real(_begin_of(last) + timedelta(days=1))))
+    return rows
+
+
+def as_it_is(at: datetime) -> datetime:
+    """The real time of a moment that is real."""
+    return at
 
 
 def _begin_of(day: date) -> datetime:

@@ -17,6 +17,7 @@ import psycopg
 
 from accounts.management.exits import TryAgain
 from brokerage.backup import programs, wal
+from brokerage.stack.waiting_commits import ARCHIVER, make_commits_wait
 
 _ROUND_SECONDS: Final = 0.2
 _STOP_SECONDS: Final = 5
@@ -40,8 +41,8 @@ def archive(into: Path, is_stopped: Callable[[], bool], *, synchronous: bool, sa
                 _set_aside(connection, folder, say)
         except OSError as failure:
             raise TryAgain(f"{folder} can't be written: {failure.strerror or failure}.") from failure
-        words = (f"--directory={folder}", f"--slot={wal.SLOT}", "--synchronous", "--no-loop", "--no-password")
-        with programs.environment(database, PGAPPNAME=wal.SLOT) as environ:
+        words = (f"--directory={folder}", f"--slot={ARCHIVER}", "--synchronous", "--no-loop", "--no-password")
+        with programs.environment(database, PGAPPNAME=ARCHIVER) as environ:
             receiver = subprocess.Popen(  # noqa: S603 - our own words
                 [programs.program("pg_receivewal"), *words], env=environ, stdin=subprocess.DEVNULL, umask=0o077
             )
@@ -77,12 +78,12 @@ def _make_slot(connection: psycopg.Connection) -> bool:
 
     Whether one that was lost is replaced: the server has removed WAL that the archiver hadn't got yet.
     """
-    found = connection.execute(_STATUS, [wal.SLOT]).fetchone()
+    found = connection.execute(_STATUS, [ARCHIVER]).fetchone()
     was_lost = found == ("lost",)
     if was_lost:
-        connection.execute("SELECT pg_drop_replication_slot(%s)", [wal.SLOT])
+        connection.execute("SELECT pg_drop_replication_slot(%s)", [ARCHIVER])
     if was_lost or found is None:
-        connection.execute("SELECT pg_create_physical_replication_slot(%s, true)", [wal.SLOT])
+        connection.execute("SELECT pg_create_physical_replication_slot(%s, true)", [ARCHIVER])
     return was_lost
 
 
@@ -108,26 +109,13 @@ def _watch(
     while not is_stopped():
         if receiver.poll() is not None:
             raise TryAgain(f"pg_receivewal ended with {receiver.returncode}; its last lines say why.")
-        if not is_told and connection.execute(_IS_STREAMING, [wal.SLOT]).fetchone() == (True,):
+        if not is_told and connection.execute(_IS_STREAMING, [ARCHIVER]).fetchone() == (True,):
             make_commits_wait(connection, for_archive=synchronous)
             say(f"WAL is archived{', and each COMMIT waits for it' if synchronous else ''}.")
             is_told = True
         time.sleep(_ROUND_SECONDS)
     with suppress(psycopg.Error):
         make_commits_wait(connection, for_archive=False)
-
-
-def make_commits_wait(connection: psycopg.Connection, *, for_archive: bool) -> None:
-    """Whether each COMMIT waits until the archive has it.
-
-    It stays switched on where an archiver fails: whoever is told that something is done must find it in the archive.
-    Only one that is asked to stop, or a server that starts, ends the waiting.
-    """
-    asked = connection.execute("SHOW synchronous_standby_names").fetchone()
-    if (asked == (wal.SLOT,)) != for_archive:
-        change = f"SET synchronous_standby_names = '{wal.SLOT}'" if for_archive else "RESET synchronous_standby_names"
-        connection.execute(f"ALTER SYSTEM {change}")
-        connection.execute("SELECT pg_reload_conf()")
 
 
 def _end(receiver: subprocess.Popen[bytes]) -> None:

@@ -20,13 +20,17 @@ _A_DAY: Final = 86_400
 _SPARE_BYTES: Final = 64 * 2**20  # WAL that comes meanwhile
 
 
-def target_of(kind: str, said: str, at: datetime) -> Path:
-    """Where the backup goes: as said, or in BACKUP_DIR under its time. Raises CommandError where neither is set."""
-    if said:
-        return Path(said).expanduser().absolute()
-    if not settings.BACKUP_DIR:
+def place_of(said: str, name: str) -> Path:
+    """Where something is written: as said, or under this name in BACKUP_DIR. Raises CommandError where neither is
+    set."""
+    if not (said or settings.BACKUP_DIR):
         raise CommandError("Say where to: --to DIR, or set BACKUP_DIR.")
-    return Path(settings.BACKUP_DIR).expanduser().absolute() / f"{at:%Y%m%dT%H%M%SZ}-{kind}"
+    return (Path(said) if said else Path(settings.BACKUP_DIR) / name).expanduser().absolute()
+
+
+def target_of(kind: str, said: str, at: datetime) -> Path:
+    """Where a backup goes: in BACKUP_DIR under its time, unless it was said. Raises CommandError as `place_of`."""
+    return place_of(said, f"{at:%Y%m%dT%H%M%SZ}-{kind}")
 
 
 def make(kind: str, target: Path, at: datetime) -> dict[str, Any]:

@@ -146,8 +146,7 @@ class _alone:  # noqa: N801 - reads as a word of the `with` statement
 
     def __exit__(self, *_: object) -> None:
         self._server.stop(30)
-        for left in ("wal.restoring",):
-            shutil.rmtree(self._server.home / left, ignore_errors=True)
+        shutil.rmtree(self._server.home / "wal.restoring", ignore_errors=True)
 
 
 def _segments(folder: Path, facts: Mapping[str, Any], archive: Path | None) -> list[wal.Segment]:

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-SLOT: Final = "brokerage_archiver"
-"""The replication slot, and the name under which the archiver connects."""
 SEGMENT_BYTES: Final = 16 * 2**20
 _SEGMENTS_A_LOG: Final = 2**32 // SEGMENT_BYTES
 _NAME: Final = re.compile(r"([0-9A-F]{8})([0-9A-F]{8})([0-9A-F]{8})(\.partial)?")

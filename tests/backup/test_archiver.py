@@ -16,6 +16,7 @@ import pytest
 from accounts.management.exits import TryAgain
 from brokerage.backup import archiver, making, restoring, wal
 from brokerage.stack import postgres
+from brokerage.stack.waiting_commits import ARCHIVER
 from tests.backup.drill import LONGEST, new_home
 from tests.commands import ran
 from tests.stack.running import end, eventually
@@ -68,13 +69,13 @@ def test_commits_wait_on_when_the_archiver_fails_and_no_more_when_it_is_stopped(
     """Guard: only an archiver that is asked to stop resets `synchronous_standby_names`."""
     with server.as_superuser("postgres") as connection:
         with archiving(tmp_path / "wal") as (ends, _, _):
-            assert eventually(lambda: waits_for(connection) == wal.SLOT, LONGEST)
+            assert eventually(lambda: waits_for(connection) == ARCHIVER, LONGEST)
             connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_replication")
             with pytest.raises(TryAgain, match="pg_receivewal ended"):
                 ends.result(LONGEST)
         ((kept,),) = connection.execute(
             "SELECT count(*) FROM pg_file_settings WHERE name = 'synchronous_standby_names' AND setting = %s",
-            [wal.SLOT],
+            [ARCHIVER],
         ).fetchall()
         assert kept == 1
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -14,14 +14,12 @@ from unfold.views import ChangeList
 from accounts import clock
 from accounts.admin import shown
 from accounts.admin.base import ReadOnlyAdmin
-from accounts.admin.by_day import MadeFilter
-from accounts.ids import floor_of, pasted_guid
+from accounts.admin.by_day import MadeFilter, made_within
+from accounts.ids import pasted_guid
 from accounts.models import Customer
 from trades.admin.keyset import KeysetList
 from trades.admin.order_events import KINDS, codes_of, read_exactly, told
 from trades.models import Order, OrderEvent
-
-MIDNIGHT = datetime.min.time()
 
 
 class KindFilter(admin.SimpleListFilter):
@@ -133,9 +131,7 @@ class OrderEventAdmin(ReadOnlyAdmin):
 
 def of_days(events: QuerySet[Any], first: date, days: int = 1) -> QuerySet[Any]:
     """Those of `days` UTC days of the firm's time from `first` on: a range of the primary key."""
-    since = datetime.combine(first, MIDNIGHT, UTC)
-    until = since + timedelta(days=days)
-    return events.filter(pk__gte=floor_of(clock.real_of(since)), pk__lt=floor_of(clock.real_of(until)))
+    return made_within(events, first, first + timedelta(days=days - 1), clock.real_of)
 
 
 def _with(events: QuerySet[Any], word: str) -> QuerySet[Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any
 
 from django.contrib import admin
@@ -14,9 +14,9 @@ from unfold.views import ChangeList
 from accounts import clock
 from accounts.admin import shown
 from accounts.admin.base import ReadOnlyAdmin, does
-from accounts.admin.by_day import RealDayFilter
+from accounts.admin.by_day import RealDayFilter, as_it_is, made_within
 from accounts.admin.journalled import changes, deed_text, names_of, outcome, second, who, why
-from accounts.ids import floor_of, pasted_guid
+from accounts.ids import pasted_guid
 from accounts.models import JournalEntry, User
 from accounts.services import journal
 from trades.admin.keyset import KeysetList
@@ -189,8 +189,7 @@ class JournalEntryAdmin(ReadOnlyAdmin):
 
 def of_real_days(entries: QuerySet[Any], first: date, days: int = 1) -> QuerySet[Any]:
     """Those of `days` UTC days from `first` on: a range of the primary key."""
-    since = datetime.combine(first, datetime.min.time(), UTC)
-    return entries.filter(pk__gte=floor_of(since), pk__lt=floor_of(since + timedelta(days=days)))
+    return made_within(entries, first, first + timedelta(days=days - 1), as_it_is)
 
 
 def _with(entries: QuerySet[Any], word: str) -> QuerySet[Any]:

@@ -20,16 +20,16 @@ from accounts.admin.dialogs import actor, base_units
 from accounts.admin.numbers import amount_field, as_printed
 from accounts.admin.once import OnceField
 from accounts.errors import Refusal
+from trades.admin.legs import BEGUN
 from trades.admin.odd_amounts import confirmation_of, is_confirmed, warning_of
 from trades.models import SettlementBatch, SettlementLeg
 from trades.settlement.legs import LONGEST_REFERENCE
 from trades.settlement.legs_together import Report, left_of, settle_legs, steps_of
-from trades.states import BatchState, LegStatus
+from trades.states import LegStatus
 
 MOST: Final = 100  # rows of the form; a batch has a leg an asset
 BATCH: Final = "admin:trades_settlementbatch_change"
 AMOUNT: Final = "-actual"  # ends the name of each row's amount
-BEGUN = (BatchState.SETTLING, BatchState.PARTIALLY_SETTLED, BatchState.COMPLETED)
 
 
 class KeyForm(forms.Form):

@@ -5,14 +5,12 @@ from __future__ import annotations
 import signal
 import threading
 from argparse import ArgumentParser
-from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import CommandError
 
 from accounts.management.output import Job
-from brokerage.backup import archiver
+from brokerage.backup import archiver, making
 
 
 class Command(Job):
@@ -22,9 +20,7 @@ class Command(Job):
         parser.add_argument("--to", default="", metavar="DIR", help="where to (wal in BACKUP_DIR)")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        if not (options["to"] or settings.BACKUP_DIR):
-            raise CommandError("Say where to: --to DIR, or set BACKUP_DIR.")
-        into = Path(options["to"] or Path(settings.BACKUP_DIR) / "wal").expanduser().absolute()
+        into = making.place_of(options["to"], "wal")
         stopped = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: stopped.set())
