@@ -14,8 +14,9 @@ from accounts.arrays import array
 from accounts.db.locks import OPENING
 from accounts.db.pipeline import Known, Pending, Pipeline
 from accounts.db.writing import Part
-from trades.margin.risk_limits import NONE, Kind, Limits, Open
+from trades.margin.risk_limits import NONE, Kind, Limits
 from trades.margin.session import Session
+from trades.margin.sides import Sides
 
 _kept = NONE
 
@@ -45,7 +46,7 @@ def load(p: Pipeline, session: Session, version: UUID | None, may_open: Collecti
         session.used.symbols = p.send(
             "SELECT instrument_id, sum(bought), sum(sold) FROM trades_openexposure GROUP BY instrument_id",
             [],
-            lambda rows: {symbol: Open(int(bought), int(sold)) for symbol, bought, sold in rows},
+            lambda rows: {symbol: Sides(int(bought), int(sold)) for symbol, bought, sold in rows},
         ).result()
     session.used.customers |= exposures.result()
 

@@ -10,32 +10,7 @@ from uuid import UUID
 from accounts.ledger import Locked
 from trades.margin import pricing
 from trades.margin.rows import CustomerRow, Loss, Noted, OrderRow
-
-
-@dataclass(slots=True)
-class Sides:
-    """The margins of a customer's open positions in one symbol that hedge each other, base units."""
-
-    buy: int = 0
-    sell: int = 0
-
-    def add(self, side: str, margin: int) -> None:
-        if side == "buy":
-            self.buy += margin
-        else:
-            self.sell += margin
-
-    def of(self, side: str) -> int:
-        return self.buy if side == "buy" else self.sell
-
-    @property
-    def larger(self) -> int:
-        return max(self.buy, self.sell)
-
-    @property
-    def hedged(self) -> int:
-        """What isn't reserved: the smaller side's."""
-        return min(self.buy, self.sell)
+from trades.margin.sides import Sides
 
 
 @dataclass(slots=True)
@@ -62,7 +37,7 @@ class AccountState:
     loss: Loss | None = None  # of all its open positions at the tick's prices, once it was asked for
     swap_carried: Decimal = pricing.NOTHING
     hedged: int = 0
-    sides: dict[str, Sides] | None = None  # by symbol, once they were asked for (see `hedging`)
+    sides: dict[str, Sides] | None = None  # margins that hedge, by symbol, once they were asked for (see `hedging`)
     live: dict[UUID, OrderRow] | None = None  # every open and pending order by id, once all were read
     _free: int = field(init=False)
     _reserved: int = field(init=False)

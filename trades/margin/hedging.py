@@ -7,9 +7,10 @@ term that it opened under. Closing any position never raises what is reserved, f
 
 from __future__ import annotations
 
-from trades.margin.account import AccountState, Sides
+from trades.margin.account import AccountState
 from trades.margin.rows import OrderRow
 from trades.margin.session import Session
+from trades.margin.sides import Sides
 from trades.states import OrderStatus
 
 
@@ -56,7 +57,7 @@ def of_symbol(session: Session, account: AccountState, symbol: str) -> Sides:
 def _changed(session: Session, account: AccountState, order: OrderRow, margin: int) -> int:
     """A side grows by this margin, or (negative) shrinks; by how much more is hedged then."""
     sides = of_symbol(session, account, order.instrument_id)
-    before = sides.hedged
+    before = sides.smaller
     sides.add(order.side, margin)
-    account.hedged += sides.hedged - before
-    return sides.hedged - before
+    account.hedged += sides.smaller - before
+    return sides.smaller - before

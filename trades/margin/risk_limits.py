@@ -16,6 +16,7 @@ from accounts.money import printed_amount
 from trades.margin import pricing
 from trades.margin.errors import LimitReached
 from trades.margin.rows import OrderRow
+from trades.margin.sides import Sides
 from trades.models import RiskLimit
 
 if TYPE_CHECKING:
@@ -57,28 +58,6 @@ NONE: Final = Limits()
 
 
 @dataclass(slots=True)
-class Open:
-    """What is open in a symbol, bought and sold, base units."""
-
-    bought: int = 0
-    sold: int = 0
-
-    def add(self, side: str, exposure: int) -> None:
-        if side == "buy":
-            self.bought += exposure
-        else:
-            self.sold += exposure
-
-    @property
-    def gross(self) -> int:
-        return self.bought + self.sold
-
-    @property
-    def net(self) -> int:
-        return abs(self.bought - self.sold)
-
-
-@dataclass(slots=True)
 class Used:
     """What a tick knows of what is open, and what it changes. Base units.
 
@@ -87,8 +66,8 @@ class Used:
     """
 
     customers: dict[UUID, int] = field(default_factory=dict)
-    symbols: dict[str, Open] = field(default_factory=dict)
-    changes: dict[tuple[int, str], Open] = field(default_factory=dict)
+    symbols: dict[str, Sides] = field(default_factory=dict)
+    changes: dict[tuple[int, str], Sides] = field(default_factory=dict)
 
     def add(self, order: OrderRow, sign: int, *, are_counted: bool) -> None:
         """An order opened (1) or closed (-1)."""
@@ -96,9 +75,9 @@ class Used:
         if order.customer_id in self.customers:
             self.customers[order.customer_id] += exposure
         if are_counted:
-            self.symbols.setdefault(symbol, Open()).add(order.side, exposure)
+            self.symbols.setdefault(symbol, Sides()).add(order.side, exposure)
             key = (partition_of(order.customer_id), symbol)
-            self.changes.setdefault(key, Open()).add(order.side, exposure)
+            self.changes.setdefault(key, Sides()).add(order.side, exposure)
 
 
 def check_order(session: Session, order: OrderRow, margin: int) -> None:
@@ -149,8 +128,8 @@ def check_firms(session: Session, order: OrderRow, margin: int) -> None:
     if not limits.are_counted:
         return
     exposure, symbol, now = margin * order.leverage, order.instrument_id, session.used.symbols
-    here = now.get(symbol, Open())
-    then = Open(here.bought, here.sold)
+    here = now.get(symbol, Sides())
+    then = Sides(here.bought, here.sold)
     then.add(order.side, exposure)
     others = [one for name, one in now.items() if name != symbol]
     for kind, subject, before, after in (

@@ -10,7 +10,8 @@ from uuid import UUID
 from django.db.models import F, QuerySet, Sum
 
 from trades.currency import decimals
-from trades.margin.risk_limits import COUNTED, Kind, Open
+from trades.margin.risk_limits import COUNTED, Kind
+from trades.margin.sides import Sides
 from trades.models import OpenExposure, Order, RiskLimit
 from trades.states import OrderStatus
 
@@ -82,7 +83,7 @@ def _counted(limits: Iterable[RiskLimit]) -> list[Use]:
     if not listed:
         return []
     rows = OpenExposure.objects.order_by().values_list("instrument_id").annotate(Sum("bought"), Sum("sold"))
-    by_symbol = {symbol: Open(int(bought), int(sold)) for symbol, bought, sold in rows}
+    by_symbol = {symbol: Sides(int(bought), int(sold)) for symbol, bought, sold in rows}
     gross = {symbol: one.gross for symbol, one in by_symbol.items()}
     net = {symbol: one.net for symbol, one in by_symbol.items()}
     uses = []
